@@ -1,0 +1,99 @@
+/// A policy as checked: what the reader (YAML or JSON) makes, and the compiler, the reference matcher, `plan`,
+/// `explain` and the tests inside the policy use. Names are resolved; positions are kept for messages.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sluice/abi/net_order.hpp>
+#include <sluice/abi/tables.hpp>
+#include <sluice/abi/verdict.hpp>
+
+namespace sluice::cp {
+
+/// Where something stands in what the user wrote. Lines and columns start at 1; 0 = unknown.
+struct SourcePos {
+    std::uint32_t line{}, column{};
+};
+
+/// Host bits are zero (the reader refuses others).
+struct Prefix {
+    abi::IpFamily family{};
+    std::uint8_t bits{};
+    abi::IpAddr addr{};
+    bool operator==(const Prefix&) const = default;
+};
+
+enum class Action : std::uint8_t { allow, deny, reject, pass };
+
+/// One alternative of a service: `tcp/443`, `udp/53`, `icmp/echo-request`, `proto/47`.
+struct ServiceTerm {
+    abi::L4Proto proto{};
+    /// TCP, UDP: destination ports, both inside. ICMP: type << 8 | code, both inside. Others: 0..65535.
+    std::uint16_t first{0}, last{0xffff};
+    bool operator==(const ServiceTerm&) const = default;
+};
+
+/// One alternative of `from` or `to`: zone AND addresses. An absent zone and `any_addr` together are `any`.
+struct Endpoint {
+    std::optional<std::uint16_t> zone;  ///< index into Policy::zones
+    bool any_addr{true};
+    std::vector<std::uint16_t> sets;  ///< indices into Policy::sets; OR
+    std::vector<Prefix> nets;         ///< inline; OR with `sets`
+};
+
+struct Zone {
+    std::string name;
+    std::vector<std::string> ports;
+    SourcePos pos;
+};
+
+struct NetSet {
+    std::string name;
+    std::vector<Prefix> nets;
+    SourcePos pos;
+};
+
+struct Rule {
+    std::string id;
+    std::vector<Endpoint> from, to;    ///< OR; never empty
+    std::vector<ServiceTerm> service;  ///< OR; empty = any
+    Action action{Action::deny};
+    abi::RuleMode mode{};
+    abi::RuleLog log{};
+    SourcePos pos;
+};
+
+/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", expect, by}`
+struct PolicyTest {
+    abi::IpFamily family{};
+    abi::IpAddr src{}, dst{};
+    std::uint16_t from_zone{}, to_zone{};
+    abi::L4Proto proto{};
+    std::uint16_t sport{49152};
+    std::uint16_t dport_or_icmp{};  ///< as dp::LookupKey
+    abi::Verdict expect{};
+    std::string by;                  ///< rule id, empty = any
+    std::string text_from, text_to;  ///< as written
+    SourcePos pos;
+};
+
+struct Policy {
+    std::string name;
+    Action default_action{Action::deny};  ///< allow, deny or reject
+    abi::RuleLog default_log{};
+    abi::WireAction wire_arp{abi::WireAction::allow};
+    abi::WireAction wire_nd{abi::WireAction::allow};
+    abi::WireAction wire_other{abi::WireAction::deny};
+    abi::FlowTimeouts timeouts{};
+    std::vector<Zone> zones;
+    std::vector<NetSet> sets;
+    std::vector<Rule> rules;
+    std::vector<PolicyTest> tests;
+    abi::Digest256 version{};  ///< SHA-256 of the canonical form
+};
+
+}  // namespace sluice::cp

@@ -1,0 +1,80 @@
+/// Every reason for which a packet can end here. One list makes the enum, the metric label and the help text in both
+/// processes. Log class: L0 never logged, L1 sampled (at most 100 a second and reason, with a count of what was left
+/// out), L2 always. Numbers are positions and belong to one ABI layout: add at the end of the group, and raise
+/// kAbiVersion.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::abi {
+
+enum class LogClass : std::uint8_t { L0, L1, L2 };
+
+// clang-format off
+#define SLUICE_DROP_REASONS(X)                                                                                          \
+    X(no_policy,           L1, "no valid policy has been seen yet and fail_mode is closed")                              \
+    X(policy_deny,         L1, "a rule, a builtin or the default denied it")                                             \
+    X(policy_reject,       L1, "a rule rejected it; the answer is counted as originated")                                \
+    X(l2_deny,             L1, "runt frame, 802.3 length field or an ethertype that the wire policy denies")             \
+    X(vlan_deny,           L1, "VLAN tag that no zone binds, VID 4095, or more than two tags")                           \
+    X(nd_reject,           L1, "neighbour discovery message that RFC 4861 calls invalid")                                \
+    X(nd_hoplimit,         L1, "neighbour discovery message whose hop limit is not 255 (RFC 4861)")                      \
+    X(arp_reject,          L1, "ARP packet that RFC 826 calls malformed")                                                \
+    X(ip_malformed,        L1, "IP header failed the checks of RFC 1812 5.2.2 or RFC 8200 3")                            \
+    X(ip_options,          L1, "IPv4 options (source route always; others unless a rule allows them, RFC 7126)")         \
+    X(martian,             L1, "source or destination that must not cross a firewall (RFC 6890), or LAND")               \
+    X(proto_deny,          L1, "IP protocol 0 in IPv4, or no-next-header, without a rule that names it")                 \
+    X(frag_toolong,        L1, "fragment that ends beyond 65,535 bytes (ping of death)")                                 \
+    X(frag_malformed,      L1, "fragment whose length and flags contradict each other")                                  \
+    X(frag_unsupported,    L1, "fragment of a larger datagram: this version does not track fragments")                   \
+    X(v6_ext_deny,         L1, "IPv6 extension header that is forbidden or out of order (RFC 8200 4.1, RFC 5095)")       \
+    X(v6_ext_limit,        L1, "more than 8 extension headers or 512 bytes before the transport header, or a bad TLV")   \
+    X(headers_split,       L1, "headers not contiguous in the first segment of the buffer")                              \
+    X(tcp_malformed,       L1, "TCP header truncated, data offset or option length wrong")                               \
+    X(tcp_bad_flags,       L1, "flag combination that no TCP sends (RFC 9293), or not a legal first segment")            \
+    X(tcp_no_flow,         L1, "TCP segment without a flow and no SYN")                                                  \
+    X(tcp_bad_ack,         L1, "acknowledges what was never sent")                                                       \
+    X(tcp_bad_rst,         L1, "RST that cannot belong to the flow")                                                     \
+    X(tcp_closed,          L1, "segment for a flow that a RST has closed")                                               \
+    X(udp_malformed,       L1, "UDP length shorter than its header or longer than the packet")                           \
+    X(udp_port0,           L1, "UDP port 0")                                                                             \
+    X(icmp_malformed,      L1, "ICMP message or the packet inside it truncated or contradictory")                        \
+    X(icmp_no_flow,        L1, "ICMP reply without a request")                                                           \
+    X(icmp_unrelated,      L1, "ICMP error about a flow that is not there")                                              \
+    X(icmp_type_deny,      L1, "ICMP redirect, or a type that may only start a flow by a rule")                          \
+    X(bad_l4_csum,         L1, "transport checksum wrong")                                                               \
+    X(flow_zone_mismatch,  L1, "packet of a flow arrived from another zone than the flow's")                             \
+    X(flow_table_full,     L2, "no free flow entry; new flows only")                                                     \
+    X(no_mbuf,             L2, "no buffer left for a packet of our own")                                                 \
+    X(tx_full,             L1, "the device did not take the packet")                                                     \
+    X(port_down,           L1, "the way out has no link")
+// clang-format on
+
+enum class DropReason : std::uint16_t {
+#define SLUICE_X(name, log_class, help) name,
+    SLUICE_DROP_REASONS(SLUICE_X)
+#undef SLUICE_X
+};
+
+struct DropReasonInfo {
+    std::string_view name;
+    LogClass log_class;
+    std::string_view help;
+};
+
+inline constexpr auto kDropReasons = std::to_array<DropReasonInfo>({
+#define SLUICE_X(name, log_class, help) DropReasonInfo{#name, LogClass::log_class, help},
+    SLUICE_DROP_REASONS(SLUICE_X)
+#undef SLUICE_X
+});
+inline constexpr std::size_t kDropReasonCount = kDropReasons.size();
+
+constexpr std::string_view to_string(DropReason r) noexcept {
+    const auto i = static_cast<std::size_t>(r);
+    return i < kDropReasonCount ? kDropReasons[i].name : std::string_view{"invalid"};
+}
+
+}  // namespace sluice::abi

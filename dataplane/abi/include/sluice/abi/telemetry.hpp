@@ -1,0 +1,171 @@
+/// What the dataplane tells: three memfds that it writes and everybody else maps read-only.
+///
+/// Theory of operation. The dataplane creates the memfds at start, maps them writable, seals
+/// FUTURE_WRITE|SHRINK|GROW|SEAL and sends them with `hello`. Each counter has exactly one writing thread; values are
+/// 64 bit, written with relaxed atomic stores and read with relaxed atomic loads. Readers treat all content as
+/// untrusted numbers. The memfds die with the boot id: a new dataplane process has new ones, and the control plane adds
+/// the last values of the old to those of the new.
+///
+/// Conservation, true whenever a worker is between two bursts, per port (by port of arrival) and in total:
+///     rx + originated = forwarded + sum(drops) + consumed + held
+/// `tx_*` counts what left *through* a port; the sum of `forwarded` over all ports equals the sum of `tx_packets`.
+///
+/// Event rings overwrite and never wait: a writer stores the record, then its sequence with release; a reader loads the
+/// sequence with acquire, copies, loads it again, and if either differs from what it expected it has been lapped and
+/// counts the distance as lost.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
+
+#include <sluice/abi/clock.hpp>
+#include <sluice/abi/drop_reasons.hpp>
+#include <sluice/abi/net_order.hpp>
+#include <sluice/abi/tables.hpp>
+#include <sluice/abi/verdict.hpp>
+
+namespace sluice::abi {
+
+inline constexpr std::uint64_t kTelemetryMagic = 0x314c455443554c53ULL;  // "SLUCTEL1"
+inline constexpr std::uint32_t kPortsMax = 16;
+inline constexpr std::uint32_t kWorkersMax = 64;
+inline constexpr std::size_t kCacheLine = 64;
+
+/// A counter with one writer. `add` is a plain load and store (no locked instruction): only the owner may call it.
+struct Counter {
+    std::atomic<std::uint64_t> value{};
+
+    void add(std::uint64_t n) noexcept {
+        value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    void set(std::uint64_t n) noexcept { value.store(n, std::memory_order_relaxed); }
+    std::uint64_t read() const noexcept { return value.load(std::memory_order_relaxed); }
+};
+static_assert(sizeof(Counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
+
+struct PortName {
+    std::array<char, 32> text{};  ///< zero-padded
+};
+
+enum class TelemetryKind : std::uint32_t { counters = 1, rules = 2, events = 3 };
+
+/// First bytes of each telemetry memfd. Written before the memfd is handed out, constant afterwards.
+struct TelemetryHeader {
+    std::uint64_t magic{kTelemetryMagic};
+    std::uint32_t abi_version{kAbiVersion};
+    TelemetryKind kind{};
+    std::uint64_t layout_hash{};
+    std::uint64_t bytes{};
+    std::uint64_t boot_id{};  ///< random per dataplane process
+    std::uint32_t worker_count{};
+    std::uint32_t port_count{};
+    std::uint32_t rule_slots{};    ///< capacity; kind rules
+    std::uint32_t ring_records{};  ///< power of two; kind events
+    std::uint64_t first_block{};   ///< offset of worker 0's block, cache-line aligned
+    std::uint64_t block_bytes{};   ///< distance between the blocks of two workers
+    std::array<std::uint8_t, 56> must_be_zero{};
+};
+static_assert(sizeof(TelemetryHeader) == 128);
+
+// ------------------------------------------------------------------------------------------------------- kind counters
+/// One worker's view of one port. Drops, forwarded, originated, consumed and held are by port of *arrival*.
+struct alignas(kCacheLine) PortCounters {
+    Counter rx_packets, rx_bytes;
+    Counter tx_packets, tx_bytes;  ///< by port of departure
+    Counter originated_packets;    ///< rejects and other packets of our own making, on behalf of arrivals here
+    Counter forwarded_packets;     ///< arrived here (or originated for here) and left through some port
+    Counter consumed_packets;      ///< taken by the firewall itself
+    Counter held_packets;          ///< a level, not a sum: in our hands right now
+    std::array<Counter, kDropReasonCount> drops;
+};
+
+struct alignas(kCacheLine) WorkerCounters {
+    // fixed after start
+    std::uint32_t worker{};
+    std::uint32_t lcore{};
+    // this worker
+    Counter heartbeat_ns;  ///< MonoTime of the last loop; the watchdog's source
+    Counter generation;    ///< generation that the last burst ran under; 0 = none
+    Counter bursts, idle_sleeps, busy_ns;
+    Counter flows;  ///< level
+    Counter flows_created, flows_expired, flows_closed, flows_ended_by_policy;
+    Counter lookups;  ///< classifier decisions
+    Counter events_written, events_suppressed;
+    Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
+    Counter rejects_limited;  ///< rejects that got no answer because of the rate limit (still policy_reject)
+    std::array<PortCounters, kPortsMax> ports;
+};
+
+/// Written by the manager thread, behind the workers' blocks' header: stands at offset sizeof(TelemetryHeader).
+struct alignas(kCacheLine) ManagerCounters {
+    Counter generation;  ///< adopted; 0 = none
+    Counter publishes_adopted, publishes_refused, publishes_stalled, reverts;
+    Counter confirm_deadline_ns;  ///< MonoTime, 0 = nothing to confirm
+    Counter fail_open;            ///< 1 while traffic passes without a policy because the configuration says so
+    Counter flow_capacity;        ///< all workers
+    std::array<Counter, kPortsMax> port_rx_missed;  ///< dropped by the device before we saw them
+    std::array<Counter, kPortsMax> port_link_up;
+};
+
+// ---------------------------------------------------------------------------------------------------------- kind rules
+/// One rule slot of one worker. Times are MonoTime in ns, 0 = never.
+struct alignas(kCacheLine) RuleCounters {
+    Counter hits;     ///< classifier decisions, i.e. flows (for observe rules: would-be decisions)
+    Counter packets;  ///< of the flows that it decided, both directions
+    Counter bytes;    ///< L2 length as received
+    Counter first_hit_ns, last_hit_ns;
+    std::array<Counter, 3> must_be_zero;
+};
+static_assert(sizeof(RuleCounters) == kCacheLine);
+
+// --------------------------------------------------------------------------------------------------------- kind events
+enum class EventKind : std::uint8_t {
+    flow_start = 1,   ///< an allowed flow got its entry
+    flow_end = 2,     ///< an entry went away; `end` says why
+    flow_denied = 3,  ///< a first packet was denied
+    flow_rejected = 4,
+    observed = 5,  ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
+    drop = 6,      ///< sampled drop that no rule decided; `drop` is the reason
+};
+inline constexpr std::uint8_t kEventKindCount = 7;
+
+enum class FlowEnd : std::uint8_t { none = 0, expired = 1, closed = 2, reset = 3, policy = 4, reused = 5 };
+inline constexpr std::uint8_t kFlowEndCount = 6;
+
+struct FlowEvent {
+    MonoTime time{};
+    std::uint64_t generation{};
+    std::array<std::uint64_t, 2> packets{};  ///< original, reply
+    std::array<std::uint64_t, 2> bytes{};
+    MonoTime started{};
+    IpAddr src{}, dst{};      ///< of the original direction
+    L4Port sport{}, dport{};  ///< ICMP: sport = identifier, dport = type << 8 | code; other protocols 0
+    RuleSlot slot{kNoSlot};
+    std::uint32_t suppressed{};  ///< events of this kind and reason left out since the last one
+    ZoneId from_zone{kNoZone}, to_zone{kNoZone};
+    DropReason drop{};
+    EventKind kind{};
+    Verdict verdict{};
+    IpFamily family{};
+    L4Proto proto{};
+    FlowEnd end{};
+    std::uint8_t in_port{};
+    std::array<std::uint8_t, 8> must_be_zero{};
+};
+static_assert(sizeof(FlowEvent) == 120 && std::has_unique_object_representations_v<FlowEvent>);
+
+struct alignas(kCacheLine) EventSlot {
+    std::atomic<std::uint64_t> sequence{};  ///< 0 = empty; record n (from 1) stands in slot (n - 1) % ring_records
+    FlowEvent event{};
+};
+static_assert(sizeof(EventSlot) == 128);
+
+/// A worker's block: this, then `ring_records` EventSlots.
+struct alignas(kCacheLine) EventRingHeader {
+    std::atomic<std::uint64_t> written{};  ///< sequence of the newest record; stored with release after the record
+};
+static_assert(sizeof(EventRingHeader) == kCacheLine);
+
+}  // namespace sluice::abi

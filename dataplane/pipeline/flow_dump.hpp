@@ -1,0 +1,28 @@
+/// How the manager reads a worker's flows without stopping it: a mailbox of one request. The worker copies a bounded
+/// number of entries per loop, so a walk costs every burst the same little.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include <sluice/abi/messages.hpp>
+
+namespace sluice::dp {
+
+class FlowDumpMailbox {
+public:
+    enum class State : std::uint32_t { idle, requested, done };
+
+    // Manager writes while idle, worker while requested, manager reads while done; the state hands the fields over
+    // (release by the giver, acquire by the taker).
+    std::atomic<State> state{State::idle};
+    std::uint32_t position{};  ///< slab index to start from
+    std::uint32_t count_max{};
+    std::uint32_t count{};
+    std::uint32_t next{};  ///< slab index to go on from
+    bool last{};           ///< the slab's end was reached
+    std::array<abi::FlowRecord, abi::kFlowsPerDumpMax> flows{};
+};
+
+}  // namespace sluice::dp

@@ -1,0 +1,60 @@
+/// What `parse` read off a frame. Later stages take this and never look at headers again, except to rewrite them.
+#pragma once
+
+#include <cstdint>
+
+#include <sluice/abi/net_order.hpp>
+
+namespace sluice::dp {
+
+/// Which policy speaks about the frame: rules for IP, the `wire:` key for the rest.
+enum class PacketClass : std::uint8_t {
+    ip,     ///< a rule decides
+    arp,    ///< `wire: arp`
+    nd,     ///< `wire: nd`: a valid neighbour discovery message (RFC 4861: hop limit 255, code 0, lengths right)
+    other,  ///< `wire: other`: any other ethertype
+};
+
+namespace tcp_flag {
+inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40,
+                              cwr = 0x80;
+}
+
+struct TcpFields {
+    std::uint32_t seq{}, ack{};  ///< host order
+    std::uint16_t window{};      ///< as sent, not scaled
+    std::uint8_t flags{};
+    std::uint8_t wscale{0xff};  ///< from the options of a SYN; 0xff = absent
+    std::uint16_t mss{};        ///< from the options of a SYN; 0 = absent
+    bool sack_permitted{};
+};
+
+struct IcmpFields {
+    std::uint8_t type{}, code{};
+    std::uint16_t id{};  ///< host order; of echo and timestamp messages, else 0
+};
+
+/// Offsets are from Packet::data. Ethernet padding behind the IP datagram is in no length here.
+struct ParsedPacket {
+    abi::IpAddr src{}, dst{};
+    abi::L4Port sport{}, dport{};  ///< TCP, UDP, SCTP; else 0
+    std::uint16_t l3_offset{};
+    std::uint16_t l4_offset{};       ///< behind all extension headers
+    std::uint16_t payload_offset{};  ///< behind the TCP, UDP or ICMP header; = l4_offset for other protocols
+    std::uint16_t vlan{};            ///< outermost VID; 0 = untagged or priority-tagged
+    std::uint32_t l4_bytes{};        ///< transport header and payload
+    std::uint32_t payload_bytes{};
+    PacketClass packet_class{};
+    abi::IpFamily family{};
+    abi::L4Proto proto{};        ///< after extension headers
+    bool l2_multicast{};         ///< destination MAC or IP is multicast or broadcast: never answered
+    bool checksum_known_good{};  ///< verified by device or software, or none to verify (proto without, UDPv4 zero)
+    union {
+        TcpFields tcp;    ///< proto tcp
+        IcmpFields icmp;  ///< proto icmp, icmp6
+    };
+
+    ParsedPacket() noexcept : tcp{} {}
+};
+
+}  // namespace sluice::dp

@@ -1,0 +1,69 @@
+/// A worker: one thread, its ports' queues, its own flow table, and the walk of a packet through the stages.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <sluice/abi/telemetry.hpp>
+
+#include "dataplane/acl/table_view.hpp"
+#include "dataplane/pipeline/flow_dump.hpp"
+#include "dataplane/pipeline/packet.hpp"
+#include "dataplane/pipeline/qsbr.hpp"
+#include "dataplane/pipeline/tsc.hpp"
+
+namespace sluice::dp {
+
+/// What is published to workers: a validated view and its place in the order of switches. Never changes once published.
+struct ActiveTables {
+    TableView view;
+    std::uint64_t
+        sequence{};  ///< counts switches, from 2 (1 = "online, nothing seen yet"); never repeats, unlike generations
+    std::uint32_t policy_seq{};  ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
+};
+using TablesQsbr = Qsbr<ActiveTables>;
+
+struct WorkerConfig {
+    std::uint32_t index{};
+    std::uint32_t worker_count{1};
+    std::uint32_t port_count{};
+    std::array<PortIndex, abi::kPortsMax> wire_partner{};  ///< where a packet from port i leaves; kNoPort = not wired
+    std::uint32_t flow_entries_max{1U << 20};              ///< of this worker
+    bool fail_open{};
+    TscRate tsc{};
+    std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key
+    std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
+};
+
+/// Where a worker writes what it counts. All memory belongs to the caller and outlives the worker.
+struct WorkerTelemetry {
+    abi::WorkerCounters* counters{};
+    std::span<abi::RuleCounters> rules;
+    abi::EventRingHeader* ring{};
+    std::span<abi::EventSlot> ring_slots;  ///< length is a power of two
+};
+
+class Worker {
+public:
+    Worker(const WorkerConfig& config, PacketIo& io, const WorkerTelemetry& telemetry, TablesQsbr& tables);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    /// One loop: each port's burst through all stages, then a bounded share of ageing and housekeeping.
+    /// Returns the number of packets received, so that the caller may sleep when idle. `now` is the loop's only clock.
+    std::size_t run_once(TscTime now) noexcept;
+
+    FlowDumpMailbox& dump_mailbox() noexcept;
+    /// The QSBR side of coming and going; call on the worker's own thread.
+    void go_online() noexcept;
+    void go_offline() noexcept;
+
+private:
+    struct Impl;  // keeps stages' headers out of the manager; one indirection per burst
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::dp
