@@ -1,0 +1,177 @@
+/// The life of a policy from request to adoption, and the questions about it: what REST resources and nothing else
+/// call. Methods block (compile, fsync, wait for workers) and are safe to call from several threads; commits are
+/// serialised. Callers with an event loop run them on a thread pool.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/abi/messages.hpp>
+#include <sluice/expected.hpp>
+
+#include "controlplane/policy/errors.hpp"
+#include "controlplane/policy/model.hpp"
+
+namespace sluice::cp {
+
+/// Becomes an RFC 9457 problem document. `status` is the HTTP status: 412, 422, 428, 409, 503, 507, ...
+struct Problem {
+    int status{};
+    std::string code;  ///< stable, kebab-case; the last part of the problem's `type`
+    std::string title;
+    std::string detail;
+    PolicyErrors errors;
+};
+
+enum class PolicyFormat : std::uint8_t { yaml, json };
+
+struct CommitOptions {
+    std::optional<std::string> if_match;  ///< ETag value without quotes = policy hash
+    bool if_none_match_any{};             ///< `If-None-Match: *`
+    std::optional<std::chrono::milliseconds> confirm_within;
+};
+
+enum class CommitState : std::uint8_t { adopted, unchanged, pending_confirmation, stalled };
+
+struct TestOutcome {
+    std::string from, to;      ///< as written
+    std::string expect, got;   ///< verdicts
+    std::string by, got_rule;  ///< expected rule id (may be empty), deciding rule id
+    bool passed{};
+    SourcePos pos;
+};
+
+struct CommitResult {
+    CommitState state{};
+    std::string version;  ///< for people: name@first 6 hex digits of the hash
+    std::string hash;     ///< 64 hex digits: SHA-256 of the canonical policy
+    std::uint64_t generation{};
+    std::vector<std::string> stalled_workers;
+    std::optional<std::chrono::system_clock::time_point> confirm_deadline;
+    std::vector<TestOutcome> tests;
+    std::vector<PolicyError> warnings;
+};
+
+struct DryRunResult {
+    bool ok{};
+    std::string version, hash;
+    std::vector<TestOutcome> tests;
+    PolicyErrors errors;
+    PolicyErrors warnings;
+    /// Rules by id against the stored policy: what a plan prints.
+    std::vector<std::string> rules_added, rules_changed, rules_removed;
+};
+
+struct CurrentPolicy {
+    std::string name, version, hash;
+    std::string text;  ///< YAML or JSON as stored
+    PolicyFormat format{};
+    std::uint64_t generation{};
+};
+
+struct ExplainQuery {
+    std::string in_port;  ///< name of a port
+    abi::IpFamily family{};
+    abi::IpAddr src{}, dst{};
+    abi::L4Proto proto{};
+    std::uint16_t sport{}, dport_or_icmp{};  ///< as dp::LookupKey
+};
+
+struct ExplainResult {
+    abi::Verdict verdict{};
+    std::string rule;      ///< id
+    abi::RuleMode mode{};  ///< of the deciding rule: always enforce; an observe match stands in `observed`
+    std::string observed;  ///< id of the observe rule that would have decided, or empty
+    std::string from_zone, to_zone;
+    struct Skipped {
+        std::string rule;
+        std::string field;  ///< first field that excluded it: from | to | service
+    };
+    std::vector<Skipped> skipped;  ///< rules that stand before the deciding one, in order
+};
+
+struct RuleStats {
+    std::string id, action, mode;
+    std::uint64_t hits{}, packets{}, bytes{};
+    std::optional<std::chrono::system_clock::time_point> first_hit, last_hit;
+};
+
+struct FlowView {
+    abi::FlowRecord record;
+    std::string rule;  ///< id, or empty if its slot is no longer known
+    std::string from_zone, to_zone;
+};
+struct FlowPage {
+    std::vector<FlowView> flows;
+    std::optional<std::string> next;  ///< opaque cursor
+};
+
+struct WorkerStatus {
+    std::uint32_t index{}, lcore{};
+    std::uint64_t generation{}, flows{};
+    bool stalled{};
+};
+struct PortStatus {
+    std::string name, zone;
+    bool link_up{};
+    std::uint64_t rx_packets{}, tx_packets{}, drops{};
+};
+struct SystemStatus {
+    bool dataplane_connected{};
+    bool in_sync{};  ///< the dataplane runs what is stored
+    std::string policy_name, version, hash;
+    std::uint64_t generation{};          ///< stored
+    std::uint64_t running_generation{};  ///< by the dataplane's own word
+    std::string running_hash;
+    std::string source;  ///< none, publisher, descriptor_store, last_good, reverted
+    std::optional<std::chrono::system_clock::time_point> confirm_deadline;
+    std::optional<std::chrono::system_clock::time_point> dataplane_started;
+    bool fail_open{};
+    std::uint64_t flows{}, flow_capacity{};
+    std::vector<WorkerStatus> workers;
+    std::vector<PortStatus> ports;
+    std::vector<std::string> not_ready;  ///< why /readyz says no; empty = ready
+};
+
+class PolicyService {
+public:
+    virtual ~PolicyService() = default;
+
+    virtual Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) = 0;
+    /// `edits` is the JSON text of the PATCH body: [{op: insert|replace|remove, id, before|after, rule}].
+    virtual Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) = 0;
+    virtual Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) = 0;
+    virtual Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) = 0;
+    virtual Expected<CommitResult, Problem> confirm(std::uint64_t generation) = 0;
+    virtual Expected<CommitResult, Problem> rollback(std::uint64_t generation) = 0;
+
+    virtual std::optional<CurrentPolicy> current() = 0;
+    virtual SystemStatus status() = 0;
+    virtual Expected<ExplainResult, Problem> explain(const ExplainQuery&) = 0;
+    virtual std::vector<RuleStats> rules() = 0;
+    virtual Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) = 0;
+    /// Prometheus text exposition format; rule series only with `with_rules`.
+    virtual std::string metrics(bool with_rules) = 0;
+
+    /// Flow events as JSON lines (without newline), newest last. `after` = id of the last one seen (0 = none).
+    /// Waits up to `wait` for at least one. `lost` counts those that fell out of the ring between `after` and the
+    /// first.
+    struct EventPage {
+        struct Line {
+            std::uint64_t id{};
+            std::string json;
+        };
+        std::vector<Line> lines;
+        std::uint64_t lost{};
+    };
+    virtual EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) = 0;
+    /// Id of the newest event, to start following from.
+    virtual std::uint64_t newest_event() = 0;
+};
+
+}  // namespace sluice::cp
