@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include <sluice/abi/last_good.hpp>
 #include <sluice/abi/messages.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
@@ -71,6 +72,7 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     sizeof(Notice),
     sizeof(FlowRecord),
     sizeof(FlowDump),
+    sizeof(LastGoodHeader),
 });
 
 }  // namespace sluice::abi

@@ -139,6 +139,7 @@ enum class RefuseReason : std::uint32_t {
     too_many_unretired,
     nothing_to_confirm,
     malformed_message,
+    permissions,  ///< owner or mode of a descriptor
 };
 
 struct Answer {
