@@ -28,8 +28,6 @@ struct Problem {
     PolicyErrors errors;
 };
 
-enum class PolicyFormat : std::uint8_t { yaml, json };
-
 struct CommitOptions {
     std::optional<std::string> if_match;  ///< ETag value without quotes = policy hash
     bool if_none_match_any{};             ///< `If-None-Match: *`

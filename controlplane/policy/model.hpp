@@ -14,6 +14,9 @@
 
 namespace sluice::cp {
 
+/// How a policy is written. Which one a text is, its sender says (media type, file name).
+enum class PolicyFormat : std::uint8_t { yaml, json };
+
 /// Where something stands in what the user wrote. Lines and columns start at 1; 0 = unknown.
 struct SourcePos {
     std::uint32_t line{}, column{};

@@ -1,0 +1,29 @@
+/// The body of PATCH /v1/policy: ordered edits of the rules, by id.
+///
+///     [{"op": "insert", "before" | "after": "web-in", "rule": {...}},   no place = at the end
+///      {"op": "replace", "id": "web-in", "rule": {...}},
+///      {"op": "remove", "id": "old-batch"}]
+///
+/// Each edit sees the result of those before it. The result is read like any policy: nothing changes unless all of it
+/// is right. It is written out again in the format of the stored text (comments are not kept; see `emit.hpp`).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "controlplane/policy/reader.hpp"
+
+namespace sluice::cp {
+
+struct EditedPolicy {
+    Policy policy;     ///< positions are those in `text`
+    std::string text;  ///< in the format of the base
+};
+
+/// `base` is the stored policy. A pointer of an error that lies in an edit starts at the edit's index, with the
+/// position in `edits`: /2/rule/from. One that lies elsewhere points into the resulting policy, with the position in
+/// `base`.
+Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFormat format, std::string_view edits,
+                                                 const ReadOptions& options = {});
+
+}  // namespace sluice::cp
