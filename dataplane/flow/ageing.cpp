@@ -1,0 +1,74 @@
+// The part of FlowTable that deals with time: timeouts per phase and the clock hand.
+#include <algorithm>
+
+#include "dataplane/flow/flow_table.hpp"
+
+namespace sluice::dp {
+
+TimeoutTable::TimeoutTable(const abi::FlowTimeouts& t) noexcept {
+    const auto set = [this](FlowPhase phase, std::uint32_t ms) {
+        ticks_[static_cast<std::size_t>(phase)] = ms / kTickMs + (ms % kTickMs != 0 ? 1 : 0);
+    };
+    for (const FlowPhase p :
+         {FlowPhase::syn_sent, FlowPhase::syn_crossed, FlowPhase::syn_acked_ahead, FlowPhase::syn_received}) {
+        set(p, t.tcp_opening_ms);
+    }
+    set(FlowPhase::established, t.tcp_established_ms);
+    for (const FlowPhase p :
+         {FlowPhase::fin_wait_original, FlowPhase::fin_wait_reply, FlowPhase::closing, FlowPhase::time_wait}) {
+        set(p, t.tcp_closing_ms);
+    }
+    set(FlowPhase::closed, t.tcp_closed_ms);
+    set(FlowPhase::udp_oneway, t.udp_oneway_ms);
+    set(FlowPhase::udp_stream, t.udp_stream_ms);
+    set(FlowPhase::icmp_oneway, t.icmp_ms);
+    set(FlowPhase::icmp_answered, t.icmp_ms);
+    set(FlowPhase::other_oneway, t.other_ms);
+    set(FlowPhase::other_stream, t.other_ms);
+}
+
+void FlowTable::set_timeouts(const TimeoutTable& timeouts) noexcept {
+    if (timeouts == timeouts_) return;
+    timeouts_ = timeouts;
+    // Deadlines were packed under the old timeouts; shorter ones count at once, so look at every entry one time.
+    recheck_left_ = capacity();
+}
+
+void FlowTable::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
+    FlowHot& e = hot_[at(h)];
+    expiry_[at(h)] = deadline(now_tick + timeouts_[phase]);
+    // release: whoever reads this memory later and sees a phase sees the whole entry.
+    std::atomic_ref<FlowPhase>{e.phase}.store(phase, std::memory_order_release);
+}
+
+std::size_t FlowTable::collect_expired(std::uint32_t now_tick, std::span<FlowHandle> out) noexcept {
+    if (!hand_started_) {
+        hand_started_ = true;
+        hand_tick_ = now_tick;
+    }
+    const std::uint32_t elapsed = now_tick - hand_tick_;
+    if (elapsed == 0 || capacity() == 0) return 0;
+    hand_tick_ = now_tick;
+    // As far as the time that has passed asks for, so that a lap takes kLapTicks however often we are called.
+    const std::uint64_t share = (std::uint64_t{capacity()} * elapsed + kLapTicks - 1) / kLapTicks;
+    auto left = static_cast<std::uint32_t>(std::min({share, std::uint64_t{capacity()}, std::uint64_t{kAgeingStepMax}}));
+
+    std::size_t found = 0;
+    for (; left != 0 && found < out.size(); --left) {
+        const std::uint32_t i = hand_;
+        hand_ = hand_ + 1 == capacity() ? 0 : hand_ + 1;
+        const bool recheck = recheck_left_ != 0;
+        if (recheck) --recheck_left_;
+        if (expiry_[i] == kNever) continue;
+        if (!recheck && static_cast<std::int32_t>(now_tick - expiry_[i]) < 0) continue;
+        const FlowHandle h{i};
+        if (expired(h, now_tick)) {
+            out[found++] = h;
+        } else {
+            expiry_[i] = deadline(hot_[i].last_seen_tick + timeouts_[hot_[i].phase]);
+        }
+    }
+    return found;
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,239 @@
+#include "dataplane/flow/flow_table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace sluice::dp {
+
+namespace {
+
+constexpr std::uint32_t kEndOfChain = 0xffffffff;
+constexpr std::uint32_t kBucketsMin = 16;
+
+std::uint32_t chain_next(const void* item) noexcept {
+    std::uint32_t next;
+    std::memcpy(&next, item, sizeof next);
+    return next;
+}
+void chain_set(void* item, std::uint32_t next) noexcept { std::memcpy(item, &next, sizeof next); }
+
+}  // namespace
+
+std::uint32_t FlowTable::bucket_count_for(std::uint32_t entries) noexcept {
+    // Load at most 0.75 when every entry is in use.
+    const std::uint64_t wanted = (std::uint64_t{entries} * 4 / 3 + kBucketSlots - 1) / kBucketSlots;
+    return std::max(kBucketsMin, static_cast<std::uint32_t>(std::bit_ceil(wanted)));
+}
+
+FlowTable::FlowTable(const FlowTableConfig& config) noexcept
+    : hasher_{config.hash_secret, config.hash_kind},
+      buckets_{bucket_count_for(config.entries_max)},
+      bucket_mask_{static_cast<std::uint32_t>(buckets_.size() - 1)},
+      hot_{config.entries_max},
+      v6_{std::min(config.v6_entries_max, config.entries_max)},
+      cold_{config.entries_max},
+      expiry_{config.entries_max},
+      free_entry_{config.entries_max == 0 ? kEndOfChain : 0},
+      free_line_{v6_.size() == 0 ? kEndOfChain : 0} {
+    for (std::uint32_t i = 0; i < hot_.size(); ++i) chain_set(&hot_[i], i + 1 < hot_.size() ? i + 1 : kEndOfChain);
+    for (std::uint32_t i = 0; i < v6_.size(); ++i) chain_set(&v6_[i], i + 1 < v6_.size() ? i + 1 : kEndOfChain);
+}
+
+std::size_t FlowTable::memory_bytes() const noexcept {
+    return buckets_.bytes() + hot_.bytes() + v6_.bytes() + cold_.bytes() + expiry_.bytes();
+}
+
+FlowTable::Place FlowTable::place_of(std::uint64_t hash) const noexcept {
+    const auto first = static_cast<std::uint32_t>(hash) & bucket_mask_;
+    const auto high = static_cast<std::uint16_t>(hash >> 48);
+    const std::uint16_t tag = high != 0 ? high : std::uint16_t{1};
+    return {first, other_bucket(first, tag), tag};
+}
+
+/// An involution: other_bucket(other_bucket(b, t), t) == b, as XOR with a value of the tag alone.
+std::uint32_t FlowTable::other_bucket(std::uint32_t bucket, std::uint16_t tag) const noexcept {
+    const std::uint32_t spread = tag * 0x9e3779b1U;
+    return (bucket ^ (spread >> 3) ^ 1U) & bucket_mask_;
+}
+
+std::uint32_t FlowTable::match(const Bucket& bucket, std::uint16_t tag) noexcept {
+#if defined(__SSE2__)
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tag.data()));
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
+    auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
+#else
+    std::uint32_t mask = 0;
+    for (std::uint32_t i = 0; i < 8; ++i) mask |= std::uint32_t{bucket.tag[i] == tag} << i;
+#endif
+    mask |= std::uint32_t{bucket.tag[8] == tag} << 8;
+    mask |= std::uint32_t{bucket.tag[9] == tag} << 9;
+    return mask;
+}
+
+void FlowTable::prefetch_buckets(std::uint64_t hash) const noexcept {
+    const Place p = place_of(hash);
+    __builtin_prefetch(&buckets_[p.first]);
+    __builtin_prefetch(&buckets_[p.second]);
+}
+
+void FlowTable::prefetch_entry(std::uint64_t hash) const noexcept {
+    const Place p = place_of(hash);
+    for (const std::uint32_t b : {p.first, p.second}) {
+        const std::uint32_t mask = match(buckets_[b], p.tag);
+        if (mask == 0) continue;
+        const auto slot = static_cast<std::size_t>(std::countr_zero(mask));
+        __builtin_prefetch(&hot_[buckets_[b].handle[slot]], 1);
+        return;
+    }
+}
+
+template <typename Key>
+FlowHandle FlowTable::find_key(const Key& key, std::uint64_t hash) const noexcept {
+    const Place p = place_of(hash);
+    for (const std::uint32_t b : {p.first, p.second}) {
+        for (std::uint32_t mask = match(buckets_[b], p.tag); mask != 0; mask &= mask - 1) {
+            const std::uint32_t handle = buckets_[b].handle[static_cast<std::size_t>(std::countr_zero(mask))];
+            if (equal(hot_[handle], key)) return FlowHandle{handle};
+        }
+    }
+    return kNoFlow;
+}
+template FlowHandle FlowTable::find_key(const FlowKeyV4&, std::uint64_t) const noexcept;
+template FlowHandle FlowTable::find_key(const FlowKeyV6&, std::uint64_t) const noexcept;
+
+/// Moves one entry of a full bucket to its other bucket. False: all of those are full too.
+bool FlowTable::make_room(std::uint32_t bucket) noexcept {
+    Bucket& from = buckets_[bucket];
+    for (std::size_t i = 0; i < kBucketSlots; ++i) {
+        const std::uint32_t other = other_bucket(bucket, from.tag[i]);
+        if (other == bucket) continue;
+        Bucket& to = buckets_[other];
+        const std::uint32_t free_slots = match(to, 0);
+        if (free_slots == 0) continue;
+        const auto slot = static_cast<std::size_t>(std::countr_zero(free_slots));
+        to.tag[slot] = from.tag[i];
+        to.handle[slot] = from.handle[i];
+        from.tag[i] = 0;
+        return true;
+    }
+    return false;
+}
+
+bool FlowTable::index_insert(std::uint64_t hash, std::uint32_t handle) noexcept {
+    const Place p = place_of(hash);
+    std::uint32_t chosen = p.first;
+    std::uint32_t free_slots = match(buckets_[p.first], 0);
+    const std::uint32_t free_second = match(buckets_[p.second], 0);
+    if (std::popcount(free_second) > std::popcount(free_slots)) {
+        chosen = p.second;
+        free_slots = free_second;
+    }
+    if (free_slots == 0) {
+        if (make_room(p.first)) {
+            chosen = p.first;
+        } else if (make_room(p.second)) {
+            chosen = p.second;
+        } else {
+            return false;
+        }
+        free_slots = match(buckets_[chosen], 0);
+    }
+    const auto slot = static_cast<std::size_t>(std::countr_zero(free_slots));
+    buckets_[chosen].tag[slot] = p.tag;
+    buckets_[chosen].handle[slot] = handle;
+    return true;
+}
+
+void FlowTable::index_erase(std::uint64_t hash, std::uint32_t handle) noexcept {
+    const Place p = place_of(hash);
+    for (const std::uint32_t b : {p.first, p.second}) {
+        for (std::uint32_t mask = match(buckets_[b], p.tag); mask != 0; mask &= mask - 1) {
+            const auto slot = static_cast<std::size_t>(std::countr_zero(mask));
+            if (buckets_[b].handle[slot] != handle) continue;
+            buckets_[b].tag[slot] = 0;
+            return;
+        }
+    }
+}
+
+FlowHandle FlowTable::take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept {
+    const std::uint32_t i = free_entry_;
+    if (i == kEndOfChain || !index_insert(hash, i)) return kNoFlow;
+    free_entry_ = chain_next(&hot_[i]);
+    hot_[i] = FlowHot{};
+    cold_[i] = FlowCold{};
+    cold_[i].started_tick = now_tick;
+    hot_[i].last_seen_tick = now_tick;
+    ++count_;
+    return FlowHandle{i};
+}
+
+FlowHandle FlowTable::insert(const FlowKeyV4& key, std::uint64_t hash, std::uint32_t now_tick) noexcept {
+    const FlowHandle h = take_entry(hash, now_tick);
+    if (h != kNoFlow) hot_[at(h)].v4 = key;
+    return h;
+}
+
+FlowHandle FlowTable::insert(const FlowKeyV6& key, std::uint64_t hash, std::uint32_t now_tick) noexcept {
+    const std::uint32_t line = free_line_;
+    if (line == kEndOfChain) return kNoFlow;
+    const FlowHandle h = take_entry(hash, now_tick);
+    if (h == kNoFlow) return kNoFlow;
+    free_line_ = chain_next(&v6_[line]);
+    v6_[line] = FlowV6Line{.key = key, .must_be_zero = {}};
+    hot_[at(h)].v6 = V6KeyRef{.line = line, .must_be_zero = {}};
+    hot_[at(h)].flags = flow_flag::v6;
+    return h;
+}
+
+void FlowTable::erase(FlowHandle handle) noexcept {
+    FlowHot& e = hot_[at(handle)];
+    const auto i = static_cast<std::uint32_t>(handle);
+    std::atomic_ref<FlowPhase>{e.phase}.store(FlowPhase::free, std::memory_order_release);
+    expiry_[i] = kNever;
+    if (e.has(flow_flag::v6)) {
+        const std::uint32_t line = e.v6.line;
+        index_erase(hasher_.hash(v6_[line].key), i);
+        chain_set(&v6_[line], free_line_);
+        free_line_ = line;
+    } else {
+        index_erase(hasher_.hash(e.v4), i);
+    }
+    chain_set(&e, free_entry_);
+    free_entry_ = i;
+    --count_;
+}
+
+FlowTuple FlowTable::original_tuple(FlowHandle h) const noexcept {
+    const FlowHot& e = hot(h);
+    const bool low = e.has(flow_flag::original_is_low);
+    const auto fill = [low](const auto& key, auto to_addr) {
+        FlowTuple t;
+        t.src = to_addr(low ? key.low_addr : key.high_addr);
+        t.dst = to_addr(low ? key.high_addr : key.low_addr);
+        // ICMP's identifier and type do not change places with the endpoints.
+        const bool straight = low || key.asker != Asker::ports_tell;
+        t.sport = straight ? key.low_port : key.high_port;
+        t.dport = straight ? key.high_port : key.low_port;
+        t.proto = key.proto;
+        return t;
+    };
+    return e.has(flow_flag::v6) ? fill(key_v6(h), [](const abi::Ipv6Addr& a) { return abi::IpAddr::of_v6(a); })
+                                : fill(e.v4, [](abi::Ipv4Addr a) { return abi::IpAddr::of_v4(a); });
+}
+
+void FlowTable::count_packet(FlowHandle h, Direction d, std::uint32_t frame_bytes) noexcept {
+    const auto carry = hot_[at(h)].counters[index(d)].add(frame_bytes);
+    if (!carry.any()) [[likely]]
+        return;
+    FlowCold& cold = cold_[at(h)];
+    cold.packets[index(d)] += carry.packets;
+    cold.bytes[index(d)] += carry.bytes;
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,147 @@
+/// A worker's flows: index, entries, free lists and ageing. One writer and reader (the worker), no atomics on the hit
+/// path, no allocation after construction.
+///
+/// Theory of operation. The slab of entries is the truth; the index only finds entries. A bucket is one cache line of
+/// ten 16-bit tags and ten 32-bit handles. A flow stands in one of two buckets, and the second follows from the first
+/// and the tag, so that an entry can be moved to its other bucket without its key. A lookup looks at two lines and at
+/// the entries whose tag fits, never at more, whatever an attacker sends (CASES Q11). An insert takes the emptier of
+/// the two; are both full, it moves one of the twenty to its other bucket. At the load that the table is sized for
+/// (at most 0.75) that always finds room in practice; if not, the flow is refused as if the table were full.
+///
+/// Ageing. `expiry_` holds one packed deadline per entry. A clock hand walks it, a bounded number of entries per call;
+/// the packet path writes `last_seen_tick` only, and the hand pushes a deadline on when it finds that the entry was
+/// used since (lazy refresh). A shorter timeout (a close) is written at once by `set_phase`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include <sluice/abi/tables.hpp>
+
+#include "dataplane/flow/flow_entry.hpp"
+#include "dataplane/flow/flow_hash.hpp"
+#include "dataplane/flow/flow_key.hpp"
+#include "dataplane/flow/prefaulted.hpp"
+
+namespace sluice::dp {
+
+enum class FlowHandle : std::uint32_t {};
+inline constexpr FlowHandle kNoFlow{0xffffffff};
+
+/// The table's clock: 10 ms per tick, wraps after 497 days; the longest timeout is 30 days, so differences are safe.
+inline constexpr std::uint32_t kTickMs = 10;
+
+/// Idle timeouts by phase, in ticks, rounded up.
+class TimeoutTable {
+public:
+    TimeoutTable() noexcept : TimeoutTable{abi::FlowTimeouts{}} {}
+    explicit TimeoutTable(const abi::FlowTimeouts& timeouts) noexcept;
+    std::uint32_t operator[](FlowPhase phase) const noexcept { return ticks_[static_cast<std::size_t>(phase)]; }
+    bool operator==(const TimeoutTable&) const = default;
+
+private:
+    std::array<std::uint32_t, kFlowPhaseCount> ticks_{};
+};
+
+struct FlowTableConfig {
+    std::uint32_t entries_max{};
+    std::uint32_t v6_entries_max{};  ///< of entries_max, how many may be IPv6
+    HashSecret hash_secret{};
+    HashKind hash_kind{HashKind::aes};  ///< SipHash where the CPU has no AES rounds
+};
+
+class FlowTable {
+public:
+    explicit FlowTable(const FlowTableConfig& config) noexcept;
+
+    const FlowHasher& hasher() const noexcept { return hasher_; }
+    std::uint32_t capacity() const noexcept { return static_cast<std::uint32_t>(hot_.size()); }
+    std::uint32_t count() const noexcept { return count_; }
+    std::size_t memory_bytes() const noexcept;
+
+    // --- finding, in three steps a stage apart so that cache misses of a burst overlap ---
+    void prefetch_buckets(std::uint64_t hash) const noexcept;
+    void prefetch_entry(std::uint64_t hash) const noexcept;
+    FlowHandle find(const FlowKeyV4& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
+    FlowHandle find(const FlowKeyV6& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
+
+    /// A fresh entry, all zero but key and start; the caller fills it and then calls `set_phase`, which makes it live.
+    /// kNoFlow: full. Precondition: `find` says that the key is not there.
+    FlowHandle insert(const FlowKeyV4& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
+    FlowHandle insert(const FlowKeyV6& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
+    void erase(FlowHandle handle) noexcept;
+
+    FlowHot& hot(FlowHandle h) noexcept { return hot_[at(h)]; }
+    const FlowHot& hot(FlowHandle h) const noexcept { return hot_[at(h)]; }
+    const FlowCold& cold(FlowHandle h) const noexcept { return cold_[at(h)]; }
+    const FlowKeyV6& key_v6(FlowHandle h) const noexcept { return v6_[hot_[at(h)].v6.line].key; }
+    bool live(std::uint32_t index) const noexcept { return hot_[index].phase != FlowPhase::free; }
+
+    /// The original direction's tuple. ICMP: sport = identifier, dport = type << 8 | code of the request.
+    FlowTuple original_tuple(FlowHandle h) const noexcept;
+
+    void count_packet(FlowHandle h, Direction d, std::uint32_t frame_bytes) noexcept;
+
+    // --- time ---
+    void set_timeouts(const TimeoutTable& timeouts) noexcept;
+    void set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept;
+    bool expired(FlowHandle h, std::uint32_t now_tick) const noexcept {
+        const FlowHot& e = hot_[at(h)];
+        return now_tick - e.last_seen_tick >= timeouts_[e.phase];
+    }
+    /// Moves the hand. Fills `out` with entries whose time is over; they stay until the caller erases them. Bounded by
+    /// kAgeingStepMax entries and by `out`.
+    std::size_t collect_expired(std::uint32_t now_tick, std::span<FlowHandle> out) noexcept;
+
+private:
+    static constexpr std::size_t kBucketSlots = 10;
+    struct alignas(64) Bucket {
+        std::array<std::uint16_t, kBucketSlots> tag;  ///< 0 = empty
+        std::array<std::uint32_t, kBucketSlots> handle;
+        std::uint32_t must_be_zero;
+    };
+    static_assert(sizeof(Bucket) == 64);
+    struct Place {
+        std::uint32_t first, second;
+        std::uint16_t tag;
+    };
+    static constexpr std::uint32_t kAgeingStepMax = 16'384;  ///< about 4 us of a packed walk
+    static constexpr std::uint32_t kLapTicks = 25;           ///< the hand's aim: once around in 250 ms
+    static constexpr std::uint32_t kNever = 0;               ///< expiry of a free entry
+
+    static std::size_t at(FlowHandle h) noexcept { return static_cast<std::size_t>(h); }
+    static std::uint32_t bucket_count_for(std::uint32_t entries) noexcept;
+    static std::uint32_t match(const Bucket& bucket, std::uint16_t tag) noexcept;
+    Place place_of(std::uint64_t hash) const noexcept;
+    std::uint32_t other_bucket(std::uint32_t bucket, std::uint16_t tag) const noexcept;
+    bool equal(const FlowHot& e, const FlowKeyV4& key) const noexcept { return !e.has(flow_flag::v6) && e.v4 == key; }
+    bool equal(const FlowHot& e, const FlowKeyV6& key) const noexcept {
+        return e.has(flow_flag::v6) && v6_[e.v6.line].key == key;
+    }
+    template <typename Key>
+    FlowHandle find_key(const Key& key, std::uint64_t hash) const noexcept;
+    bool index_insert(std::uint64_t hash, std::uint32_t handle) noexcept;
+    bool make_room(std::uint32_t bucket) noexcept;
+    void index_erase(std::uint64_t hash, std::uint32_t handle) noexcept;
+    std::uint32_t deadline(std::uint32_t tick) const noexcept { return tick == kNever ? 1 : tick; }
+    FlowHandle take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept;
+
+    FlowHasher hasher_;
+    TimeoutTable timeouts_;
+    PrefaultedArray<Bucket> buckets_;
+    std::uint32_t bucket_mask_;
+    PrefaultedArray<FlowHot> hot_;
+    PrefaultedArray<FlowV6Line> v6_;
+    PrefaultedArray<FlowCold> cold_;
+    PrefaultedArray<std::uint32_t> expiry_;
+    // Free entries and lines are chained through their first four bytes.
+    std::uint32_t free_entry_{}, free_line_{};
+    std::uint32_t count_{};
+    std::uint32_t hand_{};
+    std::uint32_t hand_tick_{};
+    bool hand_started_{};
+    std::uint32_t recheck_left_{};  ///< entries that the hand still has to look at because timeouts changed
+};
+
+}  // namespace sluice::dp

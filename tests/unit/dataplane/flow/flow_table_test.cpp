@@ -1,0 +1,241 @@
+#include "dataplane/flow/flow_table.hpp"
+
+#include <algorithm>
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace sluice::dp {
+namespace {
+
+constexpr HashSecret kSecret{1, 2};
+
+FlowTableConfig config(std::uint32_t entries) {
+    return {.entries_max = entries, .v6_entries_max = entries, .hash_secret = kSecret};
+}
+
+FlowKeyV4 v4_key(std::uint32_t n) {
+    FlowKeyV4 k{};
+    k.low_addr = abi::Ipv4Addr::of_host(0x0a000000U + n);
+    k.high_addr = abi::Ipv4Addr::of_host(0xc6336450U);
+    k.low_port = abi::L4Port::of_host(static_cast<std::uint16_t>(1024 + n % 1000));
+    k.high_port = abi::L4Port::of_host(443);
+    k.proto = abi::L4Proto::tcp;
+    return k;
+}
+FlowKeyV6 v6_key(std::uint32_t n) {
+    FlowKeyV6 k{};
+    k.low_addr.bytes[0] = 0x20;
+    abi::NetOrder<std::uint32_t>::of_host(n).write(k.low_addr.bytes.data() + 12);
+    k.high_addr.bytes[0] = 0x30;
+    k.proto = abi::L4Proto::udp;
+    return k;
+}
+
+template <typename Key>
+FlowHandle add(FlowTable& t, const Key& key, std::uint32_t now, FlowPhase phase = FlowPhase::established) {
+    const FlowHandle h = t.insert(key, t.hasher().hash(key), now);
+    if (h != kNoFlow) t.set_phase(h, phase, now);
+    return h;
+}
+template <typename Key>
+FlowHandle find(const FlowTable& t, const Key& key) {
+    return t.find(key, t.hasher().hash(key));
+}
+
+TEST(FlowTable, HoldsExactlyItsCapacityAndFindsAll) {
+    constexpr std::uint32_t kEntries = 20'000;
+    FlowTable t{config(kEntries)};
+    for (std::uint32_t i = 0; i < kEntries; ++i) {
+        const bool v6 = i % 3 == 0;
+        ASSERT_NE(v6 ? add(t, v6_key(i), 5) : add(t, v4_key(i), 5), kNoFlow) << i;
+    }
+    EXPECT_EQ(t.count(), kEntries);
+    EXPECT_EQ(add(t, v4_key(kEntries), 5), kNoFlow) << "D9: full refuses";
+    EXPECT_EQ(add(t, v6_key(kEntries), 5), kNoFlow);
+    EXPECT_EQ(t.count(), kEntries);
+    for (std::uint32_t i = 0; i < kEntries; ++i) {
+        if (i % 3 == 0) {
+            const FlowHandle h = find(t, v6_key(i));
+            ASSERT_NE(h, kNoFlow);
+            EXPECT_EQ(t.key_v6(h), v6_key(i));
+        } else {
+            const FlowHandle h = find(t, v4_key(i));
+            ASSERT_NE(h, kNoFlow);
+            EXPECT_EQ(t.hot(h).v4, v4_key(i));
+        }
+    }
+    EXPECT_EQ(find(t, v4_key(0)), kNoFlow);
+    EXPECT_EQ(find(t, v6_key(1)), kNoFlow);
+}
+
+TEST(FlowTable, ErasedEntriesAreGoneAndTheirPlaceIsUsedAgain) {
+    FlowTable t{config(64)};
+    for (int round = 0; round < 100; ++round) {
+        std::vector<FlowHandle> handles;
+        for (std::uint32_t i = 0; i < 64; ++i) {
+            handles.push_back(i % 2 == 0 ? add(t, v6_key(i), 1) : add(t, v4_key(i), 1));
+            ASSERT_NE(handles.back(), kNoFlow) << "round " << round;
+        }
+        for (const FlowHandle h : handles) t.erase(h);
+        EXPECT_EQ(t.count(), 0U);
+        EXPECT_EQ(find(t, v4_key(1)), kNoFlow);
+    }
+}
+
+TEST(FlowTable, IPv6ShareIsLimitedByItself) {
+    FlowTable t{{.entries_max = 8, .v6_entries_max = 2, .hash_secret = kSecret}};
+    EXPECT_NE(add(t, v6_key(1), 1), kNoFlow);
+    EXPECT_NE(add(t, v6_key(2), 1), kNoFlow);
+    EXPECT_EQ(add(t, v6_key(3), 1), kNoFlow);
+    EXPECT_NE(add(t, v4_key(1), 1), kNoFlow);
+    EXPECT_EQ(t.count(), 3U);
+    t.erase(find(t, v6_key(1)));
+    EXPECT_NE(add(t, v6_key(3), 1), kNoFlow);
+}
+
+// Against std::unordered_map under random inserts, erases and look-ups around the full table.
+TEST(FlowTable, AgreesWithAMapUnderChurn) {
+    const auto seed = std::random_device{}();
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random{seed};
+    constexpr std::uint32_t kEntries = 1'000, kKeys = 1'400;
+    FlowTable t{config(kEntries)};
+    std::unordered_map<std::uint32_t, FlowHandle> model;
+    for (int step = 0; step < 200'000; ++step) {
+        const auto n = static_cast<std::uint32_t>(random() % kKeys);
+        const FlowHandle h = find(t, v4_key(n));
+        const auto known = model.find(n);
+        ASSERT_EQ(h, known == model.end() ? kNoFlow : known->second) << "step " << step;
+        if (h != kNoFlow && random() % 3 == 0) {
+            t.erase(h);
+            model.erase(known);
+        } else if (h == kNoFlow) {
+            const FlowHandle added = add(t, v4_key(n), 1);
+            ASSERT_EQ(added == kNoFlow, model.size() == kEntries) << "step " << step;
+            if (added != kNoFlow) model.emplace(n, added);
+        }
+        ASSERT_EQ(t.count(), model.size());
+    }
+}
+
+TEST(FlowTable, AnIPv4FlowTakesAtMost112Bytes) {
+    constexpr std::uint32_t kEntries = 1U << 16;
+    const FlowTable t{{.entries_max = kEntries, .v6_entries_max = 0, .hash_secret = kSecret}};
+    EXPECT_LE(t.memory_bytes() / kEntries, 112U);
+}
+
+TEST(FlowTable, CountersCarryIntoTheColdPartAndStayExact) {
+    FlowTable t{config(4)};
+    const FlowHandle h = add(t, v4_key(1), 1);
+    constexpr std::uint64_t kPackets = 100'000;
+    for (std::uint64_t i = 0; i < kPackets; ++i) {
+        t.count_packet(h, Direction::original, 1514);
+        if (i % 2 == 0) t.count_packet(h, Direction::reply, 65'535);
+    }
+    const FlowTotals sum = totals(t.hot(h), t.cold(h));
+    EXPECT_EQ(sum.packets[0], kPackets);
+    EXPECT_EQ(sum.bytes[0], kPackets * 1514);
+    EXPECT_EQ(sum.packets[1], kPackets / 2);
+    EXPECT_EQ(sum.bytes[1], kPackets / 2 * 65'535);
+}
+
+TEST(FlowTable, OriginalTupleComesBackWhateverEndIsLow) {
+    FlowTable t{config(4)};
+    const FlowTuple tuple{abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc0000001)),
+                          abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0x0a000001)), abi::L4Port::of_host(4000),
+                          abi::L4Port::of_host(53), abi::L4Proto::udp};
+    const bool low = source_is_low(abi::IpFamily::v4, tuple);
+    ASSERT_FALSE(low);
+    const FlowHandle h = add(t, make_key<FlowKeyV4>(tuple, low, FlowDomain{0}), 1);
+    const FlowTuple back = t.original_tuple(h);
+    EXPECT_EQ(back.src, tuple.src);
+    EXPECT_EQ(back.dport, tuple.dport);
+    EXPECT_EQ(t.hot(h).direction_of(low), Direction::original);
+    EXPECT_EQ(t.hot(h).direction_of(!low), Direction::reply);
+}
+
+// ------------------------------------------------------------------------------------------------------------ time
+std::vector<FlowHandle> age_to(FlowTable& t, std::uint32_t from, std::uint32_t to) {
+    std::vector<FlowHandle> all;
+    for (std::uint32_t tick = from; tick != to + 1; ++tick) {  // ticks wrap
+        std::array<FlowHandle, 64> out{};
+        const std::size_t n = t.collect_expired(tick, out);
+        for (std::size_t i = 0; i < n; ++i) {
+            all.push_back(out[i]);
+            t.erase(out[i]);
+        }
+    }
+    return all;
+}
+
+constexpr std::uint32_t kSecond = 1000 / kTickMs;
+
+TEST(Ageing, EveryPhaseEndsWithinASecondOfItsTimeout) {
+    abi::FlowTimeouts set{};
+    set.tcp_established_ms = 50'000;
+    set.other_ms = 70'000;
+    const TimeoutTable timeouts{set};
+    FlowTable t{config(1000)};
+    t.set_timeouts(timeouts);
+    for (std::uint8_t p = 1; p < kFlowPhaseCount; ++p) {
+        const auto phase = static_cast<FlowPhase>(p);
+        // Near the wrap of the tick too.
+        for (const std::uint32_t start : {1000U, 0xffffffffU - 10 * kSecond}) {
+            (void)age_to(t, start, start);
+            ASSERT_NE(add(t, v4_key(p), start, phase), kNoFlow);
+            const std::uint32_t timeout = timeouts[phase];
+            EXPECT_TRUE(age_to(t, start, start + timeout - 1).empty()) << "phase " << int{p};
+            EXPECT_EQ(age_to(t, start + timeout, start + timeout + kSecond).size(), 1U) << "phase " << int{p};
+        }
+    }
+}
+
+TEST(Ageing, ASignOfLifeMovesTheDeadline) {
+    FlowTable t{config(100)};
+    const FlowHandle h = add(t, v4_key(1), 0, FlowPhase::udp_oneway);  // 30 s
+    EXPECT_TRUE(age_to(t, 0, 20 * kSecond).empty());
+    t.hot(h).last_seen_tick = 20 * kSecond;
+    EXPECT_TRUE(age_to(t, 20 * kSecond, 50 * kSecond - 1).empty());
+    EXPECT_EQ(age_to(t, 50 * kSecond, 51 * kSecond).size(), 1U);
+}
+
+TEST(Ageing, AShorterPhaseCountsFromItsStart) {
+    FlowTable t{config(100)};
+    const FlowHandle h = add(t, v4_key(1), 0, FlowPhase::established);
+    EXPECT_TRUE(age_to(t, 0, 5 * kSecond).empty());
+    t.hot(h).last_seen_tick = 5 * kSecond;
+    t.set_phase(h, FlowPhase::closed, 5 * kSecond);  // 10 s
+    EXPECT_TRUE(age_to(t, 5 * kSecond, 15 * kSecond - 1).empty());
+    EXPECT_EQ(age_to(t, 15 * kSecond, 16 * kSecond).size(), 1U);
+}
+
+TEST(Ageing, ShorterTimeoutsOfANewPolicyHoldForOldFlows) {
+    FlowTable t{config(100)};
+    add(t, v4_key(1), 0, FlowPhase::established);
+    EXPECT_TRUE(age_to(t, 0, 60 * kSecond).empty());
+    abi::FlowTimeouts shorter{};
+    shorter.tcp_established_ms = 30'000;
+    t.set_timeouts(TimeoutTable{shorter});
+    EXPECT_EQ(age_to(t, 60 * kSecond, 61 * kSecond).size(), 1U);
+}
+
+TEST(Ageing, AStepIsBoundedByItsOutput) {
+    FlowTable t{config(1000)};
+    std::array<FlowHandle, 16> out{};
+    (void)t.collect_expired(0, out);
+    for (std::uint32_t i = 0; i < 1000; ++i) add(t, v4_key(i), 0, FlowPhase::udp_oneway);
+    std::size_t steps = 0;
+    for (std::uint32_t tick = 40 * kSecond; t.count() != 0; tick += kSecond) {
+        const std::size_t n = t.collect_expired(tick, out);
+        ASSERT_LE(n, out.size());
+        for (std::size_t i = 0; i < n; ++i) t.erase(out[i]);
+        ASSERT_LT(++steps, 200U);
+    }
+    EXPECT_GE(steps, 1000U / 16);
+}
+
+}  // namespace
+}  // namespace sluice::dp
