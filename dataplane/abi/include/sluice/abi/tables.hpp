@@ -218,7 +218,8 @@ inline constexpr std::uint32_t kAddrRootCount = 65'537;
 // ---------------------------------------------------------------------------------------------------------------
 // transport
 /// Class of (protocol, destination port | ICMP type << 8 | code). Protocols with a table of their own are not looked up
-/// in `proto_class`. Protocols are those of the packet; SCTP ports are not matched in this version (class by protocol).
+/// in `proto_class`, except ICMP in IPv6 and ICMPv6 in IPv4, which are no ICMP: their entries hold any-service terms.
+/// Protocols are those of the packet; SCTP ports are not matched in this version (class by protocol).
 struct TransportSection {
     SectionHeader header{};
     std::uint32_t class_count{};
