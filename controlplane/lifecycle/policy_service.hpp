@@ -14,6 +14,7 @@
 #include <sluice/abi/messages.hpp>
 #include <sluice/expected.hpp>
 
+#include "controlplane/compiler/policy_tests.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
 
@@ -35,14 +36,6 @@ struct CommitOptions {
 };
 
 enum class CommitState : std::uint8_t { adopted, unchanged, pending_confirmation, stalled };
-
-struct TestOutcome {
-    std::string from, to;      ///< as written
-    std::string expect, got;   ///< verdicts
-    std::string by, got_rule;  ///< expected rule id (may be empty), deciding rule id
-    bool passed{};
-    SourcePos pos;
-};
 
 struct CommitResult {
     CommitState state{};

@@ -1,0 +1,58 @@
+/// Policy -> generation: eight sections and a manifest as the dataplane runs them (abi/tables.hpp tells the shapes).
+///
+/// Theory of operation. Rules become terms (terms.hpp), the lists of their sides become classes (classes.hpp), classes
+/// become bit rows. Everything is a function of the policy and its slots: equal input gives equal bytes, so a section
+/// that did not change keeps its digest and the dataplane keeps its mapping. Sizes are counted before anything is
+/// built; what is over budget is refused with figures.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sluice/abi/tables.hpp>
+#include <sluice/expected.hpp>
+
+#include "controlplane/compiler/slot_map.hpp"
+#include "controlplane/policy/model.hpp"
+#include "dataplane/acl/validator.hpp"
+
+namespace sluice::cp {
+
+/// Part of the generation digest: raise it when the same policy gives other bytes.
+inline constexpr std::uint32_t kCompilerVersion = 1;
+
+struct CompileOptions {
+    std::uint64_t generation{};
+    std::uint64_t created_unix_ns{};
+    std::uint64_t bytes_max{256ULL << 20};  ///< all sections together
+    std::uint32_t terms_max{abi::kTermsMax};
+};
+
+struct CompiledGeneration {
+    abi::Manifest manifest{};
+    std::array<std::vector<std::byte>, abi::kSectionKindCount> sections;  ///< by kind - 1
+
+    std::span<const std::byte> manifest_bytes() const noexcept { return std::as_bytes(std::span{&manifest, 1}); }
+    /// As the validator takes them. Valid while this object lives and is not moved from.
+    dp::SectionBytes section_bytes() const noexcept;
+    std::uint64_t bytes() const noexcept;
+};
+
+struct CompileRefusal {
+    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, slot-missing, too-many-zones
+    std::string detail;
+    std::uint64_t needed{}, allowed{};
+};
+
+/// Precondition: `slots.assign(policy)` succeeded; a rule without a slot is refused.
+Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const SlotMap& slots,
+                                                     const CompileOptions& options);
+
+/// Another generation number and time for the same tables; sections and generation digest stay.
+void renumber(CompiledGeneration& compiled, std::uint64_t generation, std::uint64_t created_unix_ns);
+
+}  // namespace sluice::cp

@@ -1,0 +1,91 @@
+#include "controlplane/compiler/reference.hpp"
+
+#include <algorithm>
+
+namespace sluice::cp {
+
+namespace {
+
+bool prefix_holds(const Prefix& prefix, abi::IpFamily family, const abi::IpAddr& addr) {
+    if (prefix.family != family) return false;
+    for (unsigned bit = 0; bit < prefix.bits; ++bit) {
+        const unsigned mask = 0x80U >> (bit % 8);
+        if ((prefix.addr.bytes[bit / 8] & mask) != (addr.bytes[bit / 8] & mask)) return false;
+    }
+    return true;
+}
+
+bool any_holds(const std::vector<Prefix>& nets, abi::IpFamily family, const abi::IpAddr& addr) {
+    return std::any_of(nets.begin(), nets.end(), [&](const Prefix& p) { return prefix_holds(p, family, addr); });
+}
+
+bool endpoint_holds(const Policy& policy, const Endpoint& e, abi::ZoneId zone, abi::IpFamily family,
+                    const abi::IpAddr& addr) {
+    if (e.zone && abi::ZoneId{*e.zone} != zone) return false;
+    if (e.any_addr || any_holds(e.nets, family, addr)) return true;
+    return std::any_of(e.sets.begin(), e.sets.end(),
+                       [&](std::uint16_t set) { return any_holds(policy.sets[set].nets, family, addr); });
+}
+
+bool side_holds(const Policy& policy, const std::vector<Endpoint>& side, abi::ZoneId zone, abi::IpFamily family,
+                const abi::IpAddr& addr) {
+    return std::any_of(side.begin(), side.end(),
+                       [&](const Endpoint& e) { return endpoint_holds(policy, e, zone, family, addr); });
+}
+
+/// ICMP is IPv4's and ICMPv6 is IPv6's: a packet of the other family with that protocol number is not ICMP.
+bool service_holds(const ServiceTerm& term, const dp::LookupKey& key) {
+    if (term.proto != key.proto) return false;
+    switch (term.proto) {
+        case abi::L4Proto::icmp:
+            if (key.family != abi::IpFamily::v4) return false;
+            break;
+        case abi::L4Proto::icmp6:
+            if (key.family != abi::IpFamily::v6) return false;
+            break;
+        case abi::L4Proto::tcp:
+        case abi::L4Proto::udp: break;
+        default: return true;
+    }
+    return term.first <= key.dport_or_icmp && key.dport_or_icmp <= term.last;
+}
+
+}  // namespace
+
+std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule,
+                                                      const dp::LookupKey& key) {
+    if (!side_holds(policy, rule.from, key.from, key.family, key.src)) return "from";
+    if (!side_holds(policy, rule.to, key.to, key.family, key.dst)) return "to";
+    const bool service =
+        rule.service.empty() || std::any_of(rule.service.begin(), rule.service.end(),
+                                            [&](const ServiceTerm& t) { return service_holds(t, key); });
+    if (!service) return "service";
+    return std::nullopt;
+}
+
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key) {
+    dp::LookupResult result{.rule = static_cast<abi::RuleIndex>(policy.rules.size())};
+    for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+        if (first_excluding_field(policy, policy.rules[i], key)) continue;
+        const auto index = static_cast<abi::RuleIndex>(i);
+        if (policy.rules[i].mode == abi::RuleMode::enforce) {
+            result.rule = index;
+            break;
+        }
+        if (result.observe == abi::kNoRule) result.observe = index;
+    }
+    return result;
+}
+
+abi::Verdict reference_verdict(const Policy& policy, abi::RuleIndex rule) {
+    Action action = rule < policy.rules.size() ? policy.rules[rule].action : policy.default_action;
+    if (action == Action::pass) action = policy.default_action;
+    if (action == Action::allow) return abi::Verdict::allow;
+    return action == Action::reject ? abi::Verdict::reject : abi::Verdict::deny;
+}
+
+std::string_view reference_rule_id(const Policy& policy, abi::RuleIndex rule) {
+    return rule < policy.rules.size() ? std::string_view{policy.rules[rule].id} : abi::kIdDefault;
+}
+
+}  // namespace sluice::cp

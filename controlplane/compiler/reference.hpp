@@ -1,0 +1,25 @@
+/// The slow, obvious answer: rules from top to bottom, each field by comparing. The oracle of every compiled table, and
+/// what `explain` asks why a rule did not match. Kept free of everything that the compiler uses.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "controlplane/policy/model.hpp"
+#include "dataplane/acl/lookup.hpp"
+
+namespace sluice::cp {
+
+/// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default), and the first
+/// observe rule before it.
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key);
+
+/// "from", "to" or "service": the first field that keeps `rule` from matching; nothing if it matches.
+std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key);
+
+/// What the policy says for a rule index, `pass` and the default resolved.
+abi::Verdict reference_verdict(const Policy& policy, abi::RuleIndex rule);
+/// Id of the rule, `default` behind the last one.
+std::string_view reference_rule_id(const Policy& policy, abi::RuleIndex rule);
+
+}  // namespace sluice::cp
