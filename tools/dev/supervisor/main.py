@@ -33,7 +33,7 @@ class Loop:
         self.watch(fd, lambda: self._read_output(fd))
 
     def _read_output(self, fd):
-        """Returns False when there is nothing more for now."""
+        """Returns False when nothing more is there yet."""
         try:
             chunk = os.read(fd, 64 * 1024)
         except (BlockingIOError, InterruptedError):

@@ -1,0 +1,95 @@
+"""Who may include whom, tests beside their sources, file lengths, cases with a test."""
+import os
+import re
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
+
+# Folder -> project folders that it may include besides itself and <sluice/...>. Longest match wins.
+_MAY = {
+    "dataplane/abi/": (),
+    "dataplane/acl/": (),
+    "dataplane/flow/": ("dataplane/acl/", "dataplane/pipeline/"),
+    "dataplane/pipeline/": ("dataplane/acl/", "dataplane/flow/"),
+    "dataplane/manager/": ("dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/"),
+    "dataplane/": ("dataplane/",),
+    "controlplane/": ("controlplane/", "dataplane/acl/"),
+    "tools/sluicectl/": ("tools/sluicectl/",),
+    "tools/sluice-inspect/": ("dataplane/acl/",),
+}
+_WITHOUT_DPDK = ("dataplane/abi/", "dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/", "dataplane/manager/")
+_BEAST_FILES_MAX = 3
+_LINES_MAX = 600
+
+# The cases that this version answers for; each must be named by a test.
+_CASES = (
+    "T1 T2 T4 I8 U1 U2 F1 F2 F3 F4 F5 F10 F15 F16 F17 F18 L1 L2 X10 P3 P5 P6 S1 S3 S6 A1 A2 A3 A4 A6 A7"
+).split()
+
+
+def _includes(tree, name):
+    text = tree.text(name)
+    for match in _INCLUDE.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, match[1] == '"', match[2]
+
+
+def arrows(tree):
+    complaints = []
+    for name in tree.matching(".hpp", ".cpp", ".h"):
+        folder = max((folder for folder in _MAY if name.startswith(folder)), key=len, default=None)
+        dpdk = not name.startswith(("tests/", "dataplane/port/")) and name != "dataplane/main.cpp"
+        for line, quoted, target in _includes(tree, name):
+            if target.startswith("rte_") and (dpdk or name.startswith(_WITHOUT_DPDK)):
+                complaints.append(f"{name}:{line}: <{target}>: only dataplane/port and dataplane/main.cpp include DPDK")
+            if folder is None or not quoted:
+                continue
+            if not target.startswith((folder, *_MAY[folder])):
+                complaints.append(f'{name}:{line}: "{target}": {folder} does not depend on that')
+    return complaints
+
+
+def beast(tree):
+    """Boost.Beast costs 20 s of compile time per file, so it stays behind plain interfaces."""
+    users = [
+        name
+        for name in tree.matching(".hpp", ".cpp", under=("controlplane/", "dataplane/", "tools/"))
+        if any(target.startswith("boost/beast") for _line, _quoted, target in _includes(tree, name))
+    ]
+    complaints = [f"{name}: a header includes Boost.Beast" for name in users if name.endswith(".hpp")]
+    if len(users) > _BEAST_FILES_MAX:
+        complaints.append(f"Boost.Beast in {len(users)} files, {_BEAST_FILES_MAX} allowed: {', '.join(users)}")
+    return complaints
+
+
+def twins(tree):
+    """Each source file has a test in the mirror folder: one of its name, or one that includes its header."""
+    tested = set()
+    for name in tree.matching("_test.cpp", under=("tests/unit/",)):
+        tested.add(name[len("tests/unit/") : -len("_test.cpp")])
+        folder = os.path.dirname(name)[len("tests/unit/") :]
+        for _line, _quoted, target in _includes(tree, name):
+            if os.path.dirname(target) == folder:
+                tested.add(os.path.splitext(target)[0])
+    complaints = []
+    for name in tree.matching(".cpp", under=("dataplane/", "controlplane/")):
+        stem = os.path.splitext(name)[0]
+        if stem not in tested and os.path.basename(stem) != "main":
+            complaints.append(f"{name}: no tests/unit/{stem}_test.cpp, and no test beside it includes its header")
+    return complaints
+
+
+def length(tree):
+    complaints = []
+    for name in tree.matching(".hpp", ".cpp", ".py"):
+        lines = tree.text(name).count("\n")
+        if lines > _LINES_MAX:
+            complaints.append(f"{name}: {lines} lines; past {_LINES_MAX} a second subject has moved in")
+    return complaints
+
+
+def cases(tree):
+    tests = [name for name in tree.files if name.startswith("tests/") and tree.is_text(name)]
+    words = set()
+    for name in tests:
+        # gtest names can't hold a dash or a space: T2 stands in T2_IllegalFlags too.
+        words.update(re.findall(r"(?<![A-Za-z0-9])[TIUFLXPSA]\d+(?![A-Za-z0-9])", tree.text(name)))
+    return [f"no test names case {case}" for case in _CASES if case not in words]

@@ -1,0 +1,62 @@
+"""Format, headers that stand alone, scripts that parse."""
+import ast
+import os
+import shlex
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+
+def clang_format(tree):
+    files = tree.matching(".hpp", ".cpp")
+    done = subprocess.run(
+        ["clang-format-14", "--dry-run", "-Werror", *files],
+        cwd=tree.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return [line for line in done.stderr.splitlines() if "error:" in line]
+
+
+def _flags(*packages):
+    done = subprocess.run(["pkg-config", "--cflags", *packages], stdout=subprocess.PIPE, text=True, check=True)
+    return [word.replace("-I", "-isystem", 1) if word.startswith("-I") else word for word in shlex.split(done.stdout)]
+
+
+def lone_headers(tree):
+    """Each header compiles as the first thing in a file: it includes what it uses. Results are cached by ccache."""
+    out = os.path.join(os.environ.get("BUILD", os.path.join(tree.root, "build")), "lone-headers")
+    os.makedirs(out, exist_ok=True)
+    base = ["ccache", "g++", "-std=c++20", "-O0", "-I.", "-Idataplane/abi/include", *_flags("libxxhash", "yaml-cpp")]
+    dpdk = _flags("libdpdk")
+    environment = {**os.environ, "CCACHE_BASEDIR": tree.root, "CCACHE_NOHASHDIR": "1"}
+
+    def one(header):
+        source = os.path.join(out, header.replace("/", "_") + ".cpp")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(f'#include "{header}"\n')
+        flags = dpdk if header.startswith("dataplane/port/") else []
+        done = subprocess.run(
+            [*base, *flags, "-c", source, "-o", source + ".o"], cwd=tree.root, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        first = next((line for line in done.stderr.splitlines() if "error" in line), "")
+        return f"{header}: {first}" if done.returncode else None
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return [complaint for complaint in pool.map(one, tree.matching(".hpp")) if complaint]
+
+
+def scripts(tree):
+    """Programs have their bit, Python and bash parse."""
+    complaints = []
+    for name in tree.files:
+        path = os.path.join(tree.root, name)
+        head = tree.text(name)[:100] if tree.is_text(name) else ""
+        if head.startswith("#!") and not os.access(path, os.X_OK):
+            complaints.append(f"{name}: has #! and is not executable")
+        if name.endswith(".py") or "python3" in head.split("\n")[0]:
+            try:
+                ast.parse(tree.text(name))
+            except SyntaxError as problem:
+                complaints.append(f"{name}:{problem.lineno}: {problem.msg}")
+        elif head.startswith("#!") and "bash" in head.split("\n")[0]:
+            done = subprocess.run(["bash", "-n", path], stderr=subprocess.PIPE, text=True)
+            complaints += done.stderr.splitlines()
+    return complaints

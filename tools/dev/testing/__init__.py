@@ -1,0 +1,1 @@
+"""Runs the suites and adds up. See ../../test."""
