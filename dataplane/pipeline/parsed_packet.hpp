@@ -41,14 +41,17 @@ struct ParsedPacket {
     std::uint16_t l3_offset{};
     std::uint16_t l4_offset{};       ///< behind all extension headers
     std::uint16_t payload_offset{};  ///< behind the TCP, UDP or ICMP header; = l4_offset for other protocols
-    std::uint16_t vlan{};            ///< outermost VID; 0 = untagged or priority-tagged
-    std::uint32_t l4_bytes{};        ///< transport header and payload
+    /// Outermost VID that is not 0 (the next switch skips a priority tag, so the tag behind it decides); 0 = untagged
+    /// or priority-tagged.
+    std::uint16_t vlan{};
+    std::uint32_t l4_bytes{};  ///< transport header and payload
     std::uint32_t payload_bytes{};
     PacketClass packet_class{};
     abi::IpFamily family{};
     abi::L4Proto proto{};        ///< after extension headers
     bool l2_multicast{};         ///< destination MAC or IP is multicast or broadcast: never answered
     bool checksum_known_good{};  ///< verified by device or software, or none to verify (proto without, UDPv4 zero)
+    bool udp_zero_checksum6{};   ///< UDP over IPv6 without a checksum: passes and is counted (RFC 6936)
     union {
         TcpFields tcp;    ///< proto tcp
         IcmpFields icmp;  ///< proto icmp, icmp6

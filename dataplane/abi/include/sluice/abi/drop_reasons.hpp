@@ -26,7 +26,7 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(ip_malformed,        L1, "IP header failed the checks of RFC 1812 5.2.2 or RFC 8200 3")                            \
     X(ip_options,          L1, "IPv4 options (source route always; others unless a rule allows them, RFC 7126)")         \
     X(martian,             L1, "source or destination that must not cross a firewall (RFC 6890), or LAND")               \
-    X(proto_deny,          L1, "IP protocol 0 in IPv4, or no-next-header, without a rule that names it")                 \
+    X(proto_deny,          L1, "IPv4 protocol 0, ICMP in the other IP version, or no-next-header without a rule")        \
     X(frag_toolong,        L1, "fragment that ends beyond 65,535 bytes (ping of death)")                                 \
     X(frag_malformed,      L1, "fragment whose length and flags contradict each other")                                  \
     X(frag_unsupported,    L1, "fragment of a larger datagram: this version does not track fragments")                   \
@@ -50,7 +50,8 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(flow_table_full,     L2, "no free flow entry; new flows only")                                                     \
     X(no_mbuf,             L2, "no buffer left for a packet of our own")                                                 \
     X(tx_full,             L1, "the device did not take the packet")                                                     \
-    X(port_down,           L1, "the way out has no link")
+    X(port_down,           L1, "the way out has no link")                                                               \
+    X(sctp_malformed,      L1, "SCTP common header truncated")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

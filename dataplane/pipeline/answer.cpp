@@ -1,0 +1,138 @@
+#include "dataplane/pipeline/answer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "dataplane/pipeline/checksum.hpp"
+#include "dataplane/pipeline/parse.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+using abi::IpFamily;
+using abi::L4Proto;
+
+constexpr std::uint32_t kFrameBytesMin = 60;
+constexpr std::uint32_t kTcpBytes = 20;
+constexpr std::uint32_t kIcmpBytes = 8;
+constexpr std::uint32_t kIcmp4DatagramBytesMax = 576;   ///< RFC 1812 section 4.3.2.3
+constexpr std::uint32_t kIcmp6DatagramBytesMax = 1280;  ///< RFC 4443 section 2.4 c
+constexpr std::uint8_t kHopLimit = 64;
+constexpr std::uint8_t kTosInternetworkControl = 0xc0;  ///< RFC 1812 section 4.3.2.5
+
+constexpr std::uint32_t ip_header_bytes(IpFamily family) noexcept { return family == IpFamily::v4 ? 20 : 40; }
+
+void put16(std::uint8_t* at, std::uint32_t value) noexcept {
+    abi::NetOrder<std::uint16_t>::of_host(static_cast<std::uint16_t>(value)).write(at);
+}
+void put32(std::uint8_t* at, std::uint32_t value) noexcept { abi::NetOrder<std::uint32_t>::of_host(value).write(at); }
+
+/// What of the datagram an ICMP answer quotes: its header and as much as fits. Only the first segment is at hand, and
+/// `parse` made sure that it holds at least the IP header and 8 bytes of transport if there were that many.
+std::uint32_t quoted_bytes(const Packet& packet, const ParsedPacket& p) noexcept {
+    const std::uint32_t max = (p.family == IpFamily::v4 ? kIcmp4DatagramBytesMax : kIcmp6DatagramBytesMax) -
+                              ip_header_bytes(p.family) - kIcmpBytes;
+    const std::uint32_t datagram = p.l4_offset + p.l4_bytes - p.l3_offset;
+    const std::uint32_t at_hand = std::min(packet.contiguous_bytes, packet.total_bytes) - p.l3_offset;
+    return std::min({max, datagram, at_hand});
+}
+
+std::uint32_t l4_answer_bytes(const Packet& packet, const ParsedPacket& p) noexcept {
+    return p.proto == L4Proto::tcp ? kTcpBytes : kIcmpBytes + quoted_bytes(packet, p);
+}
+
+void write_ip(const ParsedPacket& p, std::uint8_t* ip, L4Proto proto, std::uint32_t l4_bytes) noexcept {
+    if (p.family == IpFamily::v4) {
+        std::memset(ip, 0, 20);
+        ip[0] = 0x45;
+        ip[1] = proto == L4Proto::icmp ? kTosInternetworkControl : 0;
+        put16(ip + 2, 20 + l4_bytes);
+        put16(ip + 6, 0x4000);  // don't fragment: then the identification may be 0 (RFC 6864 section 4.1)
+        ip[8] = kHopLimit;
+        ip[9] = static_cast<std::uint8_t>(proto);
+        std::memcpy(ip + 12, p.dst.bytes.data(), 4);
+        std::memcpy(ip + 16, p.src.bytes.data(), 4);
+        checksum_value(checksum_add(0, {ip, 20})).write(ip + 10);
+    } else {
+        put32(ip, 6U << 28);
+        put16(ip + 4, l4_bytes);
+        ip[6] = static_cast<std::uint8_t>(proto);
+        ip[7] = kHopLimit;
+        std::memcpy(ip + 8, p.dst.bytes.data(), 16);
+        std::memcpy(ip + 24, p.src.bytes.data(), 16);
+    }
+}
+
+/// RFC 9293 section 3.10.7.1: a segment for which there is no connection.
+void write_reset(const ParsedPacket& p, std::uint8_t* tcp) noexcept {
+    const bool has_ack = (p.tcp.flags & tcp_flag::ack) != 0;
+    const std::uint32_t syn_fin =
+        ((p.tcp.flags & tcp_flag::syn) != 0 ? 1U : 0U) + ((p.tcp.flags & tcp_flag::fin) != 0 ? 1U : 0U);
+    std::memset(tcp, 0, kTcpBytes);
+    p.dport.write(tcp);
+    p.sport.write(tcp + 2);
+    put32(tcp + 4, has_ack ? p.tcp.ack : 0);
+    put32(tcp + 8, has_ack ? 0 : p.tcp.seq + p.payload_bytes + syn_fin);
+    tcp[12] = (kTcpBytes / 4) << 4;
+    tcp[13] = has_ack ? tcp_flag::rst : tcp_flag::rst | tcp_flag::ack;
+    const std::uint64_t pseudo = pseudo_header_sum(p.family, p.dst, p.src, L4Proto::tcp, kTcpBytes);
+    checksum_value(checksum_add(pseudo, {tcp, kTcpBytes})).write(tcp + 16);
+}
+
+/// Communication administratively prohibited: 3/13 (RFC 1812 section 5.2.7.1), 1/1 (RFC 4443 section 3.1).
+void write_prohibited(const Packet& packet, const ParsedPacket& p, std::uint8_t* icmp, std::uint32_t bytes) noexcept {
+    const bool v4 = p.family == IpFamily::v4;
+    std::memset(icmp, 0, kIcmpBytes);
+    icmp[0] = v4 ? 3 : 1;
+    icmp[1] = v4 ? 13 : 1;
+    std::memcpy(icmp + kIcmpBytes, packet.data + p.l3_offset, bytes - kIcmpBytes);
+    const std::uint64_t pseudo = v4 ? 0 : pseudo_header_sum(p.family, p.dst, p.src, L4Proto::icmp6, bytes);
+    checksum_value(checksum_add(pseudo, {icmp, bytes})).write(icmp + 2);
+}
+
+bool is_fragment(const Packet& packet, const ParsedPacket& p) noexcept {
+    // IPv6 fragments never get here: `parse` lets only atomic ones pass, and those are whole datagrams.
+    if (p.family != IpFamily::v4) return false;
+    return (abi::NetOrder<std::uint16_t>::read(packet.data + p.l3_offset + 6).to_host() & 0x3fff) != 0;
+}
+
+}  // namespace
+
+bool may_answer(const Packet& packet, const ParsedPacket& p) noexcept {
+    if (p.packet_class != PacketClass::ip || p.l2_multicast || !p.checksum_known_good) return false;
+    // Group MAC or unspecified address as source: nobody in particular sent it. (Multicast IP sources are martians.)
+    if ((packet.data[6] & 1) != 0 || p.src == abi::IpAddr{}) return false;
+    if (is_fragment(packet, p) || is_icmp_error(p)) return false;
+    return p.proto != L4Proto::tcp || (p.tcp.flags & tcp_flag::rst) == 0;
+}
+
+std::uint32_t answer_bytes(const Packet& packet, const ParsedPacket& p) noexcept {
+    return std::max(kFrameBytesMin, p.l3_offset + ip_header_bytes(p.family) + l4_answer_bytes(packet, p));
+}
+
+void build_answer(const Packet& packet, const ParsedPacket& p, Packet& answer) noexcept {
+    const std::uint32_t l4_bytes = l4_answer_bytes(packet, p);
+    const std::uint32_t frame_bytes = answer_bytes(packet, p);
+    std::uint8_t* out = answer.data;
+    std::memcpy(out, packet.data + 6, 6);
+    std::memcpy(out + 6, packet.data, 6);
+    std::memcpy(out + 12, packet.data + 12, p.l3_offset - 12U);  // tags and ethertype
+
+    std::uint8_t* ip = out + p.l3_offset;
+    std::uint8_t* l4 = ip + ip_header_bytes(p.family);
+    if (p.proto == L4Proto::tcp) {
+        write_ip(p, ip, L4Proto::tcp, l4_bytes);
+        write_reset(p, l4);
+    } else {
+        write_ip(p, ip, p.family == IpFamily::v4 ? L4Proto::icmp : L4Proto::icmp6, l4_bytes);
+        write_prohibited(packet, p, l4, l4_bytes);
+    }
+    std::uint8_t* end = l4 + l4_bytes;
+    std::memset(end, 0, static_cast<std::size_t>(out + frame_bytes - end));  // padding tells nothing of older packets
+    answer.total_bytes = frame_bytes;
+    answer.in_port = packet.in_port;
+}
+
+}  // namespace sluice::dp

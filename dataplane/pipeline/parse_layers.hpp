@@ -1,0 +1,82 @@
+/// Between the parse_*.cpp files only: the bounds-checked view of a frame and each layer's entry. A layer gets the view
+/// with `end` cut to what the layer above granted, fills its part of ParsedPacket and calls the next.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <sluice/abi/drop_reasons.hpp>
+#include <sluice/abi/net_order.hpp>
+
+#include "dataplane/pipeline/packet.hpp"
+#include "dataplane/pipeline/parsed_packet.hpp"
+
+namespace sluice::dp {
+
+using Fault = std::optional<abi::DropReason>;
+
+/// Offsets are from the first byte of the frame. `u8` to `bytes` may be called only on what `unreadable` let pass.
+struct FrameView {
+    const std::uint8_t* data{};
+    std::uint32_t readable{};  ///< bytes in the first segment
+    std::uint32_t end{};       ///< where the frame, or the IP datagram in it, ends; may lie beyond `readable`
+    L4Checksum l4_checksum{};
+
+    /// Why the `count` bytes at `offset` can't be read: `truncated` if they are not there at all, `headers_split` if
+    /// they stand in a later segment. Callers keep offset + count far below 2^32.
+    Fault unreadable(std::uint32_t offset, std::uint32_t count, abi::DropReason truncated) const noexcept {
+        if (offset + count > end) return truncated;
+        if (offset + count > readable) return abi::DropReason::headers_split;
+        return std::nullopt;
+    }
+    std::uint8_t u8(std::uint32_t offset) const noexcept { return data[offset]; }
+    std::uint16_t u16(std::uint32_t offset) const noexcept {
+        return abi::NetOrder<std::uint16_t>::read(data + offset).to_host();
+    }
+    std::uint32_t u32(std::uint32_t offset) const noexcept {
+        return abi::NetOrder<std::uint32_t>::read(data + offset).to_host();
+    }
+    std::span<const std::uint8_t> bytes(std::uint32_t offset, std::uint32_t count) const noexcept {
+        return {data + offset, count};
+    }
+};
+
+/// What the transport layer must know of the IP header above it.
+struct IpContext {
+    std::uint8_t hop_limit{};
+    bool fragment_header{};  ///< an IPv6 fragment header, even that of an atomic fragment
+};
+
+/// How an IPv6 header chain ended: offset and protocol of the first header that is none of IPv6's own.
+struct ChainEnd {
+    std::uint32_t l4_offset{};
+    std::uint8_t proto{};
+    bool fragment_header{};
+};
+/// A quoted packet (inside an ICMP error) may be the first fragment of a datagram: its ports are there.
+enum class ChainMode : std::uint8_t { whole, quoted };
+
+// One per layer; `out.l3_offset` and `out.l4_offset` are set by the caller.
+Fault parse_arp(const FrameView& frame, std::uint32_t offset) noexcept;
+Fault parse_ipv4(FrameView frame, ParsedPacket& out) noexcept;
+Fault parse_ipv6(FrameView frame, ParsedPacket& out) noexcept;
+Fault walk_ipv6_chain(const FrameView& frame, std::uint32_t offset, std::uint8_t next_header, ChainMode mode,
+                      ChainEnd& chain) noexcept;
+/// `frame.end` is the end of the datagram: Ethernet padding behind it is out of sight from here on.
+Fault parse_transport(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
+/// RFC 4861 sections 6.1 and 7.1, for ICMPv6 types 133 to 137 whose checksum was looked at already.
+Fault parse_nd(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
+
+/// The reason for which a fragment ends here; this version forwards none, but tells an attack from bad luck.
+/// `before` = header bytes that stand in front of the fragmentable part of the reassembled datagram and count in its
+/// length field: the IPv4 header, or IPv6 extension headers.
+constexpr abi::DropReason judge_fragment(std::uint32_t before, std::uint32_t offset_bytes, std::uint32_t bytes,
+                                         bool more) noexcept {
+    // Ping of death: the reassembled length would not fit the 16 bits of its field (RFC 791; RFC 8200 section 4.5).
+    if (before + offset_bytes + bytes > 0xffff) return abi::DropReason::frag_toolong;
+    if (bytes == 0 || (more && bytes % 8 != 0)) return abi::DropReason::frag_malformed;
+    return abi::DropReason::frag_unsupported;
+}
+
+}  // namespace sluice::dp
