@@ -17,4 +17,10 @@ struct PolicyError {
 };
 using PolicyErrors = std::vector<PolicyError>;
 
+/// What is wrong with one value; who knows its place makes a PolicyError of it.
+struct ValueError {
+    std::string code;
+    std::string detail;
+};
+
 }  // namespace sluice::cp

@@ -10,6 +10,7 @@
 
 #include <sluice/expected.hpp>
 
+#include "controlplane/policy/document.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
 
@@ -27,5 +28,8 @@ struct ReadOptions {
 
 /// Errors stand in the order of the text.
 Expected<Policy, PolicyErrors> read_policy(std::string_view text, PolicyFormat format, const ReadOptions& options = {});
+
+/// The same from a tree, for a policy that was put together in memory. `parsed.errors` are reported too.
+Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options = {});
 
 }  // namespace sluice::cp

@@ -1,0 +1,199 @@
+#include "controlplane/policy/canonical.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "controlplane/policy/address.hpp"
+#include "controlplane/policy/emit.hpp"
+#include "controlplane/policy/schema.hpp"
+#include "controlplane/policy/service.hpp"
+#include "controlplane/policy/shape.hpp"
+#include "controlplane/policy/test_address.hpp"
+
+namespace sluice::cp {
+
+namespace {
+
+std::string json_string(std::string_view text) {
+    std::string out;
+    append_json_string(out, text);
+    return out;
+}
+
+std::string join(const std::vector<std::string>& items, char open, char close) {
+    std::string out(1, open);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (i > 0) out += ',';
+        out += items[i];
+    }
+    return out += close;
+}
+
+/// A list that means OR: sorted, each once.
+std::string alternatives(std::vector<std::string> items) {
+    std::ranges::sort(items);
+    const auto doubles = std::ranges::unique(items);
+    items.erase(doubles.begin(), doubles.end());
+    return join(items, '[', ']');
+}
+
+std::string member(std::string_view word) {
+    const auto prefix = looks_like_address(word) ? parse_prefix(word) : Unexpected<ValueError>{ValueError{}};
+    return json_string(prefix ? to_text(*prefix) : std::string{word});
+}
+
+std::string service(std::string_view word) {
+    const auto term = parse_service_term(word);
+    return json_string(term ? to_text(*term) : std::string{word});
+}
+
+template <typename Spell>
+std::string words(const Node& node, Spell&& spell) {
+    std::vector<std::string> items;
+    for_each_of(node, {}, [&](const Node& item, const Path&) { items.push_back(spell(item.text)); });
+    return alternatives(std::move(items));
+}
+
+/// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says.
+std::string endpoints(const Node& node) {
+    std::vector<std::string> items;
+    for_each_of(node, {}, [&](const Node& item, const Path&) {
+        if (item.kind == Node::Kind::scalar) {
+            items.push_back(member(item.text));
+            return;
+        }
+        const auto* zone = item.find("zone");
+        const auto* set = item.find("set");
+        if (zone != nullptr && set != nullptr) {
+            items.push_back("{\"set\":" + words(*set, member) + ",\"zone\":" + json_string(zone->text) + "}");
+        } else if (zone != nullptr) {
+            items.push_back(json_string(zone->text));
+        } else if (set != nullptr) {
+            for_each_of(*set, {}, [&](const Node& word, const Path&) { items.push_back(member(word.text)); });
+        }
+    });
+    return alternatives(std::move(items));
+}
+
+class Writer {
+public:
+    static std::string object(const Node& node, const ObjectSchema& schema) {
+        std::vector<std::pair<std::string_view, std::string>> members;
+        for (const auto& field : schema.fields) {
+            if (const auto* present = node.find(field.key)) {
+                members.emplace_back(field.key, value(*present, field));
+            } else if (!field.standard.empty()) {
+                members.emplace_back(field.key, json_string(field.standard));
+            } else if (field.shape == Shape::object && !field.required && has_standards(*field.object)) {
+                members.emplace_back(field.key, object(Node{.kind = Node::Kind::map}, *field.object));
+            }
+        }
+        return sorted(std::move(members));
+    }
+
+private:
+    using Members = std::vector<std::pair<std::string_view, std::string>>;
+
+    /// Left out altogether it still means something: `wire`.
+    static bool has_standards(const ObjectSchema& schema) {
+        return std::ranges::all_of(schema.fields, [](const Field& field) { return !field.standard.empty(); });
+    }
+
+    static std::string sorted(Members members) {
+        std::ranges::sort(members);
+        std::vector<std::string> items;
+        items.reserve(members.size());
+        for (const auto& [key, text] : members) items.push_back(json_string(key) + ":" + text);
+        return join(items, '{', '}');
+    }
+
+    template <typename Spell>
+    static std::string map(const Node& node, Spell&& spell) {
+        Members members;
+        for (std::size_t i = 0; i < node.member_count(); ++i)
+            members.emplace_back(node.key(i).text, spell(node.value(i)));
+        return sorted(std::move(members));
+    }
+
+    static std::string list(const Node& node, const ObjectSchema& schema) {
+        std::vector<std::string> items;
+        items.reserve(node.children.size());
+        for (const auto& child : node.children) items.push_back(object(child, schema));
+        return join(items, '[', ']');
+    }
+
+    static std::string test_source(std::string_view text) {
+        const auto source = parse_test_source(text);
+        if (!source) return json_string(text);
+        auto spelt = to_text(source->address) + "@" + std::string{source->zone};
+        if (source->port && *source->port != kSourcePort) spelt += ":" + std::to_string(*source->port);
+        return json_string(spelt);
+    }
+
+    static std::string test_target(std::string_view text) {
+        const auto target = parse_test_target(text);
+        if (!target) return json_string(text);
+        auto spelt = to_text(target->address);
+        if (!target->zone.empty()) spelt += "@" + std::string{target->zone};
+        if (target->service) {
+            const auto term = parse_service_term(*target->service);
+            spelt += " " + (term ? to_text(*term) : *target->service);
+        }
+        return json_string(spelt);
+    }
+
+    static std::string value(const Node& node, const Field& field) {
+        switch (field.shape) {
+            case Shape::version: return std::string{node.text};
+            case Shape::object: return object(node, *field.object);
+            case Shape::object_list: return list(node, *field.object);
+            case Shape::object_map: return map(node, [&](const Node& v) { return object(v, *field.object); });
+            case Shape::service_map: return map(node, [](const Node& v) { return words(v, service); });
+            case Shape::port_names: return words(node, json_string);
+            case Shape::prefixes:
+            case Shape::members: return words(node, member);
+            case Shape::endpoints: return endpoints(node);
+            case Shape::services: return words(node, service);
+            case Shape::test_source: return test_source(node.text);
+            case Shape::test_target: return test_target(node.text);
+            case Shape::test_service: return service(node.text);
+            case Shape::name:
+            case Shape::choice:
+            case Shape::unsupported: break;
+        }
+        return json_string(node.text);
+    }
+
+    static constexpr std::uint16_t kSourcePort = PolicyTest{}.sport;
+};
+
+}  // namespace
+
+std::string canonical_text(const Document& document) { return Writer::object(document.root, document_schema()); }
+
+abi::Digest256 sha256(std::string_view bytes) {
+    abi::Digest256 digest;
+    unsigned written{};
+    if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &written, EVP_sha256(), nullptr) != 1 ||
+        written != digest.bytes.size()) {
+        throw std::runtime_error{"SHA-256 is not available in this OpenSSL"};  // no policy can have a version then
+    }
+    return digest;
+}
+
+std::string to_hex(const abi::Digest256& digest) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    std::string text;
+    text.reserve(digest.bytes.size() * 2);
+    for (const auto byte : digest.bytes) {
+        text += kHex[byte >> 4];
+        text += kHex[byte & 15];
+    }
+    return text;
+}
+
+}  // namespace sluice::cp

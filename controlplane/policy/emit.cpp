@@ -1,0 +1,166 @@
+#include "controlplane/policy/emit.hpp"
+
+#include <algorithm>
+
+namespace sluice::cp {
+
+namespace {
+
+/// Plain in YAML wherever it stands: nothing that could be an indicator, and not one of the spellings of null.
+bool is_safe_plain(std::string_view text) noexcept {
+    const auto is_safe = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '/' ||
+               c == '_' || c == '-';
+    };
+    return !text.empty() && text.front() != '-' && text.front() != '.' && std::ranges::all_of(text, is_safe) &&
+           text != "null" && text != "Null" && text != "NULL";
+}
+
+/// Two levels in block form, the third in one line each: `zones:`, `  dmz: {ports: [dmz0]}`.
+constexpr std::size_t kBlockLevels = 2;
+
+class Emitter {
+public:
+    explicit Emitter(bool json) : json_{json} {}
+
+    std::string write(Node& root) {
+        value(root, 0);
+        if (out_.back() != '\n') text("\n");
+        return std::move(out_);
+    }
+
+private:
+    void text(std::string_view bytes) {
+        for (const char c : bytes) {
+            if (c == '\n') {
+                ++line_;
+                column_ = 1;
+            } else if ((static_cast<unsigned char>(c) & 0xc0U) != 0x80U) {
+                ++column_;
+            }
+        }
+        out_ += bytes;
+    }
+
+    void place(Node& node) { node.pos = {line_, column_}; }
+
+    void new_line(std::size_t level) {
+        text("\n");
+        text(std::string(level * 2, ' '));
+    }
+
+    void scalar(Node& node) {
+        place(node);
+        const bool is_string = node.form == Node::Form::text || node.form == Node::Form::plain;
+        const bool plain_number = node.form == Node::Form::plain && !node.text.empty() &&
+                                  std::ranges::all_of(node.text, [](char c) { return c >= '0' && c <= '9'; });
+        if (!is_string || (!json_ && is_safe_plain(node.text)) || (json_ && plain_number)) return text(node.text);
+        std::string quoted;
+        append_json_string(quoted, node.text);
+        text(quoted);
+    }
+
+    void value(Node& node, std::size_t level) {
+        if (node.kind == Node::Kind::scalar) return scalar(node);
+        if (node.kind == Node::Kind::map || node.kind == Node::Kind::list) {
+            if (!node.children.empty() && level < kBlockLevels)
+                return json_ ? json_block(node, level) : yaml_block(node, level);
+            return flow(node);
+        }
+        place(node);
+        text("null");
+    }
+
+    void flow(Node& node) {
+        const bool is_map = node.kind == Node::Kind::map;
+        place(node);
+        text(is_map ? "{" : "[");
+        for (std::size_t i = 0; i < node.children.size(); ++i) {
+            const bool is_value = is_map && i % 2 == 1;
+            if (i > 0) text(is_value ? ": " : ", ");
+            value(node.children[i], kBlockLevels);
+        }
+        text(is_map ? "}" : "]");
+    }
+
+    void json_block(Node& node, std::size_t level) {
+        const bool is_map = node.kind == Node::Kind::map;
+        place(node);
+        text(is_map ? "{" : "[");
+        for (std::size_t i = 0; i < node.children.size(); ++i) {
+            const bool is_value = is_map && i % 2 == 1;
+            if (is_value) {
+                text(": ");
+            } else {
+                if (i > 0) text(",");
+                new_line(level + 1);
+            }
+            value(node.children[i], level + 1);
+        }
+        new_line(level);
+        text(is_map ? "}" : "]");
+    }
+
+    void yaml_block(Node& node, std::size_t level) {
+        const bool is_map = node.kind == Node::Kind::map;
+        bool first = level == 0;
+        for (std::size_t i = 0; i < node.children.size(); i += is_map ? 2 : 1) {
+            if (!first) new_line(level);
+            if (i == 0) place(node);
+            first = false;
+            if (!is_map) {
+                text("- ");
+                in_line(node.children[i]);
+                continue;
+            }
+            scalar(node.children[i]);
+            text(":");
+            Node& member = node.children[i + 1];
+            const bool is_short = member.kind == Node::Kind::map && !holds_collections(member);
+            const bool on_own_lines = level + 1 < kBlockLevels && !member.children.empty() && !is_short;
+            if (!on_own_lines) text(" ");
+            if (on_own_lines) {
+                value(member, level + 1);
+            } else {
+                in_line(member);
+            }
+        }
+    }
+
+    void in_line(Node& node) { value(node, kBlockLevels); }
+
+    static bool holds_collections(const Node& node) {
+        return std::ranges::any_of(node.children, [](const Node& child) {
+            return child.kind == Node::Kind::map || child.kind == Node::Kind::list;
+        });
+    }
+
+    bool json_;
+    std::string out_;
+    std::uint32_t line_{1}, column_{1};
+};
+
+}  // namespace
+
+std::string emit(Node& root, PolicyFormat format) { return Emitter{format == PolicyFormat::json}.write(root); }
+
+void append_json_string(std::string& out, std::string_view text) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    out += '"';
+    for (const char c : text) {
+        const auto u = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (u < 0x20 || u == 0x7f) {
+            out += "\\u00";
+            out += kHex[u >> 4];
+            out += kHex[u & 15];
+        } else {
+            out += c;
+        }
+    }
+    out += '"';
+}
+
+}  // namespace sluice::cp

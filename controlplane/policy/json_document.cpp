@@ -1,0 +1,128 @@
+// JSON through Boost.JSON's incremental parser (RFC 8259, nothing more). It reports no positions, so the text is fed
+// one token at a time: the token being fed is the place of the event that comes back.
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <string>
+
+#include "controlplane/policy/tree_builder.hpp"
+
+namespace sluice::cp {
+
+namespace {
+
+namespace json = boost::json;
+
+/// Receives the parser's events. Texts come in parts when they hold escapes or were fed in parts.
+class Events {
+public:
+    static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+
+    Events(std::string_view text, const DocumentLimits& limits) : builder{limits}, text_{text}, finder_{text} {}
+
+    void feeding(std::size_t offset, std::size_t bytes, bool literal) {
+        token_ = offset;
+        if (literal) number_ = text_.substr(offset, bytes), number_offset_ = offset;
+    }
+    SourcePos here() { return finder_.at(token_); }
+
+    bool on_document_begin(json::error_code&) { return true; }
+    bool on_document_end(json::error_code&) { return true; }
+    bool on_array_begin(json::error_code& ec) { return go(builder.begin(here(), Node::Kind::list), ec); }
+    bool on_array_end(std::size_t, json::error_code& ec) { return go(builder.end(), ec); }
+    bool on_object_begin(json::error_code& ec) { return go(builder.begin(here(), Node::Kind::map), ec); }
+    bool on_object_end(std::size_t, json::error_code& ec) { return go(builder.end(), ec); }
+    bool on_string_part(json::string_view part, std::size_t, json::error_code&) { return collect(part); }
+    bool on_string(json::string_view part, std::size_t, json::error_code& ec) { return text(part, ec); }
+    bool on_key_part(json::string_view part, std::size_t, json::error_code&) { return collect(part); }
+    bool on_key(json::string_view part, std::size_t, json::error_code& ec) { return text(part, ec); }
+    bool on_number_part(json::string_view, json::error_code&) { return true; }
+    bool on_int64(std::int64_t, json::string_view, json::error_code& ec) { return number(ec); }
+    bool on_uint64(std::uint64_t, json::string_view, json::error_code& ec) { return number(ec); }
+    bool on_double(double, json::string_view, json::error_code& ec) { return number(ec); }
+    bool on_bool(bool value, json::error_code& ec) {
+        return go(builder.scalar(here(), value ? "true" : "false", Node::Form::boolean), ec);
+    }
+    bool on_null(json::error_code& ec) { return go(builder.null(here()), ec); }
+    bool on_comment_part(json::string_view, json::error_code&) { return true; }
+    bool on_comment(json::string_view, json::error_code&) { return true; }
+
+    TreeBuilder builder;
+
+private:
+    static bool go(bool go_on, json::error_code& ec) {
+        if (!go_on) ec = json::make_error_code(json::error::exception);  // the builder holds the reason
+        return go_on;
+    }
+    bool collect(json::string_view part) {
+        parts_.append(part.data(), part.size());
+        return true;
+    }
+    bool text(json::string_view part, json::error_code& ec) {
+        collect(part);
+        const bool go_on = builder.scalar(here(), parts_, Node::Form::text);
+        parts_.clear();
+        return go(go_on, ec);
+    }
+    /// The end of a number is known when the next token comes: its own place was noted.
+    bool number(json::error_code& ec) {
+        return go(builder.scalar(finder_.at(number_offset_), number_, Node::Form::number), ec);
+    }
+
+    std::string_view text_;
+    PositionFinder finder_;
+    std::size_t token_{}, number_offset_{};
+    std::string_view number_;
+    std::string parts_;
+};
+
+/// Bytes of the token at `offset`: a run of spaces, one structural character, a string, or a run of anything else.
+std::size_t token_bytes(std::string_view text, std::size_t offset) noexcept {
+    constexpr std::string_view kSpace = " \t\r\n", kStructure = "{}[]:,", kEndsLiteral = " \t\r\n{}[]:,\"";
+    const auto run_until = [&](std::size_t end) {
+        return (end == std::string_view::npos ? text.size() : end) - offset;
+    };
+    const char c = text[offset];
+    if (kStructure.find(c) != std::string_view::npos) return 1;
+    if (kSpace.find(c) != std::string_view::npos) return run_until(text.find_first_not_of(kSpace, offset));
+    if (c != '"') return run_until(text.find_first_of(kEndsLiteral, offset));
+    for (auto i = offset + 1; i < text.size(); ++i) {
+        if (text[i] == '\\') {
+            ++i;
+        } else if (text[i] == '"') {
+            return i + 1 - offset;
+        }
+    }
+    return text.size() - offset;
+}
+
+}  // namespace
+
+ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
+    json::parse_options options;
+    options.max_depth = limits.depth_max + 1;  // the builder refuses first, and says where
+    json::basic_parser<Events> parser{options, text, limits};
+    Events& events = parser.handler();
+    json::error_code ec;
+    for (std::size_t offset = 0; offset < text.size() && !ec;) {
+        const auto bytes = token_bytes(text, offset);
+        const char c = text[offset];
+        events.feeding(offset, bytes, c == '-' || (c >= '0' && c <= '9'));
+        const auto read = parser.write_some(true, text.data() + offset, bytes, ec);
+        if (!ec && read < bytes) ec = json::make_error_code(json::error::extra_data);
+        offset += bytes;
+    }
+    if (!ec) {
+        events.feeding(text.size(), 0, false);
+        parser.write_some(false, nullptr, 0, ec);
+    }
+    if (!ec) return events.builder.finish(true);
+    if (ec != json::make_error_code(json::error::exception)) {
+        events.builder.error(events.here(), "bad-json", "this is not valid JSON: " + ec.message() + "; see RFC 8259");
+    }
+    return events.builder.finish(false);
+}
+
+}  // namespace sluice::cp

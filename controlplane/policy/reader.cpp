@@ -1,0 +1,344 @@
+#include "controlplane/policy/reader.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+
+#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/names.hpp"
+#include "controlplane/policy/service.hpp"
+#include "controlplane/policy/shape.hpp"
+#include "controlplane/policy/symbols.hpp"
+#include "controlplane/policy/test_address.hpp"
+
+namespace sluice::cp {
+
+namespace {
+
+std::string place(SourcePos pos) { return std::to_string(pos.line) + ":" + std::to_string(pos.column); }
+
+/// The word behind a key, or nothing if there is none that could be read; the shape check has said so then.
+std::string_view word(const Node& map, std::string_view key) {
+    const auto* node = map.find(key);
+    return node != nullptr && node->kind == Node::Kind::scalar ? node->text : std::string_view{};
+}
+
+Action action_of(std::string_view text) noexcept {
+    if (text == "allow") return Action::allow;
+    if (text == "reject") return Action::reject;
+    if (text == "pass") return Action::pass;
+    return Action::deny;
+}
+
+abi::RuleLog log_of(std::string_view text) noexcept {
+    if (text == "start") return abi::RuleLog::start;
+    if (text == "end") return abi::RuleLog::end;
+    if (text == "both") return abi::RuleLog::both;
+    return abi::RuleLog::none;
+}
+
+/// From a tree of the right shape, as far as it is, to the model. Reads on after errors, to find all of them.
+class Reader {
+public:
+    Reader(const Node& root, const ReadOptions& options, Report& report)
+        : root_{root}, options_{options}, report_{report}, symbols_{report} {}
+
+    Policy read() {
+        policy_.name = word(root_, "name");
+        read_default();
+        read_wire();
+        read_zones();
+        read_sets();
+        read_services();
+        read_rules();
+        read_tests();
+        return std::move(policy_);
+    }
+
+private:
+    void read_default() {
+        const auto* node = root_.find("default");
+        if (node == nullptr) return;
+        policy_.default_action = action_of(word(*node, "action"));
+        policy_.default_log = log_of(word(*node, "log"));
+    }
+
+    void read_wire() {
+        const auto* node = root_.find("wire");
+        if (node == nullptr) return;
+        const auto read = [&](std::string_view key, abi::WireAction& action) {
+            if (const auto text = word(*node, key); !text.empty()) {
+                action = text == "allow" ? abi::WireAction::allow : abi::WireAction::deny;
+            }
+        };
+        read("arp", policy_.wire_arp);
+        read("nd", policy_.wire_nd);
+        read("other", policy_.wire_other);
+    }
+
+    /// Members of a map from names that is there and is a map.
+    template <typename Visit>
+    void for_each_member(std::string_view key, Visit&& visit) {
+        const auto* map = root_.find(key);
+        if (map == nullptr || map->kind != Node::Kind::map) return;
+        const Path path{top_, key};
+        for (std::size_t i = 0; i < map->member_count() && !report_.full(); ++i) {
+            visit(map->key(i), map->value(i), Path{path, map->key(i).text});
+        }
+    }
+
+    /// Refuses what the tables can't count, once.
+    bool fits(const Node& key, const Path& path, std::size_t count, std::size_t max, std::string_view what) {
+        if (count < max) return true;
+        if (count == max) {
+            report_.add(path, key.pos, "too-many",
+                        "more than " + std::to_string(max) + " " + std::string{what} + "; remove some");
+        }
+        return false;
+    }
+
+    void read_zones() {
+        for_each_member("zones", [&](const Node& key, const Node& value, const Path& path) {
+            if (!fits(key, path, policy_.zones.size(), abi::kZonesMax, "zones")) return;
+            symbols_.define(path, key, Symbols::Kind::zone, static_cast<std::uint16_t>(policy_.zones.size()));
+            Zone zone{std::string{key.text}, {}, key.pos};
+            if (const auto* ports = value.find("ports")) {
+                for_each_of(*ports, Path{path, "ports"}, [&](const Node& port, const Path& at) {
+                    if (port.kind == Node::Kind::scalar) read_port(zone, port, at);
+                });
+            }
+            policy_.zones.push_back(std::move(zone));
+        });
+    }
+
+    void read_port(Zone& zone, const Node& port, const Path& path) {
+        if (!is_port_name(port.text)) {
+            return report_.add(
+                path, port.pos, "bad-name",
+                quoted(port.text) + " is no name of a port; write 1 to 31 letters, digits, dots, - and _");
+        }
+        const auto [taken, added] = port_zones_.try_emplace(port.text, port.pos, policy_.zones.size());
+        if (!added) {
+            return report_.add(path, port.pos, "port-in-two-zones",
+                               "port " + quoted(port.text) + " stands here and at " + place(taken->second.first) +
+                                   "; each port is in one zone, remove one");
+        }
+        zone.ports.emplace_back(port.text);
+    }
+
+    void read_sets() {
+        for_each_member("sets", [&](const Node& key, const Node& value, const Path& path) {
+            if (!fits(key, path, policy_.sets.size(), std::numeric_limits<std::uint16_t>::max(), "sets")) return;
+            symbols_.define(path, key, Symbols::Kind::set, static_cast<std::uint16_t>(policy_.sets.size()));
+            NetSet set{std::string{key.text}, {}, key.pos};
+            if (const auto* nets = value.find("nets")) {
+                for_each_of(*nets, Path{path, "nets"}, [&](const Node& net, const Path& at) {
+                    if (net.kind != Node::Kind::scalar) return;
+                    if (auto prefix = parse_prefix(net.text)) {
+                        set.nets.push_back(*prefix);
+                    } else {
+                        report_.add(at, net.pos, std::move(prefix).error());
+                    }
+                });
+            }
+            policy_.sets.push_back(std::move(set));
+        });
+    }
+
+    void read_services() {
+        for_each_member("services", [&](const Node& key, const Node& value, const Path& path) {
+            symbols_.define(path, key, Symbols::Kind::service, 0);
+            symbols_.define_service(key.text, symbols_.service_terms(value, path));
+        });
+    }
+
+    void read_rules() {
+        const auto* list = root_.find("rules");
+        if (list == nullptr || list->kind != Node::Kind::list) return;
+        const Path path{top_, "rules"};
+        policy_.rules.reserve(list->children.size());
+        for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
+            read_rule(list->children[i], Path{path, i});
+        }
+    }
+
+    void read_rule(const Node& node, const Path& path) {
+        Rule rule;
+        rule.id = word(node, "id");
+        rule.pos = node.pos;
+        if (!rule.id.empty()) check_id(*node.find("id"), Path{path, "id"});
+        if (const auto* from = node.find("from")) rule.from = symbols_.endpoints(*from, Path{path, "from"});
+        if (const auto* to = node.find("to")) rule.to = symbols_.endpoints(*to, Path{path, "to"});
+        if (const auto* service = node.find("service"))
+            rule.service = symbols_.services(*service, Path{path, "service"});
+        rule.action = action_of(word(node, "action"));
+        rule.mode = word(node, "mode") == "observe" ? abi::RuleMode::observe : abi::RuleMode::enforce;
+        rule.log = log_of(word(node, "log"));
+        policy_.rules.push_back(std::move(rule));
+    }
+
+    void check_id(const Node& id, const Path& path) {
+        if (id.text == abi::kIdDefault || id.text == "builtin") {
+            return report_.add(path, id.pos, "reserved-name",
+                               "rule id " + quoted(id.text) + " is a word of the language; choose another id");
+        }
+        const auto [taken, added] = rule_ids_.try_emplace(id.text, id.pos);
+        if (!added) {
+            report_.add(path, id.pos, "duplicate-id",
+                        "rule id " + quoted(id.text) + " stands here and at " + place(taken->second) +
+                            "; ids are unique, rename one");
+        }
+    }
+
+    void read_tests() {
+        const auto* list = root_.find("tests");
+        if (list == nullptr || list->kind != Node::Kind::list) return;
+        const Path path{top_, "tests"};
+        for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
+            if (list->children[i].kind == Node::Kind::map) read_test(list->children[i], Path{path, i});
+        }
+    }
+
+    void read_test(const Node& node, const Path& path) {
+        PolicyTest test;
+        test.pos = node.pos;
+        test.text_from = word(node, "from");
+        test.text_to = word(node, "to");
+        test.by = word(node, "by");
+        const auto expect = word(node, "expect");
+        test.expect = expect == "allow"    ? abi::Verdict::allow
+                      : expect == "reject" ? abi::Verdict::reject
+                                           : abi::Verdict::deny;
+        if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"});
+        if (!test.text_from.empty() && !test.text_to.empty()) read_ends(node, path, test);
+        policy_.tests.push_back(std::move(test));
+    }
+
+    void check_by(const Node& by, const Path& path) {
+        if (by.text == abi::kIdDefault || rule_ids_.contains(by.text)) return;
+        std::vector<std::string_view> known{abi::kIdDefault};
+        for (const auto& rule : policy_.rules) known.push_back(rule.id);
+        auto hint = did_you_mean(by.text, known);
+        if (hint.empty()) hint = "; name a rule of this policy, or default";
+        report_.add(path, by.pos, "undefined-name", "rule " + quoted(by.text) + " is not defined" + hint);
+    }
+
+    void read_ends(const Node& node, const Path& path, PolicyTest& test) {
+        const Node& from = *node.find("from");
+        const Node& to = *node.find("to");
+        const Path from_path{path, "from"}, to_path{path, "to"};
+        auto source = parse_test_source(from.text);
+        auto target = parse_test_target(to.text);
+        if (!source) report_.add(from_path, from.pos, std::move(source).error());
+        if (!target) report_.add(to_path, to.pos, std::move(target).error());
+        std::optional<std::uint16_t> from_zone;
+        if (source) from_zone = symbols_.zone(source->zone, from.pos, from_path);
+        if (!source || !target) return;
+        test.family = source->address.family;
+        test.src = source->address.addr;
+        test.dst = target->address.addr;
+        test.sport = source->port.value_or(test.sport);
+        test.from_zone = from_zone.value_or(0);
+        if (source->address.family != target->address.family) {
+            report_.add(to_path, to.pos, "family-mismatch", "from and to are of different IP versions; use one");
+        }
+        if (!target->zone.empty()) {
+            test.to_zone = symbols_.zone(target->zone, to.pos, to_path).value_or(0);
+        } else if (from_zone) {
+            imply_zone(test, to, to_path);
+        }
+        read_test_service(node, path, *target, test);
+    }
+
+    /// The zone at the other end, where the ports leave one answer only.
+    void imply_zone(PolicyTest& test, const Node& to, const Path& path) {
+        std::vector<std::uint16_t> others;
+        const auto add = [&](std::size_t zone) {
+            const auto index = static_cast<std::uint16_t>(zone);
+            if (std::ranges::find(others, index) == others.end()) others.push_back(index);
+        };
+        if (options_.wires == nullptr) {
+            if (policy_.zones.size() == 2) add(test.from_zone == 0 ? 1 : 0);
+        } else {
+            for (const auto& [a, b] : options_.wires->wires) {
+                const auto at_a = port_zones_.find(a), at_b = port_zones_.find(b);
+                if (at_a == port_zones_.end() || at_b == port_zones_.end()) continue;
+                if (at_a->second.second == test.from_zone) add(at_b->second.second);
+                if (at_b->second.second == test.from_zone) add(at_a->second.second);
+            }
+        }
+        if (others.size() == 1) {
+            test.to_zone = others.front();
+            return;
+        }
+        report_.add(path, to.pos, "zone-needed",
+                    "the ports don't imply the zone of " + quoted(to.text) + "; write ADDR@zone");
+    }
+
+    void read_test_service(const Node& node, const Path& path, const TestTarget& target, PolicyTest& test) {
+        const auto* service = node.find("service");
+        const Node& place_node = service != nullptr ? *service : *node.find("to");
+        const Path at{path, service != nullptr ? "service" : "to"};
+        if (service != nullptr && target.service) {
+            return report_.add(at, service->pos, "two-services", "the service stands here and in `to`; keep one");
+        }
+        if (service == nullptr && !target.service) {
+            return report_.add(at, place_node.pos, "missing-service",
+                               "nothing says what is sent; write :443/tcp behind the address, or service: tcp/443");
+        }
+        if (place_node.kind != Node::Kind::scalar) return;
+        std::vector<ServiceTerm> terms;
+        if (service != nullptr) {
+            terms = symbols_.services(*service, at);
+        } else if (auto term = parse_service_term(*target.service)) {
+            terms = {*term};
+        } else {
+            report_.add(at, place_node.pos, std::move(term).error());
+        }
+        if (terms.empty()) return;
+        // `ping` is one term per IP version: the other one can't be meant.
+        const auto foreign = test.family == abi::IpFamily::v4 ? abi::L4Proto::icmp6 : abi::L4Proto::icmp;
+        const bool had_foreign = std::erase_if(terms, [&](const ServiceTerm& t) { return t.proto == foreign; }) > 0;
+        if (terms.size() != 1) {
+            return report_.add(at, place_node.pos, "bad-test",
+                               terms.empty() && had_foreign
+                                   ? "this ICMP belongs to the other IP version; write icmp for IPv4, icmp6 for IPv6"
+                                   : "this service stands for many packets; a test sends one: write one term");
+        }
+        test.proto = terms.front().proto;
+        if (auto value = one_packet_of(terms.front())) {
+            test.dport_or_icmp = *value;
+        } else {
+            report_.add(at, place_node.pos, std::move(value).error());
+        }
+    }
+
+    const Node& root_;
+    const ReadOptions& options_;
+    Report& report_;
+    Symbols symbols_;
+    Policy policy_;
+    Path top_;
+    std::unordered_map<std::string_view, std::pair<SourcePos, std::size_t>> port_zones_;
+    std::unordered_map<std::string_view, SourcePos> rule_ids_;
+};
+
+}  // namespace
+
+Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options) {
+    Report report;
+    if (!parsed.whole) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
+    const Node& root = parsed.document.root;
+    check_object(root, document_schema(), Path{}, report);
+    Policy policy = Reader{root, options, report}.read();
+    if (!report.empty() || !parsed.errors.empty()) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
+    policy.version = sha256(canonical_text(parsed.document));
+    return policy;
+}
+
+Expected<Policy, PolicyErrors> read_policy(std::string_view text, PolicyFormat format, const ReadOptions& options) {
+    return read_document(parse_document(text, format), options);
+}
+
+}  // namespace sluice::cp

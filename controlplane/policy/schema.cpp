@@ -1,0 +1,172 @@
+#include "controlplane/policy/schema.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace sluice::cp {
+
+namespace {
+
+using Words = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 4> kActions{"allow", "deny", "reject", "pass"};
+constexpr std::array<std::string_view, 3> kVerdicts{"allow", "deny", "reject"};
+constexpr std::array<std::string_view, 2> kWireActions{"allow", "deny"};
+constexpr std::array<std::string_view, 4> kLogs{"none", "start", "end", "both"};
+constexpr std::array<std::string_view, 2> kModes{"enforce", "observe"};
+constexpr std::array<std::string_view, 3> kOps{"insert", "replace", "remove"};
+
+constexpr Field unsupported(std::string_view key) { return {.key = key, .shape = Shape::unsupported}; }
+
+constexpr Field choice(std::string_view key, Words choices, std::string_view standard, std::string_view about) {
+    return {.key = key,
+            .shape = Shape::choice,
+            .required = standard.empty(),
+            .about = about,
+            .choices = choices,
+            .standard = standard};
+}
+
+constexpr Field required(std::string_view key, Shape shape, std::string_view about) {
+    return {.key = key, .shape = shape, .required = true, .about = about};
+}
+
+constexpr Field optional(std::string_view key, Shape shape, std::string_view about,
+                         const ObjectSchema* object = nullptr) {
+    return {.key = key, .shape = shape, .required = false, .about = about, .object = object};
+}
+
+constexpr std::array kDefaultFields{
+    choice("action", kVerdicts, "", "What happens when no rule matches."),
+    choice("log", kLogs, "none", "Which moments of a flow are logged."),
+};
+constexpr ObjectSchema kDefault{"the default", kDefaultFields};
+
+constexpr std::array kWireFields{
+    choice("arp", kWireActions, "allow", "ARP between the two ports of a wire."),
+    choice("nd", kWireActions, "allow", "IPv6 neighbour discovery between the two ports of a wire."),
+    choice("other", kWireActions, "deny", "Any ethertype that is neither IP nor ARP."),
+};
+constexpr ObjectSchema kWire{"wire", kWireFields};
+
+constexpr std::array kZoneFields{
+    required("ports", Shape::port_names, "Names of ports of the dataplane; each port is in one zone."),
+    unsupported("vlan"),
+    unsupported("vlans"),
+    unsupported("vni"),
+};
+constexpr ObjectSchema kZone{"a zone", kZoneFields};
+
+constexpr std::array kSetFields{
+    required("nets", Shape::prefixes, "Addresses and prefixes; a bare address is a host."),
+    unsupported("asn"),
+    unsupported("fqdn"),
+    unsupported("feed"),
+    unsupported("geo"),
+    unsupported("identity"),
+    unsupported("kind"),
+    unsupported("max_ips"),
+    unsupported("not"),
+};
+constexpr ObjectSchema kSet{"a set", kSetFields};
+
+constexpr std::array kEndpointFields{
+    optional("zone", Shape::name, "Zone; together with `set` both must hold."),
+    optional("set", Shape::members, "Sets, addresses and prefixes; one of them must hold."),
+    unsupported("asn"),
+    unsupported("fqdn"),
+    unsupported("feed"),
+    unsupported("geo"),
+    unsupported("identity"),
+    unsupported("not"),
+};
+constexpr ObjectSchema kEndpoint{"an endpoint", kEndpointFields};
+
+constexpr std::array kRuleFields{
+    required("id", Shape::name, "Unique; counters, logs and tests use it."),
+    required("from", Shape::endpoints, "Where the flow comes from: a list means OR; any must be written."),
+    required("to", Shape::endpoints, "Where the flow goes: a list means OR; any must be written."),
+    optional("service", Shape::services, "What is asked for; absent means any."),
+    choice("action", kActions, "", "What happens to a flow that this rule decides."),
+    choice("mode", kModes, "enforce", "observe counts and logs what the rule would do, and goes on."),
+    choice("log", kLogs, "none", "Which moments of a flow are logged."),
+    unsupported("active"),
+    unsupported("expires"),
+    unsupported("limit"),
+    unsupported("not"),
+    unsupported("on_change"),
+    unsupported("owner"),
+    unsupported("reason"),
+    unsupported("sample"),
+    unsupported("sni"),
+    unsupported("tag"),
+    unsupported("ticket"),
+    unsupported("when"),
+};
+constexpr ObjectSchema kRule{"a rule", kRuleFields};
+
+constexpr std::array kTestFields{
+    required("from", Shape::test_source, "ADDR@zone, optionally :PORT; the source port is 49152 otherwise."),
+    required("to", Shape::test_target, "ADDR[@zone]:PORT/proto; an IPv6 address without a zone stands in brackets."),
+    optional("service", Shape::test_service, "Instead of :PORT/proto in `to`."),
+    choice("expect", kVerdicts, "", "The verdict that must come out."),
+    optional("by", Shape::name, "The rule that must decide: an id, or default."),
+    unsupported("at"),
+    unsupported("given"),
+    unsupported("limit"),
+    unsupported("repeat"),
+    unsupported("sni"),
+};
+constexpr ObjectSchema kTest{"a test", kTestFields};
+
+constexpr std::array kDocumentFields{
+    required("sluice", Shape::version, "Version of the language: 1."),
+    required("name", Shape::name, "Name of the policy, for people."),
+    Field{.key = "default",
+          .shape = Shape::object,
+          .required = true,
+          .about = "What happens when no rule decides; nothing is allowed by silence.",
+          .object = &kDefault},
+    optional("wire", Shape::object, "Frames that are no IP, between the two ports of a wire.", &kWire),
+    Field{.key = "zones",
+          .shape = Shape::object_map,
+          .required = true,
+          .about = "Where traffic comes from and goes to, by port.",
+          .object = &kZone},
+    optional("sets", Shape::object_map, "Named addresses.", &kSet),
+    optional("services", Shape::service_map, "Named services; dns, http, https, ntp, ping and ssh are known."),
+    optional("rules", Shape::object_list, "Top to bottom, the first match decides.", &kRule),
+    optional("tests", Shape::object_list, "Run before the policy is put in force.", &kTest),
+    unsupported("active"),
+    unsupported("auto_block"),
+    unsupported("feeds"),
+    unsupported("layer"),
+    unsupported("limits"),
+    unsupported("nat"),
+    unsupported("never_block"),
+    unsupported("schedules"),
+    unsupported("timeouts"),
+};
+constexpr ObjectSchema kDocument{"the policy", kDocumentFields};
+
+constexpr std::array kEditFields{
+    choice("op", kOps, "", "What to do."),
+    optional("id", Shape::name, "The rule that is replaced or removed."),
+    optional("before", Shape::name, "The rule that an inserted one goes before."),
+    optional("after", Shape::name, "The rule that an inserted one goes behind."),
+    optional("rule", Shape::object, "The new rule.", &kRule),
+};
+constexpr ObjectSchema kEdit{"an edit", kEditFields};
+
+}  // namespace
+
+const Field* ObjectSchema::find(std::string_view key) const noexcept {
+    const auto found = std::ranges::find(fields, key, &Field::key);
+    return found == fields.end() ? nullptr : &*found;
+}
+
+const ObjectSchema& document_schema() noexcept { return kDocument; }
+const ObjectSchema& endpoint_schema() noexcept { return kEndpoint; }
+const ObjectSchema& edit_schema() noexcept { return kEdit; }
+
+}  // namespace sluice::cp
