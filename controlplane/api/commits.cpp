@@ -1,0 +1,99 @@
+/// /v1/commits/{generation}: confirm, roll back, look.
+#include <boost/json.hpp>
+
+#include "controlplane/api/plan_json.hpp"
+#include "controlplane/api/problem.hpp"
+#include "controlplane/api/resources.hpp"
+#include "controlplane/api/wire_text.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+std::string_view state_text(CommitState state) noexcept {
+    switch (state) {
+        case CommitState::adopted: return "adopted";
+        case CommitState::unchanged: return "unchanged";
+        case CommitState::pending_confirmation: return "pending_confirmation";
+        case CommitState::stalled: return "stalled";
+    }
+    return "invalid";
+}
+
+json::value deadline_json(const std::optional<std::chrono::system_clock::time_point>& deadline) {
+    return deadline ? json::value(time_text(*deadline)) : json::value(nullptr);
+}
+
+std::optional<std::uint64_t> generation_of(const PathParameters& parameters) {
+    const auto number = parse_number(parameters.at(0));
+    return number && *number != 0 ? number : std::nullopt;
+}
+
+Response bad_generation(const Request& request) {
+    return problem_response(400, "bad-generation", "a generation is a whole number from 1", request.id);
+}
+
+Response get_commit(const Request& request, const PathParameters& parameters, PolicyService& service) {
+    const auto generation = generation_of(parameters);
+    if (!generation) return bad_generation(request);
+    const SystemStatus status = service.status();
+    const std::uint64_t running = status.running_generation;
+    if (*generation > running) {
+        return problem_response(404, "no-such-commit",
+                                "generation " + std::to_string(*generation) + " does not run; the dataplane runs " +
+                                    std::to_string(running) + " (" + status.source + ")",
+                                request.id);
+    }
+    const bool runs = *generation == running;
+    const bool pending = runs && status.confirm_deadline.has_value();
+    return json_response(
+        200, json::serialize(json::object{
+                 {"generation", *generation},
+                 {"state", pending ? "pending_confirmation" : (runs ? "adopted" : "superseded")},
+                 {"hash", runs ? status.running_hash : std::string{}},
+                 {"confirm_deadline", pending ? deadline_json(status.confirm_deadline) : json::value(nullptr)}}));
+}
+
+}  // namespace
+
+Response commit_response(const Expected<CommitResult, Problem>& result, const Request& request) {
+    if (!result) return problem_response(result.error(), request.id);
+    json::array stalled;
+    for (const auto& worker : result->stalled_workers) stalled.emplace_back(worker);
+    const bool accepted = result->state == CommitState::pending_confirmation || result->state == CommitState::stalled;
+    Response response =
+        json_response(accepted ? 202 : 200, json::serialize(json::object{
+                                                {"state", state_text(result->state)},
+                                                {"version", result->version},
+                                                {"generation", result->generation},
+                                                {"hash", result->hash},
+                                                {"stalled_workers", std::move(stalled)},
+                                                {"confirm_deadline", deadline_json(result->confirm_deadline)},
+                                                {"tests", tests_json(result->tests)},
+                                                {"warnings", errors_json(result->warnings)}}));
+    response.headers.push_back({"ETag", '"' + result->hash + '"'});
+    if (accepted) response.headers.push_back({"Location", "/v1/commits/" + std::to_string(result->generation)});
+    return response;
+}
+
+void add_commit_routes(Router& router, PolicyService& service) {
+    router.add({.method = "GET",
+                .pattern = "/v1/commits/{generation}",
+                .handler = [&service](const Request& r, const PathParameters& p) { return get_commit(r, p, service); }});
+    router.add({.method = "POST",
+                .pattern = "/v1/commits/{generation}:confirm",
+                .lane = Lane::commits,
+                .handler = [&service](const Request& r, const PathParameters& p) {
+                    const auto generation = generation_of(p);
+                    return generation ? commit_response(service.confirm(*generation), r) : bad_generation(r);
+                }});
+    router.add({.method = "POST",
+                .pattern = "/v1/commits/{generation}:rollback",
+                .lane = Lane::commits,
+                .handler = [&service](const Request& r, const PathParameters& p) {
+                    const auto generation = generation_of(p);
+                    return generation ? commit_response(service.rollback(*generation), r) : bad_generation(r);
+                }});
+}
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,61 @@
+#include "controlplane/api/event_hub.hpp"
+
+namespace sluice::cp::api {
+namespace {
+
+/// Bounds how long stop() waits.
+constexpr std::chrono::milliseconds kWait{250};
+
+}  // namespace
+
+EventHub::EventHub(PolicyService& service) : service_{service}, thread_{[this] { run(); }} {}
+
+EventHub::~EventHub() { stop(); }
+
+std::uint64_t EventHub::subscribe(std::function<void()> wake) {
+    const std::lock_guard lock{mutex_};
+    const auto id = next_id_++;
+    followers_.emplace(id, std::move(wake));
+    changed_.notify_one();
+    return id;
+}
+
+void EventHub::unsubscribe(std::uint64_t id) {
+    const std::lock_guard lock{mutex_};
+    followers_.erase(id);
+}
+
+void EventHub::stop() {
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+        changed_.notify_one();
+    }
+    if (thread_.joinable()) thread_.join();
+}
+
+void EventHub::run() {
+    std::uint64_t seen = service_.newest_event();
+    std::unique_lock lock{mutex_};
+    while (true) {
+        changed_.wait(lock, [&] { return stopping_ || !followers_.empty(); });
+        if (stopping_) return;
+        lock.unlock();
+        const auto page = service_.events_after(seen, 1, kWait);
+        if (!page.lines.empty()) seen = std::max(service_.newest_event(), page.lines.back().id);
+        lock.lock();
+        if (page.lines.empty()) continue;
+        for (const auto& [id, wake] : followers_) wake();
+    }
+}
+
+std::string event_stream_text(const PolicyService::EventPage& page) {
+    std::string out;
+    if (page.lost != 0) out += "event: lost\ndata: {\"lost\":" + std::to_string(page.lost) + "}\n\n";
+    for (const auto& line : page.lines) {
+        out += "id: " + std::to_string(line.id) + "\nevent: flow\ndata: " + line.json + "\n\n";
+    }
+    return out;
+}
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,215 @@
+/// /v1/explain: the body is read strictly, all its errors at once.
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "controlplane/api/explain_query.hpp"
+#include "controlplane/api/json_keys.hpp"
+#include "controlplane/api/problem.hpp"
+#include "controlplane/api/resources.hpp"
+#include "controlplane/api/wire_text.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+/// More than any question needs, little enough that no nesting costs stack.
+constexpr std::size_t kJsonDepthMax = 8;
+constexpr std::uint16_t kSourcePortDefault = 49'152;
+
+/// Reads an object field by field; what nobody asked for is left over and becomes an error.
+class FieldReader {
+public:
+    FieldReader(const json::object& object, PolicyErrors& errors) : object_{object}, errors_{errors} {}
+
+    const json::value* find(std::string_view name) {
+        known_.emplace_back(name);
+        return object_.if_contains(name);
+    }
+
+    std::optional<std::string> text(std::string_view name) {
+        const auto* value = find(name);
+        if (value == nullptr) {
+            fail(name, "missing-field", std::string{name} + " is required");
+            return std::nullopt;
+        }
+        if (!value->is_string()) {
+            fail(name, "wrong-type", std::string{name} + " must be a string");
+            return std::nullopt;
+        }
+        return std::string{value->get_string()};
+    }
+
+    std::optional<std::uint16_t> number(std::string_view name, std::int64_t min, std::int64_t max) {
+        const auto* value = find(name);
+        if (value == nullptr) return std::nullopt;
+        const auto* number = value->if_int64();
+        if (number == nullptr || *number < min || *number > max) {
+            fail(name, "out-of-range",
+                 std::string{name} + " must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+            return std::nullopt;
+        }
+        return static_cast<std::uint16_t>(*number);
+    }
+
+    bool has(std::string_view name) const { return object_.contains(name); }
+
+    void fail(std::string_view name, std::string code, std::string detail) {
+        errors_.push_back({.code = std::move(code), .pointer = "/" + std::string{name}, .pos = {}, .detail = std::move(detail)});
+    }
+
+    void refuse_unknown() {
+        for (const auto& item : object_) {
+            const std::string_view key{item.key()};
+            if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+                std::string pointer = "/";
+                for (const char c : key) pointer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+                errors_.push_back({.code = "unknown-key", .pointer = pointer, .pos = {}, .detail = "unknown key; this question has " + list()});
+            }
+        }
+    }
+
+private:
+    std::string list() const {
+        std::string out;
+        for (const auto& name : known_) out += (out.empty() ? "" : ", ") + name;
+        return out;
+    }
+
+    const json::object& object_;
+    PolicyErrors& errors_;
+    std::vector<std::string> known_;
+};
+
+std::optional<abi::L4Proto> read_protocol(FieldReader& reader) {
+    const auto* value = reader.find("proto");
+    std::optional<abi::L4Proto> proto;
+    if (value == nullptr) {
+        reader.fail("proto", "missing-field", "proto is required");
+        return std::nullopt;
+    }
+    if (value->is_string()) proto = parse_protocol(std::string{value->get_string()});
+    if (const auto* number = value->if_int64(); number != nullptr && *number >= 0 && *number <= 255) {
+        proto = static_cast<abi::L4Proto>(*number);
+    }
+    if (!proto) reader.fail("proto", "bad-protocol", "proto is tcp, udp, icmp, icmp6, proto/N or a number from 0 to 255");
+    return proto;
+}
+
+void read_addresses(FieldReader& reader, ExplainQuery& query) {
+    for (const auto& [name, target] : {std::pair{"src", &query.src}, std::pair{"dst", &query.dst}}) {
+        const auto text = reader.text(name);
+        if (!text) continue;
+        const auto address = parse_address(*text);
+        if (!address) {
+            reader.fail(name, "bad-address", std::string{name} + " is no IPv4 or IPv6 address (a single one, without prefix length)");
+            continue;
+        }
+        if (query.family != abi::IpFamily::none && query.family != address->first) {
+            reader.fail(name, "mixed-families", "src and dst are of different address families");
+        }
+        query.family = address->first;
+        *target = address->second;
+    }
+}
+
+/// Ports belong to TCP and UDP, types to ICMP: the others are refused, so that no half of a question is ignored.
+void read_transport(FieldReader& reader, ExplainQuery& query) {
+    const bool ports = query.proto == abi::L4Proto::tcp || query.proto == abi::L4Proto::udp;
+    const bool icmp = query.proto == abi::L4Proto::icmp || query.proto == abi::L4Proto::icmp6;
+    const auto sport = reader.number("sport", 1, 65'535);
+    const auto dport = reader.number("dport", 1, 65'535);
+    const auto type = reader.number("icmp_type", 0, 255);
+    const auto code = reader.number("icmp_code", 0, 255);
+    for (const auto* name : {"sport", "dport"}) {
+        if (!ports && reader.has(name)) reader.fail(name, "not-for-protocol", std::string{name} + " belongs to tcp and udp");
+    }
+    for (const auto* name : {"icmp_type", "icmp_code"}) {
+        if (!icmp && reader.has(name)) reader.fail(name, "not-for-protocol", std::string{name} + " belongs to icmp and icmp6");
+    }
+    if (ports) {
+        if (!reader.has("dport")) reader.fail("dport", "missing-field", "dport is required for tcp and udp");
+        query.sport = sport.value_or(kSourcePortDefault);
+        query.dport_or_icmp = dport.value_or(0);
+    } else if (icmp) {
+        if (!reader.has("icmp_type")) reader.fail("icmp_type", "missing-field", "icmp_type is required for icmp and icmp6");
+        query.dport_or_icmp = static_cast<std::uint16_t>(type.value_or(0) << 8U | code.value_or(0));
+    }
+    const bool v6 = query.family == abi::IpFamily::v6;
+    if (query.family != abi::IpFamily::none &&
+        ((query.proto == abi::L4Proto::icmp && v6) || (query.proto == abi::L4Proto::icmp6 && !v6))) {
+        reader.fail("proto", "wrong-family", v6 ? "icmp belongs to IPv4; for IPv6 say icmp6" : "icmp6 belongs to IPv6; for IPv4 say icmp");
+    }
+}
+
+Problem bad_body(std::string detail, PolicyErrors errors = {}) {
+    return {.status = 400,
+            .code = errors.empty() ? "bad-json" : "bad-question",
+            .title = {},
+            .detail = std::move(detail),
+            .errors = std::move(errors)};
+}
+
+json::object result_json(const ExplainResult& result) {
+    json::array skipped;
+    for (const auto& rule : result.skipped) skipped.push_back(json::object{{"rule", rule.rule}, {"field", rule.field}});
+    return {{"verdict", abi::to_string(result.verdict)},
+            {"rule", result.rule},
+            {"mode", result.mode == abi::RuleMode::observe ? "observe" : "enforce"},
+            {"observed", result.observed},
+            {"from_zone", result.from_zone},
+            {"to_zone", result.to_zone},
+            {"skipped", std::move(skipped)}};
+}
+
+}  // namespace
+
+Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
+    json::parse_options options;
+    options.max_depth = kJsonDepthMax;
+    json::error_code error;
+    const json::value document = json::parse({body.data(), body.size()}, error, {}, options);
+    if (error) return tl::make_unexpected(bad_body("the body is no JSON document: " + error.message()));
+    if (!document.is_object()) return tl::make_unexpected(bad_body("the body must be a JSON object"));
+    if (const auto key = duplicate_key(body)) {
+        return tl::make_unexpected(bad_body("the key \"" + valid_utf8(*key) + "\" stands twice in one object"));
+    }
+
+    PolicyErrors errors;
+    FieldReader reader{document.get_object(), errors};
+    ExplainQuery query;
+    if (auto port = reader.text("in_port")) {
+        if (port->empty()) reader.fail("in_port", "bad-value", "in_port is the name of a port");
+        query.in_port = std::move(*port);
+    }
+    read_addresses(reader, query);
+    const auto proto = read_protocol(reader);
+    if (proto) {
+        query.proto = *proto;
+        read_transport(reader, query);
+    } else {
+        for (const auto* name : {"sport", "dport", "icmp_type", "icmp_code"}) reader.find(name);
+    }
+    reader.refuse_unknown();
+    if (!errors.empty()) {
+        const auto count = errors.size();
+        return tl::make_unexpected(bad_body(count == 1 ? errors.front().detail : std::to_string(count) + " errors in the question",
+                                            std::move(errors)));
+    }
+    return query;
+}
+
+void add_explain_routes(Router& router, PolicyService& service) {
+    router.add({.method = "POST",
+                .pattern = "/v1/explain",
+                .body_types = {"application/json"},
+                .handler = [&service](const Request& request, const PathParameters&) {
+                    const auto query = parse_explain_query(request.body);
+                    if (!query) return problem_response(query.error(), request.id);
+                    const auto result = service.explain(*query);
+                    if (!result) return problem_response(result.error(), request.id);
+                    return json_response(200, json::serialize(result_json(*result)));
+                }});
+}
+
+}  // namespace sluice::cp::api

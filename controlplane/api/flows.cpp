@@ -1,0 +1,73 @@
+/// /v1/flows: live flows, a page at a time.
+#include <boost/json.hpp>
+
+#include "controlplane/api/problem.hpp"
+#include "controlplane/api/resources.hpp"
+#include "controlplane/api/wire_text.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+constexpr std::uint32_t kFlowsPerPage = 100;
+
+json::object flow_json(const FlowView& flow) {
+    const auto& record = flow.record;
+    const std::uint16_t dport = record.dport.to_host();
+    const bool icmp = record.proto == abi::L4Proto::icmp || record.proto == abi::L4Proto::icmp6;
+    json::object out{{"src", address_text(record.family, record.src)},
+                     {"sport", record.sport.to_host()},
+                     {"dst", address_text(record.family, record.dst)},
+                     {"dport", icmp ? 0 : dport},
+                     {"proto", protocol_text(record.proto)},
+                     {"state", flow_state_text(record.state)},
+                     {"rule", flow.rule},
+                     {"from_zone", flow.from_zone},
+                     {"to_zone", flow.to_zone},
+                     {"generation", record.generation},
+                     {"worker", record.worker},
+                     {"packets", json::array{record.packets[0], record.packets[1]}},
+                     {"bytes", json::array{record.bytes[0], record.bytes[1]}},
+                     {"age_s", static_cast<double>(record.age_ms) / 1000.0},
+                     {"idle_s", static_cast<double>(record.idle_ms) / 1000.0}};
+    if (icmp) {
+        out["icmp_type"] = dport >> 8U;
+        out["icmp_code"] = dport & 0xffU;
+    }
+    return out;
+}
+
+Response get_flows(const Request& request, PolicyService& service) {
+    std::uint32_t count_max = kFlowsPerPage;
+    std::optional<std::string> cursor;
+    for (const auto& [name, value] : request.query) {
+        if (name == "limit") {
+            const auto number = parse_number(value);
+            if (!number || *number == 0 || *number > kFlowsPerPageMax) {
+                return problem_response(400, "bad-query", "limit is a whole number from 1 to 1000", request.id);
+            }
+            count_max = static_cast<std::uint32_t>(*number);
+        } else {
+            cursor = value;
+        }
+    }
+    const auto page = service.flows(count_max, cursor);
+    if (!page) return problem_response(page.error(), request.id);
+    json::array flows;
+    flows.reserve(page->flows.size());
+    for (const auto& flow : page->flows) flows.push_back(flow_json(flow));
+    json::object out{{"flows", std::move(flows)}};
+    out["next"] = page->next ? json::value(*page->next) : json::value(nullptr);
+    return json_response(200, json::serialize(out));
+}
+
+}  // namespace
+
+void add_flow_routes(Router& router, PolicyService& service) {
+    router.add({.method = "GET",
+                .pattern = "/v1/flows",
+                .query_parameters = {"limit", "cursor"},
+                .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
+}
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,98 @@
+#include "controlplane/api/gateway.hpp"
+
+#include <algorithm>
+
+#include "controlplane/api/problem.hpp"
+
+namespace sluice::cp::api {
+namespace {
+
+Response unauthorized(AuthResult result, const Request& request) {
+    const bool missing = result == AuthResult::missing;
+    auto response = problem_response(401, missing ? "token-missing" : "token-wrong",
+                                     missing ? "send `Authorization: Bearer <token>`; the token stands in the state directory"
+                                             : "the token is not the one of this control plane",
+                                     request.id);
+    // RFC 6750 section 3.1: no error code when no credentials were sent at all.
+    response.headers.push_back(
+        {"WWW-Authenticate", missing ? R"(Bearer realm="sluice")" : R"(Bearer realm="sluice", error="invalid_token")"});
+    return response;
+}
+
+std::optional<Response> bad_query(const Route& route, const Request& request) {
+    for (std::size_t i = 0; i < request.query.size(); ++i) {
+        const auto& name = request.query[i].first;
+        if (std::ranges::find(route.query_parameters, name) == route.query_parameters.end()) {
+            std::string known;
+            for (const auto& parameter : route.query_parameters) known += (known.empty() ? "" : ", ") + parameter;
+            return problem_response(400, "unknown-query-parameter",
+                                    "unknown query parameter \"" + name + "\"; " +
+                                        (known.empty() ? "this resource takes none" : "this resource takes " + known),
+                                    request.id);
+        }
+        for (std::size_t j = 0; j < i; ++j) {
+            if (request.query[j].first == name) {
+                return problem_response(400, "duplicate-query-parameter", "query parameter \"" + name + "\" stands twice", request.id);
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Response> bad_body(const Route& route, const Request& request, bool has_body) {
+    if (route.body_types.empty()) {
+        if (!has_body) return std::nullopt;
+        return problem_response(400, "unexpected-body", "this resource takes no body", request.id);
+    }
+    if (!has_body) return problem_response(400, "body-missing", "this resource needs a body", request.id);
+    const auto type = media_type(request.header("Content-Type").value_or(""));
+    if (type && std::ranges::find(route.body_types, *type) != route.body_types.end()) return std::nullopt;
+    std::string known;
+    for (const auto& name : route.body_types) known += (known.empty() ? "" : ", ") + name;
+    auto response = problem_response(415, "unsupported-media-type", "send Content-Type " + known + " in UTF-8", request.id);
+    response.headers.push_back({route.method == "PATCH" ? "Accept-Patch" : "Accept", known});
+    return response;
+}
+
+}  // namespace
+
+bool Gateway::is_open(const RouteMatch& match) const {
+    const auto* matched = std::get_if<Matched>(&match);
+    if (matched == nullptr) return false;
+    const auto access = matched->route->access;
+    return access == Access::open || (access == Access::monitoring && metrics_open_);
+}
+
+std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has_body) const {
+    auto match = router_.match(request.method, request.path);
+    // Before anything else, so that a stranger does not even learn which paths exist.
+    if (!is_open(match)) {
+        const auto result = auth_.check(request.header("Authorization"));
+        if (result != AuthResult::granted) {
+            counters_.auth_failures.fetch_add(1, std::memory_order_relaxed);
+            return unauthorized(result, request);
+        }
+    }
+    if (std::holds_alternative<NotFound>(match)) {
+        return problem_response(404, "no-such-resource", "nothing is here; GET / lists what there is", request.id);
+    }
+    if (const auto* refused = std::get_if<MethodNotAllowed>(&match)) {
+        auto response = problem_response(405, "method-not-allowed", "this resource takes " + refused->allow, request.id);
+        response.headers.push_back({"Allow", refused->allow});
+        return response;
+    }
+    auto& matched = std::get<Matched>(match);
+    if (auto response = bad_query(*matched.route, request)) return std::move(*response);
+    if (auto response = bad_body(*matched.route, request, has_body)) return std::move(*response);
+    return Admitted{matched.route, std::move(matched.parameters)};
+}
+
+Response call_handler(const Route& route, const Request& request, const PathParameters& parameters) {
+    try {
+        return route.handler(request, parameters);
+    } catch (const std::exception&) {
+        return problem_response(500, "internal-error", "the control plane failed on this request; its log may say more", request.id);
+    }
+}
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,206 @@
+/// /v1/policy: read, replace, edit, plan.
+#include <boost/json.hpp>
+
+#include "controlplane/api/plan_json.hpp"
+#include "controlplane/api/problem.hpp"
+#include "controlplane/api/resources.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+constexpr std::string_view kYaml = "application/yaml";
+constexpr std::string_view kJson = "application/json";
+
+using MaybeProblem = std::optional<Problem>;
+
+Problem bad_request(std::string code, std::string detail) {
+    return {.status = 400, .code = std::move(code), .title = {}, .detail = std::move(detail), .errors = {}};
+}
+
+/// `If-Match: *` stands for whatever is stored; of several tags, the one that is stored counts.
+MaybeProblem read_if_match(const Request& request, PolicyService& service, CommitOptions& options) {
+    const auto header = request.header("If-Match");
+    if (!header) return std::nullopt;
+    const auto tags = parse_entity_tags(*header);
+    if (!tags) {
+        return bad_request("bad-if-match", "If-Match is no list of quoted entity tags; send the ETag of GET /v1/policy as it is");
+    }
+    // A hash that no policy has, so that the service answers 412. Weak tags never match here (RFC 9110 section 13.1.1).
+    options.if_match = "no-such-policy";
+    const auto current = service.current();
+    if (tags->any) {
+        if (current) options.if_match = current->hash;
+        return std::nullopt;
+    }
+    for (std::size_t i = 0; i < tags->tags.size(); ++i) {
+        if (tags->weak[i]) continue;
+        if (options.if_match == "no-such-policy" || (current && tags->tags[i] == current->hash)) {
+            options.if_match = tags->tags[i];
+        }
+    }
+    return std::nullopt;
+}
+
+MaybeProblem read_options(const Request& request, PolicyService& service, CommitOptions& options) {
+    if (auto problem = read_if_match(request, service, options)) return problem;
+    if (const auto header = request.header("If-None-Match")) {
+        if (*header != "*") return bad_request("bad-if-none-match", "here If-None-Match can only be *: no policy is stored yet");
+        if (options.if_match) return bad_request("bad-precondition", "If-Match and If-None-Match contradict each other; send one");
+        options.if_none_match_any = true;
+    }
+    if (const auto header = request.header("Confirm-Timeout")) {
+        const auto seconds = parse_number(*header);
+        if (!seconds || *seconds == 0 || *seconds > kConfirmSecondsMax) {
+            return bad_request("bad-confirm-timeout", "Confirm-Timeout is a whole number of seconds from 1 to 86400");
+        }
+        options.confirm_within = std::chrono::seconds{*seconds};
+    }
+    return std::nullopt;
+}
+
+/// nothing = not a boolean
+std::optional<bool> wants_dry_run(const Request& request) {
+    std::optional<bool> wanted{false};
+    for (const auto& [name, value] : request.query) {
+        if (value == "true") {
+            wanted = true;
+        } else if (value == "false") {
+            wanted = false;
+        } else {
+            return std::nullopt;
+        }
+    }
+    return wanted;
+}
+
+Response plan_response(const Expected<DryRunResult, Problem>& result, const Request& request) {
+    if (!result) return problem_response(result.error(), request.id);
+    return json_response(200, json::serialize(plan_json(*result)));
+}
+
+Response bad_dry_run(const Request& request) {
+    return problem_response(400, "bad-query", "dry_run is true or false", request.id);
+}
+
+Response put_policy(const Request& request, PolicyService& service) {
+    const auto dry_run = wants_dry_run(request);
+    if (!dry_run) return bad_dry_run(request);
+    const auto type = media_type(request.header("Content-Type").value_or(""));
+    const auto format = type == kJson ? PolicyFormat::json : PolicyFormat::yaml;
+    if (*dry_run) return plan_response(service.dry_run(request.body, format), request);
+    CommitOptions options;
+    if (const auto problem = read_options(request, service, options)) return problem_response(*problem, request.id);
+    return commit_response(service.put(request.body, format, options), request);
+}
+
+Response patch_policy(const Request& request, PolicyService& service) {
+    const auto dry_run = wants_dry_run(request);
+    if (!dry_run) return bad_dry_run(request);
+    if (*dry_run) return plan_response(service.dry_run_patch(request.body), request);
+    CommitOptions options;
+    if (const auto problem = read_options(request, service, options)) return problem_response(*problem, request.id);
+    if (options.if_none_match_any) {
+        return problem_response(400, "bad-precondition", "PATCH edits a policy that exists; send If-Match", request.id);
+    }
+    return commit_response(service.patch(request.body, options), request);
+}
+
+bool not_modified(const Request& request, const CurrentPolicy& current) {
+    const auto header = request.header("If-None-Match");
+    if (!header) return false;
+    const auto tags = parse_entity_tags(*header);
+    if (!tags) return false;
+    if (tags->any) return true;
+    for (const auto& tag : tags->tags) {
+        if (tag == current.hash) return true;  // weak comparison (RFC 9110 section 13.1.2)
+    }
+    return false;
+}
+
+Response get_policy(const Request& request, PolicyService& service) {
+    const auto current = service.current();
+    if (!current) {
+        return problem_response(404, "no-policy", "no policy is stored yet; PUT one with `If-None-Match: *`", request.id);
+    }
+    const auto stored_type = current->format == PolicyFormat::json ? kJson : kYaml;
+    const auto accept = request.header("Accept").value_or("*/*");
+    const int object_quality = accept_quality(accept, kJson, true);
+    const int stored_quality = accept_quality(accept, stored_type);
+    const bool as_object =
+        object_quality > 0 && (object_quality > accept_quality(accept, kYaml, true) || stored_type == kJson);
+    if (!as_object && stored_quality == 0) {
+        return problem_response(406, "not-acceptable", "the policy is offered as " + std::string{stored_type} + " and application/json",
+                                request.id);
+    }
+    Response response;
+    if (not_modified(request, *current)) {
+        response.status = 304;
+    } else if (as_object) {
+        response = json_response(
+            200, json::serialize(json::object{{"name", valid_utf8(current->name)},
+                                              {"version", valid_utf8(current->version)},
+                                              {"hash", current->hash},
+                                              {"generation", current->generation},
+                                              {"format", current->format == PolicyFormat::json ? "json" : "yaml"},
+                                              {"text", valid_utf8(current->text)}}));
+    } else {
+        response.content_type = stored_type;
+        response.body = current->text;
+    }
+    response.headers.push_back({"ETag", '"' + current->hash + '"'});
+    response.headers.push_back({"Vary", "Accept"});
+    return response;
+}
+
+}  // namespace
+
+json::array tests_json(const std::vector<TestOutcome>& tests) {
+    json::array out;
+    for (const auto& test : tests) {
+        json::object item{{"from", valid_utf8(test.from)}, {"to", valid_utf8(test.to)}, {"expect", test.expect},
+                          {"got", test.got},               {"by", test.by},             {"got_rule", test.got_rule},
+                          {"passed", test.passed}};
+        if (test.pos.line != 0) item["line"] = test.pos.line;
+        if (test.pos.column != 0) item["column"] = test.pos.column;
+        out.push_back(std::move(item));
+    }
+    return out;
+}
+
+json::object plan_json(const DryRunResult& plan) {
+    const auto ids = [](const std::vector<std::string>& list) {
+        json::array out;
+        for (const auto& id : list) out.emplace_back(id);
+        return out;
+    };
+    return {{"ok", plan.ok},
+            {"version", plan.version},
+            {"hash", plan.hash},
+            {"tests", tests_json(plan.tests)},
+            {"errors", errors_json(plan.errors)},
+            {"warnings", errors_json(plan.warnings)},
+            {"rules_added", ids(plan.rules_added)},
+            {"rules_changed", ids(plan.rules_changed)},
+            {"rules_removed", ids(plan.rules_removed)}};
+}
+
+void add_policy_routes(Router& router, PolicyService& service) {
+    router.add({.method = "GET",
+                .pattern = "/v1/policy",
+                .handler = [&service](const Request& r, const PathParameters&) { return get_policy(r, service); }});
+    router.add({.method = "PUT",
+                .pattern = "/v1/policy",
+                .lane = Lane::commits,
+                .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
+                .query_parameters = {"dry_run"},
+                .handler = [&service](const Request& r, const PathParameters&) { return put_policy(r, service); }});
+    router.add({.method = "PATCH",
+                .pattern = "/v1/policy",
+                .lane = Lane::commits,
+                .body_types = {"application/json"},
+                .query_parameters = {"dry_run"},
+                .handler = [&service](const Request& r, const PathParameters&) { return patch_policy(r, service); }});
+}
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,64 @@
+/// Paths to handlers. A handler sees a Request and gives a Response; it knows nothing of sockets. The route says what
+/// must hold before the body is read at all: the token, the media type, whether there may be a body, and on which
+/// threads the handler runs.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "controlplane/api/http_message.hpp"
+
+namespace sluice::cp::api {
+
+/// Where a handler runs. The I/O thread never waits for the policy service.
+enum class Lane : std::uint8_t {
+    inline_,  ///< on the I/O thread: constant answers only
+    reads,    ///< thread pool of questions
+    commits,  ///< thread of changes: a slow commit must not hold up the questions
+};
+
+enum class Access : std::uint8_t {
+    token,
+    monitoring,  ///< token, unless `metrics_open`
+    open,
+};
+
+/// Values of `{name}` parts of the pattern, in order.
+using PathParameters = std::vector<std::string>;
+using Handler = std::function<Response(const Request&, const PathParameters&)>;
+
+struct Route {
+    std::string method;
+    std::string pattern;  ///< `/v1/commits/{generation}:confirm`; a `{name}` matches no slash and no colon
+    Access access{Access::token};
+    Lane lane{Lane::reads};
+    std::vector<std::string> body_types;        ///< media types; empty = no body
+    std::vector<std::string> query_parameters;  ///< known ones; any other is refused
+    Handler handler;
+};
+
+struct NotFound {};
+struct MethodNotAllowed {
+    std::string allow;  ///< for the Allow header
+};
+struct Matched {
+    const Route* route{};
+    PathParameters parameters;
+};
+using RouteMatch = std::variant<Matched, NotFound, MethodNotAllowed>;
+
+class Router {
+public:
+    void add(Route route);
+    /// HEAD matches the route of GET.
+    RouteMatch match(std::string_view method, std::string_view path) const;
+    const std::vector<Route>& routes() const noexcept { return routes_; }
+
+private:
+    std::vector<Route> routes_;
+};
+
+}  // namespace sluice::cp::api

@@ -1,0 +1,73 @@
+/// /v1/status
+#include <boost/json.hpp>
+
+#include "controlplane/api/problem.hpp"
+#include "controlplane/api/resources.hpp"
+#include "controlplane/api/wire_text.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+json::value optional_time(const std::optional<std::chrono::system_clock::time_point>& time) {
+    return time ? json::value(time_text(*time)) : json::value(nullptr);
+}
+
+json::object status_json(const SystemStatus& status, const ApiCounters& counters) {
+    json::array workers;
+    for (const auto& worker : status.workers) {
+        workers.push_back(json::object{{"worker", worker.index},
+                                       {"lcore", worker.lcore},
+                                       {"generation", worker.generation},
+                                       {"flows", worker.flows},
+                                       {"stalled", worker.stalled}});
+    }
+    json::array ports;
+    for (const auto& port : status.ports) {
+        ports.push_back(json::object{{"name", valid_utf8(port.name)},
+                                     {"zone", valid_utf8(port.zone)},
+                                     {"link_up", port.link_up},
+                                     {"rx_packets", port.rx_packets},
+                                     {"tx_packets", port.tx_packets},
+                                     {"drops", port.drops}});
+    }
+    json::array not_ready;
+    for (const auto& reason : status.not_ready) not_ready.emplace_back(valid_utf8(reason));
+    const bool ready = not_ready.empty();
+    return {{"ready", ready},
+            {"not_ready", std::move(not_ready)},
+            {"dataplane",
+             json::object{{"connected", status.dataplane_connected},
+                          {"in_sync", status.in_sync},
+                          {"generation", status.running_generation},
+                          {"hash", status.running_hash},
+                          {"source", status.source},
+                          {"started", optional_time(status.dataplane_started)},
+                          {"fail_open", status.fail_open}}},
+            {"policy",
+             json::object{{"name", valid_utf8(status.policy_name)},
+                          {"version", valid_utf8(status.version)},
+                          {"hash", status.hash},
+                          {"generation", status.generation},
+                          {"confirm_deadline", optional_time(status.confirm_deadline)}}},
+            {"flows", json::object{{"count", status.flows}, {"capacity", status.flow_capacity}}},
+            {"workers", std::move(workers)},
+            {"ports", std::move(ports)},
+            {"api", json::object{{"connections", counters.connections.load(std::memory_order_relaxed)},
+                                 {"connections_refused", counters.connections_refused.load(std::memory_order_relaxed)},
+                                 {"event_streams", counters.event_streams.load(std::memory_order_relaxed)},
+                                 {"event_streams_dropped",
+                                  counters.event_streams_dropped.load(std::memory_order_relaxed)}}}};
+}
+
+}  // namespace
+
+void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters) {
+    router.add({.method = "GET",
+                .pattern = "/v1/status",
+                .handler = [&service, &counters](const Request&, const PathParameters&) {
+                    return json_response(200, json::serialize(status_json(service.status(), counters)));
+                }});
+}
+
+}  // namespace sluice::cp::api
