@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fmt/format.h>
 
 #include "controlplane/api/bootstrap_tls.hpp"
 #include "controlplane/api/http_session.hpp"
@@ -110,7 +110,8 @@ Expected<void, std::string> ApiServer::Core::load_tls(const ServerSecrets& secre
     tls.use_private_key_file(secrets.key.string(), asio::ssl::context::pem, error);
     if (error) return fail(secrets.key.string(), error);
     if (SSL_CTX_check_private_key(tls.native_handle()) != 1) {
-        return tl::make_unexpected(fmt::format("{} does not belong to {}", secrets.key.string(), secrets.certificate.string()));
+        return tl::make_unexpected(
+            fmt::format("{} does not belong to {}", secrets.key.string(), secrets.certificate.string()));
     }
     return {};
 }
@@ -142,14 +143,17 @@ asio::awaitable<void> ApiServer::Core::finish() {
     acceptor->close(error);
     const auto deadline = std::chrono::steady_clock::now() + config.limits.drain_timeout;
     asio::steady_timer timer{io};
-    while (shared->requests_in_flight > 0 && std::chrono::steady_clock::now() < deadline) {
+    // A stream of events is a request without an end: it is not waited for.
+    while (shared->requests_in_flight > counters.event_streams.load(std::memory_order_relaxed) &&
+           std::chrono::steady_clock::now() < deadline) {
         timer.expires_after(kStopPoll);
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     }
     io.stop();
 }
 
-ApiServer::ApiServer(ApiConfig config, PolicyService& service) : core_{std::make_unique<Core>(std::move(config), service)} {}
+ApiServer::ApiServer(ApiConfig config, PolicyService& service)
+    : core_{std::make_unique<Core>(std::move(config), service)} {}
 
 ApiServer::~ApiServer() = default;
 
@@ -159,7 +163,8 @@ Expected<void, std::string> ApiServer::open() {
     error_code error;
     const auto address = asio::ip::make_address(listen ? listen->address : std::string{}, error);
     if (!listen || error) {
-        return tl::make_unexpected(fmt::format("listen: \"{}\" is no ADDRESS:PORT or [ADDRESS]:PORT", core.config.listen));
+        return tl::make_unexpected(
+            fmt::format("listen: \"{}\" is no ADDRESS:PORT or [ADDRESS]:PORT", core.config.listen));
     }
     const auto secrets = ensure_secrets(core.config.state_dir, listen->address);
     if (!secrets) return tl::make_unexpected(secrets.error());

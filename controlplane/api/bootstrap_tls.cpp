@@ -61,7 +61,8 @@ bool set_random_serial(X509* certificate) {
     std::array<unsigned char, 16> bytes{};
     if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return false;
     bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7fU) | 0x40U);  // positive, and of full length
-    const std::unique_ptr<BIGNUM, Freer<&BN_free>> number{BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr)};
+    const std::unique_ptr<BIGNUM, Freer<&BN_free>> number{
+        BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr)};
     return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
@@ -70,13 +71,14 @@ Certificate new_certificate(EVP_PKEY* key, const std::string& common_name) {
     if (!certificate) return nullptr;
     auto* name = X509_get_subject_name(certificate.get());
     const auto add_name = [&](const char* field, const std::string& text) {
-        return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.c_str()),
-                                          -1, -1, 0) == 1;
+        return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                                          reinterpret_cast<const unsigned char*>(text.c_str()), -1, -1, 0) == 1;
     };
     const bool good = X509_set_version(certificate.get(), 2) == 1 && set_random_serial(certificate.get()) &&
                       X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -kClockSkewSeconds) != nullptr &&
                       X509_gmtime_adj(X509_getm_notAfter(certificate.get()), kValidSeconds) != nullptr &&
-                      X509_set_pubkey(certificate.get(), key) == 1 && add_name("O", "Sluice") && add_name("CN", common_name);
+                      X509_set_pubkey(certificate.get(), key) == 1 && add_name("O", "Sluice") &&
+                      add_name("CN", common_name);
     return good ? std::move(certificate) : nullptr;
 }
 
@@ -112,7 +114,8 @@ std::string host_name() {
     if (gethostname(text.data(), text.size() - 1) != 0) return "localhost";
     std::string name = text.data();
     // It goes into a comma-separated list of names: anything that no host name holds would change the list.
-    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == std::string::npos;
+    const bool plain =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == std::string::npos;
     return plain && !name.empty() ? name : "localhost";
 }
 
@@ -183,7 +186,7 @@ struct TlsFiles {
 
 fs::path unfinished(const fs::path& path) { return path.string() + ".new"; }
 
-bool exists(const fs::path& path) {
+bool has_file(const fs::path& path) {
     struct stat info {};
     return lstat(path.c_str(), &info) == 0;
 }
@@ -193,14 +196,17 @@ Result<void> make_tls_files(const fs::path& directory, const TlsFiles& files, st
     const Key server_key{EVP_EC_gen("P-256")};
     if (!authority_key || !server_key) return failed("cannot make an EC P-256 key");
     const auto authority = make_authority(authority_key.get(), host_name());
-    const auto server = authority ? make_server(server_key.get(), authority.get(), authority_key.get(), subject_names(listen_address))
-                                  : nullptr;
+    const auto server =
+        authority ? make_server(server_key.get(), authority.get(), authority_key.get(), subject_names(listen_address))
+                  : nullptr;
     if (!server) return failed("cannot make the server's certificate");
     const auto ca_text = as_pem([&](BIO* bio) { return PEM_write_bio_X509(bio, authority.get()); });
     const auto certificate_text = as_pem([&](BIO* bio) { return PEM_write_bio_X509(bio, server.get()); });
-    const auto key_text = as_pem(
-        [&](BIO* bio) { return PEM_write_bio_PrivateKey(bio, server_key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
-    if (ca_text.empty() || certificate_text.empty() || key_text.empty()) return failed("cannot encode the server's certificate");
+    const auto key_text = as_pem([&](BIO* bio) {
+        return PEM_write_bio_PrivateKey(bio, server_key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    });
+    if (ca_text.empty() || certificate_text.empty() || key_text.empty())
+        return failed("cannot encode the server's certificate");
 
     return write_new(unfinished(files.ca), ca_text, 0644)
         .and_then([&] { return write_new(unfinished(files.certificate), certificate_text, 0644); })
@@ -211,7 +217,7 @@ Result<void> make_tls_files(const fs::path& directory, const TlsFiles& files, st
 /// ca, certificate, key, in this order: without its key a certificate serves nobody, so an interrupted start shows.
 Result<void> finish_tls_files(const fs::path& directory, const TlsFiles& files) {
     for (const auto& path : {files.ca, files.certificate, files.key}) {
-        if (exists(path)) {
+        if (has_file(path)) {
             unlink(unfinished(path).c_str());
             continue;
         }
@@ -221,14 +227,15 @@ Result<void> finish_tls_files(const fs::path& directory, const TlsFiles& files) 
 }
 
 Result<bool> ensure_tls_files(const fs::path& directory, const TlsFiles& files, std::string_view listen_address) {
-    const bool has_certificate = exists(files.certificate);
-    const bool has_key = exists(files.key);
+    const bool has_certificate = has_file(files.certificate);
+    const bool has_key = has_file(files.key);
     if (has_certificate && has_key) return false;  // ca.pem may be kept elsewhere: only clients need it
-    const bool none = !has_certificate && !has_key && !exists(files.ca);
-    const bool interrupted = !none && !has_key && exists(files.ca) && exists(unfinished(files.key));
+    const bool none = !has_certificate && !has_key && !has_file(files.ca);
+    const bool interrupted = !none && !has_key && has_file(files.ca) && has_file(unfinished(files.key));
     if (!none && !interrupted) {
-        return failed(fmt::format("{} has only some of ca.pem, server.pem and server.key: restore the missing ones or remove all three",
-                                  directory.string()));
+        return failed(fmt::format(
+            "{} has only some of ca.pem, server.pem and server.key: restore the missing ones or remove all three",
+            directory.string()));
     }
     if (none) {
         if (auto made = make_tls_files(directory, files, listen_address); !made) return failed(made.error());
@@ -239,11 +246,12 @@ Result<bool> ensure_tls_files(const fs::path& directory, const TlsFiles& files, 
 
 Result<void> check_secret_file(const fs::path& path) {
     struct stat info {};
-    if (lstat(path.c_str(), &info) != 0) return failed(fmt::format("cannot read {}: {}", path.string(), system_error()));
+    if (lstat(path.c_str(), &info) != 0)
+        return failed(fmt::format("cannot read {}: {}", path.string(), system_error()));
     if (!S_ISREG(info.st_mode)) return failed(fmt::format("{} is no regular file", path.string()));
     if ((info.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0) {
-        return failed(fmt::format("{} can be read or changed by others: chmod 0600 it, and replace it if others had access",
-                                  path.string()));
+        return failed(fmt::format(
+            "{} can be read or changed by others: chmod 0600 it, and replace it if others had access", path.string()));
     }
     return {};
 }
@@ -276,17 +284,19 @@ Result<std::string> read_token(const fs::path& path) {
     close(fd);
     std::string token{bytes.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
     while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-    const bool plain = token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
-                       std::string::npos;  // RFC 6750 section 2.1
+    const bool plain =
+        token.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
+        std::string::npos;  // RFC 6750 section 2.1
     if (!plain || token.size() < kTokenTextMin || token.size() > kTokenTextMax) {
-        return failed(fmt::format("{} holds no token of {} to {} characters: remove it, and the next start makes a new one",
-                                  path.string(), kTokenTextMin, kTokenTextMax));
+        return failed(
+            fmt::format("{} holds no token of {} to {} characters: remove it, and the next start makes a new one",
+                        path.string(), kTokenTextMin, kTokenTextMax));
     }
     return token;
 }
 
 Result<std::string> ensure_token(const fs::path& directory, const fs::path& path) {
-    if (!exists(path)) {
+    if (!has_file(path)) {
         const auto token = random_token();
         if (token.empty()) return failed("cannot draw random bytes for the token");
         auto made = write_new(unfinished(path), token + "\n", 0600)
@@ -306,7 +316,8 @@ Expected<ServerSecrets, std::string> ensure_secrets(const fs::path& state_dir, s
     if (auto checked = check_secret_file(files.key); !checked) return failed(checked.error());
     auto token = ensure_token(state_dir, state_dir / "token");
     if (!token) return failed(token.error());
-    return ServerSecrets{.certificate = files.certificate, .key = files.key, .token = std::move(*token), .made_now = *made};
+    return ServerSecrets{
+        .certificate = files.certificate, .key = files.key, .token = std::move(*token), .made_now = *made};
 }
 
 }  // namespace sluice::cp::api

@@ -25,6 +25,7 @@ struct ServerSecrets {
 };
 
 /// `listen_address`: becomes a name of the certificate when it is no loopback address. The error is one sentence.
-Expected<ServerSecrets, std::string> ensure_secrets(const std::filesystem::path& state_dir, std::string_view listen_address);
+Expected<ServerSecrets, std::string> ensure_secrets(const std::filesystem::path& state_dir,
+                                                    std::string_view listen_address);
 
 }  // namespace sluice::cp::api

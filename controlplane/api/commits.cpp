@@ -62,24 +62,25 @@ Response commit_response(const Expected<CommitResult, Problem>& result, const Re
     for (const auto& worker : result->stalled_workers) stalled.emplace_back(worker);
     const bool accepted = result->state == CommitState::pending_confirmation || result->state == CommitState::stalled;
     Response response =
-        json_response(accepted ? 202 : 200, json::serialize(json::object{
-                                                {"state", state_text(result->state)},
-                                                {"version", result->version},
-                                                {"generation", result->generation},
-                                                {"hash", result->hash},
-                                                {"stalled_workers", std::move(stalled)},
-                                                {"confirm_deadline", deadline_json(result->confirm_deadline)},
-                                                {"tests", tests_json(result->tests)},
-                                                {"warnings", errors_json(result->warnings)}}));
+        json_response(accepted ? 202 : 200,
+                      json::serialize(json::object{{"state", state_text(result->state)},
+                                                   {"version", result->version},
+                                                   {"generation", result->generation},
+                                                   {"hash", result->hash},
+                                                   {"stalled_workers", std::move(stalled)},
+                                                   {"confirm_deadline", deadline_json(result->confirm_deadline)},
+                                                   {"tests", tests_json(result->tests)},
+                                                   {"warnings", errors_json(result->warnings)}}));
     response.headers.push_back({"ETag", '"' + result->hash + '"'});
     if (accepted) response.headers.push_back({"Location", "/v1/commits/" + std::to_string(result->generation)});
     return response;
 }
 
 void add_commit_routes(Router& router, PolicyService& service) {
-    router.add({.method = "GET",
-                .pattern = "/v1/commits/{generation}",
-                .handler = [&service](const Request& r, const PathParameters& p) { return get_commit(r, p, service); }});
+    router.add(
+        {.method = "GET",
+         .pattern = "/v1/commits/{generation}",
+         .handler = [&service](const Request& r, const PathParameters& p) { return get_commit(r, p, service); }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:confirm",
                 .lane = Lane::commits,

@@ -17,7 +17,8 @@ void add_event_routes(Router& router, PolicyService& service) {
                     if (const auto header = request.header("Last-Event-ID"); header && !header->empty()) {
                         const auto id = parse_number(*header);
                         if (!id) {
-                            return problem_response(400, "bad-last-event-id", "Last-Event-ID is the id of an event", request.id);
+                            return problem_response(400, "bad-last-event-id", "Last-Event-ID is the id of an event",
+                                                    request.id);
                         }
                         // An id from before a restart of this process may be larger than any that is known now: such a
                         // client starts with what is here.

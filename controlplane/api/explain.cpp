@@ -37,7 +37,8 @@ public:
             fail(name, "wrong-type", std::string{name} + " must be a string");
             return std::nullopt;
         }
-        return std::string{value->get_string()};
+        const auto& string = value->get_string();
+        return std::string(string.data(), string.size());
     }
 
     std::optional<std::uint16_t> number(std::string_view name, std::int64_t min, std::int64_t max) {
@@ -46,7 +47,8 @@ public:
         const auto* number = value->if_int64();
         if (number == nullptr || *number < min || *number > max) {
             fail(name, "out-of-range",
-                 std::string{name} + " must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+                 std::string{name} + " must be a whole number from " + std::to_string(min) + " to " +
+                     std::to_string(max));
             return std::nullopt;
         }
         return static_cast<std::uint16_t>(*number);
@@ -55,7 +57,8 @@ public:
     bool has(std::string_view name) const { return object_.contains(name); }
 
     void fail(std::string_view name, std::string code, std::string detail) {
-        errors_.push_back({.code = std::move(code), .pointer = "/" + std::string{name}, .pos = {}, .detail = std::move(detail)});
+        errors_.push_back(
+            {.code = std::move(code), .pointer = "/" + std::string{name}, .pos = {}, .detail = std::move(detail)});
     }
 
     void refuse_unknown() {
@@ -64,7 +67,10 @@ public:
             if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
                 std::string pointer = "/";
                 for (const char c : key) pointer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-                errors_.push_back({.code = "unknown-key", .pointer = pointer, .pos = {}, .detail = "unknown key; this question has " + list()});
+                errors_.push_back({.code = "unknown-key",
+                                   .pointer = pointer,
+                                   .pos = {},
+                                   .detail = "unknown key; this question has " + list()});
             }
         }
     }
@@ -88,11 +94,12 @@ std::optional<abi::L4Proto> read_protocol(FieldReader& reader) {
         reader.fail("proto", "missing-field", "proto is required");
         return std::nullopt;
     }
-    if (value->is_string()) proto = parse_protocol(std::string{value->get_string()});
+    if (const auto* string = value->if_string()) proto = parse_protocol({string->data(), string->size()});
     if (const auto* number = value->if_int64(); number != nullptr && *number >= 0 && *number <= 255) {
         proto = static_cast<abi::L4Proto>(*number);
     }
-    if (!proto) reader.fail("proto", "bad-protocol", "proto is tcp, udp, icmp, icmp6, proto/N or a number from 0 to 255");
+    if (!proto)
+        reader.fail("proto", "bad-protocol", "proto is tcp, udp, icmp, icmp6, proto/N or a number from 0 to 255");
     return proto;
 }
 
@@ -102,7 +109,8 @@ void read_addresses(FieldReader& reader, ExplainQuery& query) {
         if (!text) continue;
         const auto address = parse_address(*text);
         if (!address) {
-            reader.fail(name, "bad-address", std::string{name} + " is no IPv4 or IPv6 address (a single one, without prefix length)");
+            reader.fail(name, "bad-address",
+                        std::string{name} + " is no IPv4 or IPv6 address (a single one, without prefix length)");
             continue;
         }
         if (query.family != abi::IpFamily::none && query.family != address->first) {
@@ -122,23 +130,27 @@ void read_transport(FieldReader& reader, ExplainQuery& query) {
     const auto type = reader.number("icmp_type", 0, 255);
     const auto code = reader.number("icmp_code", 0, 255);
     for (const auto* name : {"sport", "dport"}) {
-        if (!ports && reader.has(name)) reader.fail(name, "not-for-protocol", std::string{name} + " belongs to tcp and udp");
+        if (!ports && reader.has(name))
+            reader.fail(name, "not-for-protocol", std::string{name} + " belongs to tcp and udp");
     }
     for (const auto* name : {"icmp_type", "icmp_code"}) {
-        if (!icmp && reader.has(name)) reader.fail(name, "not-for-protocol", std::string{name} + " belongs to icmp and icmp6");
+        if (!icmp && reader.has(name))
+            reader.fail(name, "not-for-protocol", std::string{name} + " belongs to icmp and icmp6");
     }
     if (ports) {
         if (!reader.has("dport")) reader.fail("dport", "missing-field", "dport is required for tcp and udp");
         query.sport = sport.value_or(kSourcePortDefault);
         query.dport_or_icmp = dport.value_or(0);
     } else if (icmp) {
-        if (!reader.has("icmp_type")) reader.fail("icmp_type", "missing-field", "icmp_type is required for icmp and icmp6");
+        if (!reader.has("icmp_type"))
+            reader.fail("icmp_type", "missing-field", "icmp_type is required for icmp and icmp6");
         query.dport_or_icmp = static_cast<std::uint16_t>(type.value_or(0) << 8U | code.value_or(0));
     }
     const bool v6 = query.family == abi::IpFamily::v6;
     if (query.family != abi::IpFamily::none &&
         ((query.proto == abi::L4Proto::icmp && v6) || (query.proto == abi::L4Proto::icmp6 && !v6))) {
-        reader.fail("proto", "wrong-family", v6 ? "icmp belongs to IPv4; for IPv6 say icmp6" : "icmp6 belongs to IPv6; for IPv4 say icmp");
+        reader.fail("proto", "wrong-family",
+                    v6 ? "icmp belongs to IPv4; for IPv6 say icmp6" : "icmp6 belongs to IPv6; for IPv4 say icmp");
     }
 }
 
@@ -193,8 +205,8 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
     reader.refuse_unknown();
     if (!errors.empty()) {
         const auto count = errors.size();
-        return tl::make_unexpected(bad_body(count == 1 ? errors.front().detail : std::to_string(count) + " errors in the question",
-                                            std::move(errors)));
+        return tl::make_unexpected(bad_body(
+            count == 1 ? errors.front().detail : std::to_string(count) + " errors in the question", std::move(errors)));
     }
     return query;
 }

@@ -9,10 +9,11 @@ namespace {
 
 Response unauthorized(AuthResult result, const Request& request) {
     const bool missing = result == AuthResult::missing;
-    auto response = problem_response(401, missing ? "token-missing" : "token-wrong",
-                                     missing ? "send `Authorization: Bearer <token>`; the token stands in the state directory"
-                                             : "the token is not the one of this control plane",
-                                     request.id);
+    auto response =
+        problem_response(401, missing ? "token-missing" : "token-wrong",
+                         missing ? "send `Authorization: Bearer <token>`; the token stands in the state directory"
+                                 : "the token is not the one of this control plane",
+                         request.id);
     // RFC 6750 section 3.1: no error code when no credentials were sent at all.
     response.headers.push_back(
         {"WWW-Authenticate", missing ? R"(Bearer realm="sluice")" : R"(Bearer realm="sluice", error="invalid_token")"});
@@ -32,7 +33,8 @@ std::optional<Response> bad_query(const Route& route, const Request& request) {
         }
         for (std::size_t j = 0; j < i; ++j) {
             if (request.query[j].first == name) {
-                return problem_response(400, "duplicate-query-parameter", "query parameter \"" + name + "\" stands twice", request.id);
+                return problem_response(400, "duplicate-query-parameter",
+                                        "query parameter \"" + name + "\" stands twice", request.id);
             }
         }
     }
@@ -49,7 +51,8 @@ std::optional<Response> bad_body(const Route& route, const Request& request, boo
     if (type && std::ranges::find(route.body_types, *type) != route.body_types.end()) return std::nullopt;
     std::string known;
     for (const auto& name : route.body_types) known += (known.empty() ? "" : ", ") + name;
-    auto response = problem_response(415, "unsupported-media-type", "send Content-Type " + known + " in UTF-8", request.id);
+    auto response =
+        problem_response(415, "unsupported-media-type", "send Content-Type " + known + " in UTF-8", request.id);
     response.headers.push_back({route.method == "PATCH" ? "Accept-Patch" : "Accept", known});
     return response;
 }
@@ -77,7 +80,8 @@ std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has
         return problem_response(404, "no-such-resource", "nothing is here; GET / lists what there is", request.id);
     }
     if (const auto* refused = std::get_if<MethodNotAllowed>(&match)) {
-        auto response = problem_response(405, "method-not-allowed", "this resource takes " + refused->allow, request.id);
+        auto response =
+            problem_response(405, "method-not-allowed", "this resource takes " + refused->allow, request.id);
         response.headers.push_back({"Allow", refused->allow});
         return response;
     }
@@ -91,7 +95,8 @@ Response call_handler(const Route& route, const Request& request, const PathPara
     try {
         return route.handler(request, parameters);
     } catch (const std::exception&) {
-        return problem_response(500, "internal-error", "the control plane failed on this request; its log may say more", request.id);
+        return problem_response(500, "internal-error", "the control plane failed on this request; its log may say more",
+                                request.id);
     }
 }
 

@@ -107,7 +107,8 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std:
         if (!pair.empty()) {
             const auto equals = pair.find('=');
             auto name = percent_decoded(pair.substr(0, equals));
-            auto value = percent_decoded(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1));
+            auto value =
+                percent_decoded(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1));
             if (!name || !value) return std::nullopt;
             out.emplace_back(std::move(*name), std::move(*value));
         }
@@ -120,7 +121,8 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std:
 std::optional<std::string> media_type(std::string_view header) {
     const auto semicolon = header.find(';');
     const auto type = trimmed(header.substr(0, semicolon));
-    if (type.find('/') == std::string_view::npos || type.find_first_of(" ,\"") != std::string_view::npos) return std::nullopt;
+    if (type.find('/') == std::string_view::npos || type.find_first_of(" ,\"") != std::string_view::npos)
+        return std::nullopt;
     auto parameters = semicolon == std::string_view::npos ? std::string_view{} : header.substr(semicolon + 1);
     while (!parameters.empty()) {
         const auto end = parameters.find(';');
@@ -128,7 +130,8 @@ std::optional<std::string> media_type(std::string_view header) {
         const auto equals = parameter.find('=');
         if (equals_ignoring_case(trimmed(parameter.substr(0, equals)), "charset")) {
             auto value = equals == std::string_view::npos ? std::string_view{} : trimmed(parameter.substr(equals + 1));
-            if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+            if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+                value = value.substr(1, value.size() - 2);
             if (!equals_ignoring_case(value, "utf-8") && !equals_ignoring_case(value, "us-ascii")) return std::nullopt;
         }
         if (end == std::string_view::npos) break;
@@ -154,7 +157,8 @@ int accept_quality(std::string_view accept, std::string_view type, bool explicit
         }
         if (specificity > best_specificity) {
             best_specificity = specificity;
-            quality = quality_of(semicolon == std::string_view::npos ? std::string_view{} : element.substr(semicolon + 1));
+            quality =
+                quality_of(semicolon == std::string_view::npos ? std::string_view{} : element.substr(semicolon + 1));
         }
     });
     return quality;

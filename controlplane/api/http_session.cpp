@@ -6,6 +6,8 @@
 #include <array>
 #include <ctime>
 
+#include <fmt/format.h>
+#include <openssl/rand.h>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -16,8 +18,6 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <fmt/format.h>
-#include <openssl/rand.h>
 
 #include "controlplane/api/problem.hpp"
 
@@ -60,7 +60,9 @@ private:
 
 class HeldCounter {
 public:
-    explicit HeldCounter(std::atomic<std::uint64_t>& level) : level_{level} { level_.fetch_add(1, std::memory_order_relaxed); }
+    explicit HeldCounter(std::atomic<std::uint64_t>& level) : level_{level} {
+        level_.fetch_add(1, std::memory_order_relaxed);
+    }
     ~HeldCounter() { level_.fetch_sub(1, std::memory_order_relaxed); }
     HeldCounter(const HeldCounter&) = delete;
     HeldCounter& operator=(const HeldCounter&) = delete;
@@ -92,8 +94,9 @@ std::string http_date() {
     const std::time_t now = std::time(nullptr);
     std::tm t{};
     gmtime_r(&now, &t);
-    return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays.at(static_cast<std::size_t>(t.tm_wday)), t.tm_mday,
-                       kMonths.at(static_cast<std::size_t>(t.tm_mon)), t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays.at(static_cast<std::size_t>(t.tm_wday)),
+                       t.tm_mday, kMonths.at(static_cast<std::size_t>(t.tm_mon)), t.tm_year + 1900, t.tm_hour, t.tm_min,
+                       t.tm_sec);
 }
 
 struct ReadRequest {
@@ -105,7 +108,8 @@ ReadRequest to_request(const Parser::value_type& message) {
     ReadRequest out;
     Request& request = out.request;
     request.method = std::string{message.method_string()};
-    for (const auto& field : message) request.headers.push_back({std::string{field.name_string()}, std::string{field.value()}});
+    for (const auto& field : message)
+        request.headers.push_back({std::string{field.name_string()}, std::string{field.value()}});
     request.id = request_id(request);
 
     std::string_view target{message.target().data(), message.target().size()};
@@ -119,7 +123,8 @@ ReadRequest to_request(const Parser::value_type& message) {
     request.path = std::string{target.substr(0, question)};
     auto query = parse_query(question == std::string_view::npos ? std::string_view{} : target.substr(question + 1));
     if (target.empty() || target.front() != '/' || !query) {
-        out.refused = problem_response(400, "bad-target", "the request target is no path with a well-formed query", request.id);
+        out.refused =
+            problem_response(400, "bad-target", "the request target is no path with a well-formed query", request.id);
         return out;
     }
     request.query = std::move(*query);
@@ -135,8 +140,10 @@ Response refusal_of(const error_code& error) {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
         return problem_response(431, "header-too-large", "the header has more than 16 KiB", id);
     }
-    if (error == http::error::body_limit) return problem_response(413, "body-too-large", "the body has more than 32 MiB", id);
-    if (error == http::error::bad_version) return problem_response(505, "bad-version", "this server speaks HTTP/1.1", id);
+    if (error == http::error::body_limit)
+        return problem_response(413, "body-too-large", "the body has more than 32 MiB", id);
+    if (error == http::error::bad_version)
+        return problem_response(505, "bad-version", "this server speaks HTTP/1.1", id);
     return problem_response(400, "bad-request", "this is no well-formed HTTP/1.1 request", id);
 }
 
@@ -155,7 +162,8 @@ public:
         const HeldCounter connection{shared_.counters.connections};
         error_code error;
         expires_after(shared_.limits.handshake_timeout);
-        co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
+        co_await stream_.async_handshake(asio::ssl::stream_base::server,
+                                         asio::redirect_error(asio::use_awaitable, error));
         if (error) co_return;
         while (!shared_.stopping) {
             if (!co_await serve_one()) break;
@@ -174,7 +182,8 @@ private:
         error_code error;
         if (buffer_.size() == 0) {
             expires_after(shared_.limits.idle_timeout);
-            const auto bytes = co_await stream_.async_read_some(buffer_.prepare(4096), asio::redirect_error(asio::use_awaitable, error));
+            const auto bytes = co_await stream_.async_read_some(buffer_.prepare(4096),
+                                                                asio::redirect_error(asio::use_awaitable, error));
             if (error) co_return false;
             buffer_.commit(bytes);
         }
@@ -191,7 +200,8 @@ private:
         const bool head = request.method == "HEAD";
         const bool keep_alive = parser.keep_alive() && !shared_.stopping;
         const bool has_body = !parser.is_done();
-        if (refused) co_return co_await answer_and_close(std::move(*refused), request, head, has_body, kDrainStrangerBytesMax);
+        if (refused)
+            co_return co_await answer_and_close(std::move(*refused), request, head, has_body, kDrainStrangerBytesMax);
 
         auto admission = shared_.gateway.admit(request, has_body);
         if (auto* response = std::get_if<Response>(&admission)) {
@@ -205,13 +215,14 @@ private:
 
         const auto reserved = has_body ? parser.content_length().value_or(shared_.limits.body_bytes_max) : 0;
         if (reserved > shared_.limits.body_bytes_max) {
-            co_return co_await answer_and_close(problem_response(413, "body-too-large", "the body has more than 32 MiB", request.id),
-                                                request, head, has_body, kDrainBytesMax);
+            co_return co_await answer_and_close(
+                problem_response(413, "body-too-large", "the body has more than 32 MiB", request.id), request, head,
+                has_body, kDrainBytesMax);
         }
         if (shared_.bodies_bytes + reserved > shared_.limits.bodies_bytes_max) {
             co_return co_await answer_and_close(
-                problem_response(503, "too-busy", "too many large requests at once; try again", request.id), request, head,
-                has_body, kDrainBytesMax);
+                problem_response(503, "too-busy", "too many large requests at once; try again", request.id), request,
+                head, has_body, kDrainBytesMax);
         }
         const Held<std::uint64_t> body_bytes{shared_.bodies_bytes, reserved};
         if (has_body) {
@@ -226,12 +237,13 @@ private:
         if (const auto expect = request.header("Expect")) {
             if (!equals_ignoring_case(*expect, "100-continue")) {
                 co_return co_await answer_and_close(
-                    problem_response(417, "bad-expectation", "only `Expect: 100-continue` is known", request.id), request, head,
-                    true, kDrainBytesMax);
+                    problem_response(417, "bad-expectation", "only `Expect: 100-continue` is known", request.id),
+                    request, head, true, kDrainBytesMax);
             }
             constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
             expires_after(shared_.limits.write_timeout);
-            co_await asio::async_write(stream_, asio::buffer(kContinue), asio::redirect_error(asio::use_awaitable, error));
+            co_await asio::async_write(stream_, asio::buffer(kContinue),
+                                       asio::redirect_error(asio::use_awaitable, error));
             if (error) co_return false;
         }
         expires_after(shared_.limits.body_timeout);
@@ -256,8 +268,9 @@ private:
         }
         if (!response.stream || head) co_return co_await write(std::move(response), request.id, head, keep_alive);
         if (shared_.counters.event_streams.load(std::memory_order_relaxed) >= shared_.limits.event_streams_max) {
-            co_return co_await write(problem_response(503, "too-many-streams", "too many clients follow events", request.id),
-                                     request.id, head, keep_alive);
+            co_return co_await write(
+                problem_response(503, "too-many-streams", "too many clients follow events", request.id), request.id,
+                head, keep_alive);
         }
         co_await follow(response.stream->after, request.id);
         co_return false;
@@ -315,7 +328,8 @@ private:
         std::vector<char> scrap(16 * 1024);
         expires_after(shared_.limits.drain_timeout);
         while (!error && drain_bytes_ > 0) {
-            const auto bytes = co_await stream_.async_read_some(asio::buffer(scrap), asio::redirect_error(asio::use_awaitable, error));
+            const auto bytes =
+                co_await stream_.async_read_some(asio::buffer(scrap), asio::redirect_error(asio::use_awaitable, error));
             drain_bytes_ -= std::min<std::uint64_t>(drain_bytes_, bytes);
         }
     }
@@ -330,14 +344,15 @@ private:
             bool news{true};
         };
         const auto wake = std::make_shared<Wake>(co_await asio::this_coro::executor);
-        const auto subscription = shared_.hub.subscribe([weak = std::weak_ptr{wake}, executor = wake->timer.get_executor()] {
-            asio::post(executor, [weak] {
-                if (const auto woken = weak.lock()) {
-                    woken->news = true;
-                    woken->timer.cancel();
-                }
+        const auto subscription =
+            shared_.hub.subscribe([weak = std::weak_ptr{wake}, executor = wake->timer.get_executor()] {
+                asio::post(executor, [weak] {
+                    if (const auto woken = weak.lock()) {
+                        woken->news = true;
+                        woken->timer.cancel();
+                    }
+                });
             });
-        });
         struct Unsubscribe {
             EventHub& hub;
             std::uint64_t subscription;
@@ -359,8 +374,8 @@ private:
             }
             if (!wake->news) continue;
             wake->news = false;
-            const auto page =
-                co_await offload(shared_.reads, [&] { return shared_.service.events_after(after, kEventsPerPage, {}); });
+            const auto page = co_await offload(shared_.reads,
+                                               [&] { return shared_.service.events_after(after, kEventsPerPage, {}); });
             if (page.lines.empty()) continue;
             after = page.lines.back().id;
             wake->news = true;  // there may be more than a page
@@ -373,7 +388,8 @@ private:
         error_code error;
         expires_after(shared_.limits.event_write_timeout);
         co_await asio::async_write(stream_, asio::buffer(text), asio::redirect_error(asio::use_awaitable, error));
-        if (error == beast::error::timeout) shared_.counters.event_streams_dropped.fetch_add(1, std::memory_order_relaxed);
+        if (error == beast::error::timeout)
+            shared_.counters.event_streams_dropped.fetch_add(1, std::memory_order_relaxed);
         co_return !error;
     }
 

@@ -23,7 +23,7 @@ struct SessionShared {
     boost::asio::ssl::context& tls;
     boost::asio::thread_pool& reads;
     boost::asio::thread_pool& commits;
-    std::uint64_t bodies_bytes{};     ///< reserved by requests in flight
+    std::uint64_t bodies_bytes{};  ///< reserved by requests in flight
     std::size_t requests_in_flight{};
     bool stopping{};
 };

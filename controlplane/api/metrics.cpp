@@ -8,20 +8,22 @@ namespace {
 
 void append_metric(std::string& out, std::string_view name, std::string_view type, std::string_view help,
                    const std::atomic<std::uint64_t>& value) {
-    out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value.load(std::memory_order_relaxed));
+    out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type,
+                       value.load(std::memory_order_relaxed));
 }
 
 std::string with_own(std::string text, const ApiCounters& counters) {
     if (!text.empty() && text.back() != '\n') text.push_back('\n');
-    append_metric(text, "sluice_api_connections", "gauge", "Open connections to the REST interface.", counters.connections);
+    append_metric(text, "sluice_api_connections", "gauge", "Open connections to the REST interface.",
+                  counters.connections);
     append_metric(text, "sluice_api_connections_refused_total", "counter", "Connections refused because of the cap.",
                   counters.connections_refused);
     append_metric(text, "sluice_api_requests_total", "counter", "Requests whose header was read.", counters.requests);
     append_metric(text, "sluice_api_auth_failures_total", "counter", "Requests without a token or with a wrong one.",
                   counters.auth_failures);
     append_metric(text, "sluice_api_event_streams", "gauge", "Clients that follow events.", counters.event_streams);
-    append_metric(text, "sluice_api_event_streams_dropped_total", "counter", "Followers dropped because they did not read.",
-                  counters.event_streams_dropped);
+    append_metric(text, "sluice_api_event_streams_dropped_total", "counter",
+                  "Followers dropped because they did not read.", counters.event_streams_dropped);
     return text;
 }
 

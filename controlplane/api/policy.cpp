@@ -24,7 +24,8 @@ MaybeProblem read_if_match(const Request& request, PolicyService& service, Commi
     if (!header) return std::nullopt;
     const auto tags = parse_entity_tags(*header);
     if (!tags) {
-        return bad_request("bad-if-match", "If-Match is no list of quoted entity tags; send the ETag of GET /v1/policy as it is");
+        return bad_request("bad-if-match",
+                           "If-Match is no list of quoted entity tags; send the ETag of GET /v1/policy as it is");
     }
     // A hash that no policy has, so that the service answers 412. Weak tags never match here (RFC 9110 section 13.1.1).
     options.if_match = "no-such-policy";
@@ -45,8 +46,10 @@ MaybeProblem read_if_match(const Request& request, PolicyService& service, Commi
 MaybeProblem read_options(const Request& request, PolicyService& service, CommitOptions& options) {
     if (auto problem = read_if_match(request, service, options)) return problem;
     if (const auto header = request.header("If-None-Match")) {
-        if (*header != "*") return bad_request("bad-if-none-match", "here If-None-Match can only be *: no policy is stored yet");
-        if (options.if_match) return bad_request("bad-precondition", "If-Match and If-None-Match contradict each other; send one");
+        if (*header != "*")
+            return bad_request("bad-if-none-match", "here If-None-Match can only be *: no policy is stored yet");
+        if (options.if_match)
+            return bad_request("bad-precondition", "If-Match and If-None-Match contradict each other; send one");
         options.if_none_match_any = true;
     }
     if (const auto header = request.header("Confirm-Timeout")) {
@@ -121,7 +124,8 @@ bool not_modified(const Request& request, const CurrentPolicy& current) {
 Response get_policy(const Request& request, PolicyService& service) {
     const auto current = service.current();
     if (!current) {
-        return problem_response(404, "no-policy", "no policy is stored yet; PUT one with `If-None-Match: *`", request.id);
+        return problem_response(404, "no-policy", "no policy is stored yet; PUT one with `If-None-Match: *`",
+                                request.id);
     }
     const auto stored_type = current->format == PolicyFormat::json ? kJson : kYaml;
     const auto accept = request.header("Accept").value_or("*/*");
@@ -130,7 +134,8 @@ Response get_policy(const Request& request, PolicyService& service) {
     const bool as_object =
         object_quality > 0 && (object_quality > accept_quality(accept, kYaml, true) || stored_type == kJson);
     if (!as_object && stored_quality == 0) {
-        return problem_response(406, "not-acceptable", "the policy is offered as " + std::string{stored_type} + " and application/json",
+        return problem_response(406, "not-acceptable",
+                                "the policy is offered as " + std::string{stored_type} + " and application/json",
                                 request.id);
     }
     Response response;
@@ -158,8 +163,12 @@ Response get_policy(const Request& request, PolicyService& service) {
 json::array tests_json(const std::vector<TestOutcome>& tests) {
     json::array out;
     for (const auto& test : tests) {
-        json::object item{{"from", valid_utf8(test.from)}, {"to", valid_utf8(test.to)}, {"expect", test.expect},
-                          {"got", test.got},               {"by", test.by},             {"got_rule", test.got_rule},
+        json::object item{{"from", valid_utf8(test.from)},
+                          {"to", valid_utf8(test.to)},
+                          {"expect", test.expect},
+                          {"got", test.got},
+                          {"by", test.by},
+                          {"got_rule", test.got_rule},
                           {"passed", test.passed}};
         if (test.pos.line != 0) item["line"] = test.pos.line;
         if (test.pos.column != 0) item["column"] = test.pos.column;

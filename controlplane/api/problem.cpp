@@ -91,7 +91,8 @@ json::array errors_json(const PolicyErrors& errors, std::size_t count_max) {
     return out;
 }
 
-Response problem_response(const Problem& problem, std::string_view request_id, const std::vector<std::string>& reasons) {
+Response problem_response(const Problem& problem, std::string_view request_id,
+                          const std::vector<std::string>& reasons) {
     json::object document;
     document["type"] = "urn:sluice:problem:" + problem.code;
     document["title"] = problem.title.empty() ? std::string{reason_phrase(problem.status)} : valid_utf8(problem.title);
@@ -100,7 +101,8 @@ Response problem_response(const Problem& problem, std::string_view request_id, c
     document["detail"] = valid_utf8(problem.detail);
     document["request_id"] = std::string{request_id};
     if (!problem.errors.empty()) document["errors"] = errors_json(problem.errors);
-    if (problem.errors.size() > kProblemErrorsMax) document["errors_omitted"] = problem.errors.size() - kProblemErrorsMax;
+    if (problem.errors.size() > kProblemErrorsMax)
+        document["errors_omitted"] = problem.errors.size() - kProblemErrorsMax;
     if (!reasons.empty()) {
         json::array list;
         for (const auto& reason : reasons) list.emplace_back(valid_utf8(reason));

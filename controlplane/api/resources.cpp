@@ -5,25 +5,23 @@
 namespace sluice::cp::api {
 
 void add_index_routes(Router& router) {
-    router.add({.method = "GET",
-                .pattern = "/",
-                .lane = Lane::inline_,
-                .handler = [](const Request&, const PathParameters&) {
-                    const boost::json::object index{{"product", "sluice"},
-                                                    {"links",
-                                                     {{"openapi", "/v1/openapi.json"},
-                                                      {"policy", "/v1/policy"},
-                                                      {"status", "/v1/status"},
-                                                      {"rules", "/v1/rules"},
-                                                      {"flows", "/v1/flows"},
-                                                      {"explain", "/v1/explain"},
-                                                      {"events", "/v1/events"},
-                                                      {"live", "/livez"},
-                                                      {"ready", "/readyz"},
-                                                      {"metrics", "/metrics"},
-                                                      {"rule_metrics", "/metrics/rules"}}}};
-                    return json_response(200, boost::json::serialize(index));
-                }});
+    router.add(
+        {.method = "GET", .pattern = "/", .lane = Lane::inline_, .handler = [](const Request&, const PathParameters&) {
+             const boost::json::object index{{"product", "sluice"},
+                                             {"links",
+                                              {{"openapi", "/v1/openapi.json"},
+                                               {"policy", "/v1/policy"},
+                                               {"status", "/v1/status"},
+                                               {"rules", "/v1/rules"},
+                                               {"flows", "/v1/flows"},
+                                               {"explain", "/v1/explain"},
+                                               {"events", "/v1/events"},
+                                               {"live", "/livez"},
+                                               {"ready", "/readyz"},
+                                               {"metrics", "/metrics"},
+                                               {"rule_metrics", "/metrics/rules"}}}};
+             return json_response(200, boost::json::serialize(index));
+         }});
 }
 
 void add_openapi_routes(Router& router) {

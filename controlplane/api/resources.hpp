@@ -14,9 +14,9 @@ namespace sluice::cp::api {
 
 /// What the server counts about itself. Any thread; relaxed is enough, nothing is ordered by them.
 struct ApiCounters {
-    std::atomic<std::uint64_t> connections{};          ///< level
-    std::atomic<std::uint64_t> connections_refused{};  ///< over the cap
-    std::atomic<std::uint64_t> event_streams{};        ///< level
+    std::atomic<std::uint64_t> connections{};            ///< level
+    std::atomic<std::uint64_t> connections_refused{};    ///< over the cap
+    std::atomic<std::uint64_t> event_streams{};          ///< level
     std::atomic<std::uint64_t> event_streams_dropped{};  ///< did not read
     std::atomic<std::uint64_t> requests{};
     std::atomic<std::uint64_t> auth_failures{};

@@ -8,15 +8,15 @@ namespace sluice::cp::api {
 namespace json = boost::json;
 
 void add_rule_routes(Router& router, PolicyService& service) {
-    router.add({.method = "GET",
-                .pattern = "/v1/rules",
-                .handler = [&service](const Request&, const PathParameters&) {
+    router.add({.method = "GET", .pattern = "/v1/rules", .handler = [&service](const Request&, const PathParameters&) {
                     json::array out;
                     for (const auto& rule : service.rules()) {
                         json::object item{{"id", rule.id},     {"action", rule.action},   {"mode", rule.mode},
                                           {"hits", rule.hits}, {"packets", rule.packets}, {"bytes", rule.bytes}};
-                        item["first_hit"] = rule.first_hit ? json::value(time_text(*rule.first_hit)) : json::value(nullptr);
-                        item["last_hit"] = rule.last_hit ? json::value(time_text(*rule.last_hit)) : json::value(nullptr);
+                        item["first_hit"] =
+                            rule.first_hit ? json::value(time_text(*rule.first_hit)) : json::value(nullptr);
+                        item["last_hit"] =
+                            rule.last_hit ? json::value(time_text(*rule.last_hit)) : json::value(nullptr);
                         out.push_back(std::move(item));
                     }
                     return json_response(200, json::serialize(out));

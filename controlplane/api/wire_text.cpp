@@ -17,8 +17,8 @@ std::string time_text(std::chrono::system_clock::time_point time) {
     const std::time_t whole = seconds.count();
     std::tm parts{};
     gmtime_r(&whole, &parts);
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                       parts.tm_hour, parts.tm_min, parts.tm_sec, (since_epoch - seconds).count());
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                       parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (since_epoch - seconds).count());
 }
 
 std::string address_text(abi::IpFamily family, const abi::IpAddr& address) {
@@ -33,7 +33,8 @@ std::optional<std::pair<abi::IpFamily, abi::IpAddr>> parse_address(std::string_v
     if (terminated.size() != text.size() || terminated.find('\0') != std::string::npos) return std::nullopt;
     abi::IpAddr address;
     if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data()) == 1) return std::pair{abi::IpFamily::v4, address};
-    if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) return std::pair{abi::IpFamily::v6, address};
+    if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1)
+        return std::pair{abi::IpFamily::v6, address};
     return std::nullopt;
 }
 

@@ -1,0 +1,364 @@
+#include "tests/unit/controlplane/api/memory_policy_service.hpp"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace sluice::cp::api::test {
+namespace {
+
+constexpr std::uint32_t kFlowCount = 250;
+constexpr std::size_t kRingEvents = 2000;
+
+Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors = {}) {
+    return tl::make_unexpected(Problem{.status = status,
+                                       .code = std::move(code),
+                                       .title = {},
+                                       .detail = std::move(detail),
+                                       .errors = std::move(errors)});
+}
+
+bool says(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
+
+PolicyErrors two_errors() {
+    return {{.code = "undefined-name",
+             .pointer = "/rules/0/from",
+             .pos = {3, 9},
+             .detail = "zone \"dzm\" is not defined; did you mean \"dmz\"?"},
+            {.code = "unknown-key",
+             .pointer = "/rulez",
+             .pos = {7, 1},
+             .detail = "unknown key \"rulez\xff\"; did you mean \"rules\"?"}};
+}
+
+std::set<std::string> rule_ids(std::string_view text) {
+    std::set<std::string> ids;
+    std::istringstream in{std::string{text}};
+    std::string word;
+    while (in >> word) {
+        if (word == "rule" && in >> word) ids.insert(word);
+    }
+    return ids;
+}
+
+TestOutcome outcome(bool passed) {
+    return {.from = "198.51.100.7@internet",
+            .to = "198.51.100.80:443/tcp",
+            .expect = "allow",
+            .got = passed ? "allow" : "deny",
+            .by = "web-in",
+            .got_rule = passed ? "web-in" : "default",
+            .passed = passed,
+            .pos = {12, 5}};
+}
+
+FlowView flow_at(std::uint32_t index) {
+    FlowView view;
+    auto& record = view.record;
+    const bool icmp = index % 5 == 0;
+    record.family = index % 2 == 0 ? abi::IpFamily::v4 : abi::IpFamily::v6;
+    record.src.bytes = {198, 51, 100, static_cast<std::uint8_t>(index)};
+    record.dst.bytes = {198, 51, 100, 80};
+    record.proto = icmp ? abi::L4Proto::icmp : abi::L4Proto::tcp;
+    record.sport = abi::L4Port::of_host(static_cast<std::uint16_t>(40'000 + index));
+    record.dport = abi::L4Port::of_host(icmp ? 0x0800 : 443);
+    record.state = icmp ? abi::FlowState::stream : abi::FlowState::established;
+    record.packets = {10, 8};
+    record.bytes = {1'234, 5'678'901};
+    record.generation = 1;
+    record.age_ms = 61'500;
+    record.idle_ms = 250;
+    view.rule = "web-in";
+    view.from_zone = "internet";
+    view.to_zone = "servers";
+    return view;
+}
+
+}  // namespace
+
+std::string sha256_text(std::string_view text) {
+    std::array<unsigned char, 32> digest{};
+    SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+    std::string out;
+    for (const auto byte : digest) {
+        out.push_back("0123456789abcdef"[byte >> 4U]);
+        out.push_back("0123456789abcdef"[byte & 15U]);
+    }
+    return out;
+}
+
+Expected<void, Problem> MemoryPolicyService::precondition(const CommitOptions& options) const {
+    if (!options.if_match && !options.if_none_match_any)
+        return problem(428, "precondition-required", "send If-Match with the ETag of the policy");
+    if (options.if_none_match_any && current_)
+        return problem(412, "policy-exists", "a policy is stored already; send If-Match");
+    if (options.if_match && (!current_ || *options.if_match != current_->hash)) {
+        return problem(412, "policy-changed", "the policy has changed since; read it again");
+    }
+    return {};
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, PolicyFormat format,
+                                                           const CommitOptions& options) {
+    const auto hash = sha256_text(text);
+    CommitResult result{.state = CommitState::adopted,
+                        .version = "demo@" + hash.substr(0, 6),
+                        .hash = hash,
+                        .generation = generation_ + 1,
+                        .stalled_workers = {},
+                        .confirm_deadline = {},
+                        .tests = {outcome(true)},
+                        .warnings = {}};
+    if (current_ && current_->hash == hash) {
+        result.state = CommitState::unchanged;
+        result.generation = current_->generation;
+        return result;
+    }
+    if (says(text, "STALL")) {
+        result.state = CommitState::stalled;
+        result.stalled_workers = {"worker 1 (lcore 3)"};
+    }
+    if (options.confirm_within) {
+        result.state = CommitState::pending_confirmation;
+        result.confirm_deadline = std::chrono::system_clock::now() + *options.confirm_within;
+        previous_ = current_;
+    }
+    confirm_deadline_ = result.confirm_deadline;
+    ++generation_;
+    current_ = CurrentPolicy{.name = "demo",
+                             .version = result.version,
+                             .hash = hash,
+                             .text = std::move(text),
+                             .format = format,
+                             .generation = generation_};
+    return result;
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, PolicyFormat format,
+                                                         const CommitOptions& options) {
+    if (says(body, "THROW")) throw std::runtime_error{"secret inside"};
+    if (says(body, "SLOW")) std::this_thread::sleep_for(std::chrono::milliseconds{500});
+    const std::lock_guard lock{mutex_};
+    if (auto met = precondition(options); !met) return tl::make_unexpected(met.error());
+    if (says(body, "BROKEN")) return problem(422, "policy-invalid", "2 errors in the policy", two_errors());
+    if (says(body, "TESTFAIL")) {
+        return problem(422, "policy-test-failed", "1 of 1 policy tests failed",
+                       {{.code = "test-failed",
+                         .pointer = "/tests/0",
+                         .pos = {12, 5},
+                         .detail = "expected allow by web-in, got deny by default"}});
+    }
+    if (says(body, "REFUSED"))
+        return problem(409, "dataplane-refused", "refused generation 2: port \"wan9\" is unknown");
+    if (says(body, "NODATAPLANE")) return problem(503, "no-dataplane", "no dataplane is connected; nothing was stored");
+    return adopt(std::string{body}, format, options);
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::patch(std::string_view edits, const CommitOptions& options) {
+    const std::lock_guard lock{mutex_};
+    if (auto met = precondition(options); !met) return tl::make_unexpected(met.error());
+    if (edits.empty() || edits.front() != '[') return problem(400, "bad-edits", "edits are a JSON array");
+    return adopt(current_->text + "# " + std::string{edits} + "\n", current_->format, options);
+}
+
+Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view body, PolicyFormat) {
+    const std::lock_guard lock{mutex_};
+    DryRunResult result;
+    if (says(body, "BROKEN")) {
+        result.errors = two_errors();
+        return result;
+    }
+    result.hash = sha256_text(body);
+    result.version = "demo@" + result.hash.substr(0, 6);
+    result.tests = {outcome(!says(body, "TESTFAIL"))};
+    result.ok = result.tests.front().passed;
+    if (says(body, "WARN")) {
+        result.warnings = {{.code = "unused-set",
+                            .pointer = "/sets/web",
+                            .pos = {4, 3},
+                            .detail = "set \"web\" is not used; remove it"}};
+    }
+    const auto now = rule_ids(body);
+    const auto before = current_ ? rule_ids(current_->text) : std::set<std::string>{};
+    std::ranges::set_difference(now, before, std::back_inserter(result.rules_added));
+    std::ranges::set_difference(before, now, std::back_inserter(result.rules_removed));
+    return result;
+}
+
+Expected<DryRunResult, Problem> MemoryPolicyService::dry_run_patch(std::string_view) {
+    const std::lock_guard lock{mutex_};
+    if (!current_) return problem(409, "no-policy", "no policy is stored yet");
+    DryRunResult result;
+    result.ok = true;
+    result.hash = current_->hash;
+    result.version = current_->version;
+    result.rules_changed = {"web-in"};
+    return result;
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::confirm(std::uint64_t generation) {
+    const std::lock_guard lock{mutex_};
+    if (!confirm_deadline_ || generation != generation_)
+        return problem(409, "nothing-to-confirm", "no generation waits for its confirmation");
+    confirm_deadline_.reset();
+    previous_.reset();
+    return CommitResult{.state = CommitState::adopted,
+                        .version = current_->version,
+                        .hash = current_->hash,
+                        .generation = generation_,
+                        .stalled_workers = {},
+                        .confirm_deadline = {},
+                        .tests = {},
+                        .warnings = {}};
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::rollback(std::uint64_t generation) {
+    const std::lock_guard lock{mutex_};
+    if (!previous_ || generation != generation_)
+        return problem(409, "nothing-to-roll-back", "there is no generation before this one");
+    current_ = std::exchange(previous_, std::nullopt);
+    confirm_deadline_.reset();
+    generation_ = current_->generation;
+    return CommitResult{.state = CommitState::adopted,
+                        .version = current_->version,
+                        .hash = current_->hash,
+                        .generation = generation_,
+                        .stalled_workers = {},
+                        .confirm_deadline = {},
+                        .tests = {},
+                        .warnings = {}};
+}
+
+std::optional<CurrentPolicy> MemoryPolicyService::current() {
+    const std::lock_guard lock{mutex_};
+    return current_;
+}
+
+SystemStatus MemoryPolicyService::status() {
+    const std::lock_guard lock{mutex_};
+    SystemStatus status;
+    status.dataplane_connected = true;
+    status.in_sync = true;
+    if (current_) {
+        status.policy_name = current_->name;
+        status.version = current_->version;
+        status.hash = status.running_hash = current_->hash;
+        status.generation = status.running_generation = current_->generation;
+    }
+    status.source = current_ ? "publisher" : "none";
+    status.confirm_deadline = confirm_deadline_;
+    status.dataplane_started = std::chrono::system_clock::now() - std::chrono::hours{2};
+    status.flows = kFlowCount;
+    status.flow_capacity = 1'048'576;
+    status.workers = {{.index = 0, .lcore = 1, .generation = generation_, .flows = kFlowCount, .stalled = false}};
+    status.ports = {
+        {.name = "outside", .zone = "internet", .link_up = true, .rx_packets = 1'000, .tx_packets = 900, .drops = 100},
+        {.name = "inside", .zone = "servers", .link_up = false, .rx_packets = 900, .tx_packets = 900, .drops = 0}};
+    status.not_ready = not_ready_;
+    return status;
+}
+
+Expected<ExplainResult, Problem> MemoryPolicyService::explain(const ExplainQuery& query) {
+    if (query.in_port != "outside" && query.in_port != "inside") {
+        return problem(422, "unknown-port", "there is no port \"" + query.in_port + "\"; there are outside, inside");
+    }
+    ExplainResult result;
+    result.verdict = query.dport_or_icmp == 443 ? abi::Verdict::allow : abi::Verdict::deny;
+    result.rule = query.dport_or_icmp == 443 ? "web-in" : "default";
+    result.from_zone = "internet";
+    result.to_zone = "servers";
+    if (query.dport_or_icmp != 443) result.skipped = {{.rule = "web-in", .field = "service"}};
+    return result;
+}
+
+std::vector<RuleStats> MemoryPolicyService::rules() {
+    const auto now = std::chrono::system_clock::now();
+    return {{.id = "web-in",
+             .action = "allow",
+             .mode = "enforce",
+             .hits = 12,
+             .packets = 3'400,
+             .bytes = 5'600'000,
+             .first_hit = now,
+             .last_hit = now},
+            {.id = "old-batch", .action = "allow", .mode = "observe"},
+            {.id = "default",
+             .action = "deny",
+             .mode = "enforce",
+             .hits = 7,
+             .packets = 7,
+             .bytes = 420,
+             .first_hit = now,
+             .last_hit = now}};
+}
+
+Expected<FlowPage, Problem> MemoryPolicyService::flows(std::uint32_t count_max,
+                                                       const std::optional<std::string>& cursor) {
+    std::uint32_t first = 0;
+    if (cursor) {
+        const auto [end, error] = std::from_chars(cursor->data(), cursor->data() + cursor->size(), first);
+        if (error != std::errc{} || end != cursor->data() + cursor->size())
+            return problem(400, "bad-cursor", "this cursor is not one of ours");
+    }
+    FlowPage page;
+    for (auto i = first; i < kFlowCount && page.flows.size() < count_max; ++i) page.flows.push_back(flow_at(i));
+    const auto next = first + static_cast<std::uint32_t>(page.flows.size());
+    if (next < kFlowCount) page.next = std::to_string(next);
+    return page;
+}
+
+std::string MemoryPolicyService::metrics(bool with_rules) {
+    std::string text = "# HELP sluice_flows Live flows.\n# TYPE sluice_flows gauge\nsluice_flows 250\n";
+    if (with_rules)
+        text +=
+            "# HELP sluice_rule_hits_total Decisions.\n# TYPE sluice_rule_hits_total "
+            "counter\nsluice_rule_hits_total{rule=\"web-in\"} 12\n";
+    return text;
+}
+
+PolicyService::EventPage MemoryPolicyService::events_after(std::uint64_t after, std::size_t count_max,
+                                                           std::chrono::milliseconds wait) {
+    std::unique_lock lock{mutex_};
+    news_.wait_for(lock, wait, [&] { return newest_ > after; });
+    EventPage page;
+    for (const auto& event : events_) {
+        if (event.id <= after) continue;
+        if (page.lines.empty()) page.lost = event.id - after - 1;
+        if (page.lines.size() == count_max) break;
+        page.lines.push_back(event);
+    }
+    return page;
+}
+
+std::uint64_t MemoryPolicyService::newest_event() {
+    const std::lock_guard lock{mutex_};
+    return newest_;
+}
+
+void MemoryPolicyService::add_events(std::uint64_t count, std::size_t padding_bytes) {
+    const std::lock_guard lock{mutex_};
+    for (std::uint64_t i = 0; i < count; ++i) {
+        ++newest_;
+        std::string json =
+            R"({"event":")" + std::string{newest_ % 2 == 1 ? "flow_start" : "flow_denied"} + R"(","verdict":")" +
+            (newest_ % 2 == 1 ? "allow" : "deny") +
+            R"(","proto":"tcp","src":"198.51.100.7","sport":40000,"dst":"198.51.100.80","dport":443,"rule":")" +
+            (newest_ % 2 == 1 ? "web-in" : "default") + R"(","pad":")" + std::string(padding_bytes, 'x') + R"("})";
+        events_.push_back({newest_, std::move(json)});
+    }
+    if (events_.size() > kRingEvents)
+        events_.erase(events_.begin(), events_.end() - static_cast<std::ptrdiff_t>(kRingEvents));
+    news_.notify_all();
+}
+
+void MemoryPolicyService::set_not_ready(std::vector<std::string> reasons) {
+    const std::lock_guard lock{mutex_};
+    not_ready_ = std::move(reasons);
+}
+
+}  // namespace sluice::cp::api::test

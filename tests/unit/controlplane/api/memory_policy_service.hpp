@@ -1,0 +1,51 @@
+/// A policy service that lives in memory, for tests of the REST server and of sluicectl: the server is tested on its
+/// own, against answers that a test can provoke. Words in the policy's text steer it:
+///     BROKEN 422 with two errors, REFUSED 409, NODATAPLANE 503, STALL 202 with a worker, THROW an exception,
+///     SLOW half a second of work, TESTFAIL 422 with a failing policy test; `rule ID` lines are the rules of a plan.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <set>
+
+#include "controlplane/lifecycle/policy_service.hpp"
+
+namespace sluice::cp::api::test {
+
+class MemoryPolicyService final : public PolicyService {
+public:
+    Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) override;
+    Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
+    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
+    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
+    Expected<CommitResult, Problem> confirm(std::uint64_t generation) override;
+    Expected<CommitResult, Problem> rollback(std::uint64_t generation) override;
+    std::optional<CurrentPolicy> current() override;
+    SystemStatus status() override;
+    Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
+    std::vector<RuleStats> rules() override;
+    Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) override;
+    std::string metrics(bool with_rules) override;
+    EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
+    std::uint64_t newest_event() override;
+
+    void add_events(std::uint64_t count, std::size_t padding_bytes);
+    void set_not_ready(std::vector<std::string> reasons);
+
+private:
+    Expected<void, Problem> precondition(const CommitOptions&) const;
+    Expected<CommitResult, Problem> adopt(std::string text, PolicyFormat format, const CommitOptions&);
+
+    std::mutex mutex_;
+    std::condition_variable news_;
+    std::optional<CurrentPolicy> current_, previous_;
+    std::uint64_t generation_{};
+    std::optional<std::chrono::system_clock::time_point> confirm_deadline_;
+    std::vector<std::string> not_ready_;
+    std::vector<EventPage::Line> events_;
+    std::uint64_t newest_{};
+};
+
+std::string sha256_text(std::string_view text);
+
+}  // namespace sluice::cp::api::test
