@@ -204,9 +204,9 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
     }
     reader.refuse_unknown();
     if (!errors.empty()) {
-        const auto count = errors.size();
-        return tl::make_unexpected(bad_body(
-            count == 1 ? errors.front().detail : std::to_string(count) + " errors in the question", std::move(errors)));
+        auto detail =
+            errors.size() > 1 ? std::to_string(errors.size()) + " errors in the question" : errors.begin()->detail;
+        return tl::make_unexpected(bad_body(std::move(detail), std::move(errors)));
     }
     return query;
 }
