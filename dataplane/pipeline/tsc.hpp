@@ -31,7 +31,8 @@ struct TscRate {
     abi::MonoTime origin_mono{};
 
     constexpr std::uint64_t to_ns(TscSpan s) const noexcept {
-        return static_cast<std::uint64_t>(static_cast<unsigned __int128>(s.cycles) * 1'000'000'000U / hz);
+        __extension__ using Wide = unsigned __int128;
+        return static_cast<std::uint64_t>(static_cast<Wide>(s.cycles) * 1'000'000'000U / hz);
     }
     constexpr std::uint64_t to_ms(TscSpan s) const noexcept { return s.cycles / (hz / 1000); }
     constexpr TscSpan of_ms(std::uint64_t ms) const noexcept { return {ms * (hz / 1000)}; }

@@ -1,0 +1,174 @@
+#include "dataplane/manager/descriptor_store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+
+#include <sluice/abi/layout.hpp>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace sluice::dp {
+
+namespace {
+
+constexpr std::uint64_t kStateMagic = 0x3154535543554c53ULL;  // "SLUCUST1"
+constexpr std::size_t kStateBytes = 4096;
+
+struct StateSlot {
+    std::uint64_t sequence{};  // 0 = never written
+    std::uint64_t running{};
+    std::uint64_t previous{};
+    std::uint64_t confirm_deadline_ns{};
+    std::uint64_t source{};
+    std::uint64_t checksum{};  // XXH3-64 of the fields before
+};
+
+struct StateLayout {
+    std::uint64_t magic{kStateMagic};
+    std::uint64_t layout_hash{abi::kLayoutHash};
+    std::array<StateSlot, 2> slots{};
+};
+static_assert(std::has_unique_object_representations_v<StateLayout> && sizeof(StateLayout) <= kStateBytes);
+
+std::uint64_t checksum(const StateSlot& slot) noexcept { return XXH3_64bits(&slot, offsetof(StateSlot, checksum)); }
+
+std::string manifest_name(std::uint64_t generation) { return fmt::format("m.{}", generation); }
+std::string section_name(const abi::Digest128& digest) {
+    return fmt::format("s.{:016x}{:016x}", digest.high, digest.low);
+}
+
+void add_names(std::set<std::string>& names, const Generation* generation) {
+    if (generation == nullptr) return;
+    names.insert(manifest_name(generation->manifest.generation));
+    for (const auto& section : generation->sections) names.insert(section_name(section->ref.digest));
+}
+
+}  // namespace
+
+Expected<StateFile, std::string> StateFile::create() {
+    auto fd = create_memfd("sluice-state", kStateBytes, PageSize::normal);
+    if (!fd) return Unexpected<std::string>{fd.error()};
+    auto mapping = map_writable(fd->get());
+    if (!mapping) return Unexpected<std::string>{mapping.error()};
+    const StateLayout empty;
+    std::memcpy(mapping->data(), &empty, sizeof empty);
+    if (fcntl(fd->get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        return Unexpected<std::string>{std::string{"sealing the state: "} + std::strerror(errno)};
+    }
+    return StateFile{std::move(*fd), std::move(*mapping)};
+}
+
+std::optional<StateFile> StateFile::open(UniqueFd fd) {
+    struct stat st {};
+    const int seals = fcntl(fd.get(), F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return std::nullopt;
+    if (fstat(fd.get(), &st) != 0 || st.st_size != static_cast<off_t>(kStateBytes)) return std::nullopt;
+    auto mapping = map_writable(fd.get());
+    if (!mapping) return std::nullopt;
+    StateLayout layout;
+    std::memcpy(&layout, mapping->data(), sizeof layout);
+    // After an upgrade that changed the layout the stored tables are of no use either.
+    if (layout.magic != kStateMagic || layout.layout_hash != abi::kLayoutHash) return std::nullopt;
+    StateFile file{std::move(fd), std::move(*mapping)};
+    for (const StateSlot& slot : layout.slots) {
+        if (slot.checksum == checksum(slot) && slot.sequence > file.sequence_) file.sequence_ = slot.sequence;
+    }
+    return file;
+}
+
+void StateFile::write(const RunState& state) noexcept {
+    StateSlot slot{++sequence_,
+                   state.running,
+                   state.previous,
+                   state.confirm_deadline.ns,
+                   static_cast<std::uint64_t>(state.source),
+                   0};
+    slot.checksum = checksum(slot);
+    const std::size_t at = offsetof(StateLayout, slots) + (sequence_ % 2) * sizeof slot;
+    std::memcpy(mapping_.data() + at, &slot, sizeof slot);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // the reader comes after our death: no other fence is needed
+}
+
+std::optional<RunState> StateFile::read() const noexcept {
+    StateLayout layout;
+    std::memcpy(&layout, mapping_.data(), sizeof layout);
+    std::optional<RunState> newest;
+    std::uint64_t newest_sequence = 0;
+    for (const StateSlot& slot : layout.slots) {
+        if (slot.sequence <= newest_sequence || slot.checksum != checksum(slot)) continue;
+        newest_sequence = slot.sequence;
+        newest = RunState{
+            slot.running, slot.previous, {slot.confirm_deadline_ns}, static_cast<abi::StateSource>(slot.source)};
+    }
+    return newest;
+}
+
+Expected<DescriptorStore, std::string> DescriptorStore::open(Notifier notifier, StoredFds inherited) {
+    std::optional<StateFile> state;
+    if (const auto it = inherited.find("state"); it != inherited.end()) {
+        state = StateFile::open(std::move(it->second));
+        inherited.erase(it);
+    }
+    const bool is_new = !state;
+    if (is_new) {
+        auto created = StateFile::create();
+        if (!created) return Unexpected<std::string>{created.error()};
+        state = std::move(*created);
+        notifier.send("FDSTOREREMOVE=1\nFDNAME=state");
+        notifier.send("FDSTORE=1\nFDNAME=state", state->fd());
+    }
+    DescriptorStore store{std::move(notifier), std::move(*state)};
+    store.restored_ = store.state_.read().value_or(RunState{});
+    for (const auto& [name, fd] : inherited) store.names_.insert(name);
+    store.inherited_ = std::move(inherited);
+    return store;
+}
+
+std::optional<GenerationFds> DescriptorStore::stored_generation(std::uint64_t generation) const {
+    const auto manifest_fd = inherited_.find(manifest_name(generation));
+    if (manifest_fd == inherited_.end()) return std::nullopt;
+    abi::Manifest manifest;
+    // Read for the names only; what is attached later is checked like an offer.
+    if (pread(manifest_fd->second.get(), &manifest, sizeof manifest, 0) != sizeof manifest) return std::nullopt;
+    GenerationFds fds;
+    fds.manifest = manifest_fd->second.duplicate();
+    for (std::size_t i = 0; i < manifest.sections.size(); ++i) {
+        const auto section = inherited_.find(section_name(manifest.sections[i].digest));
+        if (section != inherited_.end()) fds.sections[i] = section->second.duplicate();
+    }
+    return fds;
+}
+
+void DescriptorStore::keep(const Generation& generation) {
+    put(manifest_name(generation.manifest.generation), generation.manifest_fd.get());
+    for (const auto& section : generation.sections) put(section_name(section->ref.digest), section->fd.get());
+}
+
+void DescriptorStore::put(const std::string& name, int fd) {
+    if (!notifier_.connected() || names_.contains(name)) return;
+    if (notifier_.send("FDSTORE=1\nFDNAME=" + name, fd)) names_.insert(name);
+}
+
+void DescriptorStore::keep_only(const Generation* running, const Generation* previous) {
+    std::set<std::string> wanted;
+    add_names(wanted, running);
+    add_names(wanted, previous);
+    for (auto it = names_.begin(); it != names_.end();) {
+        if (wanted.contains(*it) || !notifier_.send("FDSTOREREMOVE=1\nFDNAME=" + *it)) {
+            ++it;
+        } else {
+            it = names_.erase(it);
+        }
+    }
+    inherited_.clear();  // whatever is still needed is attached by now
+}
+
+}  // namespace sluice::dp

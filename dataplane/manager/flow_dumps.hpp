@@ -1,0 +1,53 @@
+/// Flow dumps for clients, one page per request, one request at a time: asked of a worker through its mailbox, which
+/// the worker answers between two bursts. A worker that does not answer in time is left out of the walk; its mailbox is
+/// not touched again until it has answered.
+///
+/// A cursor is worker << 32 | position in that worker's slab.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include <sluice/abi/clock.hpp>
+#include <sluice/abi/messages.hpp>
+
+#include "dataplane/pipeline/flow_dump.hpp"
+
+namespace sluice::dp {
+
+class FlowDumps {
+public:
+    struct Request {
+        std::uint64_t client{};
+        std::uint32_t sequence{};
+        std::uint64_t cursor{};
+        std::uint32_t count_max{};
+    };
+    struct Page {
+        std::uint64_t client{};
+        const abi::FlowDump* dump{};  ///< valid until the next call
+    };
+
+    explicit FlowDumps(std::vector<FlowDumpMailbox*> mailboxes) : mailboxes_{std::move(mailboxes)} {}
+
+    /// False: this client has too many requests waiting.
+    bool ask(const Request& request);
+    void forget(std::uint64_t client);
+    bool busy() const noexcept { return active_.has_value() || !waiting_.empty(); }
+    /// Moves on; returns a finished page, if there is one. Call again until there is none.
+    std::optional<Page> step(abi::MonoTime now);
+
+private:
+    Page finish(std::uint32_t count, std::uint64_t next, bool last);
+
+    std::vector<FlowDumpMailbox*> mailboxes_;
+    std::deque<Request> waiting_;
+    std::optional<Request> active_;
+    bool asked_{};  ///< the active request stands in the mailbox of its worker
+    abi::MonoTime deadline_{};
+    abi::FlowDump dump_{};
+};
+
+}  // namespace sluice::dp

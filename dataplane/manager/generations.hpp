@@ -1,0 +1,81 @@
+/// Which generation runs, which one a revert returns to, and which ones must stay mapped because a worker may still
+/// look at them.
+///
+/// Theory of operation. Every switch gets the next sequence number and a node of its own; a revert is a switch too, to
+/// tables that were there before. Workers read the node through Qsbr; the manager, the only writer, frees a node when
+/// no online worker can hold it. A stalled worker keeps its nodes for ever: nothing is assumed, and after kUnretiredMax
+/// unretired nodes no more are published until it moves.
+///
+/// `previous` is always the last generation that nobody has to confirm any more. While a confirmation is pending, a
+/// newer publish leaves it where it is; the deadline belongs to the newest publish.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <sluice/abi/clock.hpp>
+#include <sluice/abi/messages.hpp>
+
+#include "dataplane/manager/attach.hpp"
+#include "dataplane/pipeline/qsbr.hpp"
+#include "dataplane/pipeline/worker.hpp"
+
+namespace sluice::dp {
+
+inline constexpr std::size_t kUnretiredMax = 4;  ///< the running one included
+
+class Generations {
+public:
+    using Held = std::shared_ptr<const Generation>;
+
+    explicit Generations(TablesQsbr& tables) noexcept : tables_{tables} {}
+    ~Generations();
+    Generations(const Generations&) = delete;
+    Generations& operator=(const Generations&) = delete;
+
+    /// False: too many nodes are still unretired. Frees what can be freed first.
+    bool may_switch();
+    /// Publishes. Precondition: may_switch(). `confirm_deadline` 0 = confirmed at once. Returns the sequence.
+    std::uint64_t switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline);
+    /// False: nothing waits for a confirmation, or another generation does.
+    bool confirm(std::uint64_t generation);
+    /// Back to `previous`; false: there is none, or another generation runs than the one to leave, or !may_switch().
+    bool revert(std::uint64_t leave, abi::StateSource source);
+    /// After a restart: the generation that an earlier process could have returned to.
+    void restore_previous(Held previous) { previous_ = std::move(previous); }
+
+    /// Bit set of online workers that may run something older than `sequence`.
+    std::uint64_t late_workers(std::uint64_t sequence) const noexcept { return tables_.readers_before(sequence); }
+    /// Frees what no worker can hold any more; returns how many nodes are still unretired, the running one included.
+    std::size_t collect();
+
+    const Held& running() const noexcept { return running_; }
+    const Held& previous() const noexcept { return previous_; }
+    abi::MonoTime confirm_deadline() const noexcept { return confirm_deadline_; }
+    abi::StateSource source() const noexcept { return source_; }
+    std::uint64_t sequence() const noexcept { return sequence_; }
+    std::uint64_t highest_seen() const noexcept { return highest_seen_; }
+
+private:
+    struct Node {
+        ActiveTables active;
+        Held generation;
+    };
+    struct Retiring {
+        std::unique_ptr<Node> node;
+        std::uint64_t left_at{};  ///< sequence of the switch that replaced it
+    };
+
+    TablesQsbr& tables_;
+    std::unique_ptr<Node> current_;
+    std::vector<Retiring> retiring_;
+    Held running_, previous_;
+    abi::MonoTime confirm_deadline_{};
+    abi::StateSource source_{abi::StateSource::none};
+    std::uint64_t sequence_{1};  // 1 means "online, nothing seen yet"
+    std::uint64_t highest_seen_{};
+};
+
+}  // namespace sluice::dp

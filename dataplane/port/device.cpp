@@ -1,0 +1,191 @@
+#include "dataplane/port/device.hpp"
+
+#include <fmt/format.h>
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+#include <utility>
+
+#include "dataplane/manager/log.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+constexpr std::uint16_t kDescriptors = 1024;
+/// Per queue: descriptors of both rings, bursts in flight, and what an AF_XDP socket keeps in its fill ring (2,048).
+constexpr unsigned kBuffersPerQueue = 2 * kDescriptors + 2048 + 64;
+constexpr unsigned kOwnBuffers = 4095;
+constexpr unsigned kPoolCache = 256;
+
+/// Toeplitz key of two repeated bytes: the hash of (a, b) equals that of (b, a), so both directions of a flow meet the
+/// same worker (Woo and Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
+constexpr std::array<std::uint8_t, 40> symmetric_key() {
+    std::array<std::uint8_t, 40> key{};
+    for (std::size_t i = 0; i < key.size(); ++i) key[i] = i % 2 == 0 ? 0x6d : 0x5a;
+    return key;
+}
+
+/// "0000:00:05.0" or "00:05.0", as lspci writes it.
+bool is_pci_address(std::string_view device) {
+    const auto name = device.substr(0, device.find(','));
+    return name.size() >= 7 && name[name.size() - 2] == '.' && name.find(':') != std::string_view::npos &&
+           std::isxdigit(static_cast<unsigned char>(name.front())) != 0;
+}
+
+Expected<void, std::string> plug(const PortConfig& port, std::string& device_name) {
+    const auto comma = port.device.find(',');
+    device_name = port.device.substr(0, comma);
+    const std::string arguments = comma == std::string::npos ? "" : port.device.substr(comma + 1);
+    const int failed = is_pci_address(port.device)
+                           ? rte_dev_probe(port.device.c_str())
+                           : rte_eal_hotplug_add("vdev", device_name.c_str(), arguments.c_str());
+    if (failed == 0) return {};
+    return Unexpected<std::string>{fmt::format(
+        "port {}: device \"{}\" cannot be opened: {}; is the interface there, and is the driver in this build?",
+        port.name, port.device, rte_strerror(-failed))};
+}
+
+Expected<void, std::string> check_queues(const PortConfig& port, const rte_eth_dev_info& info, std::uint16_t queues) {
+    const std::uint16_t most = std::min(info.max_rx_queues, info.max_tx_queues);
+    if (queues > most) {
+        return Unexpected<std::string>{fmt::format(
+            "port {}: device \"{}\" has {} queues, but workers: names {} lcores and each needs a queue; name "
+            "fewer workers, or give the device more queues",
+            port.name, port.device, most, queues)};
+    }
+    return {};
+}
+
+/// Both directions of a flow must meet the same worker: programmed into the device, or known of the driver.
+Expected<void, std::string> check_symmetry(const PortConfig& port, std::uint16_t id, const rte_eth_dev_info& info) {
+    if (std::string_view{info.driver_name} == "net_af_packet") return {};  // the kernel's fanout hash is symmetric
+    std::array<std::uint8_t, 64> read{};
+    rte_eth_rss_conf conf{};
+    conf.rss_key = read.data();
+    conf.rss_key_len = static_cast<std::uint8_t>(read.size());
+    const auto key = symmetric_key();
+    if (info.flow_type_rss_offloads != 0 && rte_eth_dev_rss_hash_conf_get(id, &conf) == 0 &&
+        std::equal(key.begin(), key.end(), read.begin())) {
+        return {};
+    }
+    return Unexpected<std::string>{fmt::format(
+        "port {}: device \"{}\" cannot be told to send both directions of a flow to one queue; use one worker",
+        port.name, port.device)};
+}
+
+rte_eth_conf configuration(const rte_eth_dev_info& info, std::uint16_t queues, std::array<std::uint8_t, 40>& key) {
+    rte_eth_conf conf{};
+    conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+                                                   RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_SCATTER);
+    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    if (queues > 1 && info.flow_type_rss_offloads != 0) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf =
+            info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+        conf.rx_adv_conf.rss_conf.rss_key = key.data();
+        conf.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size == 0
+                                                    ? static_cast<std::uint8_t>(key.size())
+                                                    : std::min<std::uint8_t>(info.hash_key_size, 40);
+    }
+    return conf;
+}
+
+/// The first step that fails, by name.
+const char* set_up(std::uint16_t id, const rte_eth_dev_info& info, std::uint16_t queues, rte_mempool* pool,
+                   int& error) {
+    auto key = symmetric_key();
+    const rte_eth_conf conf = configuration(info, queues, key);
+    if ((error = rte_eth_dev_configure(id, queues, queues, &conf)) < 0) return "configure";
+    std::uint16_t rx = kDescriptors, tx = kDescriptors;
+    if ((error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx)) < 0) return "descriptors";
+    const int socket = rte_eth_dev_socket_id(id);
+    const auto node = static_cast<unsigned>(socket < 0 ? 0 : socket);
+    for (std::uint16_t q = 0; q < queues; ++q) {
+        if ((error = rte_eth_rx_queue_setup(id, q, rx, node, nullptr, pool)) < 0) return "receive queue";
+        if ((error = rte_eth_tx_queue_setup(id, q, tx, node, nullptr)) < 0) return "transmit queue";
+    }
+    if ((error = rte_eth_dev_start(id)) < 0) return "start";
+    // Frames are wanted whatever their destination MAC: we stand in the middle of a wire.
+    if ((error = rte_eth_promiscuous_enable(id)) < 0 && error != -ENOTSUP) return "promiscuous mode";
+    return nullptr;
+}
+
+}  // namespace
+
+Expected<BufferPools, std::string> create_pools(std::size_t port_count, std::size_t worker_count) {
+    const auto buffers = static_cast<unsigned>(port_count * worker_count) * kBuffersPerQueue;
+    BufferPools pools;
+    pools.receive =
+        rte_pktmbuf_pool_create("sluice_receive", buffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    pools.own =
+        rte_pktmbuf_pool_create("sluice_own", kOwnBuffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (pools.receive != nullptr && pools.own != nullptr) return pools;
+    return Unexpected<std::string>{fmt::format(
+        "no memory for {} packet buffers: {}; raise -m in eal:", buffers + kOwnBuffers, rte_strerror(rte_errno))};
+}
+
+Expected<Devices, std::string> Devices::open(const Config& config, rte_mempool* receive_pool) {
+    Devices devices;
+    const auto queues = static_cast<std::uint16_t>(config.worker_lcores.size());
+    for (const PortConfig& port : config.ports) {
+        if (auto ok = devices.open_one(port, queues, receive_pool); !ok) {
+            return Unexpected<std::string>{std::move(ok.error())};
+        }
+    }
+    return devices;
+}
+
+Expected<void, std::string> Devices::open_one(const PortConfig& port, std::uint16_t queues, rte_mempool* pool) {
+    std::string device_name;
+    if (auto ok = plug(port, device_name); !ok) return ok;
+    std::uint16_t id{};
+    if (rte_eth_dev_get_port_by_name(device_name.c_str(), &id) != 0) {
+        return Unexpected<std::string>{
+            fmt::format("port {}: device \"{}\" is no network device", port.name, port.device)};
+    }
+    ids_.push_back(id);
+    rte_eth_dev_info info{};
+    if (const int failed = rte_eth_dev_info_get(id, &info); failed != 0) {
+        return Unexpected<std::string>{fmt::format("port {}: {}", port.name, rte_strerror(-failed))};
+    }
+    if (auto ok = check_queues(port, info, queues); !ok) return ok;
+    int error{};
+    if (const char* step = set_up(id, info, queues, pool, error)) {
+        return Unexpected<std::string>{fmt::format("port {}: device \"{}\" refused its {}: {}", port.name, port.device,
+                                                   step, rte_strerror(-error))};
+    }
+    if (queues > 1) return check_symmetry(port, id, info);
+    return {};
+}
+
+Devices& Devices::operator=(Devices&& other) noexcept {
+    std::swap(ids_, other.ids_);
+    return *this;
+}
+
+void Devices::read(abi::ManagerCounters& counters) const {
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+        rte_eth_stats stats{};
+        if (rte_eth_stats_get(ids_[i], &stats) == 0) counters.port_rx_missed[i].set(stats.imissed + stats.rx_nombuf);
+        rte_eth_link link{};
+        const bool up = rte_eth_link_get_nowait(ids_[i], &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+        counters.port_link_up[i].set(up ? 1 : 0);
+    }
+}
+
+void Devices::close() noexcept {
+    for (const std::uint16_t id : std::exchange(ids_, {})) {
+        rte_eth_dev_stop(id);
+        rte_eth_dev_close(id);
+    }
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,115 @@
+#include "dataplane/port/dpdk_io.hpp"
+
+#include <rte_ethdev.h>
+#include <rte_prefetch.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::dp {
+
+namespace {
+
+rte_mbuf* mbuf_of(const Packet& packet) noexcept { return static_cast<rte_mbuf*>(packet.handle); }
+
+L4Checksum checksum_of(const rte_mbuf& m) noexcept {
+    switch (m.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+        case RTE_MBUF_F_RX_L4_CKSUM_GOOD: return L4Checksum::good;
+        case RTE_MBUF_F_RX_L4_CKSUM_BAD: return L4Checksum::bad;
+        default: return L4Checksum::unknown;
+    }
+}
+
+/// The stages may have shortened or rewritten a single-buffer packet in place.
+void take_length(rte_mbuf& m, const Packet& packet) noexcept {
+    if (m.nb_segs != 1 || m.pkt_len == packet.total_bytes) return;
+    m.pkt_len = packet.total_bytes;
+    m.data_len = static_cast<std::uint16_t>(packet.total_bytes);
+}
+
+}  // namespace
+
+void pull_up(rte_mbuf& head, std::uint32_t bytes) noexcept {
+    const std::uint32_t wanted = std::min(bytes, head.pkt_len);
+    while (head.data_len < wanted && head.next != nullptr) {
+        rte_mbuf* const next = head.next;
+        const auto room = std::min<std::uint32_t>(wanted - head.data_len, rte_pktmbuf_tailroom(&head));
+        const auto part = static_cast<std::uint16_t>(std::min<std::uint32_t>(room, next->data_len));
+        if (part == 0 && next->data_len != 0) return;  // no room: parse sees fewer bytes and counts headers_split
+        std::memcpy(rte_pktmbuf_mtod_offset(&head, std::uint8_t*, head.data_len), rte_pktmbuf_mtod(next, std::uint8_t*),
+                    part);
+        head.data_len = static_cast<std::uint16_t>(head.data_len + part);
+        next->data_off = static_cast<std::uint16_t>(next->data_off + part);
+        next->data_len = static_cast<std::uint16_t>(next->data_len - part);
+        if (next->data_len == 0) {
+            head.next = next->next;
+            --head.nb_segs;
+            next->next = nullptr;
+            next->nb_segs = 1;
+            rte_pktmbuf_free_seg(next);
+        }
+    }
+}
+
+void DpdkIo::attach(std::span<const std::uint16_t> device_ids) noexcept {
+    std::copy_n(device_ids.begin(), std::min(device_ids.size(), devices_.size()), devices_.begin());
+}
+
+std::size_t DpdkIo::receive(PortIndex port, std::span<Packet> out) noexcept {
+    std::array<rte_mbuf*, kBurstMax> burst;
+    const auto most = static_cast<std::uint16_t>(std::min(out.size(), burst.size()));
+    const std::uint16_t count = rte_eth_rx_burst(devices_[static_cast<std::size_t>(port)], queue_, burst.data(), most);
+    for (std::uint16_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(burst[i], void*));
+    for (std::uint16_t i = 0; i < count; ++i) {
+        rte_mbuf& m = *burst[i];
+        if (m.nb_segs > 1 && m.data_len < kContiguousBytes) pull_up(m, kContiguousBytes);
+        out[i] = {rte_pktmbuf_mtod(&m, std::uint8_t*), m.data_len, m.pkt_len, &m, port, checksum_of(m)};
+    }
+    return count;
+}
+
+std::size_t DpdkIo::send(PortIndex port, std::span<const Packet> packets) noexcept {
+    std::array<rte_mbuf*, kBurstMax> burst;
+    std::size_t sent = 0;
+    while (sent < packets.size()) {
+        const std::size_t count = std::min(packets.size() - sent, burst.size());
+        for (std::size_t i = 0; i < count; ++i) {
+            burst[i] = mbuf_of(packets[sent + i]);
+            take_length(*burst[i], packets[sent + i]);
+        }
+        const std::uint16_t taken = rte_eth_tx_burst(devices_[static_cast<std::size_t>(port)], queue_, burst.data(),
+                                                     static_cast<std::uint16_t>(count));
+        sent += taken;
+        if (taken < count) break;
+    }
+    return sent;
+}
+
+void DpdkIo::release(std::span<const Packet> packets) noexcept {
+    std::array<rte_mbuf*, kBurstMax> burst;
+    for (std::size_t done = 0; done < packets.size();) {
+        const std::size_t count = std::min(packets.size() - done, burst.size());
+        for (std::size_t i = 0; i < count; ++i) burst[i] = mbuf_of(packets[done + i]);
+        rte_pktmbuf_free_bulk(burst.data(), static_cast<unsigned>(count));
+        done += count;
+    }
+}
+
+bool DpdkIo::allocate(std::uint32_t bytes, Packet& out) noexcept {
+    rte_mbuf* const m = rte_pktmbuf_alloc(pools_.own);
+    if (m == nullptr) return false;
+    if (bytes > rte_pktmbuf_tailroom(m)) {
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    m->data_len = static_cast<std::uint16_t>(bytes);
+    m->pkt_len = bytes;
+    out = {rte_pktmbuf_mtod(m, std::uint8_t*), bytes, bytes, m, kNoPort, L4Checksum::good};
+    return true;
+}
+
+bool DpdkIo::link_up(PortIndex port) const noexcept {
+    return links_.port_link_up[static_cast<std::size_t>(port)].read() != 0;
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,44 @@
+/// PacketIo over DPDK: queue `worker` of every device. The only file where a Packet becomes an mbuf and back.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/pipeline/packet.hpp"
+#include "dataplane/port/device.hpp"
+
+namespace sluice::dp {
+
+/// What `parse` needs in one piece at most: Ethernet, two tags, IPv6, 512 bytes of extension headers (v6_ext_limit),
+/// and a TCP header with options: 14 + 8 + 40 + 512 + 60.
+inline constexpr std::uint32_t kContiguousBytes = 640;
+
+class DpdkIo final : public PacketIo {
+public:
+    /// `links`: one per port, refreshed by the manager; the fast path does not ask the device.
+    DpdkIo(std::uint16_t queue, const BufferPools& pools, const abi::ManagerCounters& links) noexcept
+        : queue_{queue}, pools_{pools}, links_{links} {}
+
+    /// Once, before the first receive.
+    void attach(std::span<const std::uint16_t> device_ids) noexcept;
+
+    std::size_t receive(PortIndex port, std::span<Packet> out) noexcept override;
+    std::size_t send(PortIndex port, std::span<const Packet> packets) noexcept override;
+    void release(std::span<const Packet> packets) noexcept override;
+    bool allocate(std::uint32_t bytes, Packet& out) noexcept override;
+    bool link_up(PortIndex port) const noexcept override;
+
+private:
+    std::uint16_t queue_;
+    BufferPools pools_;
+    const abi::ManagerCounters& links_;
+    std::array<std::uint16_t, abi::kPortsMax> devices_{};
+};
+
+/// Brings the first `bytes` of a chain (or all of it, if shorter) into its first buffer, as far as there is room.
+void pull_up(rte_mbuf& head, std::uint32_t bytes) noexcept;
+
+}  // namespace sluice::dp
