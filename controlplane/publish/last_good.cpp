@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include <sluice/abi/last_good.hpp>
 #include <sluice/abi/layout.hpp>
 
 #define XXH_INLINE_ALL
@@ -13,28 +14,28 @@ namespace {
 
 void append_padded(std::string& file, const void* data, std::size_t bytes) {
     file.append(static_cast<const char*>(data), bytes);
-    file.append((8 - file.size() % 8) % 8, '\0');
+    file.resize(abi::last_good_padded(file.size()), '\0');
 }
 
 }  // namespace
 
 std::string last_good_bytes(const GenerationBytes& generation) {
-    static_assert(std::has_unique_object_representations_v<LastGoodHeader>);
-    std::string file(sizeof(LastGoodHeader), '\0');
+    static_assert(std::has_unique_object_representations_v<abi::LastGoodHeader>);
+    std::string file(sizeof(abi::LastGoodHeader), '\0');
     append_padded(file, generation.manifest, sizeof *generation.manifest);
     for (const auto section : generation.sections) append_padded(file, section.data(), section.size());
 
-    LastGoodHeader header;
+    abi::LastGoodHeader header;
     header.layout_hash = abi::kLayoutHash;
     header.bytes = file.size();
-    header.checksum = XXH3_64bits(file.data() + sizeof header, file.size() - sizeof header);
+    header.xxh3 = XXH3_64bits(file.data() + sizeof header, file.size() - sizeof header);
     std::memcpy(file.data(), &header, sizeof header);
     return file;
 }
 
 Expected<void, FileError> write_last_good(FileOps& ops, const std::string& dir, const GenerationBytes& generation) {
     if (const auto made = ops.make_dir(dir); !made) return Unexpected(file_error(made.error(), "make", dir));
-    return write_durably(ops, dir, kLastGoodName, std::string_view{last_good_bytes(generation)});
+    return write_durably(ops, dir, abi::kLastGoodName, std::string_view{last_good_bytes(generation)});
 }
 
 }  // namespace sluice::cp

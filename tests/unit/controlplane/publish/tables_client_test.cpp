@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <random>
 
+#include <sluice/abi/last_good.hpp>
 #include <sluice/abi/layout.hpp>
 
 #include "controlplane/publish/last_good.hpp"
@@ -303,7 +304,7 @@ TEST_F(TablesClientTest, RandomDatagramsNeverPassTheCheckWrongly) {
 TEST(LastGood, FileHoldsHeaderManifestAndSectionsPadded) {
     const auto g = generation_of(7);
     const auto file = last_good_bytes(g.bytes());
-    LastGoodHeader header;
+    abi::LastGoodHeader header;
     std::memcpy(&header, file.data(), sizeof header);
     EXPECT_EQ(std::memcmp(file.data(), "SLUCLG01", 8), 0);
     EXPECT_EQ(header.layout_hash, abi::kLayoutHash);

@@ -1,0 +1,198 @@
+#include "controlplane/telemetry/collector.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sluice::cp {
+namespace {
+
+/// `last` of two times, `first` of two times that are set.
+abi::MonoTime later(abi::MonoTime a, abi::MonoTime b) noexcept { return std::max(a, b); }
+abi::MonoTime earlier(abi::MonoTime a, abi::MonoTime b) noexcept {
+    if (a.ns == 0 || b.ns == 0) return std::max(a, b);
+    return std::min(a, b);
+}
+
+void add_worker(PortTotals& into, const abi::PortCounters& from) noexcept {
+    into.rx_packets += from.rx_packets.read();
+    into.rx_bytes += from.rx_bytes.read();
+    into.tx_packets += from.tx_packets.read();
+    into.tx_bytes += from.tx_bytes.read();
+    into.originated += from.originated_packets.read();
+    into.forwarded += from.forwarded_packets.read();
+    into.consumed += from.consumed_packets.read();
+    for (std::size_t r = 0; r < into.drops.size(); ++r) into.drops[r] += from.drops[r].read();
+}
+
+void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
+    into.flows_created += from.flows_created.read();
+    into.flows_expired += from.flows_expired.read();
+    into.flows_closed += from.flows_closed.read();
+    into.flows_ended_by_policy += from.flows_ended_by_policy.read();
+    into.lookups += from.lookups.read();
+    into.events_written += from.events_written.read();
+    into.events_suppressed += from.events_suppressed.read();
+    into.rejects_limited += from.rejects_limited.read();
+    into.tcp_inexact_rst += from.tcp_inexact_rst.read();
+    into.udp_zero_csum6 += from.udp_zero_csum6.read();
+    into.flow_reopen += from.flow_reopen.read();
+    into.tcp_overshoot += from.tcp_overshoot.read();
+}
+
+}  // namespace
+
+std::uint64_t PortTotals::dropped() const noexcept {
+    return std::accumulate(drops.begin(), drops.end(), std::uint64_t{0});
+}
+
+PortTotals& PortTotals::operator+=(const PortTotals& o) noexcept {
+    rx_packets += o.rx_packets;
+    rx_bytes += o.rx_bytes;
+    tx_packets += o.tx_packets;
+    tx_bytes += o.tx_bytes;
+    originated += o.originated;
+    forwarded += o.forwarded;
+    consumed += o.consumed;
+    rx_missed += o.rx_missed;
+    for (std::size_t r = 0; r < drops.size(); ++r) drops[r] += o.drops[r];
+    return *this;
+}
+
+RuleTotals& RuleTotals::operator+=(const RuleTotals& o) noexcept {
+    hits += o.hits;
+    packets += o.packets;
+    bytes += o.bytes;
+    first_hit = earlier(first_hit, o.first_hit);
+    last_hit = later(last_hit, o.last_hit);
+    return *this;
+}
+
+Totals& Totals::operator+=(const Totals& o) {
+    for (const auto& [name, port] : o.ports) ports[name] += port;
+    if (rules.size() < o.rules.size()) rules.resize(o.rules.size());
+    for (std::size_t s = 0; s < o.rules.size(); ++s) rules[s] += o.rules[s];
+    flows_created += o.flows_created;
+    flows_expired += o.flows_expired;
+    flows_closed += o.flows_closed;
+    flows_ended_by_policy += o.flows_ended_by_policy;
+    lookups += o.lookups;
+    events_written += o.events_written;
+    events_suppressed += o.events_suppressed;
+    rejects_limited += o.rejects_limited;
+    tcp_inexact_rst += o.tcp_inexact_rst;
+    udp_zero_csum6 += o.udp_zero_csum6;
+    flow_reopen += o.flow_reopen;
+    tcp_overshoot += o.tcp_overshoot;
+    publishes_adopted += o.publishes_adopted;
+    publishes_refused += o.publishes_refused;
+    publishes_stalled += o.publishes_stalled;
+    reverts += o.reverts;
+    return *this;
+}
+
+void Collector::attach(std::shared_ptr<const TelemetrySegments> segments, std::vector<std::string> port_names) {
+    const std::lock_guard lock{mutex_};
+    // The last look at a dataplane that is gone: what it counted after our last copy is still in its memory.
+    if (segments_ != nullptr && segments_->boot_id() != segments->boot_id()) base_ += read_totals();
+    segments_ = std::move(segments);
+    port_names_ = std::move(port_names);
+    port_names_.resize(segments_->port_count());
+    collect_locked();
+}
+
+void Collector::collect() {
+    const std::lock_guard lock{mutex_};
+    collect_locked();
+}
+
+std::shared_ptr<const Snapshot> Collector::snapshot() const {
+    const std::lock_guard lock{mutex_};
+    return latest_;
+}
+
+Totals Collector::read_totals() const {
+    Totals totals;
+    totals.rules.resize(segments_->rule_slots());
+    for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
+        const auto& counters = segments_->worker(w);
+        add_worker(totals, counters);
+        for (std::size_t p = 0; p < port_names_.size(); ++p) {
+            add_worker(totals.ports[port_names_[p]], counters.ports[p]);
+        }
+        const auto rules = segments_->rules(w);
+        for (std::size_t s = 0; s < rules.size(); ++s) {
+            totals.rules[s] += RuleTotals{rules[s].hits.read(),
+                                          rules[s].packets.read(),
+                                          rules[s].bytes.read(),
+                                          {rules[s].first_hit_ns.read()},
+                                          {rules[s].last_hit_ns.read()}};
+        }
+    }
+    const auto& manager = segments_->manager();
+    for (std::size_t p = 0; p < port_names_.size(); ++p) {
+        totals.ports[port_names_[p]].rx_missed += manager.port_rx_missed[p].read();
+    }
+    totals.publishes_adopted = manager.publishes_adopted.read();
+    totals.publishes_refused = manager.publishes_refused.read();
+    totals.publishes_stalled = manager.publishes_stalled.read();
+    totals.reverts = manager.reverts.read();
+    return totals;
+}
+
+void Collector::read_levels(Snapshot& into) const {
+    const auto& manager = segments_->manager();
+    into.flow_capacity = manager.flow_capacity.read();
+    into.generation = manager.generation.read();
+    into.fail_open = manager.fail_open.read() != 0;
+    const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);
+    for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
+        const auto& counters = segments_->worker(w);
+        WorkerLevels level{counters.lcore,          counters.generation.read(),     counters.flows.read(),
+                           counters.busy_ns.read(), {counters.heartbeat_ns.read()}, 0};
+        if (w < latest_->workers.size() && level.busy_ns >= latest_->workers[w].busy_ns && elapsed_ns > 0) {
+            const double busy_ns = static_cast<double>(level.busy_ns - latest_->workers[w].busy_ns);
+            level.busy_ratio = std::min(1.0, busy_ns / elapsed_ns);
+        }
+        into.flows += level.flows;
+        into.workers.push_back(level);
+    }
+    for (std::size_t p = 0; p < port_names_.size(); ++p) {
+        PortLevels level{port_names_[p], manager.port_link_up[p].read() != 0, 0};
+        for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
+            level.held += segments_->worker(w).ports[p].held_packets.read();
+        }
+        into.ports.push_back(std::move(level));
+    }
+}
+
+void Collector::collect_locked() {
+    auto fresh = std::make_shared<Snapshot>();
+    fresh->collected = abi::MonoTime::now();
+    fresh->totals = base_;
+    if (segments_ != nullptr) {
+        fresh->totals += read_totals();
+        read_levels(*fresh);
+    }
+    for (const auto& [slot, baseline] : rule_baseline_) {
+        if (slot >= fresh->totals.rules.size()) continue;
+        auto& rule = fresh->totals.rules[slot];
+        rule.hits -= baseline.hits;
+        rule.packets -= baseline.packets;
+        rule.bytes -= baseline.bytes;
+        rule.first_hit = rule.hits == 0 ? abi::MonoTime{} : later(rule.first_hit, baseline.first_hit);
+        if (rule.hits == 0) rule.last_hit = {};
+    }
+    latest_ = std::move(fresh);
+}
+
+void Collector::rebase_rule(abi::RuleSlot slot) {
+    const std::lock_guard lock{mutex_};
+    auto totals = base_;
+    if (segments_ != nullptr) totals += read_totals();
+    const auto index = static_cast<std::uint32_t>(slot);
+    RuleTotals baseline = index < totals.rules.size() ? totals.rules[index] : RuleTotals{};
+    baseline.first_hit = abi::MonoTime::now();
+    rule_baseline_[index] = baseline;
+}
+
+}  // namespace sluice::cp

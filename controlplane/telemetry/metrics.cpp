@@ -1,0 +1,207 @@
+#include "controlplane/telemetry/metrics.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <deque>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+namespace sluice::cp {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+/// Collects families; a family's series are added where it is declared.
+class Families {
+public:
+    MetricFamily& family(std::string name, MetricType type, std::string help) {
+        return families_.emplace_back(MetricFamily{std::move(name), std::move(help), type, {}});
+    }
+    void counter(std::string name, std::string help, std::uint64_t value) {
+        add(family(std::move(name), MetricType::Counter, std::move(help)), {}, static_cast<double>(value));
+    }
+    void gauge(std::string name, std::string help, double value) {
+        add(family(std::move(name), MetricType::Gauge, std::move(help)), {}, value);
+    }
+    static void add(MetricFamily& family, Labels labels, double value) {
+        ClientMetric metric;
+        metric.label = std::move(labels);
+        if (family.type == MetricType::Counter) metric.counter.value = value;
+        if (family.type == MetricType::Gauge) metric.gauge.value = value;
+        family.metric.push_back(std::move(metric));
+    }
+    static void add(MetricFamily& family, Labels labels, std::uint64_t value) {
+        add(family, std::move(labels), static_cast<double>(value));
+    }
+    std::string text() const {
+        std::ostringstream out;
+        prometheus::TextSerializer{}.Serialize(out, std::vector<MetricFamily>{families_.begin(), families_.end()});
+        return out.str();
+    }
+
+private:
+    std::deque<MetricFamily> families_;  // a deque: references to families stay good
+};
+
+template <typename Add>
+void per_port(Families& all, const Totals& totals, std::string name, std::string help, Add&& add) {
+    auto& family = all.family(std::move(name), MetricType::Counter, std::move(help));
+    for (const auto& [port, values] : totals.ports) add(family, port, values);
+}
+
+void port_families(Families& all, const Totals& totals) {
+    per_port(all, totals, "sluice_packets_total",
+             "Packets by port of arrival and by what became of them; received + originated = their sum + held.",
+             [](MetricFamily& f, const std::string& port, const PortTotals& p) {
+                 Families::add(f, {{"port", port}, {"verdict", "forwarded"}}, p.forwarded);
+                 Families::add(f, {{"port", port}, {"verdict", "dropped"}}, p.dropped());
+                 Families::add(f, {{"port", port}, {"verdict", "consumed"}}, p.consumed);
+             });
+    const auto simple = [&](const char* name, const char* help, std::uint64_t PortTotals::*member) {
+        per_port(all, totals, name, help, [member](MetricFamily& f, const std::string& port, const PortTotals& p) {
+            Families::add(f, {{"port", port}}, p.*member);
+        });
+    };
+    simple("sluice_rx_packets_total", "Packets received on the port.", &PortTotals::rx_packets);
+    simple("sluice_tx_packets_total", "Packets sent through the port.", &PortTotals::tx_packets);
+    per_port(all, totals, "sluice_bytes_total", "Layer-2 bytes through the port.",
+             [](MetricFamily& f, const std::string& port, const PortTotals& p) {
+                 Families::add(f, {{"port", port}, {"direction", "rx"}}, p.rx_bytes);
+                 Families::add(f, {{"port", port}, {"direction", "tx"}}, p.tx_bytes);
+             });
+    simple("sluice_originated_packets_total", "Packets of our own making, on behalf of arrivals on the port.",
+           &PortTotals::originated);
+    simple("sluice_rx_missed_total", "Packets that the device dropped before we saw them.", &PortTotals::rx_missed);
+    // All reasons from the first scrape on, so that an alert on a rate sees the first drop too.
+    per_port(all, totals, "sluice_drop_reasons_total", "Packets dropped, by reason and port of arrival.",
+             [](MetricFamily& f, const std::string& port, const PortTotals& p) {
+                 for (std::size_t r = 0; r < abi::kDropReasonCount; ++r) {
+                     Families::add(f, {{"port", port}, {"reason", std::string{abi::kDropReasons[r].name}}}, p.drops[r]);
+                 }
+             });
+}
+
+void level_families(Families& all, const Snapshot& s) {
+    auto& link = all.family("sluice_port_link_up", MetricType::Gauge, "1 while the port has a link.");
+    auto& held = all.family("sluice_port_held_packets", MetricType::Gauge, "Packets in our hands right now.");
+    for (const auto& port : s.ports) {
+        Families::add(link, {{"port", port.name}}, port.link_up ? 1.0 : 0.0);
+        Families::add(held, {{"port", port.name}}, port.held);
+    }
+    all.gauge("sluice_flows", "Flows being tracked.", static_cast<double>(s.flows));
+    all.gauge("sluice_flow_table_capacity", "Flows that can be tracked.", static_cast<double>(s.flow_capacity));
+    auto& busy = all.family("sluice_lcore_busy_ratio", MetricType::Gauge,
+                            "Share of the last second that the worker's core spent on packets.");
+    auto& generation =
+        all.family("sluice_lcore_generation", MetricType::Gauge, "Generation that the worker's last burst ran under.");
+    for (const auto& worker : s.workers) {
+        Families::add(busy, {{"lcore", std::to_string(worker.lcore)}}, worker.busy_ratio);
+        Families::add(generation, {{"lcore", std::to_string(worker.lcore)}}, worker.generation);
+    }
+    all.gauge("sluice_fail_open", "1 while traffic passes without a policy because the configuration says so.",
+              s.fail_open ? 1 : 0);
+    all.gauge("sluice_generation", "Generation that the dataplane runs; 0 = none.", static_cast<double>(s.generation));
+}
+
+void total_families(Families& all, const Totals& t) {
+    all.counter("sluice_flows_created_total", "Flows admitted.", t.flows_created);
+    auto& ended = all.family("sluice_flows_ended_total", MetricType::Counter, "Flows that went away, by cause.");
+    Families::add(ended, {{"cause", "expired"}}, t.flows_expired);
+    Families::add(ended, {{"cause", "closed"}}, t.flows_closed);
+    Families::add(ended, {{"cause", "policy"}}, t.flows_ended_by_policy);
+    all.counter("sluice_lookups_total", "Classifier decisions.", t.lookups);
+    all.counter("sluice_rejects_limited_total", "Rejected packets without an answer because of the rate limit.",
+                t.rejects_limited);
+    auto& notes = all.family("sluice_observations_total", MetricType::Counter,
+                             "Oddities that were let pass or handled, by kind.");
+    Families::add(notes, {{"kind", "tcp_inexact_rst"}}, t.tcp_inexact_rst);
+    Families::add(notes, {{"kind", "tcp_overshoot"}}, t.tcp_overshoot);
+    Families::add(notes, {{"kind", "udp_zero_csum6"}}, t.udp_zero_csum6);
+    Families::add(notes, {{"kind", "flow_reopen"}}, t.flow_reopen);
+    auto& switches =
+        all.family("sluice_generations_total", MetricType::Counter, "What became of generations in the dataplane.");
+    Families::add(switches, {{"result", "adopted"}}, t.publishes_adopted);
+    Families::add(switches, {{"result", "refused"}}, t.publishes_refused);
+    Families::add(switches, {{"result", "stalled"}}, t.publishes_stalled);
+    Families::add(switches, {{"result", "reverted"}}, t.reverts);
+}
+
+void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
+    auto& events = all.family("sluice_events_total", MetricType::Counter, "Flow events, by what became of them.");
+    Families::add(events, {{"result", "read"}}, c.events_read);
+    Families::add(events, {{"result", "lost"}}, c.events_lost);
+    Families::add(events, {{"result", "invalid"}}, c.events_invalid);
+    Families::add(events, {{"result", "suppressed"}}, t.events_suppressed);
+    auto& log = all.family("sluice_flow_log_lines_total", MetricType::Counter, "Lines of the flow log, by result.");
+    Families::add(log, {{"result", "written"}}, c.flow_log_lines);
+    Families::add(log, {{"result", "failed"}}, c.flow_log_failed);
+
+    auto& publishes = all.family("sluice_publishes_total", MetricType::Counter, "Commits, by result.");
+    for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged"}) {
+        const auto found = c.publishes.find(result);
+        Families::add(publishes, {{"result", result}}, found == c.publishes.end() ? 0 : found->second);
+    }
+    auto& apply = all.family("sluice_policy_apply_duration_seconds", MetricType::Histogram,
+                             "From the request to the dataplane's answer.");
+    ClientMetric metric;
+    std::uint64_t cumulative = 0;
+    for (std::size_t i = 0; i < c.apply.counts.size(); ++i) {
+        cumulative += c.apply.counts[i];
+        const bool last = i == ApplyDurations::kBoundsSeconds.size();
+        metric.histogram.bucket.push_back(
+            {cumulative, last ? std::numeric_limits<double>::infinity() : ApplyDurations::kBoundsSeconds[i]});
+    }
+    metric.histogram.sample_count = cumulative;
+    metric.histogram.sample_sum = c.apply.sum_seconds;
+    apply.metric.push_back(std::move(metric));
+
+    auto& version = all.family("sluice_policy_version_info", MetricType::Gauge, "The stored policy; the value is 1.");
+    if (!c.hash.empty()) {
+        Families::add(version, {{"hash", c.hash}, {"name", c.policy_name}, {"version", c.version}}, 1.0);
+    }
+    all.gauge("sluice_stored_generation", "Generation of the stored policy.", static_cast<double>(c.stored_generation));
+    all.gauge("sluice_dataplane_connected", "1 while the dataplane answers.", c.connected ? 1 : 0);
+    all.gauge("sluice_policy_in_sync", "1 while the dataplane runs what is stored.", c.in_sync ? 1 : 0);
+    all.gauge("sluice_confirm_pending", "1 while a commit waits for its confirmation.", c.confirm_pending ? 1 : 0);
+}
+
+void rule_families(Families& all, const Totals& t, const Names& names) {
+    auto& hits = all.family("sluice_rule_hits_total", MetricType::Counter, "Decisions of the rule.");
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
+        if (!names.rules[s].empty()) Families::add(hits, {{"rule", names.rules[s]}}, t.rules[s].hits);
+    }
+    auto& packets = all.family("sluice_rule_packets_total", MetricType::Counter, "Packets of flows it decided.");
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
+        if (!names.rules[s].empty()) Families::add(packets, {{"rule", names.rules[s]}}, t.rules[s].packets);
+    }
+    auto& bytes = all.family("sluice_rule_bytes_total", MetricType::Counter, "Bytes of flows it decided.");
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
+        if (!names.rules[s].empty()) Families::add(bytes, {{"rule", names.rules[s]}}, t.rules[s].bytes);
+    }
+}
+
+}  // namespace
+
+void ApplyDurations::add(double seconds) noexcept {
+    std::size_t i = 0;
+    while (i < kBoundsSeconds.size() && seconds > kBoundsSeconds[i]) ++i;
+    ++counts[i];
+    sum_seconds += seconds;
+}
+
+std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control, const Names& names, bool with_rules) {
+    Families all;
+    port_families(all, snapshot.totals);
+    level_families(all, snapshot);
+    total_families(all, snapshot.totals);
+    control_families(all, snapshot.totals, control);
+    if (with_rules) rule_families(all, snapshot.totals, names);
+    return all.text();
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,38 @@
+/// What /metrics says, in Prometheus' text format. The names are a contract: dashboards and alerts are written against
+/// them. Rule series only on demand: 50,000 of them make a scrape of megabytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "controlplane/telemetry/collector.hpp"
+#include "controlplane/telemetry/names.hpp"
+
+namespace sluice::cp {
+
+/// Seconds from the request to the answer of the dataplane.
+class ApplyDurations {
+public:
+    static constexpr std::array kBoundsSeconds{0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0};
+    void add(double seconds) noexcept;
+
+    std::array<std::uint64_t, kBoundsSeconds.size() + 1> counts{};  ///< last: above all bounds
+    double sum_seconds{};
+};
+
+/// The control plane's own part.
+struct ControlMetrics {
+    std::string policy_name, version, hash;  ///< empty hash = no policy
+    std::uint64_t stored_generation{};
+    bool connected{}, in_sync{}, confirm_pending{};
+    std::map<std::string, std::uint64_t> publishes;  ///< by result
+    ApplyDurations apply;
+    std::uint64_t events_read{}, events_lost{}, events_invalid{};
+    std::uint64_t flow_log_lines{}, flow_log_failed{};
+};
+
+std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control, const Names& names, bool with_rules);
+
+}  // namespace sluice::cp

@@ -1,0 +1,60 @@
+/// One thread that drains the event rings 40 times a second and copies the counters once a second, and what it feeds:
+/// the flow log, the ring of recent events, the snapshot.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "controlplane/telemetry/collector.hpp"
+#include "controlplane/telemetry/event_json.hpp"
+#include "controlplane/telemetry/event_reader.hpp"
+#include "controlplane/telemetry/event_ring.hpp"
+#include "controlplane/telemetry/flow_log.hpp"
+#include "controlplane/telemetry/metrics.hpp"
+#include "controlplane/telemetry/names.hpp"
+
+namespace sluice::cp {
+
+class Telemetry {
+public:
+    explicit Telemetry(FlowLogConfig flow_log);
+    ~Telemetry();
+    Telemetry(const Telemetry&) = delete;
+    Telemetry& operator=(const Telemetry&) = delete;
+
+    void start();
+    void stop();
+
+    /// Error: why the segments can't be used; the old ones stay.
+    Expected<void, std::string> attach(const TelemetryFds& fds, std::vector<std::string> port_names);
+
+    Collector& collector() noexcept { return collector_; }
+    NameBook& names() noexcept { return names_; }
+    EventRing& events() noexcept { return events_; }
+    /// Fills in what the event side knows.
+    void add_to(ControlMetrics& metrics) const;
+    std::string flow_log_trouble() const;
+
+private:
+    void run();
+    void drain_locked();
+
+    Collector collector_;
+    NameBook names_;
+    EventRing events_;
+    const abi::MonoTime log_last_written_;
+
+    mutable std::mutex mutex_;  // reader_, flow_log_, stopping_
+    std::condition_variable wake_;
+    EventReader reader_;
+    FlowLog flow_log_;
+    bool stopping_{false};
+    bool attached_before_{false};
+    std::thread thread_;
+};
+
+}  // namespace sluice::cp

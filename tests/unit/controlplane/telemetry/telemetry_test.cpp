@@ -1,0 +1,406 @@
+#include "controlplane/telemetry/telemetry.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include <sluice/abi/layout.hpp>
+
+#include "tests/unit/controlplane/publish/test_dataplane.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TestTelemetry;
+
+TelemetryFds fds_of(const TestTelemetry& t) {
+    return {UniqueFd{::dup(t.fd(0))}, UniqueFd{::dup(t.fd(1))}, UniqueFd{::dup(t.fd(2))}};
+}
+std::shared_ptr<const TelemetrySegments> segments_of(const TestTelemetry& t) {
+    auto mapped = TelemetrySegments::map(fds_of(t));
+    EXPECT_TRUE(mapped.has_value()) << mapped.error();
+    return *mapped;
+}
+abi::FlowEvent event_of(std::uint16_t n) {
+    abi::FlowEvent e;
+    e.time = abi::MonoTime::now();
+    e.kind = abi::EventKind::flow_start;
+    e.family = abi::IpFamily::v4;
+    e.proto = abi::L4Proto::tcp;
+    e.verdict = abi::Verdict::allow;
+    e.sport = abi::L4Port::of_host(n);
+    return e;
+}
+
+// ------------------------------------------------------------------------------------------------------------ segments
+TEST(TelemetrySegments, RefusesWhatLiesAboutItself) {
+    const auto mutate = [](std::size_t kind, auto&& change) {
+        TestTelemetry t{1, 2, 2};
+        change(t.header(kind));
+        auto mapped = TelemetrySegments::map(fds_of(t));
+        return mapped ? std::string{} : mapped.error();
+    };
+    EXPECT_EQ(mutate(0, [](auto&) {}), "");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.magic = 0; }), "counters: not telemetry of this ABI");
+    EXPECT_EQ(mutate(1, [](auto& h) { h.layout_hash ^= 1; }), "rules: not telemetry of this ABI");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.kind = abi::TelemetryKind::events; }), "counters: another kind of telemetry");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.worker_count = 65; }), "counters: impossible worker or port count");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.worker_count = 3; }), "counters: blocks lie outside the segment");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.port_count = 17; }), "counters: impossible worker or port count");
+    EXPECT_EQ(mutate(1, [](auto& h) { h.rule_slots = 65; }), "rules: blocks overlap or are too short");
+    EXPECT_EQ(mutate(1, [](auto& h) { h.rule_slots = 0xffffffff; }), "rules: impossible sizes");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.ring_records = 63; }), "events: ring length is no power of two");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.ring_records = 128; }), "events: blocks overlap or are too short");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.bytes += 4096 * 64; }), "events: blocks lie outside the segment");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.block_bytes = ~0ULL; }), "events: blocks lie outside the segment");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.first_block = ~0ULL - 63; }), "events: blocks lie outside the segment");
+    EXPECT_EQ(mutate(0, [](auto& h) { h.first_block = 64; }), "counters: blocks overlap or are too short");
+    EXPECT_EQ(mutate(2, [](auto& h) { h.boot_id = 2; }), "the three telemetry segments are not of one process");
+}
+
+TEST(TelemetrySegments, RandomHeadersNeverLeadOutsideTheMapping) {
+    const auto seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random{seed};
+    int accepted = 0;
+    for (int round = 0; round < 3000; ++round) {
+        TestTelemetry t{1, 2, 2};
+        auto* bytes = reinterpret_cast<unsigned char*>(&t.header(random() % 3));
+        for (std::uint64_t n = random() % 3; n > 0; --n) bytes[random() % 72] = static_cast<unsigned char>(random());
+        const auto mapped = TelemetrySegments::map(fds_of(t));
+        if (!mapped) continue;
+        ++accepted;
+        const auto& s = **mapped;
+        Collector collector;
+        collector.attach(*mapped, std::vector<std::string>(s.port_count(), "p"));
+        EventReader reader;
+        reader.attach(*mapped, [](const abi::FlowEvent&) {});
+        reader.drain([](const abi::FlowEvent&) {});
+    }
+    EXPECT_GT(accepted, 0);
+}
+
+TEST(TelemetrySegments, RefusesMemoryThatCanShrink) {
+    TestTelemetry t{1, 1, 1};
+    auto fds = fds_of(t);
+    fds.rules.reset(::memfd_create("x", MFD_ALLOW_SEALING | MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(fds.rules.get(), 1 << 20), 0);
+    EXPECT_EQ(TelemetrySegments::map(fds).error(), "rules: not a memfd that is sealed against shrinking");
+    fds.rules.reset(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    EXPECT_FALSE(TelemetrySegments::map(fds));
+}
+
+// ----------------------------------------------------------------------------------------------------------- collector
+// A9: counters that start beyond 2^32 and 2^53, over three boots: sums are exact, nothing goes back.
+TEST(Collector, SumsWorkersAndBootsAndNeverGoesBack) {
+    Collector collector;
+    const std::uint64_t near_32 = (1ULL << 32) - 1000, beyond_53 = (1ULL << 53) + 1;
+    std::uint64_t expected_rx = 0, last = 0;
+    for (std::uint64_t boot = 1; boot <= 3; ++boot) {
+        TestTelemetry t{boot, 2, 2};
+        collector.attach(segments_of(t), {"outside", "inside"});
+        t.worker(0).ports[0].rx_packets.set(near_32);
+        t.worker(1).ports[0].rx_packets.set(beyond_53);
+        for (int step = 0; step < 2000; step += 500) {
+            t.worker(0).ports[0].rx_packets.add(500);
+            collector.collect();
+            const auto now = collector.snapshot()->totals.ports.at("outside").rx_packets;
+            EXPECT_GE(now, last);
+            last = now;
+        }
+        // Counted after the last copy, before the death: still there for the next attach.
+        t.worker(1).ports[0].rx_packets.add(7);
+        t.rule(1, 20).hits.add(3);
+        expected_rx += near_32 + 2000 + beyond_53 + 7;
+    }
+    TestTelemetry t{4, 2, 2};
+    collector.attach(segments_of(t), {"inside", "outside"});  // numbered otherwise; added up by name
+    t.worker(0).ports[1].rx_packets.set(1);
+    collector.collect();
+    const auto s = collector.snapshot();
+    EXPECT_EQ(s->totals.ports.at("outside").rx_packets, expected_rx + 1);
+    EXPECT_EQ(s->totals.ports.at("inside").rx_packets, 0U);
+    EXPECT_EQ(s->totals.rules[20].hits, 9U);
+}
+
+TEST(Collector, TheSameBootAgainIsNotCountedTwice) {
+    TestTelemetry t{1, 1, 1};
+    Collector collector;
+    t.worker(0).ports[0].rx_packets.set(5);
+    collector.attach(segments_of(t), {"a"});
+    collector.attach(segments_of(t), {"a"});
+    EXPECT_EQ(collector.snapshot()->totals.ports.at("a").rx_packets, 5U);
+}
+
+TEST(Collector, AReusedSlotStartsAtZero) {
+    TestTelemetry t{1, 2, 1};
+    Collector collector;
+    collector.attach(segments_of(t), {"a"});
+    t.rule(0, 17).hits.set(10);
+    t.rule(1, 17).hits.set(5);
+    t.rule(0, 17).first_hit_ns.set(1);
+    t.rule(0, 17).last_hit_ns.set(2);
+    collector.rebase_rule(abi::RuleSlot{17});
+    collector.collect();
+    EXPECT_EQ(collector.snapshot()->totals.rules[17].hits, 0U);
+    EXPECT_EQ(collector.snapshot()->totals.rules[17].first_hit.ns, 0U);
+    t.rule(1, 17).hits.add(2);
+    TestTelemetry next{2, 1, 1};
+    collector.attach(segments_of(next), {"a"});
+    EXPECT_EQ(collector.snapshot()->totals.rules[17].hits, 2U);
+}
+
+// -------------------------------------------------------------------------------------------------------- event reader
+TEST(EventReader, ReadsEachOnceInOrderAndCountsWhatALapCost) {
+    TestTelemetry t{1, 1, 1};  // 64 records
+    EventReader reader;
+    std::vector<std::uint16_t> seen;
+    const auto sink = [&](const abi::FlowEvent& e) { seen.push_back(e.sport.to_host()); };
+    reader.attach(segments_of(t), sink);
+    for (std::uint16_t n = 0; n < 64; ++n) t.emit(0, event_of(n));
+    reader.drain(sink);
+    reader.drain(sink);
+    ASSERT_EQ(seen.size(), 64U);
+    EXPECT_EQ(reader.lost(), 0U);
+    for (std::uint16_t n = 64; n < 264; ++n) t.emit(0, event_of(n));
+    reader.drain(sink);
+    EXPECT_EQ(seen.size(), 128U);
+    EXPECT_EQ(reader.lost(), 136U);
+    EXPECT_EQ(seen.back(), 263U);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST(EventReader, NonsenseIsCountedAndHarmless) {
+    TestTelemetry t{1, 1, 1};
+    EventReader reader;
+    int seen = 0;
+    const auto sink = [&](const abi::FlowEvent&) { ++seen; };
+    reader.attach(segments_of(t), sink);
+    auto bad = event_of(1);
+    bad.kind = static_cast<abi::EventKind>(200);
+    t.emit(0, bad);
+    bad = event_of(1);
+    bad.drop = static_cast<abi::DropReason>(60000);
+    t.emit(0, bad);
+    t.emit(0, event_of(2));
+    reader.drain(sink);
+    EXPECT_EQ(seen, 1);
+    EXPECT_EQ(reader.invalid(), 2U);
+    // A ring that claims to be far ahead costs one ring length, not 2^60 steps.
+    t.claim_written(0, 1ULL << 60);
+    reader.drain(sink);
+    EXPECT_EQ(seen, 1);
+    EXPECT_EQ(reader.lost(), (1ULL << 60) - 3);
+    t.claim_written(0, 2);  // and back again
+    reader.drain(sink);
+    EXPECT_EQ(seen, 1);
+}
+
+TEST(EventReader, AWriterAtFullSpeedNeverGivesTornRecords) {
+    TestTelemetry t{1, 1, 1};
+    EventReader reader;
+    std::uint64_t seen = 0, last = 0;
+    const auto sink = [&](const abi::FlowEvent& e) {
+        ++seen;
+        ASSERT_EQ(e.packets[0], e.bytes[1]) << "torn";
+        ASSERT_GT(e.packets[0], last);
+        last = e.packets[0];
+    };
+    reader.attach(segments_of(t), sink);
+    constexpr std::uint64_t kEvents = 200'000;
+    std::thread writer{[&] {
+        for (std::uint64_t n = 1; n <= kEvents; ++n) {
+            auto e = event_of(1);
+            e.packets[0] = e.bytes[1] = n;
+            t.emit(0, e);
+        }
+    }};
+    while (last < kEvents) reader.drain(sink);
+    writer.join();
+    EXPECT_EQ(seen + reader.lost(), kEvents);
+}
+
+// ---------------------------------------------------------------------------------------------------------- event json
+TEST(EventJson, SaysWhatHappenedInNames) {
+    NameBook book;
+    book.set_rules({"default", "", "", "", "web-in"});
+    book.add_generation(7, {"internet", "servers"});
+    book.set_ports({"outside", "inside"});
+    abi::FlowEvent e;
+    e.time = {5'000'000'000};
+    e.started = {3'500'000'000};
+    e.kind = abi::EventKind::flow_end;
+    e.end = abi::FlowEnd::closed;
+    e.verdict = abi::Verdict::allow;
+    e.family = abi::IpFamily::v4;
+    e.proto = abi::L4Proto::tcp;
+    e.src = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336407));
+    e.dst = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336450));
+    e.sport = abi::L4Port::of_host(40000);
+    e.dport = abi::L4Port::of_host(443);
+    e.slot = abi::RuleSlot{4};
+    e.generation = 7;
+    e.from_zone = abi::ZoneId{0};
+    e.to_zone = abi::ZoneId{1};
+    e.packets = {3, 2};
+    e.bytes = {200, 1500};
+    const UtcClock clock{1'795'384'742'000'000'000, {5'000'000'000}};
+    EXPECT_EQ(event_json(e, *book.names(), clock),
+              R"({"time":"2026-11-22T21:59:02.000Z","event":"flow_end","src":"198.51.100.7","dst":"198.51.100.80",)"
+              R"("proto":"tcp","sport":40000,"dport":443,"in_port":"outside","from":"internet","to":"servers",)"
+              R"("verdict":"allow","rule":"web-in","generation":7,"end":"closed","packets":[3,2],"bytes":[200,1500],)"
+              R"("started":"2026-11-22T21:59:00.500Z","duration_ms":1500})");
+    e.kind = abi::EventKind::flow_denied;
+    e.proto = abi::L4Proto::icmp;
+    e.dport = abi::L4Port::of_host(8 << 8);
+    e.suppressed = 4;
+    const auto icmp = event_json(e, *book.names(), clock);
+    EXPECT_NE(icmp.find(R"("icmp_type":8,"icmp_code":0,"icmp_id":40000)"), std::string::npos);
+    EXPECT_NE(icmp.find(R"("suppressed":4})"), std::string::npos);
+    // A7: a wall clock after 2038 and before 1970 is still written right.
+    EXPECT_EQ(rfc3339(4'000'000'000'123'000'000), "2096-10-02T07:06:40.123Z");
+    EXPECT_EQ(rfc3339(-1), "1969-12-31T23:59:59.999Z");
+    EXPECT_EQ(json_string("a\"\\\n"), R"("a\"\\\u000a")");
+}
+
+// ---------------------------------------------------------------------------------------------------------- event ring
+TEST(EventRing, PagesWaitsAndTellsWhatWasLost) {
+    EventRing ring{4};
+    ring.push({"1", "2", "3"});
+    EXPECT_EQ(ring.newest(), 3U);
+    auto page = ring.after(0, 2, 0ms);
+    ASSERT_EQ(page.lines.size(), 2U);
+    EXPECT_EQ(page.lines[1].id, 2U);
+    ring.push({"4", "5", "6"});
+    page = ring.after(1, 100, 0ms);
+    EXPECT_EQ(page.lost, 1U);
+    EXPECT_EQ(page.lines.front().id, 3U);
+    EXPECT_EQ(page.lines.front().json, "3");
+    EXPECT_TRUE(ring.after(6, 10, 1ms).lines.empty());
+    std::thread later{[&] { ring.push({"7"}); }};
+    EXPECT_EQ(ring.after(6, 10, 10s).lines.at(0).json, "7");
+    later.join();
+    EXPECT_EQ(ring.after(9000, 10, 0ms).lines.size(), 4U);  // an id of an earlier process
+    std::thread closer{[&] { ring.close(); }};
+    EXPECT_TRUE(ring.after(7, 10, 10s).lines.empty());
+    closer.join();
+}
+
+// ------------------------------------------------------------------------------------------------------------ flow log
+class FlowLogTest : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "sluice-flowlog-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        dir = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(dir); }
+    static std::string text(const std::string& path) {
+        std::ifstream in{path};
+        return {std::istreambuf_iterator<char>{in}, {}};
+    }
+    std::string dir;
+};
+
+TEST_F(FlowLogTest, RotatesBySizeAndKeepsSoMany) {
+    FlowLog log{{dir + "/flows.jsonl", 40, 2}};
+    for (int i = 0; i < 50; ++i) log.write({"{\"n\":" + std::to_string(1000 + i) + "}"});  // 11 bytes each
+    EXPECT_EQ(log.lines_written(), 50U);
+    EXPECT_EQ(log.lines_failed(), 0U);
+    const auto all = text(dir + "/flows.jsonl.2") + text(dir + "/flows.jsonl.1") + text(dir + "/flows.jsonl");
+    EXPECT_TRUE(all.ends_with("{\"n\":1048}\n{\"n\":1049}\n"));
+    EXPECT_FALSE(std::filesystem::exists(dir + "/flows.jsonl.3"));
+    EXPECT_LE(std::filesystem::file_size(dir + "/flows.jsonl.1"), 44U);
+}
+
+// A6: where nothing can be written lines are counted as lost, and nothing else happens.
+TEST_F(FlowLogTest, FailuresAreCountedAndEndByThemselves) {
+    FlowLog log{{dir + "/missing/flows.jsonl", 1000, 2}};
+    log.write({"a", "b"});
+    EXPECT_EQ(log.lines_failed(), 2U);
+    EXPECT_NE(log.trouble().find("missing/flows.jsonl"), std::string::npos);
+    FlowLog full{{"/dev/full", 1000, 2}};
+    full.write({"a"});
+    EXPECT_EQ(full.lines_failed(), 1U);
+}
+
+// ------------------------------------------------------------------------------------------------------------- metrics
+TEST(Metrics, PassPromtoolAndSaySums) {
+    TestTelemetry t{1, 2, 2};
+    Telemetry telemetry{{}};
+    ASSERT_TRUE(telemetry.attach(fds_of(t), {"outside", "inside"}));
+    auto& port = t.worker(0).ports[0];
+    port.rx_packets.set((1ULL << 53) + 2);
+    port.drops[static_cast<std::size_t>(abi::DropReason::policy_deny)].set(5);
+    t.rule(0, 16).hits.set(12);
+    telemetry.names().set_rules(std::vector<std::string>(17, ""));
+    auto rules = std::vector<std::string>(17, "");
+    rules[16] = "web-in";
+    telemetry.names().set_rules(rules);
+    telemetry.collector().collect();
+
+    ControlMetrics control;
+    control.policy_name = "demo-edge";
+    control.version = "demo-edge@3f9c1a";
+    control.hash = "3f9c1a";
+    control.apply.add(0.004);
+    control.apply.add(0.03);
+    control.apply.add(60);
+    control.publishes["adopted"] = 3;
+    telemetry.add_to(control);
+    const auto names = telemetry.names().names();
+    const auto text = metrics_text(*telemetry.collector().snapshot(), control, *names, true);
+    EXPECT_NE(text.find("sluice_rx_packets_total{port=\"outside\"} 9007199254740994\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("sluice_drop_reasons_total{port=\"outside\",reason=\"policy_deny\"} 5\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_rule_hits_total{rule=\"web-in\"} 12\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_policy_apply_duration_seconds_bucket{le=\"+Inf\"} 3\n"), std::string::npos);
+    EXPECT_NE(
+        text.find("sluice_policy_version_info{hash=\"3f9c1a\",name=\"demo-edge\",version=\"demo-edge@3f9c1a\"} 1\n"),
+        std::string::npos);
+    EXPECT_EQ(metrics_text(*telemetry.collector().snapshot(), control, *names, false).find("sluice_rule_"),
+              std::string::npos);
+
+    std::FILE* promtool = ::popen("promtool check metrics 2>&1", "w");
+    ASSERT_NE(promtool, nullptr);
+    ASSERT_EQ(std::fwrite(text.data(), 1, text.size(), promtool), text.size());
+    EXPECT_EQ(::pclose(promtool), 0) << text;
+}
+
+// ----------------------------------------------------------------------------------------------------------- the whole
+TEST_F(FlowLogTest, EventsReachTheLogAndTheFollowers) {
+    TestTelemetry t{1, 2, 2};
+    Telemetry telemetry{{dir + "/flows.jsonl", 1 << 20, 2}};
+    ASSERT_TRUE(telemetry.attach(fds_of(t), {"outside", "inside"}));
+    telemetry.start();
+    t.emit(0, event_of(1));
+    t.emit(1, event_of(2));
+    std::uint64_t seen = 0;
+    while (seen < 2) {
+        const auto page = telemetry.events().after(seen, 10, 10s);
+        ASSERT_FALSE(page.lines.empty()) << "no event within the deadline";
+        seen += page.lines.size();
+    }
+    telemetry.stop();
+    const auto log = text(dir + "/flows.jsonl");
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2);
+    EXPECT_NE(log.find("\"in_port\":\"outside\""), std::string::npos);
+
+    // A restarted control plane meets the same dataplane: what is in its ring stands in the log already.
+    Telemetry again{{dir + "/flows.jsonl", 1 << 20, 2}};
+    ASSERT_TRUE(again.attach(fds_of(t), {"outside", "inside"}));
+    again.start();
+    t.emit(0, event_of(3));
+    EXPECT_EQ(again.events().after(0, 10, 10s).lines.size(), 1U);
+    again.stop();
+}
+
+}  // namespace
+}  // namespace sluice::cp
