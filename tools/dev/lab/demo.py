@@ -59,7 +59,7 @@ def own_processes(lab):
 
 
 # ------------------------------------------------------------------------------------------------------------------- up
-def build_up(lab, huge=True, **dataplane_changes):
+def build_up(lab, huge=True, with_hosts=True, **dataplane_changes):
     """Makes the lab; the processes run, no policy is applied. The caller reports trouble."""
     for path in (lab.run_dir, lab.lib_dir, lab.log_dir):
         if os.path.isdir(path) and os.listdir(path) and not os.path.exists(f"{path}/.lab"):
@@ -75,11 +75,11 @@ def build_up(lab, huge=True, **dataplane_changes):
             pass
     record = {"complete": False, "huge_before": huge_before, "supervise": -1, "hosts": []}
     write_record(lab, record)
-    network.create(lab)
+    network.create(lab) if with_hosts else network.create_quiet(lab)
     daemons.write_configs(lab, huge, **dataplane_changes)
     record["supervise"] = daemons.start(lab)
     write_record(lab, record)
-    record["hosts"] = hosts.start(lab)
+    record["hosts"] = hosts.start(lab) if with_hosts else []
     record["complete"] = True
     write_record(lab, record)
     return record

@@ -1,0 +1,18 @@
+#!/usr/bin/python3
+"""F18: no-next-header needs a rule that names it; ESP at the end of a chain is a flow of its two addresses."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from rig.build import Raw, Scenario  # noqa: E402
+from rig.policies import EDGE  # noqa: E402
+
+NO_NEXT_HEADER, DESTINATION, ESP = 59, 60, 50
+
+s = Scenario(__file__, EDGE)
+s.send("inside", s.ip("inside", 6, nh=NO_NEXT_HEADER) / Raw(bytes(8)), "no next header", drop="proto_deny")
+options = bytes([ESP, 0, 1, 4, 0, 0, 0, 0])
+esp = bytes.fromhex("0000100100000001") + bytes(32)
+s.send("inside", s.ip("inside", 6, nh=DESTINATION) / Raw(options + esp), "ESP behind options", rule="egress", flows=1)
+s.send("outside", s.ip("outside", 6, nh=ESP) / Raw(esp), "ESP back: same flow")
+s.write()

@@ -1,0 +1,1 @@
+"""Scenario rig: frames in, frames out, exact counters, against both real processes. See ../README.md."""
