@@ -92,19 +92,19 @@ def wait_connected(lab, api, deadline_s=30.0):
         record = read_record(lab)
         if not alive(record["supervise"]):
             raise Trouble("tools/dev/supervise ended", f"read {lab.lab_log}")
-        return api.alive() and api.status().get("dataplane_connected")
+        return api.alive() and api.status()["dataplane"]["connected"]
 
     until(look, "control plane and dataplane connected", deadline_s, cure=f"read {lab.lab_log}", step_s=0.05)
 
 
-def ctl_flags(lab):
+def sluicectl_flags(lab):
     if not lab.name:
         return []
     return ["--url", lab.url, "--ca", f"{lab.state_dir}/ca.pem", "--token-file", f"{lab.state_dir}/token"]
 
 
 def apply_policy(lab, path=POLICY):
-    done = run(binary("sluicectl"), *ctl_flags(lab), "apply", "-f", path, check=False, timeout_s=60)
+    done = run(binary("sluicectl"), *sluicectl_flags(lab), "apply", "-f", path, check=False, timeout_s=60)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().split("\n")[0]
         raise Trouble(f"sluicectl apply: {said}", f"build/sluicectl plan -f {os.path.relpath(path, ROOT)}")
@@ -142,12 +142,12 @@ def show(lab, api):
     status = api.status()
     print(
         f"lab     outside {OUTSIDE[0]} | sluice | shop {SHOP[0]}, db {DB[0]}    "
-        f"policy {status['version']}  generation {status['running_generation']}  {tests_line(api)}"
+        f"policy {status['policy']['version']}  generation {status['dataplane']['generation']}  {tests_line(api)}"
     )
     complaints = verdicts.show(api, verdicts.checks(lab))
     if complaints:
         raise Trouble("; ".join(complaints), "build/sluicectl status; build/sluicectl get rules")
-    flags = " ".join(ctl_flags(lab))
+    flags = " ".join(sluicectl_flags(lab))
     ctl = f"{os.path.relpath(build_dir(), ROOT)}/sluicectl{' ' + flags if flags else ''}"
     print(
         f"next    {ctl} get rules | {ctl} flows -f | {lab.url} (token: {lab.state_dir}/token)    "
@@ -200,7 +200,7 @@ def status(lab):
         left = network.namespaces_present(lab)
         print("not up" + (f"; left over: {', '.join(left)}" if left else ""))
         return 1
-    return subprocess.call([binary("sluicectl"), *ctl_flags(lab), "status"])
+    return subprocess.call([binary("sluicectl"), *sluicectl_flags(lab), "status"])
 
 
 def main(arguments):

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""End to end, in a lab of its own:   tests/e2e/run.py [--only PART_OF_NAME] [--keep] [--long]
+
+Real hosts, real traffic, both processes. Prints `ok NAME` or `FAIL NAME: why`; figures are printed, never judged
+beyond a hang limit.
+"""
+import argparse
+import os
+import sys
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../../tools/dev")]
+
+from lab import daemons, demo  # noqa: E402
+from lab.names import Lab, Trouble  # noqa: E402
+
+from suite import disk, policies, restarts, show  # noqa: E402
+from suite.bench import Bench  # noqa: E402
+
+MODULES = (show, policies, restarts, disk)
+
+
+def complaint_of(test, bench):
+    try:
+        test(bench)
+    except Trouble as trouble:
+        return f"{trouble.cause} ({trouble.cure})"
+    except Exception as problem:  # noqa: BLE001  a test's failure must not end the others
+        where = traceback.extract_tb(problem.__traceback__)
+        ours = next((frame for frame in reversed(where) if f"{os.sep}suite{os.sep}" in frame.filename), where[-1])
+        said = str(problem).replace("\n", " | ")[:800]
+        return f"{os.path.basename(ours.filename)}:{ours.lineno}: {type(problem).__name__}: {said or ours.line}"
+    return None
+
+
+def repair(bench):
+    """After a failure: both processes up again, so that the next test starts from solid ground."""
+    try:
+        for name in ("dataplane", "controlplane"):
+            daemons.ctl(bench.lab, "start", name)
+            daemons.wait_ready(bench.lab, name)
+    except Trouble as trouble:
+        print(f"    repair: {trouble.cause}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running afterwards")
+    parser.add_argument("--long", action="store_true", help="ten times the kills")
+    options = parser.parse_args()
+    lab = Lab("t")
+    failed = 0
+    bench = None
+    try:
+        demo.take_down(lab)
+        demo.build_up(lab)
+        bench = Bench(lab, options.long)
+        demo.wait_connected(lab, bench.api)
+        demo.apply_policy(lab)
+        bench.start_echo()
+        for module in MODULES:
+            for test in module.TESTS:
+                name = f"e2e/{module.__name__.split('.')[-1]}/{test.__name__}"
+                if options.only not in name:
+                    continue
+                complaint = complaint_of(test, bench)
+                print(f"FAIL {name}: {complaint}" if complaint else f"ok {name}", flush=True)
+                if complaint:
+                    failed += 1
+                    print("    " + "\n    ".join(daemons.log_tail(lab, 6)), flush=True)
+                    repair(bench)
+    except Trouble as trouble:
+        print(f"FAIL e2e/lab: {trouble.cause} ({trouble.cure})", flush=True)
+        failed += 1
+    finally:
+        if not options.keep:
+            demo.take_down(lab)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

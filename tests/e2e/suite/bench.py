@@ -1,0 +1,154 @@
+"""What every end-to-end test holds in its hands: the running lab, its REST interface, traffic, the two processes."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from lab import daemons, demo, verdicts
+from lab.api import Api
+from lab.names import SHOP, binary
+from lab.shell import in_ns, run, until
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_TRAFFIC = os.path.join(HERE, "traffic.py")
+
+# Hang limits: ten times a goal. A test fails on these and judges no figure otherwise.
+FORWARDING_AGAIN_S_MAX = 5.0
+PLANNED_GAP_S_MAX = 2.0
+API_BACK_S_MAX = 20.0
+
+
+class Traffic:
+    """A stream of numbered UDP packets that the inside host answers."""
+
+    def __init__(self, bench, port=7000, rate=1000, address=SHOP[0]):
+        self.report = f"{bench.lab.run_dir}/traffic-{port}.json"
+        self.process = subprocess.Popen(
+            in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", _TRAFFIC, "send", address, str(port), str(rate), self.report),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout.readline() == "ready\n"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        with open(self.report, encoding="utf-8") as file:
+            found = json.load(file)
+        self.sent = found["sent"]
+        self.answered = dict(found["answered"])
+        self.process.stdout.close()
+        return self
+
+    def lost(self):
+        return len(self.sent) - len(self.answered)
+
+    def silence_after(self, moment):
+        """Seconds from `moment` until an answer came to a packet that was sent after it."""
+        back = [when for number, when in self.answered.items() if self.sent[number] > moment]
+        return min(back) - moment if back else float("inf")
+
+    def longest_silence(self):
+        times = sorted(self.answered.values())
+        return max((b - a for a, b in zip(times, times[1:])), default=float("inf"))
+
+
+class Bench:
+    def __init__(self, lab, long):
+        self.lab = lab
+        self.long = long
+        self.api = Api(lab)
+        with open(os.path.join(HERE, "policy.yaml"), encoding="utf-8") as file:
+            self.policy = file.read()
+        self.echo = None
+
+    # ------------------------------------------------------------------------------------------------------- the lab
+    def start_echo(self):
+        """Ports 7000 (allowed) and 7001 (denied), so that silence there is the firewall's doing."""
+        self.echo = subprocess.Popen(
+            in_ns(self.lab.ns_inside, "/usr/bin/python3", "-I", _TRAFFIC, "echo", SHOP[0], "7000", "7001"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.echo.stdout.readline() == "ready\n"
+
+    def ctl(self, *arguments, **more):
+        return run(binary("sluicectl"), *demo.sluicectl_flags(self.lab), *arguments, **more)
+
+    def inspect(self, *arguments):
+        return json.loads(run(binary("sluice-inspect"), "--socket", self.lab.tables_socket, *arguments).stdout)
+
+    # ------------------------------------------------------------------------------------------------------ processes
+    def pid(self, name):
+        return daemons.services(self.lab)[name]["pid"]
+
+    def kill(self, name, number=signal.SIGKILL):
+        """Returns (pid, moment)."""
+        pid = self.pid(name)
+        moment = time.monotonic()
+        os.kill(pid, number)
+        return pid, moment
+
+    def stop_service(self, name):
+        daemons.ctl(self.lab, "stop", name)
+        until(lambda: daemons.services(self.lab)[name]["pid"] is None, f"{name} stopped")
+
+    def start_service(self, name, wait=True):
+        daemons.ctl(self.lab, "start", name)
+        if wait:
+            daemons.wait_ready(self.lab, name)
+
+    def wait_api(self, deadline_s=API_BACK_S_MAX):
+        until(self.api.alive, "REST answers", deadline_s, step_s=0.01)
+
+    def wait_in_sync(self, deadline_s=15.0):
+        def look():
+            if not self.api.alive():
+                return None
+            status = self.api.status()
+            return status if status["dataplane"]["connected"] and status["dataplane"]["in_sync"] else None
+
+        return until(look, "the dataplane runs what is stored", deadline_s, step_s=0.02)
+
+    # -------------------------------------------------------------------------------------------------------- policies
+    def put(self, text, expect=200, **more):
+        status, answer = self.api.put_policy(text, **more)
+        assert status == expect, f"PUT answered {status}, expected {expect}: {json.dumps(answer)[:600]}"
+        return answer
+
+    def with_rule(self, line, base=None):
+        """The policy with one more rule in front."""
+        return (base or self.policy).replace("rules:\n", f"rules:\n  - {line}\n", 1)
+
+    def etag(self):
+        return self.api.request("GET", "/v1/policy")[1]["ETag"]
+
+    # ----------------------------------------------------------------------------------------------------------- looks
+    def tcp(self, port, address=SHOP[0], timeout_s=1.0):
+        """allow, reject or deny."""
+        return verdicts.tcp(self.lab.ns_outside, address, port, timeout_s)[0]
+
+    def udp_passes(self, port=7000, within_s=0.5):
+        """Does one packet come back?"""
+        code = (
+            "import socket,sys; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(float(sys.argv[3]));"
+            "s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b'x'); s.recv(10)"
+        )
+        argv = in_ns(self.lab.ns_outside, "/usr/bin/python3", "-I", "-c", code, SHOP[0], str(port), str(within_s))
+        return run(*argv, check=False).returncode == 0
+
+    def wait_forwarding(self, deadline_s=10.0):
+        until(self.udp_passes, "a packet through the firewall", deadline_s)
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def figures(what, seconds):
+    """Printed, never judged."""
+    print(
+        f"figure {what}: n={len(seconds)} p50={percentile(seconds, 0.5) * 1000:.1f} ms "
+        f"p99={percentile(seconds, 0.99) * 1000:.1f} ms max={max(seconds) * 1000:.1f} ms",
+        flush=True,
+    )

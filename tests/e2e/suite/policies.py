@@ -1,0 +1,193 @@
+"""The life of a policy over REST: conditions, refusals, confirmation, speed."""
+import json
+import threading
+import time
+
+from lab.shell import until
+
+from .bench import figures, percentile
+
+# Hang limits: ten times the floor of a full policy and of a one-rule change.
+_PUT_P99_S_MAX = 2.0
+_PATCH_P99_S_MAX = 0.5
+
+
+def conditions_are_asked_for(bench):
+    """428 without a condition, 412 with a stale one; nothing changes."""
+    bench.put(bench.policy)
+    etag = bench.etag()
+    yaml = {"Content-Type": "application/yaml"}
+    assert bench.api.request("PUT", "/v1/policy", bench.policy, yaml)[0] == 428
+    stale = {**yaml, "If-Match": '"' + "0" * 64 + '"'}
+    assert bench.api.request("PUT", "/v1/policy", bench.policy, stale)[0] == 412
+    assert bench.api.request("PUT", "/v1/policy", bench.policy, {**yaml, "If-None-Match": "*"})[0] == 412
+    assert bench.etag() == etag
+
+
+def token_is_asked_for(bench):
+    assert bench.api.request("GET", "/v1/policy", token=False)[0] == 401
+    assert bench.api.request("GET", "/v1/policy", headers={"Authorization": "Bearer wrong"})[0] == 401
+    assert bench.api.request("GET", "/livez", token=False)[0] == 200
+
+
+def refused_policy_leaves_the_old_one(bench):
+    """A failing test, errors by the dozen, and a port that the dataplane does not have."""
+    bench.put(bench.policy)
+    before = bench.wait_in_sync()["dataplane"]
+    failing = bench.policy.replace("expect: deny, by: default", "expect: allow, by: default")
+    answer = bench.put(failing, expect=422)
+    assert answer["errors"], answer
+    broken = bench.policy.replace("from: internet", "from: internat")
+    answer = bench.put(broken, expect=422)
+    assert len(answer["errors"]) >= 5 and all(error["line"] for error in answer["errors"]), answer
+    status, answer = bench.api.put_policy(bench.policy.replace("ports: [outside]", "ports: [outsider]"))
+    assert status in (409, 422), (status, answer)
+    after = bench.wait_in_sync()["dataplane"]
+    assert (after["generation"], after["hash"]) == (before["generation"], before["hash"])
+    assert bench.udp_passes() and not bench.udp_passes(7001)
+
+
+def dry_run_changes_nothing(bench):
+    bench.put(bench.policy)
+    etag = bench.etag()
+    text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
+    answer = bench.put(text, query="?dry_run=true")
+    assert answer["ok"] and answer["rules_added"] == ["more"], answer
+    assert bench.etag() == etag and not bench.udp_passes(7001)
+
+
+def patch_changes_one_rule(bench):
+    bench.put(bench.policy)
+    rule = {"id": "more", "from": "internet", "to": "shop", "service": "udp/7001", "action": "allow"}
+    for edits, passes in (
+        ([{"op": "insert", "before": "web-in", "rule": rule}], True),
+        ([{"op": "replace", "id": "more", "rule": {**rule, "action": "deny"}}], False),
+        ([{"op": "remove", "id": "more"}], False),
+    ):
+        answer = bench.api.json("PATCH", "/v1/policy", edits, {"If-Match": bench.etag()})
+        assert answer["state"] == "adopted", answer
+        assert bench.udp_passes(7001) == passes, edits
+    status, _, text = bench.api.request("PATCH", "/v1/policy", [{"op": "remove", "id": "absent"}], {"If-Match": bench.etag()})
+    assert status == 422, (status, text)
+
+
+def observed_rule_is_counted(bench):
+    """It counts, its event says what would have been, and the connection is denied all the same."""
+    bench.put(bench.policy)
+    before = bench.api.rules()["trial"]["hits"]
+    assert bench.tcp(8080, timeout_s=0.3) == "deny"
+    until(lambda: bench.api.rules()["trial"]["hits"] > before, "a hit of the observe rule", 5.0, step_s=0.1)
+
+
+def live_flow_follows_the_policy(bench):
+    """A flow that the new policy denies ends with its next packet; one that it allows lives on (D10)."""
+    bench.put(bench.policy)
+    assert bench.udp_passes()
+    bench.put(bench.with_rule("{id: cut, from: internet, to: shop, service: udp/7000, action: deny}"))
+    assert not bench.udp_passes()
+    bench.put(bench.policy)
+    bench.wait_forwarding()
+
+
+def confirmed_policy_stays(bench):
+    bench.put(bench.policy)
+    text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
+    answer = bench.put(text, expect=202, confirm_s=3)
+    assert answer["state"] == "pending_confirmation", answer
+    bench.api.json("POST", f"/v1/commits/{answer['generation']}:confirm")
+    end = time.monotonic() + 4.5
+    while time.monotonic() < end:
+        assert bench.udp_passes(7001)
+    bench.put(bench.policy)
+
+
+def unconfirmed_policy_is_taken_back(bench):
+    """P10: with the control plane dead, at the deadline +-1 s, by the dataplane alone; a restart agrees."""
+    bench.put(bench.policy)
+    bench.wait_in_sync()
+    text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
+    start = time.monotonic()
+    answer = bench.put(text, expect=202, confirm_s=4)
+    assert answer["state"] == "pending_confirmation", answer
+    bench.stop_service("controlplane")
+    assert bench.udp_passes(7001), "the unconfirmed policy is in force until its deadline"
+    # Each look is a new flow, so that no old verdict lingers.
+    until(lambda: not bench.udp_passes(7001, within_s=0.15), "the old policy back", 10.0)
+    after = time.monotonic() - start
+    assert 3.0 <= after <= 5.6, f"taken back after {after:.1f} s, asked for 4 s"
+    print(f"figure commit-confirm of 4 s: taken back after {after:.2f} s", flush=True)
+    bench.start_service("controlplane")
+    status = bench.wait_in_sync()
+    assert bench.api.request("GET", "/v1/policy")[2] == bench.policy
+    assert status["policy"]["hash"] == status["dataplane"]["hash"]
+    assert not bench.udp_passes(7001)
+
+
+def two_writers_one_wins(bench):
+    """P9: the same base, at the same time: one 200, one 412 or 409."""
+    bench.put(bench.policy)
+    etag = bench.etag()
+    results = []
+
+    def write(number):
+        text = bench.with_rule(f"{{id: writer-{number}, from: internet, to: shop, service: tcp/{9000 + number}, action: deny}}")
+        headers = {"Content-Type": "application/yaml", "If-Match": etag}
+        results.append(bench.api.request("PUT", "/v1/policy", text, headers)[0])
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(results) in ([200, 412], [200, 409]), results
+
+
+def _policy_of(count):
+    rules = "".join(
+        f"  - {{id: r{number}, from: internet, to: 10.{number // 250}.{number % 250}.0/24, service: tcp/{1000 + number}, action: deny}}\n"
+        for number in range(count)
+    )
+    head = "sluice: 1\nname: speed\ndefault: {action: deny}\nzones:\n  internet: {ports: [outside]}\n  servers: {ports: [inside]}\n"
+    return f"{head}rules:\n{rules}"
+
+
+def put_and_patch_to_adopted(bench):
+    """100 of each at 10 and 1,000 rules; the figures are printed, only a hang fails."""
+    for count in (10, 1000):
+        base = _policy_of(count)
+        bench.put(base)
+        puts, patches = [], []
+        for turn in range(100):
+            text = base.replace("service: tcp/1000,", f"service: tcp/{2000 + turn},", 1)
+            headers = {"Content-Type": "application/yaml", "If-Match": bench.etag()}
+            start = time.monotonic()
+            status, _, answer = bench.api.request("PUT", "/v1/policy", text, headers)
+            puts.append(time.monotonic() - start)
+            assert status == 200 and json.loads(answer)["state"] == "adopted", answer
+        for turn in range(100):
+            rule = {"id": "r1", "from": "internet", "to": "10.0.1.0/24", "service": f"tcp/{2000 + turn}", "action": "deny"}
+            headers = {"If-Match": bench.etag()}
+            start = time.monotonic()
+            answer = bench.api.json("PATCH", "/v1/policy", [{"op": "replace", "id": "r1", "rule": rule}], headers)
+            patches.append(time.monotonic() - start)
+            assert answer["state"] == "adopted", answer
+        figures(f"PUT to adopted, {count} rules", puts)
+        figures(f"PATCH of one rule to adopted, {count} rules", patches)
+        assert percentile(puts, 0.99) < _PUT_P99_S_MAX, "PUT hangs"
+        assert percentile(patches, 0.99) < _PATCH_P99_S_MAX, "PATCH hangs"
+    bench.put(bench.policy)
+
+
+TESTS = [
+    conditions_are_asked_for,
+    token_is_asked_for,
+    refused_policy_leaves_the_old_one,
+    dry_run_changes_nothing,
+    patch_changes_one_rule,
+    observed_rule_is_counted,
+    live_flow_follows_the_policy,
+    confirmed_policy_stays,
+    unconfirmed_policy_is_taken_back,
+    two_writers_one_wins,
+    put_and_patch_to_adopted,
+]

@@ -1,0 +1,128 @@
+"""The demo itself, on IPv4 and IPv6, and what a newcomer does next."""
+import json
+import os
+import subprocess
+
+from lab import demo, verdicts
+from lab.names import OUTSIDE, ROOT, SHOP, binary
+from lab.shell import in_ns, run, until
+
+
+def demo_shows_each_verdict(bench):
+    """`tools/demo` ends with code 0 only if every line is as the policy says."""
+    done = run(os.path.join(ROOT, "tools/demo"), "--lab", bench.lab.name, check=False, timeout_s=300)
+    assert done.returncode == 0, done.stderr or done.stdout
+    lines = done.stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("lab     outside 198.51.100.7 | sluice"))
+    assert "4/4 tests" in lines[first] and "policy demo-edge@" in lines[first], lines[first]
+    assert len(lines) == first + 8, done.stdout
+    assert lines[-1].startswith("next    "), lines[-1]
+
+
+def demo_up_twice_is_harmless(bench):
+    pids = [bench.pid("dataplane"), bench.pid("controlplane")]
+    demo_shows_each_verdict(bench)
+    assert pids == [bench.pid("dataplane"), bench.pid("controlplane")]
+
+
+def demo_verdicts_on_ipv6(bench):
+    complaints = verdicts.show(bench.api, verdicts.more_checks(bench.lab))
+    assert not complaints, complaints
+
+
+def sluicectl_answers(bench):
+    """Each word of the README does something, in table and JSON form."""
+    policy = demo.POLICY
+    for words in (["status"], ["get", "rules"], ["get", "flows"], ["get", "policy"]):
+        assert bench.ctl(*words).stdout.strip(), words
+    for words in (["status"], ["get", "rules"], ["get", "flows"]):
+        json.loads(bench.ctl("-o", "json", *words).stdout)
+    assert bench.ctl("plan", "-f", policy, check=False).returncode == 0
+    shown = bench.ctl("explain", "--in", "outside", OUTSIDE[0], f"{SHOP[0]}:443/tcp").stdout
+    assert "web-in" in shown, shown
+    wrong = os.path.join(bench.lab.run_dir, "wrong.yaml")
+    with open(policy, encoding="utf-8") as source, open(wrong, "w", encoding="utf-8") as target:
+        target.write(source.read().replace("to: shop, service: ssh", "to: shp, service: ssh"))
+    done = bench.ctl("plan", "-f", wrong, check=False)
+    assert done.returncode == 1 and "shop" in done.stderr, (done.returncode, done.stderr)
+
+
+def flows_are_followed(bench):
+    """`flows -f` shows a connection as it happens; `GET /v1/flows` shows it while it lives."""
+    argv = [binary("sluicectl"), *demo.sluicectl_flags(bench.lab), "-o", "json", "flows", "-f"]
+    follower = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        os.set_blocking(follower.stdout.fileno(), False)
+        seen = []
+
+        def look():
+            # Connect again and again: the follower sees only what happens after it has connected itself.
+            bench.tcp(443)
+            seen.append(follower.stdout.read() or "")
+            return "web-in" in "".join(seen)
+
+        until(look, "a flow event of rule web-in", 10.0, step_s=0.1)
+    finally:
+        follower.kill()
+        follower.wait()
+        follower.stdout.close()
+    listed = bench.api.json("GET", "/v1/flows?limit=1000")["flows"]
+    mine = [flow for flow in listed if flow["dst"] == SHOP[0] and flow["dport"] == 443]
+    assert mine and mine[0]["rule"] == "web-in", listed[:3]
+
+
+def flow_log_is_json_lines(bench):
+    path = os.path.join(bench.lab.log_dir, "flows.jsonl")
+
+    def look():
+        with open(path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file.read().splitlines()]
+
+    assert until(look, "lines in the flow log", 5.0)
+
+
+def metrics_pass_promtool(bench):
+    for path in ("/metrics", "/metrics/rules"):
+        status, _, text = bench.api.request("GET", path)
+        assert status == 200 and "sluice_" in text, (status, text[:200])
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, f"{path}: {done.stdout}"
+
+
+def inspect_prints_the_live_generation(bench):
+    done = run(binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "generation")
+    assert "web-in" in done.stdout, done.stdout[:400]
+
+
+def offloaded_checksums_are_counted(bench):
+    """With the sender's checksum offload on, frames carry half a checksum: TCP is dropped and counted, not passed."""
+    set_to = lambda word: run(*in_ns(bench.lab.ns_outside, "ethtool", "-K", "c0", "tx", word))  # noqa: E731
+    key = 'sluice_drop_reasons_total{port="outside",reason="bad_l4_csum"}'
+
+    def counted():
+        for line in bench.api.request("GET", "/metrics")[2].splitlines():
+            if line.startswith("sluice_drop_reasons_total") and 'reason="bad_l4_csum"' in line and 'port="outside"' in line:
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    before = counted()
+    set_to("on")
+    try:
+        assert bench.tcp(443) == "deny"
+    finally:
+        set_to("off")
+    until(lambda: counted() > before, f"{key} counts", 5.0)
+    assert bench.tcp(443) == "allow"
+
+
+TESTS = [
+    demo_shows_each_verdict,
+    demo_up_twice_is_harmless,
+    demo_verdicts_on_ipv6,
+    sluicectl_answers,
+    flows_are_followed,
+    flow_log_is_json_lines,
+    metrics_pass_promtool,
+    inspect_prints_the_live_generation,
+    offloaded_checksums_are_counted,
+]
