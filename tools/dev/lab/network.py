@@ -1,6 +1,6 @@
 """Namespaces and cables:   [outside: c0] ---- [c1 | fw | s1] ---- [s0: inside]
 
-The traps that these settings avoid were met on this kind of link: docs/HACKING.md, "The lab".
+Each setting below avoids a trap of links of this kind; it says which.
 """
 import os
 
