@@ -14,7 +14,7 @@ _MAY = {
     "dataplane/": ("dataplane/",),
     "controlplane/": ("controlplane/", "dataplane/acl/"),
     "tools/sluicectl/": ("tools/sluicectl/",),
-    "tools/sluice-inspect/": ("dataplane/acl/",),
+    "tools/sluice-inspect/": ("dataplane/acl/", "tools/sluice-inspect/"),
 }
 _WITHOUT_DPDK = ("dataplane/abi/", "dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/", "dataplane/manager/")
 _BEAST_FILES_MAX = 3

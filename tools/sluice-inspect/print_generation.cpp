@@ -1,0 +1,145 @@
+/// `generation`: the live tables, through the validator that the dataplane itself uses.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "dataplane/acl/validator.hpp"
+#include "tools/sluice-inspect/print.hpp"
+
+namespace sluice::inspect {
+
+namespace {
+
+constexpr const char* kSectionNames[] = {"settings", "zones",  "rules",  "src_v4",
+                                         "dst_v4",   "src_v6", "dst_v6", "transport"};
+
+std::string hex(const abi::Digest256& digest) {
+    std::string text;
+    for (const std::uint8_t byte : digest.bytes) text += fmt::format("{:02x}", byte);
+    return text;
+}
+
+template <typename Section>
+const Section& as(std::span<const std::byte> bytes) {
+    return *reinterpret_cast<const Section*>(bytes.data());
+}
+
+std::string_view mode_name(const abi::RuleRecord& rule) {
+    return rule.mode == abi::RuleMode::observe ? "observe" : "enforce";
+}
+
+std::string_view log_name(abi::RuleLog log) {
+    static constexpr std::string_view kNames[] = {"none", "start", "end", "both"};
+    return kNames[static_cast<std::size_t>(log)];
+}
+
+std::string_view text_of(const dp::TableView& view, const abi::TextRef& ref) {
+    return {view.zones_text + ref.offset, ref.bytes};
+}
+
+/// Terms of a rule: how many conjunctions its lists were expanded to.
+std::size_t term_count(const dp::TableView& view, std::span<const std::byte> rules_section, abi::RuleIndex rule) {
+    const auto terms = as<abi::RulesSection>(rules_section).term_count;
+    return static_cast<std::size_t>(std::count(view.term_rule, view.term_rule + terms, rule));
+}
+
+void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::SectionBytes& sections) {
+    fmt::print("generation {} policy {} ({})\n  digest {}\n", m.generation,
+               std::string_view{m.policy_name.data(), strnlen(m.policy_name.data(), m.policy_name.size())},
+               hex(m.policy_version).substr(0, 12), hex(m.generation_digest));
+    for (const auto& ref : m.sections) {
+        fmt::print("  section {:<10} {:>10} bytes  {:016x}{:016x}\n",
+                   kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high, ref.digest.low);
+    }
+    for (const auto& binding : view.bindings) {
+        fmt::print("  zone {:<16} port {} vlan {}\n", view.zone_name(binding.zone), text_of(view, binding.port),
+                   binding.vlan);
+    }
+    const auto classes = [&](abi::SectionKind kind) {
+        return as<abi::AddrClassSection>(sections[static_cast<std::size_t>(kind) - 1]).class_count;
+    };
+    fmt::print(
+        "  classes src_v4 {} dst_v4 {} src_v6 {} dst_v6 {} transport {}; terms {}\n", classes(abi::SectionKind::src_v4),
+        classes(abi::SectionKind::dst_v4), classes(abi::SectionKind::src_v6), classes(abi::SectionKind::dst_v6),
+        as<abi::TransportSection>(sections[static_cast<std::size_t>(abi::SectionKind::transport) - 1]).class_count,
+        as<abi::RulesSection>(sections[static_cast<std::size_t>(abi::SectionKind::rules) - 1]).term_count);
+    for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
+        const auto& rule = view.rules[i];
+        fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} terms {}\n", i, view.rule_id(i),
+                   abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
+                   static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i));
+    }
+}
+
+void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::SectionBytes& sections) {
+    std::string text = fmt::format("{{\"generation\": {}, \"policy\": \"{}\", \"digest\": \"{}\", \"sections\": [",
+                                   m.generation, hex(m.policy_version), hex(m.generation_digest));
+    std::string separator;
+    for (const auto& ref : m.sections) {
+        text += fmt::format("{}{{\"kind\": \"{}\", \"bytes\": {}, \"digest\": \"{:016x}{:016x}\"}}", separator,
+                            kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high,
+                            ref.digest.low);
+        separator = ", ";
+    }
+    text += "], \"zones\": [";
+    separator.clear();
+    for (const auto& binding : view.bindings) {
+        text +=
+            fmt::format("{}{{\"zone\": {}, \"port\": {}, \"vlan\": {}}}", separator,
+                        json_text(view.zone_name(binding.zone)), json_text(text_of(view, binding.port)), binding.vlan);
+        separator = ", ";
+    }
+    text += "], \"rules\": [";
+    separator.clear();
+    for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
+        const auto& rule = view.rules[i];
+        text += fmt::format(
+            "{}{{\"id\": {}, \"verdict\": \"{}\", \"mode\": \"{}\", \"log\": \"{}\", \"slot\": {}, "
+            "\"terms\": {}}}",
+            separator, json_text(view.rule_id(i)), abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
+            static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i));
+        separator = ", ";
+    }
+    fmt::print("{}]}}\n", text);
+}
+
+int fail(std::string_view why) {
+    fmt::print(stderr, "sluice-inspect: {}\n", why);
+    return 1;
+}
+
+}  // namespace
+
+int print_generation(Connection& connection, bool json) {
+    const auto fds = connection.running();
+    if (!fds) return fail(fds.error());
+    if (fds->empty()) return fail("the dataplane runs no generation");
+    if (fds->size() != 1 + abi::kSectionKindCount) return fail("the generation is not whole");
+    std::vector<View> views;
+    for (const auto& fd : *fds) {
+        auto view = View::map(fd);
+        if (!view) return fail(view.error());
+        views.push_back(std::move(*view));
+    }
+    if (views[0].bytes().size() < sizeof(abi::Manifest)) return fail("the manifest is cut short");
+    const auto manifest_bytes = views[0].bytes().first(sizeof(abi::Manifest));
+    if (const auto ok = dp::validate_manifest(manifest_bytes); !ok) return fail(ok.error().where);
+    const auto& manifest = as<abi::Manifest>(manifest_bytes);
+    dp::SectionBytes sections;
+    for (std::size_t i = 0; i < sections.size(); ++i) {
+        if (views[i + 1].bytes().size() < manifest.sections[i].bytes) return fail("a section is cut short");
+        sections[i] = views[i + 1].bytes().first(manifest.sections[i].bytes);
+    }
+    const auto view = dp::validate(manifest_bytes, sections, {.rule_slots_max = connection.hello().rule_slots_max});
+    if (!view) return fail(view.error().where);
+    if (json) {
+        print_json(manifest, *view, sections);
+    } else {
+        print_text(manifest, *view, sections);
+    }
+    return 0;
+}
+
+}  // namespace sluice::inspect
