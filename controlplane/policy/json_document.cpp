@@ -22,10 +22,15 @@ public:
 
     Events(std::string_view text, const DocumentLimits& limits) : builder{limits}, text_{text}, finder_{text} {}
 
-    void feeding(std::size_t offset, std::size_t bytes, bool literal) {
+    void feeding(std::size_t offset, std::size_t bytes, bool is_number) {
         token_ = offset;
-        if (literal) number_ = text_.substr(offset, bytes), number_offset_ = offset;
+        if (!is_number) return;
+        number_ = text_.substr(offset, bytes);
+        number_offset_ = offset;
+        is_number_open_ = true;
     }
+    /// A number that breaks off is noticed when the next token comes.
+    SourcePos fault() { return finder_.at(is_number_open_ ? number_offset_ : token_); }
     SourcePos here() { return finder_.at(token_); }
 
     bool on_document_begin(json::error_code&) { return true; }
@@ -68,6 +73,7 @@ private:
     }
     /// The end of a number is known when the next token comes: its own place was noted.
     bool number(json::error_code& ec) {
+        is_number_open_ = false;
         return go(builder.scalar(finder_.at(number_offset_), number_, Node::Form::number), ec);
     }
 
@@ -75,6 +81,7 @@ private:
     PositionFinder finder_;
     std::size_t token_{}, number_offset_{};
     std::string_view number_;
+    bool is_number_open_{};
     std::string parts_;
 };
 
@@ -98,6 +105,12 @@ std::size_t token_bytes(std::string_view text, std::size_t offset) noexcept {
     return text.size() - offset;
 }
 
+bool is_unknown_word(std::string_view token) noexcept {
+    const char c = token.front();
+    const bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_word && token != "true" && token != "false" && token != "null";
+}
+
 }  // namespace
 
 ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
@@ -110,6 +123,10 @@ ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
         const auto bytes = token_bytes(text, offset);
         const char c = text[offset];
         events.feeding(offset, bytes, c == '-' || (c >= '0' && c <= '9'));
+        if (is_unknown_word(text.substr(offset, bytes))) {  // the parser would notice at the token behind it
+            ec = json::make_error_code(json::error::syntax);
+            break;
+        }
         const auto read = parser.write_some(true, text.data() + offset, bytes, ec);
         if (!ec && read < bytes) ec = json::make_error_code(json::error::extra_data);
         offset += bytes;
@@ -120,7 +137,7 @@ ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
     }
     if (!ec) return events.builder.finish(true);
     if (ec != json::make_error_code(json::error::exception)) {
-        events.builder.error(events.here(), "bad-json", "this is not valid JSON: " + ec.message() + "; see RFC 8259");
+        events.builder.error(events.fault(), "bad-json", "this is not valid JSON: " + ec.message() + "; see RFC 8259");
     }
     return events.builder.finish(false);
 }

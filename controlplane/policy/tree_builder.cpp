@@ -90,6 +90,12 @@ bool TreeBuilder::attach(Node&& node) {
 
 bool TreeBuilder::null(SourcePos pos) { return attach({.kind = Node::Kind::null, .pos = pos}); }
 
+bool TreeBuilder::absent(SourcePos next) {
+    if (frames_.empty()) return null(next);
+    const auto& [parent, awaits_key] = frames_.back();
+    return null(parent.kind == Node::Kind::map && !awaits_key ? parent.children.back().pos : next);
+}
+
 bool TreeBuilder::refused(SourcePos pos) { return attach({.kind = Node::Kind::refused, .pos = pos}); }
 
 bool TreeBuilder::scalar(SourcePos pos, std::string_view text, Node::Form form) {

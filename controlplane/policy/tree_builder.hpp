@@ -29,6 +29,8 @@ public:
     explicit TreeBuilder(const DocumentLimits& limits) : limits_{limits} {}
 
     bool null(SourcePos pos);
+    /// Nothing was written: it has no place of its own, that of its key tells more than whatever comes next.
+    bool absent(SourcePos next);
     bool scalar(SourcePos pos, std::string_view text, Node::Form form);
     bool begin(SourcePos pos, Node::Kind kind);
     bool end();

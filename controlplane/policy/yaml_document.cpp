@@ -7,6 +7,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <istream>
 #include <streambuf>
 #include <string>
@@ -16,6 +17,8 @@
 namespace sluice::cp {
 
 namespace {
+
+constexpr std::string_view kNoAlias = "aliases are not part of the policy language; write the value out";
 
 /// Reads the text where it stands.
 class ViewBuffer : public std::streambuf {
@@ -48,11 +51,13 @@ public:
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         const auto at = pos(mark);
         refuse_properties(at, mark, "?", anchor);
-        need(builder_.null(at));
+        const auto offset = static_cast<std::size_t>(std::max(mark.pos, 0));
+        const bool is_written = offset < text_.size() && std::string_view{"~nN"}.find(text_[offset]) != std::string_view::npos;
+        need(is_written ? builder_.null(at) : builder_.absent(at));
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
         const auto at = pos(mark);
-        need(builder_.error(at, "alias", "aliases are not part of the policy language; write the value out"));
+        need(builder_.error(at, "alias", std::string{kNoAlias}));
         need(builder_.refused(at));
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -132,6 +137,10 @@ ParsedDocument parse_yaml(std::string_view text, const DocumentLimits& limits) {
     } catch (const Stop&) {
     } catch (const YAML::Exception& problem) {
         const auto at = events.pos(problem.mark);
+        if (problem.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR) {
+            builder.error(at, "alias", std::string{kNoAlias});
+            return builder.finish(false);
+        }
         auto detail = "this is not valid YAML: " + problem.msg;
         if (has_bare_address(text, at.line)) {
             detail += "; quote an address that ends in a colon: \"2001:db8::\"";
