@@ -14,6 +14,9 @@ namespace sluice::cp {
 
 namespace {
 
+/// Each edit walks the rules: beyond this many a whole policy is the better request.
+constexpr std::size_t kEditsMax = 1000;
+
 std::string_view word(const Node& map, std::string_view key) {
     const auto* node = map.find(key);
     return node != nullptr && node->kind == Node::Kind::scalar ? node->text : std::string_view{};
@@ -21,6 +24,7 @@ std::string_view word(const Node& map, std::string_view key) {
 
 /// A rule of the policy while it is edited, and which edit brought it.
 struct EditedRule {
+    std::string_view id;
     Node node;
     std::optional<std::size_t> edit;
 };
@@ -67,7 +71,7 @@ private:
             if (!found) return;
             place = before != nullptr ? *found : std::next(*found);
         }
-        rules_.insert(place, {*rule, index});
+        rules_.insert(place, {word(*rule, "id"), *rule, index});
     }
 
     void replace(const Node& edit, std::size_t index, const Path& path) {
@@ -76,7 +80,7 @@ private:
         const auto* rule = need_rule(edit, path);
         const auto place = find_id(edit, path);
         if (rule == nullptr || !place || !check_free(*rule, *place, path)) return;
-        **place = {*rule, index};
+        **place = {word(*rule, "id"), *rule, index};
     }
 
     void remove(const Node& edit, const Path& path) {
@@ -105,11 +109,10 @@ private:
     }
 
     std::optional<Place> find(const Node& id, const Path& path) {
-        const auto place =
-            std::ranges::find_if(rules_, [&](const EditedRule& r) { return word(r.node, "id") == id.text; });
+        const auto place = std::ranges::find_if(rules_, [&](const EditedRule& r) { return r.id == id.text; });
         if (place != rules_.end()) return place;
         std::vector<std::string_view> known;
-        for (const auto& rule : rules_) known.push_back(word(rule.node, "id"));
+        for (const auto& rule : rules_) known.push_back(rule.id);
         auto hint = did_you_mean(id.text, known);
         if (hint.empty()) hint = "; name a rule of the policy as it is after the edits before this one";
         report_.add(path, id.pos, "undefined-name", "rule " + quoted(id.text) + " is not defined" + hint);
@@ -119,7 +122,7 @@ private:
     /// No other rule than that at `own` has the id.
     bool check_free(const Node& rule, Place own, const Path& path) {
         const auto id = word(rule, "id");
-        const auto taken = std::ranges::find_if(rules_, [&](const EditedRule& r) { return word(r.node, "id") == id; });
+        const auto taken = std::ranges::find_if(rules_, [&](const EditedRule& r) { return r.id == id; });
         if (taken == rules_.end() || taken == own) return true;
         report_.add(Path{Path{path, "rule"}, "id"}, rule.find("id")->pos, "duplicate-id",
                     "rule id " + quoted(id) + " is taken; ids are unique, choose another one or replace that rule");
@@ -134,7 +137,7 @@ private:
 std::vector<EditedRule> rules_of(const Node& root) {
     std::vector<EditedRule> result;
     if (const auto* rules = root.find("rules")) {
-        for (const auto& node : rules->children) result.push_back({node, std::nullopt});
+        for (const auto& node : rules->children) result.push_back({word(node, "id"), node, std::nullopt});
     }
     return result;
 }
@@ -198,6 +201,12 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFo
     if (edit_list.whole) check_object_list(edit_list.document.root, edit_schema(), Path{}, report);
     if (!edit_list.whole || !report.empty() || !edit_list.errors.empty()) {
         return Unexpected<PolicyErrors>{report.take(std::move(edit_list.errors))};
+    }
+    if (const auto count = edit_list.document.root.children.size(); count > kEditsMax) {
+        report.add(
+            Path{}, edit_list.document.root.pos, "too-many",
+            std::to_string(count) + " edits, at most " + std::to_string(kEditsMax) + " in one request; PUT the policy");
+        return Unexpected<PolicyErrors>{report.take()};
     }
     auto result = parse_document(base, format);
     if (!result.whole || !result.errors.empty()) return Unexpected<PolicyErrors>{std::move(result.errors)};

@@ -9,6 +9,7 @@ namespace sluice::cp {
 namespace {
 
 constexpr std::size_t kShownBytesMax = 80;
+constexpr std::size_t kComparedMax = 2000;  // a hundred errors with long names stay under a second
 
 bool is_lower_or_digit(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -53,6 +54,7 @@ bool is_reserved(std::string_view name) noexcept {
 
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
     if (word.size() > 64) return std::nullopt;  // the cost of comparing is bounded, and such a word is no slip of a key
+    candidates = candidates.first(std::min(candidates.size(), kComparedMax));
     const std::size_t changes_max = std::clamp<std::size_t>(word.size() / 3, 1, 3);
     std::optional<std::string_view> best;
     std::size_t best_distance = changes_max + 1;

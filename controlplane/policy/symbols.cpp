@@ -1,7 +1,9 @@
 #include "controlplane/policy/symbols.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <tuple>
 
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/names.hpp"
@@ -21,10 +23,25 @@ const BuiltInService* built_in(std::string_view name) noexcept {
 
 std::string place(SourcePos pos) { return std::to_string(pos.line) + ":" + std::to_string(pos.column); }
 
-void add_unique(std::vector<ServiceTerm>& terms, std::span<const ServiceTerm> more) {
-    for (const auto& term : more) {
-        if (std::ranges::find(terms, term) == terms.end()) terms.push_back(term);
-    }
+void add(std::vector<ServiceTerm>& terms, std::span<const ServiceTerm> more) {
+    terms.insert(terms.end(), more.begin(), more.end());
+}
+
+/// Once each, in time n log n: lists are as long as their author likes.
+template <typename T, typename Key>
+void sort_unique(std::vector<T>& items, Key&& key) {
+    std::ranges::sort(items, {}, key);
+    const auto doubles = std::ranges::unique(items);
+    items.erase(doubles.begin(), doubles.end());
+}
+
+void tidy(std::vector<ServiceTerm>& terms) {
+    sort_unique(terms, [](const ServiceTerm& t) { return std::tuple{t.proto, t.first, t.last}; });
+}
+
+void tidy(Endpoint& endpoint) {
+    sort_unique(endpoint.sets, std::identity{});
+    sort_unique(endpoint.nets, [](const Prefix& p) { return std::tuple{p.family, p.addr.bytes, p.bits}; });
 }
 
 }  // namespace
@@ -98,14 +115,14 @@ void Symbols::add_member(Endpoint& endpoint, const Node& word, const Path& path)
     if (looks_like_address(word.text)) {
         auto prefix = parse_prefix(word.text);
         if (!prefix) return report_.add(path, word.pos, std::move(prefix).error());
-        if (std::ranges::find(endpoint.nets, *prefix) == endpoint.nets.end()) endpoint.nets.push_back(*prefix);
+        endpoint.nets.push_back(*prefix);
         return;
     }
     const auto* symbol = find(word.text);
     if (symbol == nullptr || symbol->kind != Kind::set) {
         return report_undefined(word.text, word.pos, path, "set", {Kind::set});
     }
-    if (std::ranges::find(endpoint.sets, symbol->index) == endpoint.sets.end()) endpoint.sets.push_back(symbol->index);
+    endpoint.sets.push_back(symbol->index);
 }
 
 std::vector<Endpoint> Symbols::endpoints(const Node& node, const Path& path) const {
@@ -124,6 +141,7 @@ std::vector<Endpoint> Symbols::endpoints(const Node& node, const Path& path) con
                     if (member.kind == Node::Kind::scalar) add_member(both, member, member_path);
                 });
             }
+            tidy(both);
             result.push_back(std::move(both));
         } else if (item.kind != Node::Kind::scalar) {
             return;  // reported by the shape check
@@ -144,6 +162,7 @@ std::vector<Endpoint> Symbols::endpoints(const Node& node, const Path& path) con
         }
     });
     if (has_any) result.push_back({});
+    tidy(addresses);
     if (!addresses.sets.empty() || !addresses.nets.empty()) result.push_back(std::move(addresses));
     return result;
 }
@@ -153,19 +172,20 @@ std::vector<ServiceTerm> Symbols::services(const Node& node, const Path& path) c
     for_each_of(node, path, [&](const Node& item, const Path& at) {
         if (item.kind != Node::Kind::scalar) return;
         if (const auto own = services_.find(item.text); own != services_.end()) {
-            add_unique(result, own->second);
+            add(result, own->second);
         } else if (const auto* known = built_in(item.text)) {
-            add_unique(result, known->terms);
+            add(result, known->terms);
         } else if (item.text == kAny) {
             report_.add(at, item.pos, "bad-service", "any is no service; leave the key out to match every service");
         } else if (is_name(item.text) && !is_reserved(item.text)) {
             report_undefined(item.text, item.pos, at, "service", {Kind::service});
         } else if (auto term = parse_service_term(item.text)) {
-            add_unique(result, std::span{&*term, 1});
+            add(result, std::span{&*term, 1});
         } else {
             report_.add(at, item.pos, std::move(term).error());
         }
     });
+    tidy(result);
     return result;
 }
 
@@ -174,11 +194,12 @@ std::vector<ServiceTerm> Symbols::service_terms(const Node& node, const Path& pa
     for_each_of(node, path, [&](const Node& item, const Path& at) {
         if (item.kind != Node::Kind::scalar) return;
         if (auto term = parse_service_term(item.text)) {
-            add_unique(result, std::span{&*term, 1});
+            add(result, std::span{&*term, 1});
         } else {
             report_.add(at, item.pos, std::move(term).error());
         }
     });
+    tidy(result);
     return result;
 }
 

@@ -52,7 +52,8 @@ public:
         const auto at = pos(mark);
         refuse_properties(at, mark, "?", anchor);
         const auto offset = static_cast<std::size_t>(std::max(mark.pos, 0));
-        const bool is_written = offset < text_.size() && std::string_view{"~nN"}.find(text_[offset]) != std::string_view::npos;
+        const bool is_written =
+            offset < text_.size() && std::string_view{"~nN"}.find(text_[offset]) != std::string_view::npos;
         need(is_written ? builder_.null(at) : builder_.absent(at));
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {

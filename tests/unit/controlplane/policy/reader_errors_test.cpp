@@ -58,13 +58,15 @@ void expect_only(const Case& wanted, const std::string& text) {
 
 /// Whole documents.
 TEST(ReaderErrors, OfTheDocument) {
-    const std::string good = "sluice: 1\nname: n\ndefault: {action: deny}\nzones:\n  a: {ports: [p]}\n  b: {ports: [q]}\n";
+    const std::string good =
+        "sluice: 1\nname: n\ndefault: {action: deny}\nzones:\n  a: {ports: [p]}\n  b: {ports: [q]}\n";
     const std::vector<Case> cases{
         {"bad-version", "/sluice", "sluice: <!>2\nname: n\ndefault: {action: deny}\nzones: {a: {ports: [p]}}\n",
          "write the number 1"},
         {"bad-version", "/sluice", "sluice: <!>\"1\"\nname: n\ndefault: {action: deny}\nzones: {a: {ports: [p]}}\n",
          "write the number 1"},
-        {"missing-key", "", "<!>name: n\ndefault: {action: deny}\nzones: {a: {ports: [p]}}\n", "lacks \"sluice\"; add it"},
+        {"missing-key", "", "<!>name: n\ndefault: {action: deny}\nzones: {a: {ports: [p]}}\n",
+         "lacks \"sluice\"; add it"},
         {"missing-key", "", "<!>sluice: 1\nname: n\nzones: {a: {ports: [p]}}\n", "lacks \"default\"; add it"},
         {"missing-key", "/default", "sluice: 1\nname: n\ndefault: <!>{log: end}\nzones: {a: {ports: [p]}}\n",
          "lacks \"action\"; add it"},
@@ -88,7 +90,8 @@ TEST(ReaderErrors, OfTheDocument) {
         {"tag", "/sets/s/nets/0", good + "sets: {s: {nets: [<!>!!str 10.0.0.1]}}\n", "remove the !tag"},
         {"tag", "/sets/s/nets/0", good + "sets: {s: {nets: [<!>! 10.0.0.1]}}\n", "remove the !tag"},
         {"bad-key", "/sets", good + "sets: {<!>[a]: {nets: [10.0.0.1]}}\n", "a key must be a plain word"},
-        {"bad-yaml", "/sets/s/nets/0", good + "sets: {s: {nets: [10.0.0.1<!>}}\n", "check indentation, brackets and quotes"},
+        {"bad-yaml", "/sets/s/nets/0", good + "sets: {s: {nets: [10.0.0.1<!>}}\n",
+         "check indentation, brackets and quotes"},
         {"bad-encoding", "", good + "# caf\xc3\xa9 <!>\xe9\n", "save the file as UTF-8"},
         {"bad-encoding", "", good + "# <!>\x01\n", "remove it"},
         {"wrong-type", "", "<!>- a\n", "this is a list; write a map"},
@@ -112,16 +115,20 @@ TEST(ReaderErrors, OfZonesSetsAndServices) {
         {"bad-name", "/zones/lan/ports/0", head + "zones: {lan: {ports: [<!>a b]}}\n", "write 1 to 31 letters"},
         {"port-in-two-zones", "/zones/wan/ports/0", head + "zones:\n  lan: {ports: [p]}\n  wan: {ports: [<!>p]}\n",
          "stands here and at 5:17; each port is in one zone"},
-        {"not-supported-yet", "/zones/lan/vlan", head + "zones: {lan: {ports: [p], <!>vlan: 7}}\n", "not supported yet"},
+        {"not-supported-yet", "/zones/lan/vlan", head + "zones: {lan: {ports: [p], <!>vlan: 7}}\n",
+         "not supported yet"},
         {"bad-name", "/zones/La_n", head + "zones: {<!>La_n: {ports: [p]}}\n", "is no name"},
         {"reserved-name", "/zones/any", head + "zones: {<!>any: {ports: [p]}}\n", "choose another name"},
-        {"name-clash", "/zones/dns", head + "zones: {<!>dns: {ports: [p]}}\n", "a built-in service; choose another name"},
+        {"name-clash", "/zones/dns", head + "zones: {<!>dns: {ports: [p]}}\n",
+         "a built-in service; choose another name"},
         {"name-clash", "/sets/lan", head + zones + "sets:\n  <!>lan: {nets: [10.0.0.1]}\n",
-         "set \"lan\" at 8:3 has the name of the zone at 5:3; zones, sets and services share one name space, rename one"},
+         "set \"lan\" at 8:3 has the name of the zone at 5:3; zones, sets and services share one name space, rename "
+         "one"},
         {"name-clash", "/services/wan", head + zones + "services: {<!>wan: [tcp/1]}\n", "of the zone at 6:3"},
         {"empty-list", "/sets/web/nets", head + zones + "sets: {web: {nets: <!>[]}}\n", "list at least one"},
         {"missing-key", "/sets/web", head + zones + "sets: {web: <!>{}}\n", "a set lacks \"nets\"; add it"},
-        {"not-supported-yet", "/sets/web/fqdn", head + zones + "sets: {web: {<!>fqdn: [a.example]}}\n", "not supported yet"},
+        {"not-supported-yet", "/sets/web/fqdn", head + zones + "sets: {web: {<!>fqdn: [a.example]}}\n",
+         "not supported yet"},
         {"empty-list", "/services/mgmt", head + zones + "services: {mgmt: <!>[]}\n", "list at least one"},
         {"bad-service", "/services/mgmt/0", head + zones + "services: {mgmt: [<!>tcp]}\n", "write tcp/443"},
         // A service is made of terms: a name in it would be a second thing to look up and a cycle to refuse.
@@ -162,8 +169,8 @@ TEST(ReaderErrors, P5_OfAddresses) {
         {"bad-address", "\"2001:db8::12345\"", "write it like 2001:db8::1"},
     };
     for (const auto& net : nets) {
-        const auto text = std::string{kGood} + "rules:\n  - {id: r, from: [lan, <!>" + net.text +
-                          "], to: any, action: deny}\n";
+        const auto text =
+            std::string{kGood} + "rules:\n  - {id: r, from: [lan, <!>" + net.text + "], to: any, action: deny}\n";
         expect_only({net.code, "/rules/0/from/1", {}, net.remedy}, text);
         auto set = std::string{kGood};
         set.replace(set.find("10.0.0.1]"), 8, "<!>" + net.text);
@@ -213,19 +220,22 @@ TEST(ReaderErrors, OfRules) {
         {"missing-key", "/rules/0", "<!>{id: r, from: any, to: any}", "lacks \"action\"; add it"},
         {"undefined-name", "/rules/0/from", "{id: r, from: <!>lna, to: any, action: deny}",
          "zone or set \"lna\" is not defined; did you mean \"lan\"?"},
-        {"undefined-name", "/rules/0/to/1", "{id: r, from: any, to: [lan, <!>dmz7], action: deny}", "define it or correct"},
+        {"undefined-name", "/rules/0/to/1", "{id: r, from: any, to: [lan, <!>dmz7], action: deny}",
+         "define it or correct"},
         {"wrong-kind", "/rules/0/from", "{id: r, from: <!>mgmt, to: any, action: deny}",
          "\"mgmt\" is a service (defined at 10:3); write a zone or set here"},
         {"undefined-name", "/rules/0/from/zone", "{id: r, from: {zone: <!>wann}, to: any, action: deny}",
          "did you mean \"wan\"?"},
         {"wrong-kind", "/rules/0/from/set/0", "{id: r, from: {zone: wan, set: [<!>lan]}, to: any, action: deny}",
          "write a set here"},
-        {"not-supported-yet", "/rules/0/from/not", "{id: r, from: {<!>not: web}, to: any, action: deny}", "not supported yet"},
+        {"not-supported-yet", "/rules/0/from/not", "{id: r, from: {<!>not: web}, to: any, action: deny}",
+         "not supported yet"},
         {"missing-key", "/rules/0/from", "{id: r, from: <!>{}, to: any, action: deny}", "write zone, set or both"},
         {"any-with-others", "/rules/0/from/1", "{id: r, from: [lan, <!>any], to: any, action: deny}",
          "write it alone or leave it out"},
         {"empty-list", "/rules/0/to", "{id: r, from: any, to: <!>[], action: deny}", "list at least one"},
-        {"empty-list", "/rules/0/service", "{id: r, from: any, to: any, service: <!>[], action: deny}", "list at least one"},
+        {"empty-list", "/rules/0/service", "{id: r, from: any, to: any, service: <!>[], action: deny}",
+         "list at least one"},
         {"bad-choice", "/rules/0/action", "{id: r, from: any, to: any, action: <!>drop}",
          "write allow, deny, reject or pass"},
         {"bad-choice", "/rules/0/mode", "{id: r, from: any, to: any, action: deny, mode: <!>audit}",
@@ -241,23 +251,24 @@ TEST(ReaderErrors, OfRules) {
         {"unknown-key", "/rules/0/acton", "{id: r, from: any, to: any, action: deny, <!>acton: deny}",
          "did you mean \"action\"?"},
         {"wrong-type", "/rules/0", "<!>r", "this is a text; write a map"},
-        {"quote-address", "/rules/0/from", "\n      id: r\n      from:\n        <!>2001:db8::\n      to: any\n      action: deny",
+        {"quote-address", "/rules/0/from",
+         "\n      id: r\n      from:\n        <!>2001:db8::\n      to: any\n      action: deny",
          "quote this address: \"2001:db8::\""},
     };
     for (const auto& c : cases) expect_only(c, std::string{kGood} + "rules:\n  - " + c.text + "\n");
 }
 
 TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
-    for (const std::string_view key : {"layer", "active", "feeds", "schedules", "nat", "limits", "auto_block", "never_block",
-                                       "timeouts"}) {
+    for (const std::string_view key :
+         {"layer", "active", "feeds", "schedules", "nat", "limits", "auto_block", "never_block", "timeouts"}) {
         expect_only({"not-supported-yet", "/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }
-    for (const std::string_view key : {"active", "expires", "limit", "not", "on_change", "owner", "reason", "sample", "sni",
-                                       "tag", "ticket", "when"}) {
+    for (const std::string_view key : {"active", "expires", "limit", "not", "on_change", "owner", "reason", "sample",
+                                       "sni", "tag", "ticket", "when"}) {
         expect_only({"not-supported-yet", "/rules/0/" + std::string{key}, {}, "not supported yet"},
-                    std::string{kGood} + "rules:\n  - {id: r, from: any, to: any, action: deny, <!>" + std::string{key} +
-                        ": x}\n");
+                    std::string{kGood} + "rules:\n  - {id: r, from: any, to: any, action: deny, <!>" +
+                        std::string{key} + ": x}\n");
     }
     for (const std::string_view key : {"asn", "fqdn", "feed", "geo", "identity", "kind", "max_ips", "not"}) {
         expect_only({"not-supported-yet", "/sets/s/" + std::string{key}, {}, "not supported yet"},
@@ -277,7 +288,8 @@ TEST(ReaderErrors, OfTests) {
          "names no zone; write it like 192.0.2.7@internet"},
         {"undefined-name", "/tests/0/from", "{from: <!>10.0.0.1@lam, to: \"10.0.0.2:1/tcp\", expect: deny}",
          "did you mean \"lan\"?"},
-        {"wrong-kind", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2@web:1/tcp\", expect: deny}", "write a zone here"},
+        {"wrong-kind", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2@web:1/tcp\", expect: deny}",
+         "write a zone here"},
         {"bad-port", "/tests/0/from", "{from: <!>\"10.0.0.1@lan:0\", to: \"10.0.0.2:1/tcp\", expect: deny}",
          "write 1 to 65535"},
         {"bad-address", "/tests/0/from", "{from: <!>10.0.0.0/8@lan, to: \"10.0.0.2:1/tcp\", expect: deny}",
@@ -287,12 +299,14 @@ TEST(ReaderErrors, OfTests) {
         {"bad-test", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2:443\", expect: deny}",
          "names no protocol; write it like 192.0.2.80:443/tcp"},
         {"bad-test", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2:1-2/tcp\", expect: deny}", "name one port"},
-        {"bad-test", "/tests/0/service", "{from: 10.0.0.1@lan, to: 10.0.0.2, service: <!>icmp, expect: deny}", "name one type"},
+        {"bad-test", "/tests/0/service", "{from: 10.0.0.1@lan, to: 10.0.0.2, service: <!>icmp, expect: deny}",
+         "name one type"},
         {"bad-test", "/tests/0/service", "{from: 10.0.0.1@lan, to: 10.0.0.2, service: <!>dns, expect: deny}",
          "write one term"},
         {"bad-test", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2:echo-request/icmp6\", expect: deny}",
          "write icmp for IPv4, icmp6 for IPv6"},
-        {"bad-port", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2:0/tcp\", expect: deny}", "write 1 to 65535"},
+        {"bad-port", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"10.0.0.2:0/tcp\", expect: deny}",
+         "write 1 to 65535"},
         {"family-mismatch", "/tests/0/to", "{from: 10.0.0.1@lan, to: <!>\"2001:db8::1@wan:1/tcp\", expect: deny}",
          "different IP versions"},
         {"two-services", "/tests/0/service",
@@ -322,7 +336,8 @@ TEST(ReaderErrors, TooManyZones) {
 TEST(ReaderErrors, OfJson) {
     const std::string_view head = R"({"sluice": 1, "name": "n", "default": {"action": "deny"},)";
     const std::vector<Case> cases{
-        {"wrong-type", "/zones/a/ports/0", R"("zones": {"a": {"ports": [<!>7]}}})", "this is a number; write a text in quotes"},
+        {"wrong-type", "/zones/a/ports/0", R"("zones": {"a": {"ports": [<!>7]}}})",
+         "this is a number; write a text in quotes"},
         {"wrong-type", "/zones/a/ports/0", R"("zones": {"a": {"ports": [<!>true]}}})",
          "this is true or false; write a text in quotes"},
         {"duplicate-key", "/zones/a", "\"zones\": {\"a\": {\"ports\": [\"p\"]},\n <!>\"a\": {\"ports\": [\"q\"]}}}",
@@ -340,7 +355,8 @@ TEST(ReaderErrors, OfJson) {
 }
 
 TEST(ReaderErrors, HostileWordsDoNotReachTheTerminal) {
-    const auto policy = read_policy("{\"sluice\": 1, \"\\u001b[2J" + std::string(5000, 'x') + "\": 1}", PolicyFormat::json);
+    const auto policy =
+        read_policy("{\"sluice\": 1, \"\\u001b[2J" + std::string(5000, 'x') + "\": 1}", PolicyFormat::json);
     ASSERT_FALSE(policy);
     for (const auto& error : policy.error()) {
         EXPECT_EQ(error.detail.find('\x1b'), std::string::npos);

@@ -44,10 +44,37 @@ TEST(Service, ReadsAndWritesTheOneSpelling) {
 }
 
 TEST(Service, P5_RefusesWhatIsNoService) {
-    for (const std::string_view text :
-         {"", "tcp", "udp", "tcp/", "tcp/0", "tcp/65536", "tcp/99999999999", "tcp/ 80", "tcp/80 ", "tcp/080", "tcp/1-0", "tcp/80-79",
-          "tcp/1-2-3", "tcp/-1", "TCP/80", "tcp/80/81", "icmp/", "icmp/256", "icmp/8/256", "icmp/8/", "icmp/8/0/0", "icmp/echo",
-          "icmp6/redirected", "icmpv6", "proto", "proto/", "proto/256", "proto/gre", "sctp/1", "http", "/80"}) {
+    for (const std::string_view text : {"",
+                                        "tcp",
+                                        "udp",
+                                        "tcp/",
+                                        "tcp/0",
+                                        "tcp/65536",
+                                        "tcp/99999999999",
+                                        "tcp/ 80",
+                                        "tcp/80 ",
+                                        "tcp/080",
+                                        "tcp/1-0",
+                                        "tcp/80-79",
+                                        "tcp/1-2-3",
+                                        "tcp/-1",
+                                        "TCP/80",
+                                        "tcp/80/81",
+                                        "icmp/",
+                                        "icmp/256",
+                                        "icmp/8/256",
+                                        "icmp/8/",
+                                        "icmp/8/0/0",
+                                        "icmp/echo",
+                                        "icmp6/redirected",
+                                        "icmpv6",
+                                        "proto",
+                                        "proto/",
+                                        "proto/256",
+                                        "proto/gre",
+                                        "sctp/1",
+                                        "http",
+                                        "/80"}) {
         EXPECT_FALSE(parse_service_term(text)) << text;
     }
 }
@@ -83,8 +110,9 @@ TEST(TestAddress, SplitsWhatPeopleWrite) {
         EXPECT_EQ(target->zone, zone) << text;
         EXPECT_EQ(target->service.value_or(""), service) << text;
     }
-    for (const std::string_view text : {"", "@dmz", "192.0.2.80@", "192.0.2.80@:443/tcp", "192.0.2.80:443", "192.0.2.80:", "[::1",
-                                        "[::1]x", "[]", "192.0.2.0/24@dmz:1/tcp", "2001:db8::80:443/tcp", ":443/tcp"}) {
+    for (const std::string_view text :
+         {"", "@dmz", "192.0.2.80@", "192.0.2.80@:443/tcp", "192.0.2.80:443", "192.0.2.80:", "[::1", "[::1]x", "[]",
+          "192.0.2.0/24@dmz:1/tcp", "2001:db8::80:443/tcp", ":443/tcp"}) {
         EXPECT_FALSE(parse_test_target(text)) << text;
     }
 }
