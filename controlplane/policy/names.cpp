@@ -53,7 +53,8 @@ bool is_reserved(std::string_view name) noexcept {
 }
 
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
-    if (word.size() > 64) return std::nullopt;  // the cost of comparing is bounded, and such a word is no slip of a key
+    // One letter is near to every other; a very long word is no slip of a key, and would cost much to compare.
+    if (word.size() < 2 || word.size() > 64) return std::nullopt;
     candidates = candidates.first(std::min(candidates.size(), kComparedMax));
     const std::size_t changes_max = std::clamp<std::size_t>(word.size() / 3, 1, 3);
     std::optional<std::string_view> best;

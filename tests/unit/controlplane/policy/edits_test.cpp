@@ -112,7 +112,7 @@ TEST(Edits, PointAtWhatIsWrong) {
         SourcePos pos;
     };
     const Case cases[] = {
-        {R"([{"op": "remove", "id": "bb"}])", "undefined-name", "/0/id", "name a rule of the policy", {1, 25}},
+        {R"([{"op": "remove", "id": "xyz"}])", "undefined-name", "/0/id", "name a rule of the policy", {1, 25}},
         {R"([{"op": "insert", "before": "x1", "rule": {"id": "n", "from": "any", "to": "any", "action": "deny"}}])",
          "undefined-name",
          "/0/before",
@@ -159,14 +159,14 @@ TEST(Edits, PointAtWhatIsWrong) {
          "undefined-name",
          "/1/rule/from",
          "did you mean \"wan\"?",
-         {1, 77}},
+         {1, 76}},
         {R"([{"op": "insert", "rule": {"id": "n", "from": "any", "to": "any", "action": "deny", "owner": "me"}}])",
          "not-supported-yet",
          "/0/rule/owner",
          "not supported yet",
          {1, 85}},
         // Elsewhere in the policy: what an edit breaks is shown where it stands in the stored text.
-        {R"([{"op": "remove", "id": "b"}])", "undefined-name", "/tests/0/by", "name a rule", {14, 69}},
+        {R"([{"op": "remove", "id": "b"}])", "undefined-name", "/tests/0/by", "name a rule", {14, 70}},
     };
     for (const auto& [edits, code, pointer, remedy, pos] : cases) {
         SCOPED_TRACE(edits);

@@ -95,8 +95,8 @@ TEST_P(Examples, MeanTheSameWhenWrittenOutInEitherFormat) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, Examples, testing::ValuesIn(examples()), [](const auto& info) {
-    auto name = info.param;
+INSTANTIATE_TEST_SUITE_P(Policies, Examples, testing::ValuesIn(examples()), [](const auto& example) {
+    auto name = example.param;
     std::ranges::replace(name, '-', '_');
     return name;
 });
