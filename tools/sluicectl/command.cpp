@@ -1,0 +1,119 @@
+#include "tools/sluicectl/command.hpp"
+
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "tools/sluicectl/output.hpp"
+
+namespace sluice::ctl {
+namespace json = boost::json;
+
+HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {
+    auto reply = context.client.send(request);
+    if (!reply) throw CommandError{reply.error()};
+    if (reply->status >= 400) throw CommandError{problem_text(*reply, file)};
+    return std::move(*reply);
+}
+
+json::value fetch(const Context& context, const HttpRequest& request, std::string_view file) {
+    return parse_json(send(context, request, file).body);
+}
+
+json::value parse_json(std::string_view text) {
+    json::error_code error;
+    auto value = json::parse({text.data(), text.size()}, error);
+    if (error) throw CommandError{"the server's answer is no JSON: " + error.message()};
+    return value;
+}
+
+std::string error_lines(const json::array& errors, std::string_view file) {
+    std::string out;
+    for (const auto& error : errors) {
+        const auto& object = error.as_object();
+        std::string place{file};
+        if (object.contains("line")) {
+            place += fmt::format("{}{}:{}", place.empty() ? "" : ":", count_of(error, "line"),
+                                 object.contains("column") ? count_of(error, "column") : 1);
+        } else if (const auto pointer = text_of(error, "pointer"); !pointer.empty()) {
+            place += (place.empty() ? "" : ": ") + pointer;
+        }
+        out += (place.empty() ? "" : place + ": ") + text_of(error, "detail") + '\n';
+    }
+    return out;
+}
+
+std::string problem_text(const HttpReply& reply, std::string_view file) {
+    json::error_code error;
+    const auto document = json::parse(reply.body, error);
+    if (error || !document.is_object() || !document.get_object().contains("detail")) {
+        return fmt::format("the server answered with status {} and no explanation; is this a Sluice control plane?",
+                           reply.status);
+    }
+    std::string out;
+    if (const auto* errors = document.get_object().if_contains("errors"); errors != nullptr) {
+        out = error_lines(errors->as_array(), file);
+    }
+    const bool token_problem = reply.status == 401;
+    out += text_of(document, "detail");
+    if (token_problem) out += " (--token-file, SLUICE_TOKEN_FILE or SLUICE_TOKEN)";
+    return out;
+}
+
+std::string text_of(const json::value& object, std::string_view key) {
+    const auto& value = object.as_object().at({key.data(), key.size()});
+    if (value.is_null()) return {};
+    const auto& text = value.as_string();
+    return printable({text.data(), text.size()});
+}
+
+std::uint64_t count_of(const json::value& object, std::string_view key) {
+    return object.as_object().at({key.data(), key.size()}).to_number<std::uint64_t>();
+}
+
+double number_of(const json::value& object, std::string_view key) {
+    return object.as_object().at({key.data(), key.size()}).to_number<double>();
+}
+
+bool flag_of(const json::value& object, std::string_view key) {
+    return object.as_object().at({key.data(), key.size()}).as_bool();
+}
+
+std::string read_file(const std::string& path) {
+    if (path == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
+    std::ifstream in{path, std::ios::binary};
+    std::string text;
+    if (in) text.assign(std::istreambuf_iterator<char>{in}, {});
+    if (!in) throw CommandError{fmt::format("{}: cannot read it: {}; check the path", path, std::strerror(errno))};
+    return text;
+}
+
+std::optional<std::uint64_t> parse_duration_s(std::string_view text) {
+    constexpr std::uint64_t kSecondsMax = 86'400;
+    std::uint64_t total = 0;
+    if (text.empty()) return std::nullopt;
+    while (!text.empty()) {
+        std::uint64_t number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error != std::errc{} || number > kSecondsMax) return std::nullopt;
+        text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+        std::uint64_t unit_s = 1;
+        if (!text.empty()) {
+            if (text.front() == 'h') {
+                unit_s = 3600;
+            } else if (text.front() == 'm') {
+                unit_s = 60;
+            } else if (text.front() != 's') {
+                return std::nullopt;
+            }
+            text.remove_prefix(1);
+        }
+        total += number * unit_s;
+    }
+    return total >= 1 && total <= kSecondsMax ? std::optional{total} : std::nullopt;
+}
+
+}  // namespace sluice::ctl

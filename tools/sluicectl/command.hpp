@@ -1,0 +1,75 @@
+/// What every command has at hand, and what it may fail with. A command returns the process's exit code.
+#pragma once
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <boost/json.hpp>
+
+#include "tools/sluicectl/http_client.hpp"
+
+namespace sluice::ctl {
+
+inline constexpr int kExitSame = 0;
+inline constexpr int kExitError = 1;
+inline constexpr int kExitChanges = 2;  ///< of `plan`
+
+/// Ends the command; the text goes to standard error as it is, line by line.
+class CommandError : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct Context {
+    HttpClient client;
+    bool json{};     ///< -o json
+    bool colours{};  ///< on standard output
+};
+
+/// Sends; a problem document becomes a CommandError. `file`: what the user wrote, for messages with a position.
+HttpReply send(const Context& context, const HttpRequest& request, std::string_view file = {});
+/// Sends and reads the answer as JSON.
+boost::json::value fetch(const Context& context, const HttpRequest& request, std::string_view file = {});
+
+/// `file:line:col: what; fix`, one line per error, and the problem's own sentence last.
+std::string problem_text(const HttpReply& reply, std::string_view file);
+std::string error_lines(const boost::json::array& errors, std::string_view file);
+
+boost::json::value parse_json(std::string_view text);
+std::string text_of(const boost::json::value& object, std::string_view key);
+std::uint64_t count_of(const boost::json::value& object, std::string_view key);
+double number_of(const boost::json::value& object, std::string_view key);
+bool flag_of(const boost::json::value& object, std::string_view key);
+
+std::string read_file(const std::string& path);
+/// `10m`, `90s`, `1h30m`, `45` (seconds); 1 s to 24 h.
+std::optional<std::uint64_t> parse_duration_s(std::string_view text);
+
+// policy_commands.cpp
+int plan(const Context& context, const std::string& file);
+struct ApplyOptions {
+    std::string file;
+    std::string confirm;  ///< duration, empty = adopt for good
+    bool force_first{};
+};
+int apply(const Context& context, const ApplyOptions& options);
+int patch(const Context& context, const std::string& file, const std::string& confirm);
+int confirm(const Context& context, std::uint64_t generation);
+int rollback(const Context& context, std::uint64_t generation);
+int get_policy(const Context& context);
+
+// view_commands.cpp
+int status(const Context& context);
+int get_rules(const Context& context);
+int get_flows(const Context& context, std::uint64_t count_max);
+
+// explain_command.cpp
+int explain(const Context& context, std::string in_port, std::vector<std::string> arguments);
+/// The body of POST /v1/explain; throws CommandError with the way to write it.
+boost::json::object explain_question(const std::string& in_port, const std::string& src, const std::string& dst);
+
+// follow_command.cpp
+int follow_flows(const Context& context, const std::string& verdict);
+
+}  // namespace sluice::ctl

@@ -1,0 +1,115 @@
+/// flows -f: events as they happen, across restarts of the control plane.
+#include <chrono>
+#include <iostream>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "tools/sluicectl/command.hpp"
+#include "tools/sluicectl/event_stream.hpp"
+#include "tools/sluicectl/output.hpp"
+
+namespace sluice::ctl {
+namespace json = boost::json;
+namespace {
+
+constexpr std::chrono::seconds kReconnectPause{1};
+
+std::string field(const json::object& event, std::string_view key) {
+    const auto* value = event.if_contains({key.data(), key.size()});
+    if (value == nullptr || value->is_null()) return {};
+    if (const auto* text = value->if_string()) return printable({text->data(), text->size()});
+    return printable(json::serialize(*value));
+}
+
+std::string endpoint(const json::object& event, std::string_view address_key, std::string_view port_key) {
+    const auto address = field(event, address_key);
+    const auto port = field(event, port_key);
+    if (port.empty() || port == "0") return address;
+    return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port)
+                                                  : fmt::format("[{}]:{}", address, port);
+}
+
+/// 2026-11-22T22:10:36.123Z -> 22:10:36.123
+std::string clock_text(const std::string& time) { return time.size() >= 23 ? time.substr(11, 12) : time; }
+
+std::string event_line(const json::object& event, bool colours) {
+    const auto kind = field(event, "event");
+    const auto word = kind == "drop" ? std::string{"drop"} : field(event, "verdict");
+    const auto why = kind == "drop" ? field(event, "reason") : field(event, "rule");
+    auto proto = field(event, "proto");
+    if (const auto type = field(event, "icmp_type"); !type.empty()) proto += '/' + type;
+    std::string line =
+        fmt::format("{:<12}  {}{:<{}}  {:<8}  {} -> {}  {}", clock_text(field(event, "time")),
+                    painted(word, verdict_colour(word), colours), "", word.size() < 6 ? 6 - word.size() : 0, proto,
+                    endpoint(event, "src", "sport"), endpoint(event, "dst", "dport"), why);
+    const auto from = field(event, "from");
+    const auto to = field(event, "to");
+    if (!from.empty() && !to.empty()) line += "  " + from + "->" + to;
+    if (kind == "observed") line += "  (observed: would)";
+    if (kind == "flow_end") {
+        line += "  end " + field(event, "end");
+        if (const auto bytes = field(event, "bytes"); !bytes.empty()) line += "  bytes " + bytes;
+    } else if (kind == "flow_start") {
+        line += "  start";
+    }
+    return line;
+}
+
+class Follower {
+public:
+    Follower(const Context& context, const std::string& verdict) : context_{context}, verdict_{verdict} {}
+
+    int run() {
+        while (true) {
+            HttpRequest request{.method = "GET", .target = "/v1/events?topics=flows", .headers = {}, .body = {}};
+            if (!last_id_.empty()) request.headers.emplace_back("Last-Event-ID", last_id_);
+            EventStreamReader reader;
+            const auto reply = context_.client.stream(request, [&](std::string_view piece) {
+                connected_ = true;
+                told_ = false;
+                for (const auto& event : reader.feed(piece)) print(event);
+                std::cout.flush();
+                return static_cast<bool>(std::cout);
+            });
+            if (!std::cout) return 0;  // whoever read our output has left
+            if (reply && reply->status != 200) throw CommandError{problem_text(*reply, {})};
+            if (!reply && !connected_) throw CommandError{reply.error()};
+            if (!told_) std::cerr << (reply ? std::string{"the stream ended"} : reply.error()) << "; trying again\n";
+            told_ = true;
+            std::this_thread::sleep_for(kReconnectPause);
+        }
+    }
+
+private:
+    void print(const ServerEvent& event) {
+        if (!event.id.empty()) last_id_ = event.id;
+        json::error_code error;
+        const auto data = json::parse(event.data, error);
+        if (error || !data.is_object()) return;
+        const auto& object = data.get_object();
+        if (event.type == "lost") {
+            std::cerr << field(object, "lost") << " events were lost: this reader or the control plane was too slow\n";
+            return;
+        }
+        const bool drop = field(object, "event") == "drop";
+        if (!verdict_.empty() && verdict_ != (drop ? "drop" : field(object, "verdict"))) return;
+        if (context_.json) {
+            std::cout << event.data << '\n';
+        } else {
+            std::cout << event_line(object, context_.colours) << '\n';
+        }
+    }
+
+    const Context& context_;
+    const std::string& verdict_;
+    std::string last_id_;
+    bool connected_{};
+    bool told_{};  ///< once per outage
+};
+
+}  // namespace
+
+int follow_flows(const Context& context, const std::string& verdict) { return Follower{context, verdict}.run(); }
+
+}  // namespace sluice::ctl

@@ -1,0 +1,166 @@
+/// sluicectl: the policy and what the firewall does, over the REST interface and nothing else.
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "tools/sluicectl/command.hpp"
+#include "tools/sluicectl/output.hpp"
+
+namespace {
+
+using namespace sluice::ctl;
+
+struct Options {
+    std::string url{"https://127.0.0.1:8443"};
+    std::string ca{"/var/lib/sluice/control/ca.pem"};
+    std::string token_file{"/var/lib/sluice/control/token"};
+    std::string output{"table"};
+
+    std::string file, confirm, in_port, verdict;
+    std::vector<std::string> words;
+    bool force_first{}, follow{};
+    std::uint64_t generation{}, limit{100};
+};
+
+/// The file named by the user wins over SLUICE_TOKEN, and that over the default file.
+std::string read_token(const Options& options, bool file_given) {
+    if (const char* token = std::getenv("SLUICE_TOKEN"); token != nullptr && *token != '\0' && !file_given)
+        return token;
+    std::ifstream in{options.token_file};
+    std::string token;
+    if (!in || !(in >> token)) {
+        throw CommandError{
+            fmt::format("cannot read the token {}: {}; run as its owner, or pass --token-file or SLUICE_TOKEN",
+                        options.token_file, in ? "it is empty" : std::strerror(errno))};
+    }
+    return token;
+}
+
+class Program {
+public:
+    int run(int argc, char** argv) {
+        app_.require_subcommand(1);
+        app_.set_version_flag("--version", SLUICE_VERSION);
+        app_.add_option("--url", options_.url, "control plane")->envname("SLUICE_URL")->capture_default_str();
+        app_.add_option("--ca", options_.ca, "certificate of the authority to trust")
+            ->envname("SLUICE_CA")
+            ->capture_default_str();
+        token_option_ = app_.add_option("--token-file", options_.token_file,
+                                        "file with the token; SLUICE_TOKEN holds the token itself")
+                            ->envname("SLUICE_TOKEN_FILE")
+                            ->capture_default_str();
+        app_.add_option("-o,--output", options_.output, "table or json")
+            ->check(CLI::IsMember({"table", "json"}))
+            ->capture_default_str();
+        app_.fallthrough();
+        add_policy_commands();
+        add_view_commands();
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            return app_.exit(error) == 0 ? EXIT_SUCCESS : kExitError;
+        }
+        return exit_code_;
+    }
+
+private:
+    template <typename Call>
+    CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help, Call call) {
+        auto* added = parent.add_subcommand(name, help);
+        added->fallthrough();
+        added->callback([this, call] {
+            const Context context{.client = HttpClient{{.url = options_.url,
+                                                        .ca_file = options_.ca,
+                                                        .token = read_token(options_, token_option_->count() > 0)}},
+                                  .json = options_.output == "json",
+                                  .colours = colours_wanted()};
+            exit_code_ = call(context);
+        });
+        return added;
+    }
+
+    CLI::Option* add_file(CLI::App* to, const std::string& help) {
+        return to->add_option("-f,--file", options_.file, help)->required();
+    }
+
+    void add_policy_commands() {
+        auto* plan_command =
+            command(app_, "plan", "what a policy would change; exit code 0 nothing, 2 something, 1 error",
+                    [this](const Context& c) { return plan(c, options_.file); });
+        add_file(plan_command, "policy, YAML or JSON; - reads standard input");
+        auto* apply_command = command(app_, "apply", "replace the policy", [this](const Context& c) {
+            return apply(c, {.file = options_.file, .confirm = options_.confirm, .force_first = options_.force_first});
+        });
+        add_file(apply_command, "policy, YAML or JSON; - reads standard input");
+        apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
+        apply_command->add_flag("--force-first", options_.force_first,
+                                "only as the very first policy: fail if one is stored");
+        auto* patch_command = command(app_, "patch", "edit rules by id",
+                                      [this](const Context& c) { return patch(c, options_.file, options_.confirm); });
+        add_file(patch_command, "JSON: [{op: insert|replace|remove, id, before|after, rule}]");
+        patch_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
+        command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
+            return confirm(c, options_.generation);
+        })->add_option("GENERATION", options_.generation, "default: the one that runs");
+        command(app_, "rollback", "return to the policy before", [this](const Context& c) {
+            return rollback(c, options_.generation);
+        })->add_option("GENERATION", options_.generation, "the one to leave; default: the one that runs");
+    }
+
+    void add_limit(CLI::App* to) {
+        to->add_option("--limit", options_.limit, "flows to show at most")
+            ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+            ->capture_default_str();
+    }
+
+    void add_view_commands() {
+        command(app_, "status", "dataplane, policy, ports, workers", [](const Context& c) { return status(c); });
+        auto* get = app_.add_subcommand("get", "rules, flows or policy");
+        get->require_subcommand(1);
+        get->fallthrough();
+        command(*get, "rules", "rules with their counters", [](const Context& c) { return get_rules(c); });
+        add_limit(
+            command(*get, "flows", "live flows", [this](const Context& c) { return get_flows(c, options_.limit); }));
+        command(*get, "policy", "the policy as it is stored", [](const Context& c) { return get_policy(c); });
+        auto* flows = command(app_, "flows", "live flows, or with -f their events", [this](const Context& c) {
+            if (!options_.follow && !options_.verdict.empty()) throw CommandError{"--verdict filters events; add -f"};
+            return options_.follow ? follow_flows(c, options_.verdict) : get_flows(c, options_.limit);
+        });
+        flows->add_flag("-f,--follow", options_.follow, "show events as they happen");
+        flows->add_option("--verdict", options_.verdict, "with -f: only these")
+            ->check(CLI::IsMember({"allow", "deny", "reject", "drop"}));
+        add_limit(flows);
+        auto* explain_command =
+            command(app_, "explain", "what would happen to a packet, and why",
+                    [this](const Context& c) { return explain(c, options_.in_port, options_.words); });
+        explain_command->add_option("--in", options_.in_port, "port of arrival");
+        explain_command
+            ->add_option("WHAT", options_.words, "[PORT] SRC DST, e.g. outside 198.51.100.7 198.51.100.80:443/tcp")
+            ->required();
+    }
+
+    CLI::App app_{"Sluice: plan, apply and watch the policy of a stateful firewall", "sluicectl"};
+    Options options_;
+    CLI::Option* token_option_{};
+    int exit_code_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return Program{}.run(argc, argv);
+    } catch (const CommandError& error) {
+        // Lines with a position stand alone, so that editors find them; the sentence about the whole comes last.
+        const std::string_view text = error.what();
+        const auto last = text.rfind('\n') + 1;
+        std::cerr << text.substr(0, last) << "sluicectl: " << text.substr(last) << '\n';
+    } catch (const std::exception& error) {
+        std::cerr << "sluicectl: the server's answer is not what this version expects (" << error.what()
+                  << "); compare the versions\n";
+    }
+    return kExitError;
+}

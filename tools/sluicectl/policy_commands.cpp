@@ -1,0 +1,197 @@
+/// plan, apply, patch, confirm, rollback, get policy.
+#include <iostream>
+
+#include <fmt/format.h>
+
+#include "tools/sluicectl/command.hpp"
+#include "tools/sluicectl/output.hpp"
+
+namespace sluice::ctl {
+namespace json = boost::json;
+namespace {
+
+/// By the name, else by the first character: a YAML policy starts with a key or a comment.
+std::string content_type(const std::string& file, std::string_view text) {
+    const bool json_name = file.ends_with(".json");
+    const bool yaml_name = file.ends_with(".yaml") || file.ends_with(".yml");
+    const auto first = text.find_first_not_of(" \t\r\n");
+    const bool json_text = first != std::string_view::npos && text[first] == '{';
+    return json_name || (!yaml_name && json_text) ? "application/json" : "application/yaml";
+}
+
+/// ETag of the stored policy, nothing if there is none.
+std::optional<std::string> stored_etag(const Context& context) {
+    const HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
+    const auto reply = context.client.send(request);
+    if (!reply) throw CommandError{reply.error()};
+    if (reply->status == 404) return std::nullopt;
+    if (reply->status != 200) throw CommandError{problem_text(*reply, {})};
+    return reply->etag;
+}
+
+std::string test_lines(const json::value& plan, std::string_view file) {
+    std::string out;
+    for (const auto& test : plan.at("tests").as_array()) {
+        if (flag_of(test, "passed")) continue;
+        const bool placed = test.as_object().contains("line") && test.as_object().contains("column");
+        const auto by = text_of(test, "by");
+        out += fmt::format(
+            "{}{}: test {} -> {}: expected {}{}, got {} by {}; change the rules or the test\n", file,
+            placed ? fmt::format(":{}:{}", count_of(test, "line"), count_of(test, "column")) : std::string{},
+            text_of(test, "from"), text_of(test, "to"), text_of(test, "expect"),
+            by.empty() ? std::string{} : " by " + by, text_of(test, "got"), text_of(test, "got_rule"));
+    }
+    return out;
+}
+
+std::pair<std::size_t, std::size_t> passed_of_tests(const json::value& answer) {
+    const auto& tests = answer.at("tests").as_array();
+    std::size_t passed = 0;
+    for (const auto& test : tests) passed += flag_of(test, "passed") ? 1 : 0;
+    return {passed, tests.size()};
+}
+
+void print_rules(const json::value& plan, const char* key, std::string_view sign, Colour colour, bool colours) {
+    for (const auto& id : plan.at(key).as_array()) {
+        std::cout << painted(fmt::format("{} rule {}", sign, printable(std::string{id.as_string()})), colour, colours)
+                  << '\n';
+    }
+}
+
+/// What came of a commit; the same for apply, patch, confirm and rollback.
+int report_commit(const Context& context, const HttpReply& reply, std::string_view file) {
+    if (context.json) {
+        std::cout << reply.body;
+        return 0;
+    }
+    const auto answer = parse_json(reply.body);
+    std::cerr << error_lines(answer.at("warnings").as_array(), file);
+    const auto state = text_of(answer, "state");
+    const auto generation = count_of(answer, "generation");
+    const auto [passed, tests] = passed_of_tests(answer);
+    std::cout << "policy " << text_of(answer, "version") << "  generation " << generation;
+    if (tests > 0) std::cout << "  " << passed << '/' << tests << " tests";
+    if (state == "unchanged") std::cout << "  unchanged";
+    std::cout << '\n';
+    if (state == "pending_confirmation") {
+        const auto left = seconds_from_now(text_of(answer, "confirm_deadline"));
+        std::cout << "confirm within " << duration_text(left) << ", else the dataplane reverts: sluicectl confirm "
+                  << generation << '\n';
+    }
+    if (state == "stalled") {
+        std::string names;
+        for (const auto& worker : answer.at("stalled_workers").as_array()) {
+            names += (names.empty() ? "" : ", ") + printable(std::string{worker.as_string()});
+        }
+        std::cerr << "adopted by all but: " << names << "; look at sluicectl status\n";
+    }
+    return 0;
+}
+
+void add_confirm_header(HttpRequest& request, const std::string& duration) {
+    if (duration.empty()) return;
+    const auto seconds = parse_duration_s(duration);
+    if (!seconds)
+        throw CommandError{
+            fmt::format("--confirm \"{}\" is no duration; write 10m, 90s or 1h30m, at most 24h", duration)};
+    request.headers.emplace_back("Confirm-Timeout", std::to_string(*seconds));
+}
+
+std::uint64_t running_generation(const Context& context) {
+    const auto answer = fetch(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
+    const auto generation = count_of(answer.at("dataplane"), "generation");
+    if (generation == 0) throw CommandError{"no generation runs; apply a policy first"};
+    return generation;
+}
+
+int post_commit(const Context& context, std::uint64_t generation, std::string_view verb) {
+    if (generation == 0) generation = running_generation(context);
+    const auto reply = send(
+        context,
+        {.method = "POST", .target = fmt::format("/v1/commits/{}:{}", generation, verb), .headers = {}, .body = {}});
+    return report_commit(context, reply, {});
+}
+
+}  // namespace
+
+int plan(const Context& context, const std::string& file) {
+    HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
+    request.headers.emplace_back("Content-Type", content_type(file, request.body));
+    const auto etag = stored_etag(context);
+    const auto reply = send(context, request, file);
+    const auto answer = parse_json(reply.body);
+    const bool good = flag_of(answer, "ok");
+    const bool same = etag && *etag == fmt::format("\"{}\"", text_of(answer, "hash"));
+    if (context.json) {
+        std::cout << reply.body;
+        return good ? (same ? kExitSame : kExitChanges) : kExitError;
+    }
+    const auto& errors = answer.at("errors").as_array();
+    std::cerr << error_lines(errors, file) << error_lines(answer.at("warnings").as_array(), file)
+              << test_lines(answer, file);
+    if (!good) {
+        const auto [passed, tests] = passed_of_tests(answer);
+        if (errors.empty()) {
+            std::cerr << fmt::format("sluicectl: {} of {} policy tests failed; nothing would be applied\n",
+                                     tests - passed, tests);
+        } else {
+            std::cerr << fmt::format("sluicectl: {} error{} in the policy; nothing would be applied\n", errors.size(),
+                                     errors.size() == 1 ? "" : "s");
+        }
+        return kExitError;
+    }
+    print_rules(answer, "rules_changed", "~", Colour::yellow, context.colours);
+    print_rules(answer, "rules_added", "+", Colour::green, context.colours);
+    print_rules(answer, "rules_removed", "-", Colour::red, context.colours);
+    const auto [passed, tests] = passed_of_tests(answer);
+    std::cout << fmt::format("tests {} passed, {} failed\n", passed, tests - passed);
+    if (same) {
+        std::cout << fmt::format("plan {}: no changes\n", text_of(answer, "version"));
+        return kExitSame;
+    }
+    std::cout << fmt::format(
+        "plan {}: {} to add, {} to change, {} to remove.  apply with: sluicectl apply -f {} --confirm 10m\n",
+        text_of(answer, "version"), answer.at("rules_added").as_array().size(),
+        answer.at("rules_changed").as_array().size(), answer.at("rules_removed").as_array().size(), file);
+    return kExitChanges;
+}
+
+int apply(const Context& context, const ApplyOptions& options) {
+    HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
+    request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
+    add_confirm_header(request, options.confirm);
+    const auto etag = options.force_first ? std::nullopt : stored_etag(context);
+    if (etag) {
+        request.headers.emplace_back("If-Match", *etag);
+    } else {
+        request.headers.emplace_back("If-None-Match", "*");
+    }
+    return report_commit(context, send(context, request, options.file), options.file);
+}
+
+int patch(const Context& context, const std::string& file, const std::string& confirm_duration) {
+    HttpRequest request{.method = "PATCH",
+                        .target = "/v1/policy",
+                        .headers = {{"Content-Type", "application/json"}},
+                        .body = read_file(file)};
+    add_confirm_header(request, confirm_duration);
+    const auto etag = stored_etag(context);
+    if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
+    request.headers.emplace_back("If-Match", *etag);
+    return report_commit(context, send(context, request, file), file);
+}
+
+int confirm(const Context& context, std::uint64_t generation) { return post_commit(context, generation, "confirm"); }
+
+int rollback(const Context& context, std::uint64_t generation) { return post_commit(context, generation, "rollback"); }
+
+int get_policy(const Context& context) {
+    HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
+    if (context.json) request.headers.emplace_back("Accept", "application/json");
+    const auto reply = send(context, request);
+    std::cout << reply.body;
+    if (!reply.body.ends_with('\n')) std::cout << '\n';
+    return 0;
+}
+
+}  // namespace sluice::ctl

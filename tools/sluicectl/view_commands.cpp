@@ -1,0 +1,193 @@
+/// status, get rules, get flows.
+#include <iostream>
+
+#include <fmt/format.h>
+
+#include "tools/sluicectl/command.hpp"
+#include "tools/sluicectl/output.hpp"
+
+namespace sluice::ctl {
+namespace json = boost::json;
+namespace {
+
+constexpr std::uint64_t kFlowsPerPage = 1000;
+
+std::string ago(const json::value& object, std::string_view key) {
+    const auto time = text_of(object, key);
+    return time.empty() ? "never" : duration_text(-seconds_from_now(time)) + " ago";
+}
+
+std::string endpoint(const json::value& flow, const char* address_key, const char* port_key) {
+    const auto address = text_of(flow, address_key);
+    const auto* port = flow.as_object().if_contains(port_key);
+    const auto number = port == nullptr ? 0 : port->to_number<std::uint64_t>();
+    if (number == 0) return address;
+    return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, number)
+                                                  : fmt::format("[{}]:{}", address, number);
+}
+
+std::string dataplane_line(const json::value& dataplane) {
+    if (!flag_of(dataplane, "connected")) return "not connected";
+    const auto generation = count_of(dataplane, "generation");
+    std::string line = generation == 0 ? "connected, runs no policy: all ports are closed"
+                                       : fmt::format("connected, runs generation {} (from {})", generation,
+                                                     text_of(dataplane, "source"));
+    if (generation == 0 && flag_of(dataplane, "fail_open"))
+        line = "connected, runs no policy: FAIL OPEN, all traffic passes";
+    if (const auto started = text_of(dataplane, "started"); !started.empty()) {
+        line += ", up " + duration_text(-seconds_from_now(started));
+    }
+    return line;
+}
+
+void print_status(const json::value& answer, bool colours) {
+    const auto& dataplane = answer.at("dataplane");
+    const auto& policy = answer.at("policy");
+    const auto& flows = answer.at("flows");
+    std::string ready = painted("yes", Colour::green, colours);
+    if (!flag_of(answer, "ready")) {
+        std::string reasons;
+        for (const auto& reason : answer.at("not_ready").as_array()) {
+            reasons += (reasons.empty() ? "" : "; ") + printable(std::string{reason.as_string()});
+        }
+        ready = painted("no", Colour::red, colours) + ": " + reasons;
+    }
+    std::cout << "ready      " << ready << '\n' << "dataplane  " << dataplane_line(dataplane) << '\n';
+    if (text_of(policy, "version").empty()) {
+        std::cout << "policy     none stored\n";
+    } else {
+        std::cout << "policy     " << text_of(policy, "version") << "  generation " << count_of(policy, "generation")
+                  << (flag_of(dataplane, "in_sync") ? "" : "  NOT what the dataplane runs") << '\n';
+    }
+    if (const auto deadline = text_of(policy, "confirm_deadline"); !deadline.empty()) {
+        std::cout << "confirm    within " << duration_text(seconds_from_now(deadline))
+                  << ", else the dataplane reverts: sluicectl confirm\n";
+    }
+    std::cout << "flows      " << count_text(count_of(flows, "count")) << " of "
+              << count_text(count_of(flows, "capacity")) << "\n\n";
+
+    Table ports{{{"PORT"},
+                 {"ZONE"},
+                 {"LINK"},
+                 {"RX PACKETS", Align::right},
+                 {"TX PACKETS", Align::right},
+                 {"DROPS", Align::right}}};
+    for (const auto& port : answer.at("ports").as_array()) {
+        const bool up = flag_of(port, "link_up");
+        ports.add({text_of(port, "name"),
+                   text_of(port, "zone"),
+                   {up ? "up" : "down", up ? Colour::green : Colour::red},
+                   count_text(count_of(port, "rx_packets")),
+                   count_text(count_of(port, "tx_packets")),
+                   count_text(count_of(port, "drops"))});
+    }
+    Table workers{
+        {{"WORKER"}, {"LCORE", Align::right}, {"GENERATION", Align::right}, {"FLOWS", Align::right}, {"STATE"}}};
+    for (const auto& worker : answer.at("workers").as_array()) {
+        const bool stalled = flag_of(worker, "stalled");
+        workers.add({std::to_string(count_of(worker, "worker")),
+                     std::to_string(count_of(worker, "lcore")),
+                     std::to_string(count_of(worker, "generation")),
+                     count_text(count_of(worker, "flows")),
+                     {stalled ? "stalled" : "running", stalled ? Colour::red : Colour::green}});
+    }
+    std::cout << ports.text(colours) << '\n' << workers.text(colours);
+}
+
+void print_flows(const json::array& flows, bool colours) {
+    Table table{{{"PROTO"},
+                 {"SOURCE"},
+                 {"DESTINATION"},
+                 {"STATE"},
+                 {"RULE"},
+                 {"PACKETS", Align::right},
+                 {"REPLIES", Align::right},
+                 {"BYTES", Align::right},
+                 {"REPLY BYTES", Align::right},
+                 {"AGE", Align::right},
+                 {"IDLE", Align::right}}};
+    for (const auto& flow : flows) {
+        auto proto = text_of(flow, "proto");
+        if (flow.as_object().contains("icmp_type")) proto += fmt::format("/{}", count_of(flow, "icmp_type"));
+        const bool icmp = flow.as_object().contains("icmp_type");
+        const auto& packets = flow.at("packets").as_array();
+        const auto& bytes = flow.at("bytes").as_array();
+        table.add({proto, icmp ? text_of(flow, "src") : endpoint(flow, "src", "sport"), endpoint(flow, "dst", "dport"),
+                   text_of(flow, "state"), text_of(flow, "rule"), count_text(packets.at(0).to_number<std::uint64_t>()),
+                   count_text(packets.at(1).to_number<std::uint64_t>()),
+                   bytes_text(bytes.at(0).to_number<std::uint64_t>()),
+                   bytes_text(bytes.at(1).to_number<std::uint64_t>()), duration_text(number_of(flow, "age_s")),
+                   duration_text(number_of(flow, "idle_s"))});
+    }
+    std::cout << table.text(colours);
+}
+
+}  // namespace
+
+int status(const Context& context) {
+    const auto reply = send(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
+    if (context.json) {
+        std::cout << reply.body;
+    } else {
+        print_status(parse_json(reply.body), context.colours);
+    }
+    return 0;
+}
+
+int get_rules(const Context& context) {
+    const auto reply = send(context, {.method = "GET", .target = "/v1/rules", .headers = {}, .body = {}});
+    if (context.json) {
+        std::cout << reply.body;
+        return 0;
+    }
+    Table table{{{"RULE"},
+                 {"ACTION"},
+                 {"MODE"},
+                 {"HITS", Align::right},
+                 {"PACKETS", Align::right},
+                 {"BYTES", Align::right},
+                 {"FIRST HIT", Align::right},
+                 {"LAST HIT", Align::right}}};
+    const auto rules = parse_json(reply.body);
+    for (const auto& rule : rules.as_array()) {
+        const auto action = text_of(rule, "action");
+        table.add({text_of(rule, "id"),
+                   {action, verdict_colour(action)},
+                   text_of(rule, "mode"),
+                   count_text(count_of(rule, "hits")),
+                   count_text(count_of(rule, "packets")),
+                   bytes_text(count_of(rule, "bytes")),
+                   ago(rule, "first_hit"),
+                   ago(rule, "last_hit")});
+    }
+    std::cout << table.text(context.colours);
+    return 0;
+}
+
+int get_flows(const Context& context, std::uint64_t count_max) {
+    json::array flows;
+    std::string next;
+    do {
+        const auto wanted = std::min(count_max - flows.size(), kFlowsPerPage);
+        std::string target = fmt::format("/v1/flows?limit={}", wanted);
+        // A cursor is opaque: every byte that could mean something in a query is escaped.
+        if (!next.empty()) {
+            target += "&cursor=";
+            for (const char c : next) target += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        }
+        const auto page = fetch(context, {.method = "GET", .target = target, .headers = {}, .body = {}});
+        for (const auto& flow : page.at("flows").as_array()) flows.push_back(flow);
+        next = text_of(page, "next");
+    } while (!next.empty() && flows.size() < count_max);
+    if (context.json) {
+        json::object out{{"flows", std::move(flows)}};
+        out["next"] = next.empty() ? json::value(nullptr) : json::value(next);
+        std::cout << json::serialize(out) << '\n';
+        return 0;
+    }
+    print_flows(flows, context.colours);
+    if (!next.empty()) std::cerr << "there are more flows; show more with --limit\n";
+    return 0;
+}
+
+}  // namespace sluice::ctl
