@@ -18,7 +18,7 @@ from lab import demo  # noqa: E402
 from lab.api import Api  # noqa: E402
 from lab.names import Lab, Trouble  # noqa: E402
 
-from rig.counters import reader  # noqa: E402
+from rig.counters import Reader  # noqa: E402
 from rig.runner import Mismatch, Runner, Scenario  # noqa: E402
 from rig.wire import Port  # noqa: E402
 
@@ -48,7 +48,7 @@ def stale(folder):
     return None
 
 
-def run_one(folder, api, runner):
+def run_one(folder, api, runner, reader):
     """Returns a complaint or None."""
     if complaint := stale(folder):
         return complaint
@@ -56,6 +56,7 @@ def run_one(folder, api, runner):
     status, answer = api.put_policy(scenario.policy)
     if status != 200:
         return f"PUT /v1/policy answered {status}: {answer}"
+    reader.learn_rules()
     try:
         runner.run(scenario)
     except Mismatch as mismatch:
@@ -77,10 +78,11 @@ def main():
         api = Api(lab)
         demo.wait_connected(lab, api)
         ports = [Port("outside", lab.ns_outside, "c0"), Port("inside", lab.ns_inside, "s0")]
-        runner = Runner(ports, reader(lab))
+        reader = Reader(lab)
+        runner = Runner(ports, reader)
         for folder in folders(options.only):
             name = f"scenario/{os.path.basename(folder)}"
-            complaint = run_one(folder, api, runner)
+            complaint = run_one(folder, api, runner, reader)
             print(f"FAIL {name}: {complaint}" if complaint else f"ok {name}", flush=True)
             failed += complaint is not None
     except Trouble as trouble:

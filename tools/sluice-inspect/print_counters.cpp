@@ -36,6 +36,8 @@ class Counters {
 public:
     static Expected<Counters, std::string> read(const Connection& connection);
 
+    Expected<void, std::string> add_rules(const Connection& connection);
+
     std::vector<PortSums> ports;
     std::vector<std::pair<std::string, std::uint64_t>> others;  ///< workers' and manager's, by name{label}
 
@@ -99,6 +101,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"fail_open", &manager.fail_open},
         {"flow_capacity", &manager.flow_capacity}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
+    if (auto ok = counters.add_rules(connection); !ok) return Unexpected<std::string>{ok.error()};
     for (std::uint32_t w = 0; w < header.worker_count; ++w) {
         const auto& worker =
             *reinterpret_cast<const abi::WorkerCounters*>(bytes.data() + header.first_block + header.block_bytes * w);
@@ -125,6 +128,32 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         }
     }
     return counters;
+}
+
+/// Hits by slot, over all workers; which rule has which slot says `generation`. Slots never hit are left out.
+Expected<void, std::string> Counters::add_rules(const Connection& connection) {
+    auto view = View::map(connection.telemetry()[1]);
+    if (!view) return Unexpected<std::string>{view.error()};
+    const auto bytes = view->bytes();
+    abi::TelemetryHeader header;
+    std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+    constexpr std::uint64_t kSlotsMax = 1U << 20;
+    if (bytes.size() < sizeof header || header.magic != abi::kTelemetryMagic || header.rule_slots > kSlotsMax ||
+        header.worker_count > abi::kWorkersMax || header.block_bytes < header.rule_slots * sizeof(abi::RuleCounters) ||
+        header.block_bytes > bytes.size() || header.first_block > bytes.size() ||
+        header.first_block + header.block_bytes * header.worker_count > bytes.size() ||
+        (header.first_block | header.block_bytes) % abi::kCacheLine != 0) {
+        return Unexpected<std::string>{"the rule counters' header makes no sense"};
+    }
+    for (std::uint32_t slot = 0; slot < header.rule_slots; ++slot) {
+        std::uint64_t hits = 0;
+        for (std::uint32_t w = 0; w < header.worker_count; ++w) {
+            const auto* block = bytes.data() + header.first_block + header.block_bytes * w;
+            hits += reinterpret_cast<const abi::RuleCounters*>(block)[slot].hits.read();
+        }
+        if (hits != 0) others.emplace_back(fmt::format("rule_hits{{slot=\"{}\"}}", slot), hits);
+    }
+    return {};
 }
 
 /// Every figure of a port by name, in the words of the conservation law.

@@ -7,6 +7,7 @@ from . import compare, pcapng
 from .build import PORTS
 
 _STEP_DEADLINE_S = 5.0
+_COUNTERS_DEADLINE_S = 1.0
 
 
 class Mismatch(Exception):
@@ -57,7 +58,7 @@ class Runner:
             self._wait_accounted(before, name, sent_at[name], record)
             self._expect_frames(scenario, record)
         self._nothing_left(scenario)
-        self._compare_counters(before, self.read_counters(), scenario.counters)
+        self._compare_counters(before, scenario.counters)
 
     def _wait_accounted(self, before, port, count, record):
         key = f'rx_packets{{port="{port}"}}'
@@ -99,16 +100,22 @@ class Runner:
             if extra := port.drain():
                 raise Mismatch(f"{len(extra)} frames too many at {PORTS[index]}, first: {extra[0].hex()}")
 
-    @staticmethod
-    def _compare_counters(before, after, expected):
-        """Exact, both ways: what is not named must not have moved."""
-        moved = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
-        wrong = [
-            f"{name} moved by {moved.get(name, 0)}, expected {expected.get(name, 0)}"
-            for name in sorted(set(moved) | set(expected))
-            if moved.get(name, 0) != expected.get(name, 0)
-        ]
-        if wrong:
-            raise Mismatch("; ".join(wrong))
-        if complaint := unbalanced(after):
-            raise Mismatch(complaint)
+    def _compare_counters(self, before, expected):
+        """Exact, both ways: what is not named must not have moved. Rule counters may follow their packet a moment late."""
+        end = time.monotonic() + _COUNTERS_DEADLINE_S
+        while True:
+            after = self.read_counters()
+            complaint = _difference(before, after, expected) or unbalanced(after)
+            if complaint is None:
+                return
+            if time.monotonic() > end:
+                raise Mismatch(complaint)
+
+
+def _difference(before, after, expected):
+    moved = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
+    return "; ".join(
+        f"{name} moved by {moved.get(name, 0)}, expected {expected.get(name, 0)}"
+        for name in sorted(set(moved) | set(expected))
+        if moved.get(name, 0) != expected.get(name, 0)
+    ) or None
