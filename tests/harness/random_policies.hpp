@@ -1,0 +1,57 @@
+/// Adversarial policies and keys from numbers. A rule is four small numbers that pick from one pool of edges (nested
+/// prefixes, /0, the last address, touching port ranges), so rules overlap as much as they can, and a property test can
+/// shrink a failure by dropping rules and lowering numbers: all zeros is `any to any, any service, deny`.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "controlplane/policy/model.hpp"
+#include "dataplane/acl/lookup.hpp"
+
+namespace sluice::test {
+
+using Random = std::mt19937_64;
+
+struct RawRule {
+    std::uint32_t from{}, to{}, service{}, action{};
+    static constexpr std::uint32_t kMax = 1U << 24;  ///< each is below
+};
+
+/// Prefixes, sets and services that the rules of one policy pick from. A function of the seed.
+class Pool {
+public:
+    explicit Pool(std::uint64_t seed);
+
+    cp::Policy policy(const std::vector<RawRule>& rules) const;
+    /// Mostly at the edges of what the pool holds, one beside, or anywhere.
+    dp::LookupKey key(Random& random) const;
+    /// Half of them at the edges of one rule of `policy` in all fields, so that deep rules are met too; the rest as
+    /// above.
+    dp::LookupKey key(Random& random, const cp::Policy& policy) const;
+    std::uint16_t zone_count() const noexcept { return zone_count_; }
+
+private:
+    std::vector<cp::Endpoint> side(std::uint32_t number, bool narrow) const;
+    cp::Endpoint endpoint(std::uint32_t number, bool narrow) const;
+    std::vector<cp::ServiceTerm> services(std::uint32_t number) const;
+    abi::IpAddr address_near_an_edge(Random& random, abi::IpFamily family) const;
+
+    std::uint16_t zone_count_{};
+    std::vector<cp::Prefix> prefixes_;
+    std::vector<cp::NetSet> sets_;
+    std::vector<cp::ServiceTerm> services_;
+    cp::Action default_action_{};
+    /// Half of all pools make narrow rules from many prefixes, so that keys go deep; the others wide ones.
+    bool narrow_{};
+};
+
+RawRule random_rule(Random& random);
+std::vector<RawRule> random_rules(Random& random, std::size_t count);
+
+/// For a failure's message.
+std::string to_text(const dp::LookupKey& key);
+
+}  // namespace sluice::test
