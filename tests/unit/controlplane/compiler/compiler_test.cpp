@@ -2,11 +2,14 @@
 /// (tests/property/acl_property_test.cpp).
 #include "controlplane/compiler/compiler.hpp"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "controlplane/compiler/reference.hpp"
 #include "dataplane/acl/lookup.hpp"
 #include "tests/harness/policies.hpp"
+#include "tests/harness/random_policies.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -46,6 +49,129 @@ TEST(Compiler, AnswersWithTheFirstRuleThatMatches) {
     EXPECT_EQ(t.rule_for(key(0, "2001:db8::1", 1, "2001:db8::2", L4Proto::icmp6, 128 << 8)), "ping");
     EXPECT_EQ(t.view().port_zone[0], abi::ZoneId{0});
     EXPECT_EQ(t.view().port_zone[1], abi::ZoneId{1});
+}
+
+Policy some_policy(std::size_t rules) {
+    test::Random random{7};
+    return test::Pool{7}.policy(test::random_rules(random, rules));
+}
+
+Expected<CompiledGeneration, CompileRefusal> compiled(const Policy& policy, const CompileOptions& options) {
+    SlotMap slots{1U << 20};
+    EXPECT_TRUE(slots.assign(policy));
+    return compile(policy, slots, options);
+}
+
+TEST(Compiler, MakesEqualBytesFromEqualPolicies) {
+    const auto a = compiled(some_policy(300), {.generation = 1, .created_unix_ns = 5});
+    const auto b = compiled(some_policy(300), {.generation = 2, .created_unix_ns = 6});
+    ASSERT_TRUE(a && b);
+    EXPECT_EQ(a->sections, b->sections);
+    EXPECT_EQ(a->manifest.generation_digest, b->manifest.generation_digest) << "it names content, not a number";
+    EXPECT_EQ(b->manifest.generation, 2U);
+    CompiledGeneration again = *a;
+    renumber(again, 2, 6);
+    EXPECT_EQ(std::memcmp(&again.manifest, &b->manifest, sizeof(abi::Manifest)), 0);
+}
+
+TEST(Compiler, LeavesSectionsAloneThatAChangeDoesNotTouch) {
+    Policy policy = some_policy(300);
+    const auto before = compiled(policy, {.generation = 1});
+    policy.rules[3].action = policy.rules[3].action == Action::allow ? Action::deny : Action::allow;
+    const auto after = compiled(policy, {.generation = 2});
+    ASSERT_TRUE(before && after);
+    for (std::size_t i = 0; i < abi::kSectionKindCount; ++i) {
+        const bool rules = i + 1 == static_cast<std::size_t>(abi::SectionKind::rules);
+        EXPECT_EQ(before->sections[i] == after->sections[i], !rules) << i;
+    }
+    EXPECT_NE(before->manifest.generation_digest, after->manifest.generation_digest);
+}
+
+TEST(Compiler, ResolvesPassToTheDefaultAndRemembersIt) {
+    const CompiledTables t{
+        two_zones().rule({.id = "leave", .action = Action::pass}).default_action(Action::reject).build()};
+    EXPECT_EQ(t.view().rules[0].verdict, abi::Verdict::reject);
+    EXPECT_EQ(t.view().rules[0].is_pass, 1);
+    EXPECT_EQ(t.rule_for(key(0, "192.0.2.1", 1, "192.0.2.2", L4Proto::udp, 1)), "leave");
+}
+
+TEST(Compiler, CarriesSettingsAndSlots) {
+    PolicyBuilder b = two_zones();
+    b.rule({.id = "old"}).rule({.id = "kept", .log = abi::RuleLog::both});
+    SlotMap slots;
+    const CompiledTables first{b.build(), slots, 1};
+    b.policy.rules.erase(b.policy.rules.begin());
+    b.policy.timeouts.icmp_ms = 5'000;
+    b.wire(abi::WireAction::deny, abi::WireAction::allow, abi::WireAction::allow);
+    b.default_action(Action::deny, abi::RuleLog::start);
+    const CompiledTables second{b.build(), slots, 2};
+    EXPECT_EQ(second.view().rules[0].slot, first.view().rules[1].slot);
+    EXPECT_EQ(second.view().rules[0].log, abi::RuleLog::both);
+    EXPECT_EQ(second.view().rules[1].log, abi::RuleLog::start);
+    EXPECT_EQ(second.compiled().manifest.rule_slots, static_cast<std::uint32_t>(first.view().rules[1].slot) + 1);
+    EXPECT_EQ(second.view().settings->timeouts.icmp_ms, 5'000U);
+    EXPECT_EQ(second.view().settings->wire_arp, abi::WireAction::deny);
+    EXPECT_EQ(second.view().settings->wire_other, abi::WireAction::allow);
+}
+
+TEST(Compiler, RefusesARuleWithoutASlot) {
+    const Policy policy = two_zones().rule({.id = "r"}).build();
+    const auto refused = compile(policy, SlotMap{}, {.generation = 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "slot-missing");
+}
+
+TEST(Compiler, X7RefusesTooManyTermsWithFiguresBeforeBuilding) {
+    PolicyBuilder b;
+    for (int z = 0; z < 200; ++z) b.zone("z" + std::to_string(z), {});
+    std::vector<std::string> sides;  // every zone with an address of its own: nothing can be joined
+    for (int z = 0; z < 200; ++z) sides.push_back("z" + std::to_string(z) + "&10.0.0." + std::to_string(z));
+    for (int r = 0; r < 5; ++r) b.rule({.id = "bomb-" + std::to_string(r), .from = sides, .to = sides});
+    const auto refused = compiled(b.policy, {.generation = 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "too-many-terms");
+    EXPECT_EQ(refused.error().needed, 200'000U);
+    EXPECT_EQ(refused.error().allowed, abi::kTermsMax);
+    EXPECT_NE(refused.error().detail.find("\"bomb-0\" alone makes 40,000"), std::string::npos)
+        << refused.error().detail;
+}
+
+/// 10,000 rules with wide port ranges and crossing prefixes: within the budget it compiles, over it it is refused with
+/// the very figure that building would have needed (at most, as neighbouring intervals of one class are joined).
+TEST(Compiler, X7CompilesARuleBombWithinBudgetAndRefusesItAbove) {
+    PolicyBuilder b;
+    b.zone("z", {});
+    test::Random random{11};
+    for (int r = 0; r < 10'000; ++r) {
+        Rule rule{.id = "r" + std::to_string(r)};
+        const auto net = [&] {
+            Prefix p{.family = abi::IpFamily::v4, .bits = static_cast<std::uint8_t>(8 + random() % 25)};
+            const auto mask = static_cast<std::uint32_t>(~std::uint64_t{0} << (32 - p.bits));
+            p.addr = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(static_cast<std::uint32_t>(random()) & mask));
+            return Endpoint{.any_addr = false, .nets = {p}};
+        };
+        rule.from = {net()};
+        rule.to = {net()};
+        const auto first = static_cast<std::uint16_t>(random() % 4'000);
+        rule.service = {
+            {.proto = abi::L4Proto::tcp, .first = first, .last = static_cast<std::uint16_t>(first + 61'000)}};
+        b.policy.rules.push_back(std::move(rule));
+    }
+    const auto ok = compiled(b.policy, {.generation = 1});
+    ASSERT_TRUE(ok) << ok.error().detail;
+    const auto refused = compiled(b.policy, {.generation = 1, .bytes_max = ok->bytes() / 2});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "tables-too-big");
+    EXPECT_GE(refused.error().needed + 1'000'000, ok->bytes());  // rule records and texts are not in the figure
+    EXPECT_LE(refused.error().needed, ok->bytes() + ok->bytes() / 10);
+    EXPECT_NE(refused.error().detail.find("10,000 terms"), std::string::npos) << refused.error().detail;
+}
+
+TEST(Compiler, CutsALongNameAtACharacter) {
+    PolicyBuilder b = two_zones();
+    b.policy.name = std::string(62, 'a') + "\u00fc";  // the last character has two bytes, one would fit
+    const CompiledTables t{b.build()};
+    EXPECT_EQ(std::string_view{t.compiled().manifest.policy_name.data()}, std::string(62, 'a'));
 }
 
 }  // namespace

@@ -1,0 +1,79 @@
+#include "controlplane/compiler/policy_tests.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/harness/policies.hpp"
+
+namespace sluice::cp {
+namespace {
+
+PolicyTest test_for(std::string_view dst, std::uint16_t port, abi::Verdict expect, std::string by) {
+    return {.family = abi::IpFamily::v4,
+            .src = test::address("192.0.2.1"),
+            .dst = test::address(dst),
+            .from_zone = 0,
+            .to_zone = 0,
+            .proto = abi::L4Proto::tcp,
+            .dport_or_icmp = port,
+            .expect = expect,
+            .by = std::move(by),
+            .text_from = "192.0.2.1@z",
+            .text_to = std::string{dst} + ":" + std::to_string(port) + "/tcp",
+            .pos = {.line = 7, .column = 3}};
+}
+
+test::PolicyBuilder sample() {
+    test::PolicyBuilder b;
+    b.zone("z", {"p0"});
+    b.rule({.id = "watch", .service = {"tcp/443"}, .mode = abi::RuleMode::observe});
+    b.rule({.id = "web", .to = {"198.51.100.80"}, .service = {"tcp/443"}, .action = Action::allow});
+    b.rule({.id = "rest", .to = {"198.51.100.0/24"}, .action = Action::pass});
+    b.policy.tests = {test_for("198.51.100.80", 443, abi::Verdict::allow, "web"),
+                      test_for("198.51.100.80", 443, abi::Verdict::allow, ""),
+                      test_for("198.51.100.81", 443, abi::Verdict::deny, "rest"),
+                      test_for("203.0.113.1", 443, abi::Verdict::deny, "default")};
+    return b;
+}
+
+TEST(PolicyTests, PassWhereVerdictAndRuleAreAsExpected) {
+    const Policy p = sample().build();
+    const test::CompiledTables t{p};
+    const auto outcomes = run_policy_tests(p, t.view());
+    ASSERT_TRUE(outcomes) << outcomes.error();
+    ASSERT_EQ(outcomes->size(), 4U);
+    EXPECT_TRUE(all_passed(*outcomes));
+    EXPECT_EQ((*outcomes)[2].got_rule, "rest");
+    EXPECT_EQ((*outcomes)[2].got, "deny") << "pass is the default's verdict";
+    EXPECT_EQ((*outcomes)[0].to, "198.51.100.80:443/tcp");
+    EXPECT_EQ((*outcomes)[0].pos.line, 7U);
+}
+
+TEST(PolicyTests, FailOnAnotherVerdictAndOnAnotherRule) {
+    test::PolicyBuilder b = sample();
+    b.policy.tests = {test_for("198.51.100.80", 443, abi::Verdict::deny, ""),
+                      test_for("198.51.100.80", 443, abi::Verdict::allow, "watch"),
+                      test_for("198.51.100.80", 443, abi::Verdict::allow, "web")};
+    const Policy p = b.build();
+    const test::CompiledTables t{p};
+    const auto outcomes = run_policy_tests(p, t.view());
+    ASSERT_TRUE(outcomes);
+    EXPECT_FALSE((*outcomes)[0].passed);
+    EXPECT_EQ((*outcomes)[0].got, "allow");
+    EXPECT_FALSE((*outcomes)[1].passed) << "an observe rule decides nothing";
+    EXPECT_TRUE((*outcomes)[2].passed);
+    EXPECT_FALSE(all_passed(*outcomes));
+}
+
+TEST(PolicyTests, CallTablesOfAnotherPolicyAnInternalError) {
+    const Policy p = sample().build();
+    test::PolicyBuilder other = sample();
+    other.policy.rules[1].action = Action::reject;
+    const test::CompiledTables wrong{other.build()};
+    const auto outcomes = run_policy_tests(p, wrong.view());
+    ASSERT_FALSE(outcomes);
+    EXPECT_NE(outcomes.error().find("internal error"), std::string::npos);
+    EXPECT_NE(outcomes.error().find("198.51.100.80:443/tcp"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::cp

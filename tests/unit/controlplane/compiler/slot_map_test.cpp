@@ -1,0 +1,99 @@
+#include "controlplane/compiler/slot_map.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::cp {
+namespace {
+
+Policy with_rules(std::initializer_list<std::string_view> ids) {
+    Policy p;
+    for (const std::string_view id : ids) p.rules.push_back({.id = std::string{id}});
+    return p;
+}
+
+std::uint32_t slot(const SlotMap& map, std::string_view id) {
+    const auto s = map.find(id);
+    return s ? static_cast<std::uint32_t>(*s) : 0;
+}
+
+TEST(SlotMap, KeepsASlotWithItsIdWhereverTheRuleStands) {
+    SlotMap map;
+    ASSERT_TRUE(map.assign(with_rules({"a", "b", "c"})));
+    EXPECT_EQ(slot(map, "a"), 16U) << "behind the built-ins";
+    EXPECT_EQ(slot(map, "c"), 18U);
+    ASSERT_TRUE(map.assign(with_rules({"d", "c", "a"})));
+    EXPECT_EQ(slot(map, "a"), 16U);
+    EXPECT_EQ(slot(map, "c"), 18U);
+    EXPECT_EQ(slot(map, "d"), 19U) << "a fresh one, although 17 is free";
+    EXPECT_FALSE(map.find("b"));
+    EXPECT_EQ(map.id_of(abi::RuleSlot{17}), "b") << "old counters are still its own";
+    ASSERT_TRUE(map.assign(with_rules({"b"})));
+    EXPECT_EQ(slot(map, "b"), 17U) << "back again";
+}
+
+TEST(SlotMap, ReusesTheSlotThatWasFreedFirstOnceAllAreTaken) {
+    SlotMap map{20};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b", "c", "d"})));
+    ASSERT_TRUE(map.assign(with_rules({"a", "c", "d"})));  // frees b
+    ASSERT_TRUE(map.assign(with_rules({"c", "d"})));       // then a
+    ASSERT_TRUE(map.assign(with_rules({"c", "d", "e"})));
+    EXPECT_EQ(slot(map, "e"), 17U) << "b's";
+    EXPECT_EQ(map.id_of(abi::RuleSlot{17}), "e");
+    ASSERT_TRUE(map.assign(with_rules({"c", "d", "e", "f"})));
+    EXPECT_EQ(slot(map, "f"), 16U) << "a's";
+}
+
+TEST(SlotMap, DoesNotGiveAReturningRulesSlotAway) {
+    SlotMap map{18};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    ASSERT_TRUE(map.assign(with_rules({"b"})));
+    ASSERT_TRUE(map.assign(with_rules({"new", "a"})));  // a returns, b goes: only b's slot may be taken
+    EXPECT_EQ(slot(map, "a"), 16U);
+    EXPECT_EQ(slot(map, "new"), 17U);
+}
+
+TEST(SlotMap, RefusesWithFiguresAndStaysAsItWas) {
+    SlotMap map{18};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    const std::string before = map.to_text();
+    const auto refused = map.assign(with_rules({"x", "y", "z"}));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().needed, 19U);
+    EXPECT_EQ(refused.error().capacity, 18U);
+    EXPECT_EQ(map.to_text(), before);
+}
+
+TEST(SlotMap, ReadsWhatItWrote) {
+    SlotMap map{20};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b", "c", "d"})));
+    ASSERT_TRUE(map.assign(with_rules({"a", "c"})));
+    EXPECT_EQ(map.to_text(), "live 16 a\nlive 18 c\nfree 17 b\nfree 19 d\n");
+    auto read = SlotMap::from_text(map.to_text(), 20);
+    ASSERT_TRUE(read) << read.error();
+    EXPECT_EQ(read->to_text(), map.to_text());
+    ASSERT_TRUE(read->assign(with_rules({"a", "c", "e"})));
+    EXPECT_EQ(slot(*read, "e"), 17U) << "the order of freeing survives";
+}
+
+TEST(SlotMap, ForgetsSlotsThatASmallerDataplaneDoesNotHave) {
+    SlotMap map{20};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b", "c", "d"})));
+    const auto read = SlotMap::from_text(map.to_text(), 18);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->to_text(), "live 16 a\nlive 17 b\n");
+    EXPECT_FALSE(read->find("d"));
+}
+
+TEST(SlotMap, RefusesATextThatIsNotItsOwn) {
+    for (const std::string_view text :
+         {"live 16 a", "alive 16 a\n", "live 15 a\n", "live 16\n", "live 16 a b\n", "live x a\n", "live 4294967295 a\n",
+          "live 16 a\nlive 16 b\n", "live 16 a\nfree 17 a\n", "live 99999999999 a\n", "\n", "live -1 a\n"}) {
+        const auto read = SlotMap::from_text(text, 64);
+        ASSERT_FALSE(read) << text;
+        EXPECT_EQ(read.error().substr(0, 6), "slots:");
+    }
+    EXPECT_TRUE(SlotMap::from_text("", 64));
+}
+
+}  // namespace
+}  // namespace sluice::cp
