@@ -4,6 +4,17 @@
 
 namespace sluice::dp {
 
+namespace {
+
+template <typename Word>
+std::uint64_t load(const std::uint8_t* at) noexcept {
+    Word word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+}
+
+}  // namespace
+
 std::uint64_t checksum_add(std::uint64_t sum, std::span<const std::uint8_t> bytes) noexcept {
     const std::uint8_t* at = bytes.data();
     std::size_t left = bytes.size();
@@ -12,19 +23,19 @@ std::uint64_t checksum_add(std::uint64_t sum, std::span<const std::uint8_t> byte
     std::uint64_t even = 0;
     std::uint64_t odd = 0;
     for (; left >= 8; at += 8, left -= 8) {
-        std::uint32_t words[2];
-        std::memcpy(words, at, sizeof words);
-        even += words[0];
-        odd += words[1];
+        even += load<std::uint32_t>(at);
+        odd += load<std::uint32_t>(at + 4);
     }
-    if (left > 0) {
-        std::uint8_t tail[8] = {};
-        std::uint32_t words[2];
-        std::memcpy(tail, at, left);
-        std::memcpy(words, tail, sizeof words);
-        even += words[0];
-        odd += words[1];
+    if ((left & 4) != 0) {
+        even += load<std::uint32_t>(at);
+        at += 4;
     }
+    if ((left & 2) != 0) {
+        odd += load<std::uint16_t>(at);
+        at += 2;
+    }
+    // The last byte is the high half of a word whose low half is zero.
+    if ((left & 1) != 0) even += abi::NetOrder<std::uint16_t>::of_host(static_cast<std::uint16_t>(*at << 8)).wire();
     return sum + even + odd;
 }
 

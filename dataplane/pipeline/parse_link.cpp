@@ -1,5 +1,6 @@
 /// Ethernet, VLAN tags and ARP; the entry of `parse`.
 #include <algorithm>
+#include <memory>
 
 #include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/parse_layers.hpp"
@@ -67,7 +68,7 @@ Fault parse_arp(const FrameView& frame, std::uint32_t offset) noexcept {
 }
 
 std::optional<DropReason> parse(const Packet& packet, ParsedPacket& out) noexcept {
-    out = ParsedPacket{};
+    std::construct_at(&out);
     const FrameView frame{packet.data, std::min(packet.contiguous_bytes, packet.total_bytes), packet.total_bytes,
                           packet.l4_checksum};
     if (auto fault = frame.unreadable(0, kEthernetBytes, DropReason::l2_deny)) return fault;

@@ -200,7 +200,7 @@ Bytes datagram(const Ipv4& ip, const L4& l4) {
     put(out, ip.options);
     // The receiver sums as many words as the header claims to have.
     const Bytes all = out + payload;
-    const std::size_t claimed = std::max<std::size_t>(20, (out[0] & 0x0fU) * 4);
+    const std::size_t claimed = (out[0] & 0x0fU) * 4;
     set16(out, 10, ip.checksum.value_or(internet_checksum(first(all, claimed))));
     return out + payload;
 }

@@ -92,6 +92,7 @@ TEST(ParseIpv4, F4_DhcpMaySpeakFromTheUnspecifiedAddressToEverybody) {
         parse_frame(frame(Ipv4{.src = "0.0.0.0", .dst = "255.255.255.255"}, Udp{.sport = 68, .dport = 67}));
     EXPECT_FALSE(r.reason);
     EXPECT_TRUE(r.p.l2_multicast);
+    EXPECT_EQ(reason_of(frame(Ipv4{.src = "0.0.0.1", .dst = "255.255.255.255"}, Udp{})), "martian");
     EXPECT_EQ(reason_of(frame(Ipv4{.src = "0.0.0.0", .dst = "224.0.0.22"}, Raw{2, bytes_of(8)})), "pass");  // IGMP
 }
 
@@ -110,6 +111,7 @@ TEST(ParseIpv4, F5_D6_OnlyPaddingOptionsPass) {
     const auto with = [](const Bytes& options) { return reason_of(frame(Ipv4{.options = options}, Tcp{})); };
     EXPECT_EQ(with({1, 1, 1, 1}), "pass");
     EXPECT_EQ(with({1, 1, 1, 0}), "pass");
+    EXPECT_EQ(with({0, 131, 3, 4}), "pass") << "behind end-of-list nothing is an option";
     EXPECT_EQ(with(bytes_of(40, 1)), "pass");
     EXPECT_EQ(with(bytes_of(40, 0)), "pass");
     EXPECT_EQ(with({131, 7, 4, 198, 51, 100, 1, 0}), "ip_options");  // LSRR

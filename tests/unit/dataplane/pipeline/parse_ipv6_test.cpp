@@ -1,4 +1,5 @@
 #include "tests/unit/dataplane/pipeline/parse_case.hpp"
+#include "tests/unit/dataplane/pipeline/parse_check.hpp"
 
 namespace sluice::test {
 namespace {
@@ -118,6 +119,12 @@ TEST(ParseIpv6, F16_OptionsThatDoNotAddUpAre_v6_ext_limit) {
     EXPECT_EQ(with_chain({hop_by_hop({0, 0, 0, 0, 0, 1})}), "v6_ext_limit") << "a type without a length";
     EXPECT_EQ(with_chain({hop_by_hop({0, 0, 0, 0, 0, 0})}), "pass") << "six times Pad1";
     EXPECT_EQ(with_chain({destination_options({0x1e, 4, 9, 9, 9, 9})}), "pass") << "unknown, to be skipped";
+}
+
+TEST(ParseIpv6, F16_AnOptionTypeAsLastByteOfTheFrameIsNotReadPast) {
+    const Bytes bytes = frame(Ipv6{.ext = {hop_by_hop({0, 0, 0, 0, 0, 1})}}, Raw{59, {}});
+    EXPECT_EQ(reason_of(bytes), "v6_ext_limit");
+    EXPECT_EQ(parse_at_the_edge(bytes, bytes.size(), dp::L4Checksum::good), nullptr);
 }
 
 TEST(ParseIpv6, HeadersPastTheEndOfTheDatagramAre_ip_malformed) {
