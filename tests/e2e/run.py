@@ -16,10 +16,10 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../tools/dev")]
 from lab import daemons, demo  # noqa: E402
 from lab.names import Lab, Trouble  # noqa: E402
 
-from suite import disk, policies, restarts, show  # noqa: E402
+from suite import disk, laboratory, policies, restarts, show  # noqa: E402
 from suite.bench import Bench  # noqa: E402
 
-MODULES = (show, policies, restarts, disk)
+MODULES = (show, policies, restarts, disk, laboratory)
 
 
 def complaint_of(test, bench):
@@ -37,6 +37,8 @@ def complaint_of(test, bench):
 
 def repair(bench):
     """After a failure: both processes up again, so that the next test starts from solid ground."""
+    if not demo.whole(bench.lab, demo.read_record(bench.lab)):
+        return
     try:
         for name in ("dataplane", "controlplane"):
             daemons.ctl(bench.lab, "start", name)

@@ -1,0 +1,47 @@
+"""The lab itself: what a crash of it leaves is found and named, `down` removes what `up` made and nothing else."""
+import os
+import signal
+
+from lab import demo, network
+from lab.names import ROOT
+from lab.shell import alive, run, until
+
+
+def _demo(bench, *words):
+    return run(os.path.join(ROOT, "tools/demo"), *words, "--lab", bench.lab.name, check=False, timeout_s=300)
+
+
+def leftovers_of_a_crash_are_named(bench):
+    """supervise killed: the processes go with it, the rest is found by the next `up`."""
+    record = demo.read_record(bench.lab)
+    pids = [bench.pid("dataplane"), bench.pid("controlplane")]
+    os.kill(record["supervise"], signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in pids), "the end of both processes", 10.0)
+    done = _demo(bench, "doctor")
+    assert done.returncode == 1 and "supervise" in done.stdout, done.stdout
+    done = _demo(bench, "up")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "found and removed" in done.stdout and f"namespace {bench.lab.ns_fw}" in done.stdout, done.stdout
+
+
+def down_removes_what_up_made(bench):
+    """Namespaces, processes, folders and huge pages; a neighbour's namespace and files stay."""
+    stranger = f"{bench.lab.prefix}-stranger"
+    run("ip", "netns", "add", stranger)
+    folder = f"/run/sluice-{bench.lab.name}-stranger"
+    os.makedirs(folder, exist_ok=True)
+    try:
+        done = _demo(bench, "down")
+        assert done.returncode == 0, done.stderr
+        assert not network.namespaces_present(bench.lab)
+        assert not demo.own_processes(bench.lab)
+        for path in (bench.lab.run_dir, bench.lab.lib_dir, bench.lab.log_dir):
+            assert not os.path.exists(path), path
+        assert stranger in run("ip", "netns", "list").stdout and os.path.isdir(folder)
+        assert "nothing to remove" in _demo(bench, "down").stdout
+    finally:
+        run("ip", "netns", "del", stranger)
+        os.rmdir(folder)
+
+
+TESTS = [leftovers_of_a_crash_are_named, down_removes_what_up_made]
