@@ -60,20 +60,29 @@ def beast(tree):
     return complaints
 
 
+def _reached(tree, name, seen):
+    """Project files that `name` includes, directly or through others."""
+    for _line, quoted, target in _includes(tree, name):
+        if quoted and target not in seen and target in tree.known:
+            seen.add(target)
+            _reached(tree, target, seen)
+    return seen
+
+
 def twins(tree):
-    """Each source file has a test in the mirror folder: one of its name, or one that includes its header."""
-    tested = set()
+    """Each source file has a test in the mirror folder: one of its name, or one that reaches the header it implements."""
+    covered = {}
     for name in tree.matching("_test.cpp", under=("tests/unit/",)):
-        tested.add(name[len("tests/unit/") : -len("_test.cpp")])
         folder = os.path.dirname(name)[len("tests/unit/") :]
-        for _line, _quoted, target in _includes(tree, name):
-            if os.path.dirname(target) == folder:
-                tested.add(os.path.splitext(target)[0])
+        covered.setdefault(folder, set()).update(_reached(tree, name, {name[len("tests/unit/") : -len("_test.cpp")]}))
     complaints = []
     for name in tree.matching(".cpp", under=("dataplane/", "controlplane/")):
-        stem = os.path.splitext(name)[0]
-        if stem not in tested and os.path.basename(stem) != "main":
-            complaints.append(f"{name}: no tests/unit/{stem}_test.cpp, and no test beside it includes its header")
+        stem, folder = os.path.splitext(name)[0], os.path.dirname(name)
+        # What a file implements is its own header or, where several files share one, the first that it includes.
+        first = next((target for _line, quoted, target in _includes(tree, name) if quoted), None)
+        if os.path.basename(stem) == "main" or {stem, stem + ".hpp", first} & covered.get(folder, set()):
+            continue
+        complaints.append(f"{name}: no tests/unit/{stem}_test.cpp, and no test there reaches its header")
     return complaints
 
 

@@ -15,6 +15,7 @@ class Tree:
         )
         names = sorted(name for name in listed.stdout.decode().split("\0") if name)
         self.files = [name for name in names if os.path.isfile(os.path.join(ROOT, name))]
+        self.known = set(self.files)
         self._texts = {}
 
     def matching(self, *suffixes, under=()):

@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""tools/dev/check finds what it is for, and only that: trees of a few lines."""
+import os
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
+
+from checks import layout, words  # noqa: E402
+
+
+class Tree:
+    def __init__(self, texts):
+        self._texts = texts
+
+    @property
+    def files(self):
+        return sorted(self._texts)
+
+    known = property(lambda self: set(self._texts))
+
+    def matching(self, *suffixes, under=()):
+        return [n for n in self.files if n.endswith(suffixes) and (not under or n.startswith(tuple(under)))]
+
+    def text(self, name):
+        return self._texts[name]
+
+    def is_text(self, _name):
+        return True
+
+
+class Arrows(unittest.TestCase):
+    def check(self, name, include):
+        return layout.arrows(Tree({name: f"#pragma once\n#include {include}\n"}))
+
+    def test_allowed(self):
+        for name, include in (
+            ("controlplane/api/a.cpp", '"controlplane/policy/model.hpp"'),
+            ("controlplane/lifecycle/a.cpp", '"dataplane/acl/lookup.hpp"'),
+            ("dataplane/pipeline/a.cpp", '"dataplane/flow/flow_table.hpp"'),
+            ("dataplane/port/a.cpp", "<rte_ethdev.h>"),
+            ("dataplane/main.cpp", "<rte_lcore.h>"),
+            ("dataplane/flow/a.cpp", "<sluice/abi/tables.hpp>"),
+        ):
+            self.assertEqual(self.check(name, include), [], name)
+
+    def test_refused(self):
+        for name, include in (
+            ("controlplane/api/a.cpp", '"dataplane/flow/flow_table.hpp"'),
+            ("dataplane/manager/a.cpp", '"controlplane/policy/model.hpp"'),
+            ("dataplane/acl/a.cpp", '"dataplane/pipeline/worker.hpp"'),
+            ("dataplane/pipeline/a.cpp", "<rte_mbuf.h>"),
+            ("controlplane/main.cpp", "<rte_eal.h>"),
+            ("tools/sluicectl/a.cpp", '"controlplane/policy/model.hpp"'),
+        ):
+            complaints = self.check(name, include)
+            self.assertEqual(len(complaints), 1, name)
+            self.assertIn(f"{name}:2:", complaints[0])
+
+
+class Twins(unittest.TestCase):
+    def test_own_name_shared_header_and_none(self):
+        complaints = layout.twins(
+            Tree(
+                {
+                    "dataplane/flow/one.cpp": '#include "dataplane/flow/one.hpp"\n',
+                    "dataplane/flow/two.cpp": '#include "dataplane/flow/table.hpp"\n',
+                    "dataplane/flow/three.cpp": '#include "dataplane/flow/three.hpp"\n',
+                    "dataplane/flow/table.hpp": "",
+                    "tests/unit/dataplane/flow/one_test.cpp": '#include "tests/unit/dataplane/flow/rig.hpp"\n',
+                    "tests/unit/dataplane/flow/rig.hpp": '#include "dataplane/flow/table.hpp"\n',
+                }
+            )
+        )
+        self.assertEqual(len(complaints), 1)
+        self.assertIn("three.cpp", complaints[0])
+
+
+class Words(unittest.TestCase):
+    def test_found_with_place(self):
+        complaints = words.forbidden(Tree({"a.cpp": "int x;\n// TO" + "DO later\n"}))
+        self.assertEqual(len(complaints), 1)
+        self.assertTrue(complaints[0].startswith("a.cpp:2:"))
+
+    def test_innocent_words(self):
+        self.assertEqual(words.forbidden(Tree({"a.cpp": "// now for the rest: a stubborn place to hold\n"})), [])
+
+
+class Cases(unittest.TestCase):
+    def test_id_inside_a_test_name_counts(self):
+        tree = Tree({"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n", "tests/b_test.cpp": "// T11, F10\n"})
+        missing = layout.cases(tree)
+        self.assertNotIn("no test names case T2", missing)
+        self.assertNotIn("no test names case F10", missing)
+        self.assertIn("no test names case T1", missing)
+
+
+if __name__ == "__main__":
+    unittest.main()
