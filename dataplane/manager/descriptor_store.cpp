@@ -41,14 +41,16 @@ static_assert(std::has_unique_object_representations_v<StateLayout> && sizeof(St
 std::uint64_t checksum(const StateSlot& slot) noexcept { return XXH3_64bits(&slot, offsetof(StateSlot, checksum)); }
 
 std::string manifest_name(std::uint64_t generation) { return fmt::format("m.{}", generation); }
-std::string section_name(const abi::Digest128& digest) {
-    return fmt::format("s.{:016x}{:016x}", digest.high, digest.low);
+// The kind belongs to the name: a digest covers what stands behind a section's header, so that sections of two kinds
+// with equal content have equal digests.
+std::string section_name(const abi::SectionRef& ref) {
+    return fmt::format("s.{}.{:016x}{:016x}", static_cast<std::uint32_t>(ref.kind), ref.digest.high, ref.digest.low);
 }
 
 void add_names(std::set<std::string>& names, const Generation* generation) {
     if (generation == nullptr) return;
     names.insert(manifest_name(generation->manifest.generation));
-    for (const auto& section : generation->sections) names.insert(section_name(section->ref.digest));
+    for (const auto& section : generation->sections) names.insert(section_name(section->ref));
 }
 
 }  // namespace
@@ -123,9 +125,9 @@ Expected<DescriptorStore, std::string> DescriptorStore::open(Notifier notifier, 
         if (!created) return Unexpected<std::string>{created.error()};
         state = std::move(*created);
         notifier.send("FDSTOREREMOVE=1\nFDNAME=state");
-        notifier.send("FDSTORE=1\nFDNAME=state", state->fd());
     }
     DescriptorStore store{std::move(notifier), std::move(*state)};
+    store.state_stored_ = !is_new;
     store.restored_ = store.state_.read().value_or(RunState{});
     for (const auto& [name, fd] : inherited) store.names_.insert(name);
     store.inherited_ = std::move(inherited);
@@ -141,15 +143,16 @@ std::optional<GenerationFds> DescriptorStore::stored_generation(std::uint64_t ge
     GenerationFds fds;
     fds.manifest = manifest_fd->second.duplicate();
     for (std::size_t i = 0; i < manifest.sections.size(); ++i) {
-        const auto section = inherited_.find(section_name(manifest.sections[i].digest));
+        const auto section = inherited_.find(section_name(manifest.sections[i]));
         if (section != inherited_.end()) fds.sections[i] = section->second.duplicate();
     }
     return fds;
 }
 
 void DescriptorStore::keep(const Generation& generation) {
+    if (!state_stored_) state_stored_ = notifier_.send("FDSTORE=1\nFDNAME=state", state_.fd());
     put(manifest_name(generation.manifest.generation), generation.manifest_fd.get());
-    for (const auto& section : generation.sections) put(section_name(section->ref.digest), section->fd.get());
+    for (const auto& section : generation.sections) put(section_name(section->ref), section->fd.get());
 }
 
 void DescriptorStore::put(const std::string& name, int fd) {

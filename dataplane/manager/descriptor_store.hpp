@@ -1,7 +1,8 @@
 /// What outlives a crash of this process: the descriptors of the generations that it runs or could return to, and a
 /// small `state` memfd that says which is which. All of it lies in the supervisor's descriptor store.
 ///
-/// Names: `state`; `m.<generation>` a manifest; `s.<32 hex digits>` a section by its digest, shared by generations.
+/// Names: `state`; `m.<generation>` a manifest; `s.<kind>.<32 hex digits>` a section by its
+/// digest, shared by generations.
 /// Order at a switch: descriptors first, then the tables, then the state, then the removal of what nobody needs: at
 /// every instant the state names something that is in the store.
 #pragma once
@@ -57,6 +58,7 @@ public:
     /// Descriptors of a stored generation; sections that are not there are left empty. Empty: no such manifest.
     std::optional<GenerationFds> stored_generation(std::uint64_t generation) const;
 
+    /// Sends what is not there yet. A supervisor that was too busy to take it gets it at the next call.
     void keep(const Generation& generation);
     void record(const RunState& state) noexcept { state_.write(state); }
     /// Removes everything but what these two need. Either may be null.
@@ -72,6 +74,7 @@ private:
     StateFile state_;
     StoredFds inherited_;
     RunState restored_;
+    bool state_stored_{};
     std::set<std::string> names_;  // what the supervisor holds, `state` left out
 };
 

@@ -153,6 +153,9 @@ bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
     if (now >= next_port_read_) {
         next_port_read_ = {now.ns + kPortReadNs};
         options_.read_ports(telemetry_.manager());
+        for (const auto& held : {generations_.running(), generations_.previous()}) {
+            if (held) store_.keep(*held);
+        }
     }
     return true;
 }

@@ -51,7 +51,8 @@ void pull_up(rte_mbuf& head, std::uint32_t bytes) noexcept {
     }
 }
 
-void DpdkIo::attach(std::span<const std::uint16_t> device_ids) noexcept {
+void DpdkIo::attach(std::span<const std::uint16_t> device_ids, rte_mempool* own_pool) noexcept {
+    own_pool_ = own_pool;
     std::copy_n(device_ids.begin(), std::min(device_ids.size(), devices_.size()), devices_.begin());
 }
 
@@ -96,7 +97,7 @@ void DpdkIo::release(std::span<const Packet> packets) noexcept {
 }
 
 bool DpdkIo::allocate(std::uint32_t bytes, Packet& out) noexcept {
-    rte_mbuf* const m = rte_pktmbuf_alloc(pools_.own);
+    rte_mbuf* const m = rte_pktmbuf_alloc(own_pool_);
     if (m == nullptr) return false;
     if (bytes > rte_pktmbuf_tailroom(m)) {
         rte_pktmbuf_free(m);

@@ -6,9 +6,11 @@
 #include <span>
 
 #include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <sluice/abi/telemetry.hpp>
 
 #include "dataplane/pipeline/packet.hpp"
-#include "dataplane/port/device.hpp"
 
 namespace sluice::dp {
 
@@ -19,11 +21,10 @@ inline constexpr std::uint32_t kContiguousBytes = 640;
 class DpdkIo final : public PacketIo {
 public:
     /// `links`: one per port, refreshed by the manager; the fast path does not ask the device.
-    DpdkIo(std::uint16_t queue, const BufferPools& pools, const abi::ManagerCounters& links) noexcept
-        : queue_{queue}, pools_{pools}, links_{links} {}
+    DpdkIo(std::uint16_t queue, const abi::ManagerCounters& links) noexcept : queue_{queue}, links_{links} {}
 
     /// Once, before the first receive.
-    void attach(std::span<const std::uint16_t> device_ids) noexcept;
+    void attach(std::span<const std::uint16_t> device_ids, rte_mempool* own_pool) noexcept;
 
     std::size_t receive(PortIndex port, std::span<Packet> out) noexcept override;
     std::size_t send(PortIndex port, std::span<const Packet> packets) noexcept override;
@@ -33,7 +34,7 @@ public:
 
 private:
     std::uint16_t queue_;
-    BufferPools pools_;
+    rte_mempool* own_pool_{};
     const abi::ManagerCounters& links_;
     std::array<std::uint16_t, abi::kPortsMax> devices_{};
 };

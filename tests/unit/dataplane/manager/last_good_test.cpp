@@ -1,0 +1,144 @@
+/// Starting without a control plane: the last-good file, sound, broken, or planted by somebody else.
+#include "dataplane/manager/last_good.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <sluice/abi/last_good.hpp>
+#include <sluice/abi/layout.hpp>
+
+#include "tests/unit/dataplane/manager/rig.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace sluice::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string file_content(const CompiledTables& tables) {
+    std::string parts;
+    const auto add = [&](std::span<const std::byte> bytes) {
+        parts.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        parts.append(abi::last_good_padded(bytes.size()) - bytes.size(), '\0');
+    };
+    add(tables.compiled().manifest_bytes());
+    for (const auto section : tables.compiled().section_bytes()) add(section);
+    abi::LastGoodHeader header;
+    header.layout_hash = abi::kLayoutHash;
+    header.bytes = sizeof header + parts.size();
+    header.xxh3 = XXH3_64bits(parts.data(), parts.size());
+    return std::string{reinterpret_cast<const char*>(&header), sizeof header} + parts;
+}
+
+class LastGood : public testing::Test {
+protected:
+    LastGood() {
+        fs::create_directory(path());
+        fs::permissions(path(), fs::perms{0755});
+    }
+    std::string path() const { return dir.path("last-good"); }
+    std::string file() const { return path() + "/" + abi::kLastGoodName; }
+    void write(const std::string& bytes) const {
+        std::ofstream{file(), std::ios::binary} << bytes;
+        fs::permissions(file(), fs::perms{0644});
+    }
+    bool opens() const { return dp::LastGood::open(path(), {geteuid()}).has_value(); }
+    std::uint64_t generation_after_start() const {
+        Rig rig{{.last_good = path()}};
+        Client client{rig.socket()};
+        return client.expect(abi::MessageType::hello)->as<abi::Hello>().state.running_generation;
+    }
+
+    TempDir dir;
+    std::string content = file_content(*tables_for(7));
+};
+
+// A3: nobody is there to publish; the tables with the right checksum are used.
+TEST_F(LastGood, A3IsUsedAtStart) {
+    write(content);
+    EXPECT_EQ(generation_after_start(), 7U);
+}
+
+// A3: no directory, no file, or a broken one: nothing runs, so that nothing passes.
+TEST_F(LastGood, A3WithoutAFileNothingRuns) {
+    EXPECT_EQ(generation_after_start(), 0U);
+    fs::remove(path());
+    EXPECT_EQ(generation_after_start(), 0U);
+}
+
+TEST_F(LastGood, A3ABrokenFileIsNotUsed) {
+    for (std::size_t at = 0; at < content.size(); at += at < 2'000 ? 7 : 4'001) {
+        std::string changed = content;
+        changed[at] = static_cast<char>(changed[at] ^ 0x10);
+        write(changed);
+        const auto opened = dp::LastGood::open(path(), {geteuid()});
+        ASSERT_TRUE(opened.has_value());
+        const auto loaded = opened->load();
+        // The header's zeros are nobody's business; everything else is under the checksum.
+        const bool in_unused = at >= offsetof(abi::LastGoodHeader, must_be_zero) && at < sizeof(abi::LastGoodHeader);
+        EXPECT_EQ(loaded.has_value(), in_unused) << at;
+    }
+    for (const std::size_t length : {0UL, 10UL, 64UL, 500UL, content.size() - 1}) {
+        write(content.substr(0, length));
+        EXPECT_FALSE(dp::LastGood::open(path(), {geteuid()})->load().has_value()) << length;
+    }
+    EXPECT_EQ(generation_after_start(), 0U);
+}
+
+// A3: the checksum is right, the tables are not: the validator has the last word.
+TEST_F(LastGood, A3TablesForOtherPortsAreNotUsed) {
+    const auto policy = PolicyBuilder{}.zone("outside", {"p0"}).zone("inside", {"elsewhere"}).build();
+    write(file_content(CompiledTables{policy, 3}));
+    EXPECT_EQ(generation_after_start(), 0U);
+}
+
+// S6: planted before the start.
+TEST_F(LastGood, S6ASymlinkIsAReasonNotToStart) {
+    write(content);
+    fs::rename(file(), dir.path("elsewhere"));
+    fs::create_symlink(dir.path("elsewhere"), file());
+    EXPECT_FALSE(opens());
+    fs::remove(file());
+    fs::rename(path(), dir.path("real"));
+    fs::create_directory_symlink(dir.path("real"), path());
+    EXPECT_FALSE(opens());
+}
+
+TEST_F(LastGood, S6WhatOthersCanWriteIsAReasonNotToStart) {
+    write(content);
+    ASSERT_TRUE(opens());
+    fs::permissions(file(), fs::perms{0666});
+    EXPECT_FALSE(opens());
+    fs::permissions(file(), fs::perms{0664});
+    EXPECT_FALSE(opens());
+    fs::permissions(file(), fs::perms{0644});
+    fs::permissions(path(), fs::perms{0777});
+    const auto refused = dp::LastGood::open(path(), {geteuid()});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_NE(refused.error().find("chmod"), std::string::npos) << refused.error();
+}
+
+TEST_F(LastGood, S6WhatIsNoFileIsAReasonNotToStart) {
+    fs::create_directory(file());
+    EXPECT_FALSE(opens());
+    fs::remove(file());
+    ASSERT_EQ(mkfifo(file().c_str(), 0600), 0);
+    EXPECT_FALSE(opens());
+}
+
+TEST_F(LastGood, S6AForeignOwnerIsAReasonNotToStart) {
+    if (geteuid() != 0) GTEST_SKIP() << "changing the owner needs root";
+    write(content);
+    ASSERT_EQ(chown(file().c_str(), 65534, 65534), 0);
+    EXPECT_FALSE(opens());
+    EXPECT_TRUE(dp::LastGood::open(path(), {geteuid(), 65534}).has_value());
+}
+
+}  // namespace
+}  // namespace sluice::test
