@@ -36,8 +36,7 @@ std::string join(const std::vector<std::string>& items, char open, char close) {
 /// A list that means OR: sorted, each once.
 std::string alternatives(std::vector<std::string> items) {
     std::ranges::sort(items);
-    const auto doubles = std::ranges::unique(items);
-    items.erase(doubles.begin(), doubles.end());
+    items.erase(std::unique(items.begin(), items.end()), items.end());
     return join(items, '[', ']');
 }
 
@@ -130,7 +129,7 @@ private:
         const auto source = parse_test_source(text);
         if (!source) return json_string(text);
         auto spelt = to_text(source->address) + "@" + std::string{source->zone};
-        if (source->port && *source->port != kSourcePort) spelt += ":" + std::to_string(*source->port);
+        if (source->port && *source->port != kTestSourcePort) spelt += ":" + std::to_string(*source->port);
         return json_string(spelt);
     }
 
@@ -168,7 +167,6 @@ private:
         return json_string(node.text);
     }
 
-    static constexpr std::uint16_t kSourcePort = PolicyTest{}.sport;
 };
 
 }  // namespace

@@ -70,13 +70,16 @@ struct Rule {
     SourcePos pos;
 };
 
+/// Source port of a policy test that names none: the first of the dynamic ports (RFC 6335 section 6).
+inline constexpr std::uint16_t kTestSourcePort = 49152;
+
 /// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", expect, by}`
 struct PolicyTest {
     abi::IpFamily family{};
     abi::IpAddr src{}, dst{};
     std::uint16_t from_zone{}, to_zone{};
     abi::L4Proto proto{};
-    std::uint16_t sport{49152};
+    std::uint16_t sport{kTestSourcePort};
     std::uint16_t dport_or_icmp{};  ///< as dp::LookupKey
     abi::Verdict expect{};
     std::string by;                  ///< rule id, empty = any

@@ -31,8 +31,7 @@ void add(std::vector<ServiceTerm>& terms, std::span<const ServiceTerm> more) {
 template <typename T, typename Key>
 void sort_unique(std::vector<T>& items, Key&& key) {
     std::ranges::sort(items, {}, key);
-    const auto doubles = std::ranges::unique(items);
-    items.erase(doubles.begin(), doubles.end());
+    items.erase(std::unique(items.begin(), items.end()), items.end());
 }
 
 void tidy(std::vector<ServiceTerm>& terms) {
