@@ -11,6 +11,7 @@
 
 #include "dataplane/acl/digest.hpp"
 #include "dataplane/acl/validator.hpp"
+#include "tests/harness/frames.hpp"
 
 namespace sluice::test {
 
@@ -39,13 +40,6 @@ std::optional<std::uint16_t> index_of(const std::vector<Named>& named, std::stri
 bool is_v6(std::string_view text) { return text.find(':') != std::string_view::npos; }
 
 }  // namespace
-
-abi::IpAddr address(std::string_view text) {
-    abi::IpAddr addr;
-    if (inet_pton(is_v6(text) ? AF_INET6 : AF_INET, std::string{text}.c_str(), addr.bytes.data()) != 1)
-        wrong("\"" + std::string{text} + "\" is no address");
-    return addr;
-}
 
 cp::Prefix prefix(std::string_view text) {
     const std::size_t slash = text.find('/');

@@ -1,0 +1,75 @@
+#include "dataplane/pipeline/act.hpp"
+
+#include <algorithm>
+
+#include "dataplane/pipeline/answer.hpp"
+#include "dataplane/pipeline/flow_book.hpp"
+
+namespace sluice::dp {
+
+bool AnswerBudget::take(TscTime now) noexcept {
+    if (!started_) {
+        started_ = true;
+        filled_ = now;
+        tokens_ = per_second_;
+    }
+    if (per_second_ == 0) return false;
+    const std::uint64_t cycles_per_token = std::max<std::uint64_t>(1, hz_ / per_second_);
+    const std::uint64_t grown = now.since(filled_).cycles / cycles_per_token;
+    if (grown != 0) {
+        tokens_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(per_second_, tokens_ + grown));
+        filled_ = filled_ + TscSpan{grown * cycles_per_token};
+    }
+    if (tokens_ == 0) return false;
+    --tokens_;
+    return true;
+}
+
+void account_drop(const Burst& burst, std::size_t i, abi::PortCounters& port, EventWriter& events,
+                  std::uint64_t generation) noexcept {
+    const abi::DropReason reason = burst.reason[i];
+    port.drops[static_cast<std::size_t>(reason)].add(1);
+    const bool logged = abi::kDropReasons[static_cast<std::size_t>(reason)].log_class != abi::LogClass::L0;
+    if (burst.decided_by_rule[i] || !logged) return;
+    abi::FlowEvent event = event_of(burst, i, abi::EventKind::drop, generation);
+    event.drop = reason;
+    events.write_sampled(event);
+}
+
+namespace {
+
+/// The sender of a rejected packet learns it at once, if it may be answered, the limit allows and a buffer is left.
+void answer(Burst& burst, std::size_t i, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port,
+            EventWriter& events, abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
+    if (!may_answer(burst.packet[i], burst.parsed[i])) return;
+    if (!answers.take(burst.moment.now)) return counters.rejects_limited.add(1);
+    Packet& out = burst.answer[burst.answer_count];
+    if (!io.allocate(answer_bytes(burst.packet[i], burst.parsed[i]), out)) {
+        // The packet counts as rejected all the same; that its answer never existed is said in the log only.
+        abi::FlowEvent event = event_of(burst, i, abi::EventKind::drop, generation);
+        event.drop = abi::DropReason::no_mbuf;
+        return events.write_sampled(event);
+    }
+    build_answer(burst.packet[i], burst.parsed[i], out);
+    ++burst.answer_count;
+    port.originated_packets.add(1);
+}
+
+}  // namespace
+
+void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
+         abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
+    std::array<Packet, kBurstMax> dropped;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.fate[i] == Fate::forward) continue;
+        account_drop(burst, i, port, events, generation);
+        if (burst.fate[i] == Fate::drop_answered) {
+            answer(burst, i, io, answers, port, events, counters, generation);
+        }
+        dropped[count++] = burst.packet[i];
+    }
+    if (count != 0) io.release(std::span<const Packet>{dropped.data(), count});
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,133 @@
+#include "dataplane/pipeline/admit.hpp"
+
+#include "dataplane/flow/tcp_state.hpp"
+#include "dataplane/pipeline/parse.hpp"
+#include "dataplane/pipeline/track.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+using abi::DropReason;
+
+struct Desk {
+    Burst& burst;
+    const TableView& view;
+    FlowBook& flows;
+    RuleMeter& rules;
+    EventWriter& events;
+    abi::WorkerCounters& counters;
+};
+
+Ruling ruling_of(const TableView& view, abi::RuleIndex rule) noexcept {
+    const abi::RuleRecord& r = view.rules[rule];
+    return {r.slot, r.verdict, r.log};
+}
+
+void refuse(Burst& burst, std::size_t i, abi::Verdict verdict) noexcept {
+    burst.decided_by_rule[i] = true;
+    burst.drop(i, reason_of_denial(burst.parsed[i]));
+    if (verdict != abi::Verdict::reject) return;
+    burst.drop(i, DropReason::policy_reject);
+    burst.fate[i] = Fate::drop_answered;
+}
+
+/// An observe rule that would have decided: recorded, then as if it were not there.
+void note_observed(const Desk& d, std::size_t i, abi::RuleIndex rule) noexcept {
+    const abi::RuleRecord& r = d.view.rules[rule];
+    d.rules.hit(r.slot, d.burst.moment.mono);
+    abi::FlowEvent event = event_of(d.burst, i, abi::EventKind::observed, d.flows.stamp().generation);
+    event.slot = r.slot;
+    event.verdict = r.verdict;
+    d.events.write_sampled(event);
+}
+
+void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
+    if (ruling.log == abi::RuleLog::none) return;
+    const bool rejected = ruling.verdict == abi::Verdict::reject;
+    abi::FlowEvent event = event_of(d.burst, i, rejected ? abi::EventKind::flow_rejected : abi::EventKind::flow_denied,
+                                    d.flows.stamp().generation);
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    event.drop = d.burst.reason[i];
+    d.events.write_sampled(event);
+}
+
+/// Without a flow and no right to open one.
+bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
+    switch (d.burst.tracked[i].kind) {
+        case TrackKind::icmp_error: d.burst.drop(i, DropReason::icmp_unrelated); return true;
+        case TrackKind::icmp_reply: d.burst.drop(i, DropReason::icmp_no_flow); return true;
+        case TrackKind::tcp:
+            if (tcp_opens(d.burst.parsed[i].tcp.flags)) return false;
+            d.burst.drop(i, DropReason::tcp_no_flow);
+            return true;
+        default: return false;
+    }
+}
+
+void open_flow(const Desk& d, std::size_t i) noexcept {
+    if (dropped_without_question(d, i)) return;
+    Tracked& t = d.burst.tracked[i];
+    if (!t.asks || t.asks_for_flow) {
+        // The flow it belonged to when the burst was tracked ended on the way (at most once per packet of a burst).
+        t.question = own_question(d.burst, i);
+        lookup(d.view, std::span<const LookupKey>{&t.question, 1}, std::span<LookupResult>{&t.answer, 1});
+        d.counters.lookups.add(1);
+    }
+    const Ruling ruling = ruling_of(d.view, t.answer.rule);
+    if (t.answer.observe != abi::kNoRule) note_observed(d, i, t.answer.observe);
+    d.rules.hit(ruling.slot, d.burst.moment.mono);
+    d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
+    if (ruling.verdict != abi::Verdict::allow) {
+        refuse(d.burst, i, ruling.verdict);
+        return note_refused(d, i, ruling);
+    }
+    const FlowHandle h = d.flows.start(d.burst, i, ruling, first_phase(t.kind));
+    if (h == kNoFlow) return d.burst.drop(i, DropReason::flow_table_full);
+    if (t.kind == TrackKind::tcp) {
+        const ParsedPacket& p = d.burst.parsed[i];
+        tcp_open(d.flows.table.hot(h), {p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes});
+    }
+    d.flows.table.count_packet(h, Direction::original, d.burst.packet[i].total_bytes);
+    d.burst.forward(i);
+}
+
+/// The flow was judged under an older policy. True: it may go on.
+bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
+    const LookupResult& answer = d.burst.tracked[i].answer;
+    const Ruling ruling = ruling_of(d.view, answer.rule);
+    if (ruling.verdict == abi::Verdict::allow) {
+        // Hits are flows: one that goes on under the same rule is no new one.
+        if (d.flows.table.hot(h).slot() != ruling.slot) d.rules.hit(ruling.slot, d.burst.moment.mono);
+        d.flows.restamp(h, ruling, d.burst.passage);
+        return true;
+    }
+    d.rules.hit(ruling.slot, d.burst.moment.mono);
+    d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
+    d.flows.end_by_policy(h, ruling, d.burst.moment);
+    refuse(d.burst, i, ruling.verdict);
+    return false;
+}
+
+void admit_one(const Desk& d, std::size_t i) noexcept {
+    const FlowHandle h = find_flow(d.burst, i, d.flows.table);
+    if (h == kNoFlow) return open_flow(d, i);
+    if (d.flows.stale(h) && !judge_again(d, i, h)) return;
+    if (d.burst.tracked[i].kind == TrackKind::icmp_error) {
+        return follow_related(d.burst, i, h, d.flows, d.rules);
+    }
+    if (!follow_flow(d.burst, i, h, d.flows, d.rules, d.counters)) open_flow(d, i);
+}
+
+}  // namespace
+
+void admit(Burst& burst, const TableView& view, FlowBook& flows, RuleMeter& rules, EventWriter& events,
+           abi::WorkerCounters& counters) noexcept {
+    const Desk desk{burst, view, flows, rules, events, counters};
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.fate[i] == Fate::undecided && burst.tracked[i].waits) admit_one(desk, i);
+    }
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,91 @@
+/// What one receive returned, and what the stages have found out about it so far. A burst owns its packets: each leaves
+/// exactly once, forwarded by `tx`, or dropped with a reason and released by `act` (or by `tx`, if nobody takes it).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <sluice/abi/drop_reasons.hpp>
+#include <sluice/abi/verdict.hpp>
+
+#include "dataplane/acl/lookup.hpp"
+#include "dataplane/flow/flow_table.hpp"
+#include "dataplane/pipeline/packet.hpp"
+#include "dataplane/pipeline/parsed_packet.hpp"
+#include "dataplane/pipeline/tsc.hpp"
+#include "dataplane/pipeline/worker.hpp"
+
+namespace sluice::dp {
+
+/// The loop's time in the units that the stages need; read once.
+struct Moment {
+    TscTime now{};
+    abi::MonoTime mono{};
+    std::uint32_t tick{};  ///< the flow table's, kTickMs each
+};
+
+/// Where a burst came from and where it leads under the current policy.
+struct Passage {
+    PortIndex in_port{kNoPort}, out_port{kNoPort};
+    abi::ZoneId from{abi::kNoZone}, to{abi::kNoZone};
+    FlowDomain domain{};
+    bool in_is_high_port{};  ///< of the wire's two
+};
+
+enum class Fate : std::uint8_t {
+    undecided,
+    forward,
+    drop,           ///< `reason` says why
+    drop_answered,  ///< as drop, and its sender shall hear about it
+};
+
+/// How tracking looks at a packet.
+enum class TrackKind : std::uint8_t {
+    none,
+    tcp,
+    udp,
+    icmp_request,
+    icmp_reply,
+    icmp_error,
+    icmp_other,  ///< one way, by rule
+    other,
+};
+
+struct Tracked {
+    union {
+        FlowKeyV4 v4;
+        FlowKeyV6 v6;
+    };
+    std::uint64_t hash{};
+    TrackKind kind{};
+    bool source_is_low{};  ///< of the packet, or of the packet that an ICMP error quotes
+    bool waits{};          ///< `track` could not decide it; `admit` will, in the order of arrival
+    bool asks{};           ///< `question` needs an answer
+    bool asks_for_flow{};  ///< `question` is the original direction's of a flow judged under an older policy
+    LookupKey question{};
+    LookupResult answer{};
+
+    Tracked() noexcept : v4{} {}
+};
+
+struct Burst {
+    Passage passage{};
+    Moment moment{};
+    std::size_t count{};
+    std::array<Packet, kBurstMax> packet;
+    std::array<ParsedPacket, kBurstMax> parsed;
+    std::array<Tracked, kBurstMax> tracked;
+    std::array<Fate, kBurstMax> fate{};
+    std::array<abi::DropReason, kBurstMax> reason{};
+    std::array<bool, kBurstMax> decided_by_rule{};  ///< a drop that a rule's own log speaks about
+    std::size_t answer_count{};
+    std::array<Packet, kBurstMax> answer;  ///< packets of our own, to leave through the port of arrival
+
+    void forward(std::size_t i) noexcept { fate[i] = Fate::forward; }
+    void drop(std::size_t i, abi::DropReason why) noexcept {
+        fate[i] = Fate::drop;
+        reason[i] = why;
+    }
+};
+
+}  // namespace sluice::dp

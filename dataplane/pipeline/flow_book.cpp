@@ -1,0 +1,221 @@
+#include "dataplane/pipeline/flow_book.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace sluice::dp {
+
+namespace {
+
+abi::ZoneId zone_of(std::uint8_t stored) noexcept { return abi::ZoneId{stored}; }
+
+std::uint64_t ns_of_ticks(std::uint32_t ticks) noexcept { return std::uint64_t{ticks} * kTickMs * 1'000'000U; }
+
+std::uint32_t ms_of_ticks(std::uint32_t ticks) noexcept {
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(std::uint64_t{ticks} * kTickMs, std::numeric_limits<std::uint32_t>::max()));
+}
+
+bool has_ports(abi::L4Proto proto) noexcept {
+    return proto == abi::L4Proto::tcp || proto == abi::L4Proto::udp || proto == abi::L4Proto::sctp;
+}
+bool is_icmp(abi::L4Proto proto) noexcept { return proto == abi::L4Proto::icmp || proto == abi::L4Proto::icmp6; }
+
+}  // namespace
+
+FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events) noexcept
+    : table{FlowTableConfig{.entries_max = config.flow_entries_max,
+                            .v6_entries_max = config.flow_entries_max,
+                            .hash_secret = config.hash_secret}},
+      counters_{counters},
+      events_{events},
+      wire_partner_{config.wire_partner},
+      worker_{static_cast<std::uint8_t>(config.index)} {}
+
+void FlowBook::use(const PolicyStamp& stamp, const abi::FlowTimeouts& timeouts) noexcept {
+    if (stamp.policy_seq == stamp_.policy_seq) return;
+    stamp_ = stamp;
+    known_stamps_[next_stamp_] = stamp;
+    next_stamp_ = (next_stamp_ + 1) % kStampsKept;
+    table.set_timeouts(TimeoutTable{timeouts});
+}
+
+std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
+    const auto known = std::find_if(known_stamps_.begin(), known_stamps_.end(),
+                                    [=](const PolicyStamp& s) { return s.policy_seq == policy_seq; });
+    return known == known_stamps_.end() ? 0 : known->generation;  // judged long ago: 0 = no longer known
+}
+
+FlowHandle FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept {
+    const Tracked& t = burst.tracked[i];
+    const Moment& m = burst.moment;
+    const FlowHandle h = burst.parsed[i].family == abi::IpFamily::v6 ? table.insert(t.v6, t.hash, m.tick)
+                                                                     : table.insert(t.v4, t.hash, m.tick);
+    if (h == kNoFlow) return h;
+    FlowHot& e = table.hot(h);
+    if (t.source_is_low) e.set(flow_flag::original_is_low);
+    if (burst.passage.in_is_high_port) e.set(flow_flag::original_from_high_port);
+    restamp(h, ruling, burst.passage);
+    table.set_phase(h, phase, m.tick);
+    counters_.flows_created.add(1);
+    counters_.flows.set(table.count());
+    if (abi::logs_start(ruling.log)) {
+        abi::FlowEvent event = event_of(burst, i, abi::EventKind::flow_start, stamp_.generation);
+        event.slot = ruling.slot;
+        event.verdict = abi::Verdict::allow;
+        event.started = m.mono;
+        events_.write(event);
+    }
+    return h;
+}
+
+void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept {
+    FlowHot& e = table.hot(h);
+    e.policy_seq = stamp_.policy_seq;
+    e.set_rule(ruling.slot, ruling.log);
+    // Zone numbers belong to a generation; the port of arrival is what stays. On a wire the reply comes from the
+    // partner.
+    const bool from_in_port = e.has(flow_flag::original_from_high_port) == passage.in_is_high_port;
+    const auto from = static_cast<std::uint8_t>(passage.from), to = static_cast<std::uint8_t>(passage.to);
+    e.zone[index(Direction::original)] = from_in_port ? from : to;
+    e.zone[index(Direction::reply)] = from_in_port ? to : from;
+}
+
+void FlowBook::say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept {
+    const FlowHot& e = table.hot(h);
+    const FlowTuple tuple = table.original_tuple(h);
+    const FlowTotals sum = totals(e, table.cold(h));
+    const std::uint64_t age_ns = ns_of_ticks(moment.tick - table.cold(h).started_tick);
+    abi::FlowEvent event{};
+    event.time = moment.mono;
+    event.generation = stamp_.generation;
+    event.packets = sum.packets;
+    event.bytes = sum.bytes;
+    event.started = {moment.mono.ns > age_ns ? moment.mono.ns - age_ns : 1};
+    event.src = tuple.src;
+    event.dst = tuple.dst;
+    event.sport = tuple.sport;
+    event.dport = tuple.dport;
+    event.slot = ruling.slot;
+    event.from_zone = zone_of(e.zone[index(Direction::original)]);
+    event.to_zone = zone_of(e.zone[index(Direction::reply)]);
+    event.kind = abi::EventKind::flow_end;
+    event.verdict = ruling.verdict;
+    event.family = e.family();
+    event.proto = tuple.proto;
+    event.end = why;
+    event.in_port = arrival_port(h);
+    events_.write(event);
+}
+
+/// Where the original direction arrives. A wire's domain is the number of its lower port.
+std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
+    const FlowHot& e = table.hot(h);
+    const auto low = static_cast<std::uint8_t>(e.has(flow_flag::v6) ? table.key_v6(h).domain : e.v4.domain);
+    return e.has(flow_flag::original_from_high_port) ? static_cast<std::uint8_t>(wire_partner_[low]) : low;
+}
+
+void FlowBook::forget(FlowHandle h) noexcept {
+    table.erase(h);
+    counters_.flows.set(table.count());
+}
+
+void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept {
+    const FlowHot& e = table.hot(h);
+    const bool was_closed = e.phase == FlowPhase::time_wait || e.phase == FlowPhase::closed;
+    if (why == abi::FlowEnd::expired && was_closed) {
+        // Its time ran out after an orderly end, or after a RST: that is what people want to read.
+        why = e.phase == FlowPhase::time_wait ? abi::FlowEnd::closed : abi::FlowEnd::reset;
+    }
+    (why == abi::FlowEnd::expired ? counters_.flows_expired : counters_.flows_closed).add(1);
+    if (abi::logs_end(e.log())) say_end(h, why, {e.slot(), abi::Verdict::allow, e.log()}, moment);
+    forget(h);
+}
+
+void FlowBook::end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept {
+    counters_.flows_ended_by_policy.add(1);
+    if (abi::logs_end(table.hot(h).log()) || ruling.log != abi::RuleLog::none) {
+        say_end(h, abi::FlowEnd::policy, ruling, moment);
+    }
+    forget(h);
+}
+
+void FlowBook::age(const Moment& moment) noexcept {
+    std::array<FlowHandle, kExpiredPerLoopMax> over;
+    const std::size_t count = table.collect_expired(moment.tick, over);
+    for (std::size_t i = 0; i < count; ++i) end(over[i], abi::FlowEnd::expired, moment);
+}
+
+abi::FlowRecord FlowBook::record(std::uint32_t slab_index, const Moment& moment) const noexcept {
+    const FlowHandle h{slab_index};
+    const FlowHot& e = table.hot(h);
+    const FlowTuple tuple = table.original_tuple(h);
+    const FlowTotals sum = totals(e, table.cold(h));
+    abi::FlowRecord r{};
+    r.src = tuple.src;
+    r.dst = tuple.dst;
+    r.packets = sum.packets;
+    r.bytes = sum.bytes;
+    r.generation = generation_of(e.policy_seq);
+    r.age_ms = ms_of_ticks(moment.tick - table.cold(h).started_tick);
+    r.idle_ms = ms_of_ticks(moment.tick - e.last_seen_tick);
+    r.slot = e.slot();
+    r.sport = tuple.sport;
+    r.dport = tuple.dport;
+    r.from_zone = zone_of(e.zone[index(Direction::original)]);
+    r.to_zone = zone_of(e.zone[index(Direction::reply)]);
+    r.family = e.family();
+    r.proto = tuple.proto;
+    r.state = public_state(e.phase);
+    r.worker = worker_;
+    return r;
+}
+
+void FlowBook::serve(FlowDumpMailbox& mailbox, const Moment& moment) noexcept {
+    // acquire: pairs with the manager's release when it asked; its fields are ours now.
+    if (mailbox.state.load(std::memory_order_acquire) != FlowDumpMailbox::State::requested) return;
+    if (!dump_running_) {
+        dump_running_ = true;
+        dump_at_ = mailbox.position;
+        mailbox.count = 0;
+    }
+    const std::uint32_t wanted = std::min(mailbox.count_max, abi::kFlowsPerDumpMax);
+    const std::uint32_t capacity = table.capacity();
+    for (std::uint32_t scanned = 0; scanned < kDumpScanPerLoop && dump_at_ < capacity && mailbox.count < wanted;
+         ++scanned, ++dump_at_) {
+        if (table.live(dump_at_)) mailbox.flows[mailbox.count++] = record(dump_at_, moment);
+    }
+    if (dump_at_ < capacity && mailbox.count < wanted) return;
+    dump_running_ = false;
+    mailbox.next = dump_at_;
+    mailbox.last = dump_at_ >= capacity;
+    // release: the manager's acquire sees the records.
+    mailbox.state.store(FlowDumpMailbox::State::done, std::memory_order_release);
+}
+
+abi::FlowEvent event_of(const Burst& burst, std::size_t i, abi::EventKind kind, std::uint64_t generation) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    abi::FlowEvent event{};
+    event.time = burst.moment.mono;
+    event.generation = generation;
+    event.packets[0] = 1;
+    event.bytes[0] = burst.packet[i].total_bytes;
+    event.src = p.src;
+    event.dst = p.dst;
+    if (has_ports(p.proto)) {
+        event.sport = p.sport;
+        event.dport = p.dport;
+    } else if (is_icmp(p.proto)) {
+        event.sport = abi::L4Port::of_host(p.icmp.id);
+        event.dport = abi::L4Port::of_host(static_cast<std::uint16_t>(p.icmp.type << 8 | p.icmp.code));
+    }
+    event.from_zone = burst.passage.from;
+    event.to_zone = burst.passage.to;
+    event.kind = kind;
+    event.family = p.family;
+    event.proto = p.proto;
+    event.in_port = static_cast<std::uint8_t>(burst.passage.in_port);
+    return event;
+}
+
+}  // namespace sluice::dp

@@ -1,0 +1,80 @@
+/// The flow table together with what the rest of the system is told about it: events, counters, records for a dump.
+/// Stages change flows through this, so that no flow comes or goes unnoticed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <sluice/abi/messages.hpp>
+#include <sluice/abi/telemetry.hpp>
+
+#include "dataplane/flow/flow_table.hpp"
+#include "dataplane/pipeline/burst.hpp"
+#include "dataplane/pipeline/events.hpp"
+#include "dataplane/pipeline/flow_dump.hpp"
+
+namespace sluice::dp {
+
+/// The rule that decided, as far as flows care.
+struct Ruling {
+    abi::RuleSlot slot{abi::kNoSlot};
+    abi::Verdict verdict{};
+    abi::RuleLog log{};
+};
+
+/// The policy of this burst, as far as flows care.
+struct PolicyStamp {
+    std::uint64_t generation{};
+    std::uint32_t policy_seq{};
+};
+
+class FlowBook {
+public:
+    FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events) noexcept;
+
+    FlowTable table;
+
+    /// Once per burst: which policy speaks. Timeouts of a new one hold from now on.
+    void use(const PolicyStamp& stamp, const abi::FlowTimeouts& timeouts) noexcept;
+    const PolicyStamp& stamp() const noexcept { return stamp_; }
+    bool stale(FlowHandle h) const noexcept { return table.hot(h).policy_seq != stamp_.policy_seq; }
+
+    /// Makes packet i's flow: its original direction is that packet's. kNoFlow: no room.
+    FlowHandle start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept;
+    void end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept;
+    /// Ends a flow that the current policy no longer allows; the event names the rule that decided so.
+    void end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
+    /// Still allowed: the flow carries on under the rule that says so now.
+    void restamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept;
+
+    /// A bounded share of the ageing.
+    void age(const Moment& moment) noexcept;
+    /// A bounded share of the dump that the manager asked for.
+    void serve(FlowDumpMailbox& mailbox, const Moment& moment) noexcept;
+
+private:
+    static constexpr std::size_t kExpiredPerLoopMax = 256;
+    static constexpr std::uint32_t kDumpScanPerLoop = 1024;  ///< about 64 KiB of hot lines: some 20 us
+    static constexpr std::size_t kStampsKept = 8;
+
+    void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;
+    void forget(FlowHandle h) noexcept;
+    std::uint8_t arrival_port(FlowHandle h) const noexcept;
+    abi::FlowRecord record(std::uint32_t index, const Moment& moment) const noexcept;
+    std::uint64_t generation_of(std::uint32_t policy_seq) const noexcept;
+
+    abi::WorkerCounters& counters_;
+    EventWriter& events_;
+    std::array<PortIndex, abi::kPortsMax> wire_partner_;
+    std::uint8_t worker_;
+    PolicyStamp stamp_{};
+    std::array<PolicyStamp, kStampsKept> known_stamps_{};  ///< to tell under which generation a flow was judged
+    std::size_t next_stamp_{};
+    std::uint32_t dump_at_{};
+    bool dump_running_{};
+};
+
+/// Fields that every event about packet i has.
+abi::FlowEvent event_of(const Burst& burst, std::size_t i, abi::EventKind kind, std::uint64_t generation) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,276 @@
+#include "dataplane/pipeline/track.hpp"
+
+#include "dataplane/flow/tcp_flags.hpp"
+#include "dataplane/flow/tcp_state.hpp"
+#include "dataplane/pipeline/parse.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+using abi::DropReason;
+using abi::L4Proto;
+
+constexpr std::uint16_t type_code(std::uint8_t type, std::uint8_t code) noexcept {
+    return static_cast<std::uint16_t>(type << 8 | code);
+}
+
+bool is_icmp(L4Proto proto) noexcept { return proto == L4Proto::icmp || proto == L4Proto::icmp6; }
+
+/// Request type that a query belongs to, by either of its types; 0 = no query that we pair.
+struct IcmpQuery {
+    std::uint8_t request{};
+    bool is_reply{};
+};
+constexpr IcmpQuery icmp_query(L4Proto proto, std::uint8_t type) noexcept {
+    if (proto == L4Proto::icmp) {
+        switch (type) {
+            case 8: return {8, false};  // echo
+            case 0: return {8, true};
+            case 13: return {13, false};  // timestamp
+            case 14: return {13, true};
+            case 16: return {15, true};  // information and address mask: obsolete (RFC 6918), replies never pass
+            case 18: return {17, true};
+            default: return {};
+        }
+    }
+    if (type == 128) return {128, false};
+    if (type == 129) return {128, true};
+    return {};
+}
+
+/// Which key and kind an end-to-end message has; the same for a packet and for a packet that an ICMP error quotes.
+struct Shape {
+    FlowTuple tuple{};
+    abi::IpFamily family{};
+    IcmpFields icmp{};
+};
+
+template <typename Key>
+Key shape_key(const Shape& s, bool low, FlowDomain domain, TrackKind& kind) noexcept {
+    if (!is_icmp(s.tuple.proto)) {
+        kind = s.tuple.proto == L4Proto::tcp   ? TrackKind::tcp
+               : s.tuple.proto == L4Proto::udp ? TrackKind::udp
+                                               : TrackKind::other;
+        return make_key<Key>(s.tuple, low, domain);
+    }
+    const IcmpQuery query = s.icmp.code == 0 ? icmp_query(s.tuple.proto, s.icmp.type) : IcmpQuery{};
+    if (query.request == 0) {
+        kind = TrackKind::icmp_other;
+        return make_icmp_key<Key>(s.tuple, low, domain, 0, type_code(s.icmp.type, s.icmp.code),
+                                  low ? Asker::low_speaks : Asker::high_speaks);
+    }
+    kind = query.is_reply ? TrackKind::icmp_reply : TrackKind::icmp_request;
+    const bool asker_is_low = low != query.is_reply;
+    return make_icmp_key<Key>(s.tuple, low, domain, s.icmp.id, type_code(query.request, 0),
+                              asker_is_low ? Asker::low_asks : Asker::high_asks);
+}
+
+void set_key(Tracked& t, const Shape& s, FlowDomain domain) noexcept {
+    t.source_is_low = source_is_low(s.family, s.tuple);
+    if (s.family == abi::IpFamily::v6) {
+        t.v6 = shape_key<FlowKeyV6>(s, t.source_is_low, domain, t.kind);
+    } else {
+        t.v4 = shape_key<FlowKeyV4>(s, t.source_is_low, domain, t.kind);
+    }
+}
+
+/// Key and kind of packet i, or a drop.
+void identify(Burst& burst, std::size_t i) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    Tracked& t = burst.tracked[i];
+    if (p.proto == L4Proto::tcp && !tcp_flags_legal(p.tcp.flags)) return burst.drop(i, DropReason::tcp_bad_flags);
+    if (!is_icmp_error(p)) {
+        Shape s{{p.src, p.dst, p.sport, p.dport, p.proto}, p.family, {}};
+        if (is_icmp(p.proto)) s.icmp = p.icmp;
+        return set_key(t, s, burst.passage.domain);
+    }
+    InnerTuple inner;
+    if (!parse_inner(burst.packet[i], p, inner)) return burst.drop(i, DropReason::icmp_malformed);
+    // The quoted packet was sent by whom the error is for; anything else is made up (CASES I4).
+    if (inner.family != p.family || inner.src != p.dst) return burst.drop(i, DropReason::icmp_unrelated);
+    set_key(t, {{inner.src, inner.dst, inner.sport, inner.dport, inner.proto}, inner.family, inner.icmp},
+            burst.passage.domain);
+    t.kind = TrackKind::icmp_error;
+}
+
+/// Hashes all keys of one family together and asks for their buckets.
+template <typename Key>
+void hash_family(Burst& burst, abi::IpFamily family, Key Tracked::*member, const FlowTable& table) noexcept {
+    std::array<Key, kBurstMax> keys;
+    std::array<std::uint64_t, kBurstMax> hashes;
+    std::array<std::uint8_t, kBurstMax> whose;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.tracked[i].kind == TrackKind::none || burst.parsed[i].family != family) continue;
+        keys[count] = burst.tracked[i].*member;
+        whose[count++] = static_cast<std::uint8_t>(i);
+    }
+    if (count == 0) return;
+    table.hasher().hash(std::span<const Key>{keys.data(), count}, hashes.data());
+    for (std::size_t k = 0; k < count; ++k) {
+        burst.tracked[whose[k]].hash = hashes[k];
+        table.prefetch_buckets(hashes[k]);
+    }
+}
+
+void wait(Burst& burst, std::size_t i) noexcept { burst.tracked[i].waits = true; }
+
+void wait_and_ask(Burst& burst, std::size_t i, const LookupKey& question, bool for_flow) noexcept {
+    Tracked& t = burst.tracked[i];
+    t.waits = t.asks = true;
+    t.asks_for_flow = for_flow;
+    t.question = question;
+}
+
+/// The original direction's question, with the zones of the ports as the current policy names them, whatever direction
+/// packet i has.
+LookupKey flow_question(const Burst& burst, FlowHandle h, const FlowTable& table) noexcept {
+    const FlowHot& e = table.hot(h);
+    const FlowTuple tuple = table.original_tuple(h);
+    const bool as_arrived = e.has(flow_flag::original_from_high_port) == burst.passage.in_is_high_port;
+    LookupKey q{};
+    q.src = tuple.src;
+    q.dst = tuple.dst;
+    q.from = as_arrived ? burst.passage.from : burst.passage.to;
+    q.to = as_arrived ? burst.passage.to : burst.passage.from;
+    q.family = e.family();
+    q.proto = tuple.proto;
+    if (tuple.proto != L4Proto::sctp) q.dport_or_icmp = tuple.dport.to_host();
+    return q;
+}
+
+bool can_open(const Burst& burst, std::size_t i) noexcept {
+    switch (burst.tracked[i].kind) {
+        case TrackKind::none:
+        case TrackKind::icmp_reply:
+        case TrackKind::icmp_error: return false;
+        case TrackKind::tcp: return tcp_opens(burst.parsed[i].tcp.flags);
+        default: return true;
+    }
+}
+
+void track_one(Burst& burst, std::size_t i, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
+    FlowHandle h = find_flow(burst, i, flows.table);
+    if (h != kNoFlow && flows.table.expired(h, burst.moment.tick)) {
+        // The hand has not come by yet; for the packet the flow is over all the same.
+        flows.end(h, abi::FlowEnd::expired, burst.moment);
+        h = kNoFlow;
+    }
+    if (h != kNoFlow && flows.stale(h)) {
+        return wait_and_ask(burst, i, flow_question(burst, h, flows.table), true);
+    }
+    if (h != kNoFlow) {
+        if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules);
+        if (follow_flow(burst, i, h, flows, rules, counters)) return;
+    }
+    if (can_open(burst, i)) return wait_and_ask(burst, i, own_question(burst, i), false);
+    wait(burst, i);  // an earlier packet of this burst may open its flow
+}
+
+FlowPhase answered(FlowPhase phase) noexcept {
+    switch (phase) {
+        case FlowPhase::udp_oneway: return FlowPhase::udp_stream;
+        case FlowPhase::icmp_oneway: return FlowPhase::icmp_answered;
+        case FlowPhase::other_oneway: return FlowPhase::other_stream;
+        default: return phase;
+    }
+}
+
+}  // namespace
+
+FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept {
+    const Tracked& t = burst.tracked[i];
+    return burst.parsed[i].family == abi::IpFamily::v6 ? table.find(t.v6, t.hash) : table.find(t.v4, t.hash);
+}
+
+LookupKey own_question(const Burst& burst, std::size_t i) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    LookupKey q{};
+    q.src = p.src;
+    q.dst = p.dst;
+    q.from = burst.passage.from;
+    q.to = burst.passage.to;
+    q.family = p.family;
+    q.proto = p.proto;
+    if (p.proto == L4Proto::tcp || p.proto == L4Proto::udp) q.dport_or_icmp = p.dport.to_host();
+    if (is_icmp(p.proto)) q.dport_or_icmp = type_code(p.icmp.type, p.icmp.code);
+    return q;
+}
+
+FlowPhase first_phase(TrackKind kind) noexcept {
+    switch (kind) {
+        case TrackKind::tcp: return FlowPhase::syn_sent;
+        case TrackKind::udp: return FlowPhase::udp_oneway;
+        case TrackKind::icmp_request:
+        case TrackKind::icmp_other: return FlowPhase::icmp_oneway;
+        default: return FlowPhase::other_oneway;
+    }
+}
+
+bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                 abi::WorkerCounters& counters) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    const Tracked& t = burst.tracked[i];
+    FlowHot& e = flows.table.hot(h);
+    const Direction from = e.direction_of(t.source_is_low);
+    if (e.zone[index(from)] != static_cast<std::uint8_t>(burst.passage.from)) {
+        burst.drop(i, DropReason::flow_zone_mismatch);
+        return true;
+    }
+    FlowPhase next = e.phase;
+    bool refreshes = true;
+    if (t.kind == TrackKind::tcp) {
+        const TcpResult r = tcp_advance(e, from, {p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes});
+        if (r.outcome == TcpOutcome::drop) {
+            burst.drop(i, r.reason);
+            return true;
+        }
+        if (r.outcome == TcpOutcome::reopen) {
+            counters.flow_reopen.add(1);
+            flows.end(h, abi::FlowEnd::reused, burst.moment);
+            return false;
+        }
+        next = r.next;
+        refreshes = r.refreshes;
+    } else if (from == Direction::reply) {
+        next = answered(e.phase);
+    }
+    if (refreshes) e.last_seen_tick = burst.moment.tick;
+    if (next != e.phase) flows.table.set_phase(h, next, burst.moment.tick);
+    flows.table.count_packet(h, from, burst.packet[i].total_bytes);
+    rules.packet(e.slot(), burst.packet[i].total_bytes);
+    burst.forward(i);
+    return true;
+}
+
+void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept {
+    const FlowHot& e = flows.table.hot(h);
+    // The quoted packet went the other way: the error comes from where that packet was heading. It is no sign of life
+    // of the flow, anyone on the path may send it.
+    const Direction quoted = e.direction_of(burst.tracked[i].source_is_low);
+    if (e.zone[index(opposite(quoted))] != static_cast<std::uint8_t>(burst.passage.from)) {
+        return burst.drop(i, DropReason::flow_zone_mismatch);
+    }
+    rules.packet(e.slot(), burst.packet[i].total_bytes);
+    burst.forward(i);
+}
+
+void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        burst.tracked[i] = Tracked{};
+        if (burst.fate[i] != Fate::undecided) continue;
+        identify(burst, i);
+        if (burst.fate[i] != Fate::undecided) burst.tracked[i].kind = TrackKind::none;
+    }
+    hash_family(burst, abi::IpFamily::v4, &Tracked::v4, flows.table);
+    hash_family(burst, abi::IpFamily::v6, &Tracked::v6, flows.table);
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.tracked[i].kind != TrackKind::none) flows.table.prefetch_entry(burst.tracked[i].hash);
+    }
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.tracked[i].kind != TrackKind::none) track_one(burst, i, flows, rules, counters);
+    }
+}
+
+}  // namespace sluice::dp

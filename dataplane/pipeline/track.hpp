@@ -1,0 +1,31 @@
+/// Finds each packet's flow. Packets of live flows that the current policy has judged are decided here and skip two
+/// stages; all others wait, with a question for `classify` where the policy must speak, and are decided by `admit` in
+/// the order of arrival. (A flow that the burst's first packet opens must be there for its second.)
+#pragma once
+
+#include "dataplane/pipeline/burst.hpp"
+#include "dataplane/pipeline/flow_book.hpp"
+#include "dataplane/pipeline/rule_meter.hpp"
+
+namespace sluice::dp {
+
+void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept;
+
+/// The flow of packet i as the table knows it now.
+FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept;
+
+/// Packet i belongs to flow h, which the current policy allows: the zone it came from, the protocol's state, counters,
+/// and the packet's fate. False: the flow is over and the packet may open a new one; it is still undecided.
+bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                 abi::WorkerCounters& counters) noexcept;
+
+/// Packet i is an ICMP error about flow h: it passes to whoever sent the packet that it quotes.
+void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept;
+
+/// What `classify` is to be asked about packet i as the first of a flow.
+LookupKey own_question(const Burst& burst, std::size_t i) noexcept;
+
+/// The phase in which a flow of this kind starts.
+FlowPhase first_phase(TrackKind kind) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,17 @@
+/// Sends what was decided to go: forwarded packets through the wire's other port, our answers back where they came
+/// from. What the device does not take is dropped here, and counted at the port of arrival like any other end.
+#pragma once
+
+#include <span>
+
+#include <sluice/abi/telemetry.hpp>
+
+#include "dataplane/pipeline/burst.hpp"
+#include "dataplane/pipeline/events.hpp"
+
+namespace sluice::dp {
+
+void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
+              std::uint64_t generation) noexcept;
+
+}  // namespace sluice::dp

@@ -1,0 +1,128 @@
+#include "dataplane/pipeline/worker.hpp"
+
+#include <algorithm>
+
+#include "dataplane/pipeline/act.hpp"
+#include "dataplane/pipeline/admit.hpp"
+#include "dataplane/pipeline/burst.hpp"
+#include "dataplane/pipeline/classify.hpp"
+#include "dataplane/pipeline/events.hpp"
+#include "dataplane/pipeline/flow_book.hpp"
+#include "dataplane/pipeline/rule_meter.hpp"
+#include "dataplane/pipeline/rx.hpp"
+#include "dataplane/pipeline/track.hpp"
+#include "dataplane/pipeline/tx.hpp"
+
+namespace sluice::dp {
+
+struct Worker::Impl {
+    Impl(const WorkerConfig& worker_config, PacketIo& packet_io, const WorkerTelemetry& telemetry,
+         TablesQsbr& published)
+        : config{worker_config},
+          io{packet_io},
+          tables{published},
+          counters{*telemetry.counters},
+          events{*telemetry.ring, telemetry.ring_slots, counters, worker_config.worker_count},
+          rules{telemetry.rules},
+          flows{config, counters, events},
+          answers{config.rejects_per_second_max, config.tsc.hz} {}
+
+    Moment moment_of(TscTime now) const noexcept {
+        const std::uint64_t ms = config.tsc.to_ms(now.since(config.tsc.origin));
+        return {now, config.tsc.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs)};
+    }
+    Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
+    void walk(Burst& burst, const ActiveTables& active) noexcept;
+    void walk_without_policy(Burst& burst) noexcept;
+
+    WorkerConfig config;
+    PacketIo& io;
+    TablesQsbr& tables;
+    abi::WorkerCounters& counters;
+    EventWriter events;
+    RuleMeter rules;
+    FlowBook flows;
+    AnswerBudget answers;
+    FlowDumpMailbox mailbox;
+    Burst burst;
+};
+
+Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const noexcept {
+    const PortIndex out = config.wire_partner[static_cast<std::size_t>(in)];
+    Passage p{.in_port = in, .out_port = out};
+    const PortIndex low = out == kNoPort ? in : std::min(in, out);
+    p.domain = FlowDomain{static_cast<std::uint16_t>(low)};  // a wire is known by its lower port
+    p.in_is_high_port = in != low;
+    if (active != nullptr) {
+        p.from = active->view.port_zone[static_cast<std::size_t>(in)];
+        if (out != kNoPort) p.to = active->view.port_zone[static_cast<std::size_t>(out)];
+    }
+    return p;
+}
+
+/// A packet's whole life, in order; each call is a file of this folder. Read this first.
+void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
+    abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
+    const std::uint64_t generation = active.view.generation;
+    parse_burst(b, counters);                                 // bytes -> ParsedPacket, or a drop reason
+    judge_wire_frames(b, active.view, rules);                 // ARP, neighbour discovery, other ethertypes
+    track(b, flows, rules, counters);                         // packets of live flows are decided here
+    classify(b, active.view, counters);                       // new flows, and old ones after a switch
+    admit(b, active.view, flows, rules, events, counters);    // allowed flows get an entry
+    act(b, io, answers, port, events, counters, generation);  // count, log, answer rejects, free what is dropped
+    rules.flush();
+    transmit(b, io, counters.ports, events, generation);  // each packet has left exactly once
+}
+
+/// No valid policy was ever seen. Closed: nothing passes. Open, if configured: everything crosses its wire, untracked.
+void Worker::Impl::walk_without_policy(Burst& b) noexcept {
+    for (std::size_t i = 0; i < b.count; ++i) {
+        b.parsed[i] = ParsedPacket{};
+        if (config.fail_open) {
+            b.forward(i);
+        } else {
+            b.drop(i, abi::DropReason::no_policy);
+        }
+    }
+    act(b, io, answers, counters.ports[static_cast<std::size_t>(b.passage.in_port)], events, counters, 0);
+    transmit(b, io, counters.ports, events, 0);
+}
+
+Worker::Worker(const WorkerConfig& config, PacketIo& io, const WorkerTelemetry& telemetry, TablesQsbr& tables)
+    : impl_{std::make_unique<Impl>(config, io, telemetry, tables)} {}
+Worker::~Worker() = default;
+
+std::size_t Worker::run_once(TscTime now) noexcept {
+    Impl& w = *impl_;
+    const Moment moment = w.moment_of(now);
+    const ActiveTables* active = w.tables.current();  // one generation for the whole loop
+    if (active != nullptr) {
+        w.flows.use({active->view.generation, active->policy_seq}, active->view.settings->timeouts);
+    }
+    std::size_t received = 0;
+    for (std::size_t port = 0; port < w.config.port_count; ++port) {
+        const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
+        const std::size_t count = receive(w.io, passage, moment, w.burst, w.counters.ports[port]);
+        if (count == 0) continue;
+        received += count;
+        w.counters.bursts.add(1);
+        if (active != nullptr) {
+            w.walk(w.burst, *active);
+        } else {
+            w.walk_without_policy(w.burst);
+        }
+    }
+    w.flows.age(moment);
+    w.flows.serve(w.mailbox, moment);
+    w.events.settle(moment.mono);
+    w.counters.generation.set(active != nullptr ? active->view.generation : 0);
+    w.counters.heartbeat_ns.set(moment.mono.ns);
+    w.tables.quiesce(w.config.index, active);  // no table pointer outlives this line
+    return received;
+}
+
+FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }
+void Worker::go_online() noexcept { impl_->tables.online(impl_->config.index); }
+void Worker::go_offline() noexcept { impl_->tables.offline(impl_->config.index); }
+
+}  // namespace sluice::dp
