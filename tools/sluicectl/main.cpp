@@ -25,7 +25,7 @@ struct Options {
     std::uint64_t generation{}, limit{100};
 };
 
-/// The file named by the user wins over SLUICE_TOKEN, and that over the default file.
+/// --token-file wins over SLUICE_TOKEN, and that over SLUICE_TOKEN_FILE and the default.
 std::string read_token(const Options& options, bool file_given) {
     if (const char* token = std::getenv("SLUICE_TOKEN"); token != nullptr && *token != '\0' && !file_given)
         return token;
@@ -48,9 +48,10 @@ public:
         app_.add_option("--ca", options_.ca, "certificate of the authority to trust")
             ->envname("SLUICE_CA")
             ->capture_default_str();
+        // By hand, not by envname(): there the flag and the variable look the same, and SLUICE_TOKEN stands between them.
+        if (const char* file = std::getenv("SLUICE_TOKEN_FILE"); file != nullptr && *file != '\0') options_.token_file = file;
         token_option_ = app_.add_option("--token-file", options_.token_file,
-                                        "file with the token; SLUICE_TOKEN holds the token itself")
-                            ->envname("SLUICE_TOKEN_FILE")
+                                        "file with the token (Env:SLUICE_TOKEN_FILE); SLUICE_TOKEN holds the token itself")
                             ->capture_default_str();
         app_.add_option("-o,--output", options_.output, "table or json")
             ->check(CLI::IsMember({"table", "json"}))

@@ -31,6 +31,7 @@ ApiConfig read_config(int argc, char** argv) {
         if (key == "handshake_ms") config.limits.handshake_timeout = milliseconds{number};
         if (key == "idle_ms") config.limits.idle_timeout = milliseconds{number};
         if (key == "header_ms") config.limits.header_timeout = milliseconds{number};
+        if (key == "drain_ms") config.limits.drain_timeout = milliseconds{number};
         if (key == "body_ms") config.limits.body_timeout = milliseconds{number};
         if (key == "event_write_ms") config.limits.event_write_timeout = milliseconds{number};
         if (key == "event_keepalive_ms") config.limits.event_keepalive = milliseconds{number};

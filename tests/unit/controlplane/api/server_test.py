@@ -1,0 +1,541 @@
+"""The real REST server with its real TLS, over a policy service in memory. Every answer is held against openapi.yaml."""
+import json
+import os
+import pathlib
+import random
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from api_harness import SPEC, Server, binary_from, read_to_end, wait_until  # noqa: E402
+
+BINARY = binary_from("API_TEST_SERVER")
+
+ROUTES = [(method.upper(), path.replace("{generation}", "1"))
+          for path, item in SPEC["paths"].items() for method in item if method != "parameters"]
+
+
+class Auth(unittest.TestCase):
+    """Every route without a token, with a wrong one, with the right one."""
+
+    def test_every_route_needs_the_token_but_livez(self):
+        with Server(BINARY) as server:
+            for method, path in ROUTES:
+                for token in (False, "x" * 43, server.token[:-1], server.token + "x", ""):
+                    with self.subTest(method=method, path=path, token=token):
+                        reply = server.request(method, path, token=token)
+                        if path == "/livez":
+                            self.assertEqual(reply.status, 200)
+                            continue
+                        self.assertEqual(reply.status, 401)
+                        self.assertTrue(reply.headers["WWW-Authenticate"].startswith("Bearer"))
+                        self.assertNotIn(server.token.encode(), reply.body)
+
+    def test_other_schemes_and_hidden_paths(self):
+        with Server(BINARY) as server:
+            for value in ("Basic " + server.token, server.token, "Bearer", "Bearer  ", "Bearer%20" + server.token):
+                self.assertEqual(server.request("GET", "/v1/status", headers={"Authorization": value}, token=False).status, 401)
+            self.assertEqual(server.request("GET", "/v1/status", headers={"Authorization": "bearer " + server.token},
+                                            token=False).status, 200)
+            # A stranger does not learn which paths exist.
+            self.assertEqual(server.request("GET", "/nothing", token=False).status, 401)
+            self.assertEqual(server.request("DELETE", "/v1/policy", token=False).status, 401)
+
+    def test_metrics_open(self):
+        with Server(BINARY, metrics_open=1) as server:
+            for path in ("/metrics", "/metrics/rules", "/readyz", "/livez"):
+                self.assertEqual(server.request("GET", path, token=False).status, 200)
+            self.assertEqual(server.request("GET", "/v1/status", token=False).status, 401)
+
+
+class Resources(unittest.TestCase):
+    def test_every_get_answers_and_head_has_no_body(self):
+        with Server(BINARY) as server:
+            server.first_policy()
+            for method, path in ROUTES:
+                if method != "GET" or path == "/v1/events":
+                    continue
+                with self.subTest(path=path):
+                    reply = server.request("GET", path)
+                    self.assertEqual(reply.status, 200)
+                    head = server.request("HEAD", path)
+                    self.assertEqual((head.status, head.body), (200, b""))
+                    self.assertEqual(head.headers["Content-Type"], reply.headers["Content-Type"])
+            self.assertEqual(server.request("HEAD", "/v1/events").status, 200)
+
+    def test_the_index_leads_to_everything_and_the_document_is_the_file(self):
+        with Server(BINARY) as server:
+            for link in server.request("GET", "/").json()["links"].values():
+                self.assertIn(server.request("HEAD", link).status, (200, 404, 405))
+            self.assertEqual(server.request("GET", "/v1/openapi.json").json(), SPEC)
+
+    def test_method_not_allowed_names_those_that_are(self):
+        with Server(BINARY) as server:
+            reply = server.request("DELETE", "/v1/policy")
+            self.assertEqual((reply.status, reply.headers["Allow"]), (405, "GET, HEAD, PATCH, PUT"))
+            self.assertEqual(server.request("POST", "/v1/status").headers["Allow"], "GET, HEAD")
+            self.assertEqual(server.request("GET", "/v1/commits/1:confirm").headers["Allow"], "POST")
+            for path in ("/v2/policy", "/v1/policy/", "/v1//policy", "/v1/commits/1:forget", "/../etc/passwd", "/v1/commits/"):
+                self.assertEqual(server.request("GET", path).status, 404)
+
+    def test_policy_life(self):
+        with Server(BINARY) as server:
+            self.assertEqual(server.request("GET", "/v1/policy").json()["code"], "no-policy")
+            self.assertEqual(server.put("a").status, 428)
+            etag = server.first_policy("name: demo\n")
+            self.assertEqual(server.put("b", headers={"If-None-Match": "*"}).status, 412)
+            self.assertEqual(server.put("b", headers={"If-Match": '"%s"' % ("0" * 64)}).status, 412)
+            self.assertEqual(server.put("b", headers={"If-Match": "W/" + etag}).status, 412)
+            self.assertEqual(server.put("b", headers={"If-Match": etag.strip('"')}).json()["code"], "bad-if-match")
+            self.assertEqual(server.put("b", headers={"If-Match": etag, "If-None-Match": "*"}).status, 400)
+            unchanged = server.put("name: demo\n", headers={"If-Match": etag})
+            self.assertEqual(unchanged.json()["state"], "unchanged")
+            second = server.put("b", headers={"If-Match": '"nope", ' + etag})
+            self.assertEqual((second.status, second.json()["generation"]), (200, 2))
+            self.assertEqual(server.put("c", headers={"If-Match": "*"}).json()["generation"], 3)
+            patched = server.request("PATCH", "/v1/policy", body='[{"op": "remove", "id": "x"}]',
+                                     headers={"Content-Type": "application/json", "If-Match": "*"})
+            self.assertEqual(patched.json()["generation"], 4)
+
+    def test_policy_representations(self):
+        with Server(BINARY) as server:
+            etag = server.first_policy("name: demo\n")
+            plain = server.request("GET", "/v1/policy")
+            self.assertEqual((plain.body, plain.headers["Content-Type"], plain.headers["ETag"]),
+                             (b"name: demo\n", "application/yaml", etag))
+            wrapped = server.request("GET", "/v1/policy", headers={"Accept": "application/json"}).json()
+            self.assertEqual((wrapped["text"], wrapped["format"], '"%s"' % wrapped["hash"]), ("name: demo\n", "yaml", etag))
+            yaml_first = {"Accept": "application/yaml, application/json;q=0.5"}
+            self.assertEqual(server.request("GET", "/v1/policy", headers=yaml_first).body, b"name: demo\n")
+            self.assertEqual(server.request("GET", "/v1/policy", headers={"Accept": "image/png"}).status, 406)
+            for tags in (etag, "W/" + etag, '"x", ' + etag, "*"):
+                self.assertEqual(server.request("GET", "/v1/policy", headers={"If-None-Match": tags}).status, 304)
+            self.assertEqual(server.request("GET", "/v1/policy", headers={"If-None-Match": '"x"'}).status, 200)
+
+    def test_service_problems_become_documents(self):
+        with Server(BINARY) as server:
+            etag = server.first_policy()
+            for word, status, code in (("BROKEN", 422, "policy-invalid"), ("TESTFAIL", 422, "policy-test-failed"),
+                                       ("REFUSED", 409, "dataplane-refused"), ("NODATAPLANE", 503, "no-dataplane"),
+                                       ("THROW", 500, "internal-error")):
+                reply = server.put(word, headers={"If-Match": etag})
+                self.assertEqual((reply.status, reply.json()["code"]), (status, code))
+                self.assertNotIn(b"secret", reply.body)
+            errors = server.put("BROKEN", headers={"If-Match": etag}).json()["errors"]
+            self.assertEqual((errors[0]["line"], errors[0]["column"]), (3, 9))
+            self.assertIn("\ufffd", errors[1]["detail"])  # a byte that is no UTF-8
+            self.assertEqual(server.request("GET", "/v1/policy").headers["ETag"], etag)
+
+    def test_confirmation(self):
+        with Server(BINARY) as server:
+            etag = server.first_policy()
+            for value in ("0", "-1", "1.5", "86401", "10m", "060", ""):
+                self.assertEqual(server.put("b", headers={"If-Match": etag, "Confirm-Timeout": value}).status, 400, value)
+            reply = server.put("b", headers={"If-Match": etag, "Confirm-Timeout": "60"})
+            self.assertEqual((reply.status, reply.json()["state"]), (202, "pending_confirmation"))
+            location = reply.headers["Location"]
+            self.assertEqual(location, "/v1/commits/2")
+            self.assertEqual(server.request("GET", location).json()["state"], "pending_confirmation")
+            self.assertEqual(server.request("GET", "/v1/commits/1").json()["state"], "superseded")
+            self.assertEqual(server.request("GET", "/v1/commits/3").status, 404)
+            self.assertEqual(server.request("POST", location + ":confirm").status, 200)
+            self.assertEqual(server.request("POST", location + ":confirm").status, 409)
+            self.assertEqual(server.request("GET", location).json()["state"], "adopted")
+            for bad in ("0", "x", "-1", "01", "99999999999999999999"):
+                self.assertIn(server.request("POST", "/v1/commits/%s:confirm" % bad).status, (400,), bad)
+            stalled = server.put("STALL", headers={"If-Match": "*"})
+            self.assertEqual((stalled.status, stalled.json()["stalled_workers"]), (202, ["worker 1 (lcore 3)"]))
+
+    def test_dry_run_and_misspelt_parameters(self):
+        with Server(BINARY) as server:
+            self.assertTrue(server.put("name: a", target="/v1/policy?dry_run=true").json()["ok"])
+            self.assertFalse(server.put("BROKEN", target="/v1/policy?dry_run=true").json()["ok"])
+            for query in ("dryrun=true", "dry_run=yes", "dry_run=true&dry_run=true", "dry_run", "dry_run=%zz", "dry_run=tr%00ue"):
+                reply = server.put("name: a", target="/v1/policy?" + query, headers={"If-None-Match": "*"})
+                self.assertEqual(reply.status, 400, query)
+            self.assertEqual(server.request("GET", "/v1/policy").status, 404)  # nothing of it was applied
+            reply = server.put("name: a", target="/v1/policy?dry_run=false", headers={"If-None-Match": "*"})
+            self.assertEqual(reply.json()["state"], "adopted")
+
+    def test_body_types(self):
+        with Server(BINARY) as server:
+            for value in ("application/yaml", "text/yaml", "application/x-yaml", "application/json", "Text/YAML; charset=\"UTF-8\""):
+                self.assertEqual(server.put("a", headers={"Content-Type": value}, target="/v1/policy?dry_run=true").status, 200)
+            for value in ("text/plain", "application/yaml; charset=latin1", "", "yaml", "application/yaml, text/yaml"):
+                self.assertEqual(server.put("a", headers={"Content-Type": value}, target="/v1/policy?dry_run=true").status, 415)
+            patch = server.request("PATCH", "/v1/policy", body="a", headers={"Content-Type": "application/yaml"})
+            self.assertEqual(patch.status, 415)
+            self.assertEqual(server.request("GET", "/v1/status", body="x").json()["code"], "unexpected-body")
+            self.assertEqual(server.request("POST", "/v1/explain").json()["code"], "body-missing")
+
+    def test_flows_by_pages(self):
+        with Server(BINARY) as server:
+            seen, target = 0, "/v1/flows?limit=100"
+            while True:
+                page = server.request("GET", target).json()
+                seen += len(page["flows"])
+                if page["next"] is None:
+                    break
+                target = "/v1/flows?limit=100&cursor=" + page["next"]
+            self.assertEqual(seen, 250)
+            icmp = server.request("GET", "/v1/flows?limit=1").json()["flows"][0]
+            self.assertEqual((icmp["proto"], icmp["icmp_type"], icmp["icmp_code"], icmp["dport"]), ("icmp", 8, 0, 0))
+            for query in ("limit=0", "limit=1001", "limit=x", "limit=", "cursor=zzz", "page=1"):
+                self.assertEqual(server.request("GET", "/v1/flows?" + query).status, 400, query)
+
+    def test_not_ready_lists_reasons(self):
+        with Server(BINARY) as server:
+            self.assertEqual(server.request("GET", "/readyz").status, 200)
+            server.tell("not-ready no dataplane is connected")
+            wait_until(lambda: server.request("GET", "/readyz").status == 503)
+            self.assertEqual(server.request("GET", "/readyz").json()["reasons"], ["no dataplane is connected"])
+            server.tell("ready")
+            wait_until(lambda: server.request("GET", "/readyz").status == 200)
+
+    def test_request_ids(self):
+        with Server(BINARY) as server:
+            self.assertEqual(server.request("GET", "/livez", headers={"X-Request-Id": "abc-1"}).headers["X-Request-Id"], "abc-1")
+            for bad in ("a b", "x" * 65, "a<b"):
+                self.assertNotEqual(server.request("GET", "/livez", headers={"X-Request-Id": bad}).headers["X-Request-Id"], bad)
+
+    def test_metrics_pass_promtool(self):
+        with Server(BINARY) as server:
+            for path in ("/metrics", "/metrics/rules"):
+                text = server.request("GET", path).body
+                check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+                self.assertEqual((check.returncode, check.stdout + check.stderr), (0, b""))
+            self.assertIn(b"sluice_rule_hits_total", text)
+
+
+class Explain(unittest.TestCase):
+    def ask(self, server, body):
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        return server.request("POST", "/v1/explain", body=body, headers={"Content-Type": "application/json"})
+
+    def test_questions(self):
+        good = {"in_port": "outside", "src": "198.51.100.7", "dst": "198.51.100.80", "proto": "tcp", "dport": 443}
+        with Server(BINARY) as server:
+            self.assertEqual(self.ask(server, good).json()["rule"], "web-in")
+            denied = self.ask(server, dict(good, dport=22)).json()
+            self.assertEqual((denied["verdict"], denied["skipped"]), ("deny", [{"rule": "web-in", "field": "service"}]))
+            self.assertEqual(self.ask(server, dict(good, proto=6)).status, 200)
+            self.assertEqual(self.ask(server, dict(good, in_port="wan9")).status, 422)
+            wrong = [("/src", dict(good, src="198.51.100.007")), ("/src", dict(good, src="fe80::1%eth0")),
+                     ("/src", dict(good, src="198.51.100.0/24")), ("/dst", dict(good, dst="2001:db8::1")),
+                     ("/dport", dict(good, dport=0)), ("/dport", dict(good, dport=65536)), ("/dport", dict(good, dport=1.5)),
+                     ("/dport", dict(good, dport="443")), ("/sport", dict(good, sport=-1)), ("/proto", dict(good, proto=256)),
+                     ("/proto", dict(good, proto="sctp2")), ("/icmp_type", dict(good, icmp_type=8)),
+                     ("/dport", dict(good, proto="icmp", icmp_type=8)), ("/x~1y~0", dict(good, **{"x/y~": 1})),
+                     ("/proto", {"in_port": "outside", "src": "::1", "dst": "::2", "proto": "icmp", "icmp_type": 8})]
+            for pointer, question in wrong:
+                reply = self.ask(server, question)
+                self.assertEqual(reply.status, 400, question)
+                self.assertIn(pointer, [error["pointer"] for error in reply.json()["errors"]])
+            # all errors at once
+            self.assertEqual(len(self.ask(server, {"srx": 1}).json()["errors"]), 5)
+
+    def test_bad_json_is_refused_with_bounded_memory(self):  # P3
+        cases = [b"", b" ", b"{", b"[]", b"null", b"1", b'"x"', b"nul", b"{}x", b"{} {}", b"{'a':1}", b"{a:1}", b'{"a":1,}',
+                 b'{"a" 1}', b'{"a":}', b"{\"a\":NaN}", b'{"a":Infinity}', b'{"a":-}', b'{"a":01}', b'{"a":1e}', b'{"a":.5}',
+                 b'{"a":1.}', b'{"a":+1}', b'{"a":0x1}', b'{"a":"\\x"}', b'{"a":"\\u12"}', b'{"a":"\\ud800"}', b'{"a":"\xff"}',
+                 b'{"a":"\xc0\x80"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\t"}', b'{"a":"\x00"}', b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00",
+                 b'{"a":1,"a":2}', b'{"in_port":"a","in_port":"b"}', b"/* */{}", b"{}//", b"[" * 100_000, b'{"a":' * 100_000,
+                 b'{"a":' + b"9" * 400 + b"}", b'{"a":1e999999}', b"\x00" * 64]
+        with Server(BINARY) as server:
+            self.ask(server, b"{}")
+            before = server.rss_kib()
+            for case in cases:
+                if case == b"":
+                    continue
+                with self.subTest(case=case[:40]):
+                    self.assertEqual(self.ask(server, case).status, 400)
+            self.assertEqual(self.ask(server, b'{"in_port":"' + b"a" * 16_000_000 + b'"}').status, 400)
+            self.assertLess(server.rss_kib() - before, 64 * 1024)
+            self.assertEqual(server.request("GET", "/livez").status, 200)
+
+
+class Limits(unittest.TestCase):
+    def raw(self, server, data):
+        connection = server.connect()
+        try:
+            connection.sendall(data)
+        except OSError:
+            pass
+        answer = read_to_end(connection)
+        connection.close()
+        return answer
+
+    def status_of(self, answer):
+        return int(answer.split(b" ")[1]) if answer.startswith(b"HTTP/1.1 ") else None
+
+    def test_malformed_requests(self):
+        with Server(BINARY, drain_ms=100) as server:
+            token = server.token.encode()
+            auth = b"Host: x\r\nAuthorization: Bearer " + token + b"\r\n"
+            put = b"PUT /v1/policy?dry_run=true HTTP/1.1\r\n" + auth + b"Content-Type: application/yaml\r\n"
+            cases = [(b"GET / HTTP/1.1\r\nAuthorization: Bearer " + token + b"\r\n\r\n", 400),  # no Host
+                     (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+                     (b"GET http://x HTTP/9.9\r\n\r\n", 505), (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+                     (b"GET\r\n\r\n", 400), (b"\x16\x03\x01\r\n\r\n", 400), (b"GET /\x01 HTTP/1.1\r\n\r\n", 400),
+                     (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400), (b"GET relative HTTP/1.1\r\n" + auth + b"\r\n", 400),
+                     (b"GET /%zz?a=%zz HTTP/1.1\r\n" + auth + b"\r\n", 400),
+                     (b"GET / HTTP/1.1\r\n" + auth + b"X: " + b"a" * 17_000 + b"\r\n\r\n", 431),
+                     (put + b"Content-Length: 33554433\r\n\r\n", 413), (put + b"Content-Length: -1\r\n\r\n", 400),
+                     (put + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+                     (put + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+                     (put + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
+                     (put + b"Content-Length: 1\r\nExpect: magic\r\n\r\n", 417)]
+            for data, status in cases:
+                with self.subTest(data=data[:60]):
+                    self.assertEqual(self.status_of(self.raw(server, data)), status)
+            self.assertEqual(server.request("GET", "/livez").status, 200)
+
+    def test_random_bytes_never_harm(self):
+        seed = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
+        print("seed", seed, file=sys.stderr)
+        generator = random.Random(seed)
+        with Server(BINARY) as server:
+            good = b"GET /v1/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token.encode() + b"\r\nConnection: close\r\n\r\n"
+            for _ in range(60):
+                data = bytearray(good)
+                for _ in range(generator.randrange(1, 8)):
+                    data[generator.randrange(len(data))] = generator.randrange(256)
+                connection = server.connect()
+                connection.sendall(bytes(data))
+                connection.close()
+            self.assertEqual(server.request("GET", "/v1/status").status, 200)
+
+    def test_bodies_over_the_limit(self):
+        with Server(BINARY) as server:
+            body = b"#" * (33 * 1024 * 1024)
+            reply = server.put(body, headers={"If-None-Match": "*"})
+            self.assertEqual((reply.status, reply.json()["code"]), (413, "body-too-large"))
+            chunks = (b"#" * (1024 * 1024) for _ in range(40))
+            reply = server.put(chunks, headers={"If-None-Match": "*"})  # http.client sends an iterable in chunks
+            self.assertEqual(reply.status, 413)
+            self.assertEqual(server.put(b"#" * (31 * 1024 * 1024), target="/v1/policy?dry_run=true").status, 200)
+            reply = server.put((b"#" * 1000 for _ in range(10)), target="/v1/policy?dry_run=true")
+            self.assertEqual(reply.status, 200)
+
+    def test_strangers_bodies_are_not_held(self):
+        with Server(BINARY) as server:
+            server.request("GET", "/livez")
+            before = server.rss_kib()
+            try:
+                self.assertEqual(server.put(b"#" * (16 * 1024 * 1024), token=False).status, 401)
+            except OSError:
+                pass  # we stopped listening before it had sent everything
+            self.assertLess(server.rss_kib() - before, 8 * 1024)
+
+    def test_large_bodies_at_once_are_bounded(self):
+        with Server(BINARY, bodies_bytes_max=1000) as server:
+            reply = server.put(b"#" * 1001, target="/v1/policy?dry_run=true")
+            self.assertEqual((reply.status, reply.headers["Retry-After"]), (503, "1"))
+            self.assertEqual(server.put(b"#" * 1000, target="/v1/policy?dry_run=true").status, 200)
+
+    def test_keep_alive_and_pipelining(self):
+        with Server(BINARY) as server:
+            one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            answer = self.raw(server, one * 3 + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 3)
+            self.assertEqual(answer.count(b"HTTP/1.1 401"), 1)
+            self.assertLess(answer.rindex(b"200 OK"), answer.index(b"401"))
+            # A refused body ends the connection: what follows is no request.
+            smuggled = (b"PUT /v1/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde" + one)
+            answer = self.raw(server, smuggled)
+            self.assertEqual((answer.count(b"HTTP/1.1 "), self.status_of(answer)), (1, 401))
+
+    def test_slow_clients_are_closed(self):
+        with Server(BINARY, handshake_ms=300, idle_ms=300, header_ms=300, body_ms=300) as server:
+            import socket
+            plain = socket.create_connection(("127.0.0.1", server.port), 30)  # never says hello
+            silent, slow_header, slow_body = server.connect(), server.connect(), server.connect()
+            slow_header.sendall(b"GET / HTTP/1.1\r\nHost:")
+            slow_body.sendall(b"PUT /v1/policy HTTP/1.1\r\nHost: x\r\nContent-Type: text/yaml\r\nContent-Length: 9\r\n"
+                              b"Authorization: Bearer " + server.token.encode() + b"\r\n\r\nab")
+            started = time.monotonic()
+            for connection in (silent, slow_header, slow_body):
+                self.assertEqual(read_to_end(connection), b"")
+                connection.close()
+            self.assertEqual(read_to_end(plain), b"")
+            plain.close()
+            self.assertLess(time.monotonic() - started, 3)
+            wait_until(lambda: server.request("GET", "/v1/status").json()["api"]["connections"] == 1)
+
+    def test_connections_are_bounded(self):
+        with Server(BINARY, connections_max=3) as server:
+            held = [server.connect() for _ in range(3)]
+            with self.assertRaises(OSError):
+                server.connect()
+            held.pop().close()
+
+            def admitted():
+                try:
+                    return server.request("GET", "/v1/status").json()["api"]["connections_refused"] >= 1
+                except OSError:
+                    return False
+            wait_until(admitted)
+            for connection in held:
+                connection.close()
+
+    def test_a_slow_commit_holds_up_nobody(self):
+        with Server(BINARY) as server:
+            connection = server.connect()
+            connection.sendall(b"PUT /v1/policy HTTP/1.1\r\nHost: x\r\nContent-Type: text/yaml\r\nContent-Length: 4\r\n"
+                               b"If-None-Match: *\r\nConnection: close\r\nAuthorization: Bearer " + server.token.encode() + b"\r\n\r\nSLOW")
+            self.assertEqual(server.request("GET", "/v1/policy").status, 404)  # answered before the commit
+            self.assertEqual(self.status_of(read_to_end(connection)), 200)
+            connection.close()
+
+    def test_stop_answers_requests_in_flight(self):
+        server = Server(BINARY)
+        connection = server.connect()
+        connection.sendall(b"PUT /v1/policy HTTP/1.1\r\nHost: x\r\nContent-Type: text/yaml\r\nContent-Length: 4\r\n"
+                           b"If-None-Match: *\r\nAuthorization: Bearer " + server.token.encode() + b"\r\n\r\nSLOW")
+        wait_until(lambda: b"sluice_api_requests_total 0" not in server.request("GET", "/metrics").body)
+        server.close()
+        self.assertEqual(self.status_of(read_to_end(connection)), 200)
+        connection.close()
+
+
+class Events(unittest.TestCase):
+    def follow(self, server, headers=b""):
+        connection = server.connect()
+        connection.sendall(b"GET /v1/events?topics=flows HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token.encode() +
+                           b"\r\n" + headers + b"\r\n")
+        return connection
+
+    def read_until(self, connection, text):
+        data = b""
+        while text not in data:
+            piece = connection.recv(65536)
+            self.assertTrue(piece, "the stream ended before %r: %r" % (text, data[-200:]))
+            data += piece
+        return data
+
+    def test_new_events_and_going_on_behind_the_last_one(self):
+        with Server(BINARY) as server:
+            server.tell("events 5")
+            stream = self.follow(server)
+            head = self.read_until(stream, b"retry: ")
+            self.assertIn(b"Content-Type: text/event-stream", head)
+            self.assertNotIn(b"\nid: ", head)  # what was before is not repeated
+            server.tell("events 2")
+            data = self.read_until(stream, b"id: 7\n")
+            self.assertIn(b"id: 6\nevent: flow\ndata: {", data)
+            stream.close()
+            again = self.follow(server, b"Last-Event-ID: 3\r\n")
+            data = self.read_until(again, b"id: 7\n")
+            self.assertIn(b"id: 4\n", data)
+            self.assertNotIn(b"id: 3\n", data)
+            again.close()
+
+    def test_lost_events_are_counted(self):
+        with Server(BINARY) as server:
+            server.tell("events 2500")  # the ring holds 2000
+            wait_until(lambda: server.request("GET", "/v1/status").status == 200)
+            stream = self.follow(server, b"Last-Event-ID: 100\r\n")
+            data = self.read_until(stream, b"id: 2500\n")
+            self.assertIn(b'event: lost\ndata: {"lost":400}\n\n', data)
+            self.assertEqual(data.count(b"\nid: "), 2000)
+            stream.close()
+
+    def test_keepalive_bad_ids_and_the_cap(self):
+        with Server(BINARY, event_keepalive_ms=50, event_streams_max=2) as server:
+            for value in (b"x", b"-1", b"1.0"):
+                bad = self.follow(server, b"Last-Event-ID: " + value + b"\r\n")
+                self.assertIn(b"400 Bad Request", self.read_until(bad, b"\r\n"))
+                bad.close()
+            self.assertEqual(server.request("GET", "/v1/events?topics=alerts").status, 400)
+            streams = [self.follow(server), self.follow(server)]
+            for stream in streams:
+                self.read_until(stream, b": still here")
+            refused = server.request("GET", "/v1/events")
+            self.assertEqual((refused.status, refused.json()["code"]), (503, "too-many-streams"))
+            for stream in streams:
+                stream.close()
+            wait_until(lambda: server.request("GET", "/v1/status").json()["api"]["event_streams"] == 0)
+
+    def test_who_does_not_read_is_dropped_and_counted(self):
+        with Server(BINARY, event_write_ms=300) as server:
+            stream = self.follow(server)
+            self.read_until(stream, b"retry: ")
+            server.tell("events 2000 20000")  # 40 MB: more than any socket buffer
+            wait_until(lambda: server.request("GET", "/v1/status").json()["api"]["event_streams_dropped"] == 1)
+            self.assertEqual(server.request("GET", "/v1/status").json()["api"]["event_streams"], 0)
+            stream.close()
+
+
+class FirstStart(unittest.TestCase):
+    def start(self, directory):
+        return subprocess.run([BINARY, str(directory)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+
+    def test_files_their_modes_and_never_twice(self):
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            self.assertEqual(self.start(directory).returncode, 0)
+            content = {path.name: path.read_bytes() for path in directory.iterdir()}
+            self.assertEqual(sorted(content), ["ca.pem", "server.key", "server.pem", "token"])
+            for secret in ("server.key", "token"):
+                self.assertEqual(stat.S_IMODE((directory / secret).stat().st_mode), 0o600)
+            self.assertEqual(len(content["token"].strip()), 43)
+            self.assertEqual(self.start(directory).returncode, 0)
+            self.assertEqual(content, {path.name: path.read_bytes() for path in directory.iterdir()})
+
+    def test_refuses_half_a_set_open_secrets_and_links(self):
+        for damage, words in ((lambda d: (d / "server.key").unlink(), "only some of"),
+                              (lambda d: (d / "server.pem").unlink(), "only some of"),
+                              (lambda d: (d / "token").chmod(0o644), "by others"),
+                              (lambda d: (d / "server.key").chmod(0o604), "by others"),
+                              (lambda d: (d / "token").write_text("short"), "holds no token"),
+                              (lambda d: (d / "server.key").write_text("x"), "cannot use"),
+                              (lambda d: ((d / "token").rename(d / "t2"), (d / "token").symlink_to(d / "t2")), "no regular file")):
+            with tempfile.TemporaryDirectory() as name:
+                directory = pathlib.Path(name)
+                self.start(directory)
+                damage(directory)
+                run = self.start(directory)
+                self.assertNotEqual(run.returncode, 0)
+                self.assertIn(words, run.stderr)
+                self.assertEqual(run.stderr.count("\n"), 1)
+
+    def test_an_interrupted_first_start_is_finished(self):
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            self.start(directory)
+            content = {path.name: path.read_bytes() for path in directory.iterdir()}
+            (directory / "server.key").rename(directory / "server.key.new")
+            (directory / "server.pem").rename(directory / "server.pem.new")
+            self.assertEqual(self.start(directory).returncode, 0)
+            self.assertEqual(content, {path.name: path.read_bytes() for path in directory.iterdir()})
+            for path in directory.iterdir():  # nothing but leftovers: made anew
+                path.rename(str(path) + ".new")
+            self.assertEqual(self.start(directory).returncode, 0)
+            self.assertFalse([path for path in directory.iterdir() if path.suffix == ".new"])
+
+    def test_a_foreign_certificate_is_not_trusted_and_listen_is_checked(self):
+        with Server(BINARY) as one, Server(BINARY) as other:
+            other.tls = one.tls
+            with self.assertRaises(OSError):
+                other.request("GET", "/livez")
+            for listen in ("8443", "localhost:1", "127.0.0.1:65536", "::1:1", "[127.0.0.1]:1", "127.0.0.1:%d" % one.port):
+                with tempfile.TemporaryDirectory() as name:
+                    run = subprocess.run([BINARY, name, "listen=" + listen], stdin=subprocess.DEVNULL, capture_output=True,
+                                         text=True, timeout=30, check=False)
+                    self.assertNotEqual(run.returncode, 0, listen)
+                    self.assertIn("listen", run.stderr)
+
+    def test_ipv6(self):
+        with tempfile.TemporaryDirectory() as name:
+            run = subprocess.run([BINARY, name, "listen=[::1]:0"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                 timeout=30, check=False)
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

@@ -1,0 +1,181 @@
+"""The sluicectl binary against the real REST server: what it prints where, and its exit codes."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "controlplane/api"))
+from api_harness import HANG_LIMIT_S, Server, binary_from, wait_until  # noqa: E402
+
+SERVER, SLUICECTL = binary_from("API_TEST_SERVER"), binary_from("SLUICECTL")
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.server = Server(SERVER)
+        self.addCleanup(lambda: self.server.close())
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.environment = {"PATH": os.environ["PATH"], "SLUICE_URL": "https://127.0.0.1:%d" % self.server.port,
+                            "SLUICE_CA": str(self.server.dir / "ca.pem"), "SLUICE_TOKEN_FILE": str(self.server.dir / "token")}
+        for name in ("LD_LIBRARY_PATH", "ASAN_OPTIONS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+
+    def file(self, text, name="policy.yaml"):
+        path = pathlib.Path(self.folder.name) / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def run_ctl(self, *arguments, code=0, stdin="", environment=None):
+        run = subprocess.run([SLUICECTL, *arguments], input=stdin, capture_output=True, text=True, timeout=HANG_LIMIT_S,
+                             env=dict(self.environment, **(environment or {})), check=False)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        self.assertNotIn("\x1b", run.stdout)  # no colours when piped
+        return run
+
+
+class PolicyCommands(Case):
+    def test_plan_tells_by_its_exit_code(self):
+        good = self.file("name: demo\nrule web-in\n")
+        run = self.run_ctl("plan", "-f", good, code=2)
+        self.assertIn("+ rule web-in\ntests 1 passed, 0 failed\nplan demo@", run.stdout)
+        self.run_ctl("apply", "-f", good)
+        self.assertIn(": no changes", self.run_ctl("plan", "-f", good, code=0).stdout)
+        other = self.file("name: demo\nrule new\n", "other.yaml")
+        run = self.run_ctl("plan", "-f", other, code=2)
+        self.assertIn("+ rule new\n- rule web-in\n", run.stdout)
+        self.assertTrue(json.loads(self.run_ctl("plan", "-f", other, "-o", "json", code=2).stdout)["ok"])
+
+    def test_errors_have_file_line_and_column(self):
+        broken, failing, warned = self.file("BROKEN", "b.yaml"), self.file("TESTFAIL", "t.yaml"), self.file("WARN", "w.yaml")
+        line = broken + ':3:9: zone "dzm" is not defined; did you mean "dmz"?\n'
+        run = self.run_ctl("plan", "-f", broken, code=1)
+        self.assertTrue(run.stderr.startswith(line))
+        self.assertEqual(run.stdout, "")
+        run = self.run_ctl("apply", "-f", broken, code=1)
+        self.assertTrue(run.stderr.startswith(line))
+        self.assertTrue(run.stderr.endswith("\nsluicectl: 2 errors in the policy\n"))
+        run = self.run_ctl("plan", "-f", failing, code=1)
+        self.assertIn(failing + ":12:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp: expected allow by web-in, got deny by default", run.stderr)
+        self.assertIn(warned + ':4:3: set "web" is not used; remove it\n', self.run_ctl("plan", "-f", warned, code=2).stderr)
+        self.run_ctl("get", "policy", code=1)  # nothing was applied
+
+    def test_apply_sends_the_right_precondition(self):
+        first, second = self.file("a", "a.yaml"), self.file("b", "b.yaml")
+        self.assertRegex(self.run_ctl("apply", "-f", first, "--force-first").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  1/1 tests\n$")
+        self.assertIn("a policy is stored already", self.run_ctl("apply", "-f", second, "--force-first", code=1).stderr)
+        self.assertIn("generation 2", self.run_ctl("apply", "-f", second).stdout)
+        self.assertIn("unchanged", self.run_ctl("apply", "-f", second).stdout)
+        self.assertEqual(self.run_ctl("get", "policy").stdout, "b\n")
+        self.assertEqual(json.loads(self.run_ctl("get", "policy", "-o", "json").stdout)["text"], "b")
+        self.run_ctl("apply", "-f", "-", stdin='{"json": true}')
+        self.assertEqual(json.loads(self.run_ctl("get", "policy", "-o", "json").stdout)["format"], "json")
+        self.assertIn("no dataplane", self.run_ctl("apply", "-f", self.file("NODATAPLANE"), code=1).stderr)
+        self.assertIn("adopted by all but: worker 1 (lcore 3)", self.run_ctl("apply", "-f", self.file("STALL")).stderr)
+        self.assertIn("cannot read it", self.run_ctl("apply", "-f", "/does/not/exist", code=1).stderr)
+
+    def test_confirm_and_rollback(self):
+        self.run_ctl("apply", "-f", self.file("a"))
+        run = self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m")
+        self.assertIn("else the dataplane reverts: sluicectl confirm 2", run.stdout)
+        self.assertIn("confirm    within", self.run_ctl("status").stdout)
+        self.run_ctl("confirm")
+        self.run_ctl("confirm", "2", code=1)
+        self.run_ctl("apply", "-f", self.file("c"), "--confirm", "1h30m")
+        self.assertIn("generation 2", self.run_ctl("rollback", "3").stdout)
+        for bad in ("0", "x", "25h", "10", "-5m", "1d", ""):
+            if bad in ("10", ""):
+                continue  # ten seconds; no confirmation
+            self.assertIn("is no duration", self.run_ctl("apply", "-f", self.file("d"), "--confirm=" + bad, code=1).stderr)
+
+    def test_patch(self):
+        edits = self.file('[{"op": "remove", "id": "x"}]', "edits.json")
+        self.assertIn("no policy is stored yet", self.run_ctl("patch", "-f", edits, code=1).stderr)
+        self.run_ctl("apply", "-f", self.file("a"))
+        self.assertIn("generation 2", self.run_ctl("patch", "-f", edits).stdout)
+
+
+class ViewCommands(Case):
+    def test_status(self):
+        self.run_ctl("apply", "-f", self.file("a"))
+        text = self.run_ctl("status").stdout
+        self.assertIn("ready      yes\n", text)
+        self.assertIn("flows      250 of 1,048,576\n", text)
+        self.assertIn("outside  internet  up         1,000         900    100\n", text)
+        self.server.tell("not-ready no dataplane is connected")
+        wait_until(lambda: "ready      no: no dataplane is connected" in self.run_ctl("status").stdout)
+        self.assertFalse(json.loads(self.run_ctl("status", "-o", "json").stdout)["ready"])
+
+    def test_tables_are_aligned(self):
+        for arguments in (("get", "rules"), ("get", "flows", "--limit", "20"), ("flows", "--limit", "20")):
+            lines = self.run_ctl(*arguments).stdout.splitlines()
+            self.assertEqual(len({len(line) for line in lines}), 1, arguments)
+        rules = self.run_ctl("get", "rules").stdout
+        self.assertIn("web-in     allow   enforce    12    3,400  5.3 MiB", rules)
+        self.assertIn("never", rules)
+
+    def test_flows_by_pages(self):
+        everything = json.loads(self.run_ctl("get", "flows", "-o", "json", "--limit", "100000").stdout)
+        self.assertEqual((len(everything["flows"]), everything["next"]), (250, None))
+        some = self.run_ctl("get", "flows", "--limit", "7")
+        self.assertEqual(len(some.stdout.splitlines()), 8)
+        self.assertIn("more flows", some.stderr)
+
+    def test_explain(self):
+        for arguments in (("outside", "198.51.100.7", "198.51.100.80:443/tcp"), ("--in", "outside", "198.51.100.7:50000", "198.51.100.80:443/tcp"),
+                          ("outside", "2001:db8::7", "[2001:db8::80]:443/tcp"), ("outside", "[2001:db8::7]:50000", "[2001:db8::80]:443/tcp")):
+            self.assertEqual(self.run_ctl("explain", *arguments).stdout, "allow  by web-in  (internet -> servers)\n")
+        for destination in ("198.51.100.80/icmp", "198.51.100.80/icmp/echo-request", "198.51.100.80/icmp/3/4", "198.51.100.80/proto/47"):
+            self.assertIn("deny  by default", self.run_ctl("explain", "outside", "198.51.100.7", destination).stdout)
+        self.assertIn("\nweb-in   service\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:22/tcp").stdout)
+        for destination in ("198.51.100.80", "198.51.100.80/tcp", "198.51.100.80:443", "2001:db8::80:443/tcp", "198.51.100.80:99999/tcp",
+                            "198.51.100.80:53/icmp", "198.51.100.80/sctp", "198.51.100.80/icmp/999", "shop:443/tcp", "198.51.100.80/proto/x"):
+            self.assertIn("write 198.51.100.80:443/tcp", self.run_ctl("explain", "outside", "198.51.100.7", destination, code=1).stderr)
+        self.assertIn('there is no port "wan9"', self.run_ctl("explain", "wan9", "198.51.100.7", "198.51.100.80:443/tcp", code=1).stderr)
+
+    def test_follow(self):
+        follower = subprocess.Popen([SLUICECTL, "flows", "-f", "--verdict", "deny"], stdout=subprocess.PIPE, text=True, env=self.environment)
+        quiet = subprocess.Popen([SLUICECTL, "flows", "-f", "-o", "json"], stdout=subprocess.PIPE, text=True, env=self.environment)
+        wait_until(lambda: json.loads(self.run_ctl("status", "-o", "json").stdout)["api"]["event_streams"] == 2)
+        self.server.tell("events 4")
+        lines = [follower.stdout.readline() for _ in range(2)]
+        for line in lines:
+            self.assertIn("deny    tcp       198.51.100.7:40000 -> 198.51.100.80:443  default", line)
+        self.assertEqual([json.loads(quiet.stdout.readline())["verdict"] for _ in range(4)], ["allow", "deny", "allow", "deny"])
+        for process in (follower, quiet):
+            process.terminate()
+            process.wait(HANG_LIMIT_S)
+            process.stdout.close()
+
+
+class Connection(Case):
+    def test_what_is_wrong_is_said_in_one_line(self):
+        for arguments, words in ((("--url", "https://127.0.0.1:1"), "Connection refused; is sluice-controlplane running there?"),
+                                 (("--url", "http://127.0.0.1:1"), "write https://HOST:PORT"), (("--ca", "/nope"), "cannot read the CA certificate /nope"),
+                                 (("--token-file", "/nope"), "cannot read the token /nope"),
+                                 (("--ca", self.file("no certificate")), "cannot read the CA certificate")):
+            run = self.run_ctl(*arguments, "status", code=1)
+            self.assertIn(words, run.stderr)
+            self.assertEqual((run.stdout, run.stderr.count("\n")), ("", 1))
+        run = self.run_ctl("status", code=1, environment={"SLUICE_TOKEN_FILE": self.file("wrong" * 10)})
+        self.assertIn("--token-file, SLUICE_TOKEN_FILE or SLUICE_TOKEN", run.stderr)
+        self.run_ctl("status", environment={"SLUICE_TOKEN_FILE": "/nope", "SLUICE_TOKEN": self.server.token})
+
+    def test_another_authority_is_not_trusted(self):
+        with Server(SERVER) as other:
+            run = self.run_ctl("status", code=1, environment={"SLUICE_CA": str(other.dir / "ca.pem")})
+            self.assertIn("TLS with", run.stderr)
+
+    def test_usage(self):
+        self.assertIn("Subcommands:", self.run_ctl("--help").stdout)
+        self.assertRegex(self.run_ctl("--version").stdout, r"^\d+\.\d+\.\d+\n$")
+        for arguments in ((), ("nope",), ("get",), ("apply",), ("get", "rules", "-o", "xml"), ("flows", "--verdict", "deny"), ("flows", "-f", "--verdict", "x")):
+            self.run_ctl(*arguments, code=1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
