@@ -48,11 +48,14 @@ public:
         app_.add_option("--ca", options_.ca, "certificate of the authority to trust")
             ->envname("SLUICE_CA")
             ->capture_default_str();
-        // By hand, not by envname(): there the flag and the variable look the same, and SLUICE_TOKEN stands between them.
-        if (const char* file = std::getenv("SLUICE_TOKEN_FILE"); file != nullptr && *file != '\0') options_.token_file = file;
-        token_option_ = app_.add_option("--token-file", options_.token_file,
-                                        "file with the token (Env:SLUICE_TOKEN_FILE); SLUICE_TOKEN holds the token itself")
-                            ->capture_default_str();
+        // By hand, not by envname(): there the flag and the variable look the same, and SLUICE_TOKEN stands between
+        // them.
+        if (const char* file = std::getenv("SLUICE_TOKEN_FILE"); file != nullptr && *file != '\0')
+            options_.token_file = file;
+        token_option_ =
+            app_.add_option("--token-file", options_.token_file,
+                            "file with the token (Env:SLUICE_TOKEN_FILE); SLUICE_TOKEN holds the token itself")
+                ->capture_default_str();
         app_.add_option("-o,--output", options_.output, "table or json")
             ->check(CLI::IsMember({"table", "json"}))
             ->capture_default_str();

@@ -39,7 +39,7 @@ std::string test_lines(const json::value& plan, std::string_view file) {
             "{}{}: test {} -> {}: expected {}{}, got {} by {}; change the rules or the test\n", file,
             placed ? fmt::format(":{}:{}", count_of(test, "line"), count_of(test, "column")) : std::string{},
             text_of(test, "from"), text_of(test, "to"), text_of(test, "expect"),
-            by.empty() ? std::string{} : " by " + by, text_of(test, "got"), text_of(test, "got_rule"));
+            by.empty() ? std::string{} : fmt::format(" by {}", by), text_of(test, "got"), text_of(test, "got_rule"));
     }
     return out;
 }
@@ -81,7 +81,8 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
     if (state == "stalled") {
         std::string names;
         for (const auto& worker : answer.at("stalled_workers").as_array()) {
-            names += (names.empty() ? "" : ", ") + printable(std::string{worker.as_string()});
+            if (!names.empty()) names += ", ";
+            names += printable(std::string_view{worker.as_string()});
         }
         std::cerr << "adopted by all but: " << names << "; look at sluicectl status\n";
     }

@@ -48,7 +48,8 @@ void print_status(const json::value& answer, bool colours) {
     if (!flag_of(answer, "ready")) {
         std::string reasons;
         for (const auto& reason : answer.at("not_ready").as_array()) {
-            reasons += (reasons.empty() ? "" : "; ") + printable(std::string{reason.as_string()});
+            if (!reasons.empty()) reasons += "; ";
+            reasons += printable(std::string_view{reason.as_string()});
         }
         ready = painted("no", Colour::red, colours) + ": " + reasons;
     }

@@ -32,7 +32,8 @@ TEST(HttpMessage, TheMostSpecificRangeDecides) {
     EXPECT_EQ(accept_quality("image/png", kJson), 0);
     EXPECT_EQ(accept_quality("*/*", kJson, true), 0);
     EXPECT_EQ(accept_quality("APPLICATION/json", kJson, true), 1000);
-    for (const auto* bad : {"application/json;q=2", "application/json;q=", "application/json;q=1x", "application/json;q=0.1234"}) {
+    for (const auto* bad :
+         {"application/json;q=2", "application/json;q=", "application/json;q=1x", "application/json;q=0.1234"}) {
         EXPECT_EQ(accept_quality(bad, kJson), 0) << bad;
     }
 }
@@ -43,7 +44,8 @@ TEST(HttpMessage, EntityTags) {
     EXPECT_EQ(list->tags, (std::vector<std::string>{"a", "b", ""}));
     EXPECT_EQ(list->weak, (std::vector<bool>{false, true, false}));
     EXPECT_TRUE(parse_entity_tags(" * ")->any);
-    for (const auto* bad : {"", "a", "\"a", "a\"", "\"a\"b\"", "w/\"a\"", ","}) EXPECT_FALSE(parse_entity_tags(bad)) << bad;
+    for (const auto* bad : {"", "a", "\"a", "a\"", "\"a\"b\"", "w/\"a\"", ","})
+        EXPECT_FALSE(parse_entity_tags(bad)) << bad;
 }
 
 TEST(HttpMessage, NumbersAreWholeAndCanonical) {
@@ -55,7 +57,8 @@ TEST(HttpMessage, NumbersAreWholeAndCanonical) {
 }
 
 TEST(HttpMessage, HeadersAreFoundWithoutCase) {
-    const Request request{.method = "GET", .path = "/", .query = {}, .headers = {{"If-Match", "x"}}, .body = {}, .id = {}};
+    const Request request{
+        .method = "GET", .path = "/", .query = {}, .headers = {{"If-Match", "x"}}, .body = {}, .id = {}};
     EXPECT_EQ(request.header("if-match"), "x");
     EXPECT_FALSE(request.header("If-Matc"));
 }

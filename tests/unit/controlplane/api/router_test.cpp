@@ -23,7 +23,8 @@ TEST(Router, ParametersEndAtSlashAndColon) {
     const auto match = router.match("POST", "/v1/commits/42:confirm");
     ASSERT_TRUE(std::holds_alternative<Matched>(match));
     EXPECT_EQ(std::get<Matched>(match).parameters, (PathParameters{"42"}));
-    for (const auto* path : {"/v1/commits/", "/v1/commits", "/v1/commits/4/2", "/v1/commits/4:confirmed", "/v1/commits/:confirm", "", "v1"}) {
+    for (const auto* path : {"/v1/commits/", "/v1/commits", "/v1/commits/4/2", "/v1/commits/4:confirmed",
+                             "/v1/commits/:confirm", "", "v1"}) {
         EXPECT_TRUE(std::holds_alternative<NotFound>(router.match("GET", path))) << path;
     }
 }
@@ -41,7 +42,8 @@ TEST(BearerAuth, OnlyTheWholeTokenOpens) {
     EXPECT_EQ(auth.check(std::nullopt), AuthResult::missing);
     EXPECT_EQ(auth.check("Bearer 0123456789"), AuthResult::granted);
     EXPECT_EQ(auth.check("bearer  0123456789"), AuthResult::granted);
-    for (const auto* wrong : {"", "Bearer", "Bearer ", "0123456789", "Basic 0123456789", "Bearer 012345678", "Bearer 01234567890", "Bearer 0123456789 "}) {
+    for (const auto* wrong : {"", "Bearer", "Bearer ", "0123456789", "Basic 0123456789", "Bearer 012345678",
+                              "Bearer 01234567890", "Bearer 0123456789 "}) {
         EXPECT_EQ(auth.check(wrong), AuthResult::wrong) << wrong;
     }
 }
@@ -49,10 +51,10 @@ TEST(BearerAuth, OnlyTheWholeTokenOpens) {
 TEST(ProblemDocument, IsValidUtf8AndBounded) {
     EXPECT_EQ(valid_utf8("a\xc3\xa9\xf0\x9f\x98\x80"), "a\xc3\xa9\xf0\x9f\x98\x80");
     EXPECT_EQ(valid_utf8("\xff"), "\xef\xbf\xbd");
-    EXPECT_EQ(valid_utf8("\xc0\x80"), "\xef\xbf\xbd\xef\xbf\xbd");       // overlong
-    EXPECT_EQ(valid_utf8("\xed\xa0\x80").size(), 9U);                     // surrogate
-    EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80").size(), 12U);                // beyond U+10FFFF
-    EXPECT_EQ(valid_utf8("x\xe2\x82"), "x\xef\xbf\xbd\xef\xbf\xbd");      // cut off
+    EXPECT_EQ(valid_utf8("\xc0\x80"), "\xef\xbf\xbd\xef\xbf\xbd");    // overlong
+    EXPECT_EQ(valid_utf8("\xed\xa0\x80").size(), 9U);                 // surrogate
+    EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80").size(), 12U);            // beyond U+10FFFF
+    EXPECT_EQ(valid_utf8("x\xe2\x82"), "x\xef\xbf\xbd\xef\xbf\xbd");  // cut off
 
     Problem problem{.status = 422, .code = "policy-invalid", .title = {}, .detail = "many", .errors = {}};
     problem.errors.resize(kProblemErrorsMax + 5);

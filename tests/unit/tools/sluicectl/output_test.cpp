@@ -63,8 +63,9 @@ TEST(Explain, QuestionFromWords) {
     using boost::json::serialize;
     EXPECT_EQ(serialize(explain_question("p", "198.51.100.7", "[2001:db8::1]:443/tcp")),
               R"({"in_port":"p","src":"198.51.100.7","dst":"2001:db8::1","dport":443,"proto":"tcp"})");
-    EXPECT_EQ(serialize(explain_question("p", "[::1]:9", "2001:db8::1/icmp6")),
-              R"({"in_port":"p","src":"::1","dst":"2001:db8::1","icmp_type":128,"icmp_code":0,"proto":"icmp6","sport":9})");
+    EXPECT_EQ(
+        serialize(explain_question("p", "[::1]:9", "2001:db8::1/icmp6")),
+        R"({"in_port":"p","src":"::1","dst":"2001:db8::1","icmp_type":128,"icmp_code":0,"proto":"icmp6","sport":9})");
     EXPECT_THROW(explain_question("p", "198.51.100.7", "198.51.100.80:/tcp"), CommandError);
     EXPECT_THROW(explain_question("p", "198.51.100.07", "198.51.100.80:1/tcp"), CommandError);
 }
