@@ -98,7 +98,7 @@ def measure(api, check):
     """Returns (line, complaint or None)."""
     verdict, result, milliseconds = check.measure()
     answer = api.json("POST", "/v1/explain", check.explain)
-    line = f"  {check.text:<25} {verdict:<8} {answer['rule']:<13} {result:<9} {milliseconds:4.0f} ms"
+    line = f"  {check.text:<25} {verdict:<8} {answer['rule']:<13} {result:<11} {milliseconds:.0f} ms"
     if verdict != check.expect:
         return line, f"{check.text}: expected {check.expect}, measured {verdict} ({result})"
     if answer["verdict"] != check.expect or answer["rule"] != check.rule:
