@@ -102,8 +102,9 @@ bool is_fragment(const Packet& packet, const ParsedPacket& p) noexcept {
 
 bool may_answer(const Packet& packet, const ParsedPacket& p) noexcept {
     if (p.packet_class != PacketClass::ip || p.l2_multicast || !p.checksum_known_good) return false;
-    // Group MAC or unspecified address as source: nobody in particular sent it. (Multicast IP sources are martians.)
-    if ((packet.data[6] & 1) != 0 || p.src == abi::IpAddr{}) return false;
+    // A group MAC as source: nobody in particular sent it. (Group addresses as IP sources are martians, and an
+    // unspecified source speaks to groups only: `parse` saw to both.)
+    if ((packet.data[6] & 1) != 0) return false;
     if (is_fragment(packet, p) || is_icmp_error(p)) return false;
     return p.proto != L4Proto::tcp || (p.tcp.flags & tcp_flag::rst) == 0;
 }

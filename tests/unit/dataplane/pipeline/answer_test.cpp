@@ -44,7 +44,7 @@ TEST(Answer, ResetNumbersFollowRfc9293) {
         std::uint8_t rst_flags;
         std::uint32_t rst_seq, rst_ack;
     };
-    // The rejected segment has seq 1000 and, where it has ACK, ack 5000.
+    // The rejected segment has seq 1000 and ack 5000, which counts only where the flag is set.
     const Row rows[] = {
         {kSyn, 0, kRst | kAck, 0, 1001},
         {kSyn, 100, kRst | kAck, 0, 1101},  // TCP Fast Open
@@ -60,7 +60,7 @@ TEST(Answer, ResetNumbersFollowRfc9293) {
             const Tcp tcp{.sport = 1111,
                           .dport = 22,
                           .seq = 1000,
-                          .ack = (row.flags & kAck) != 0 ? 5000U : 0U,
+                          .ack = 5000,
                           .flags = row.flags,
                           .payload = bytes_of(row.payload)};
             const Answer a = answer_to(v4 ? frame(Ipv4{}, tcp) : frame(Ipv6{}, tcp));
@@ -160,6 +160,20 @@ TEST(Answer, NeverAnswersWhatMustNotBe) {
     EXPECT_FALSE(answerable(frame(Arp{}, Eth{})));
     EXPECT_FALSE(answerable(frame(0xaaaa, bytes_of(46))));
     EXPECT_FALSE(answerable(frame(nd_packet("fe80::1", "fe80::2"), neighbour_solicitation("fe80::2"))));
+}
+
+TEST(Answer, NeverAnswersAFragment) {
+    // `parse` refuses fragments, so this looks at the second line of defence.
+    for (const std::uint16_t field : {std::uint16_t{0x2000}, std::uint16_t{185}}) {
+        Bytes bytes = frame(Ipv4{}, Udp{});
+        const dp::Packet packet = as_packet(bytes);
+        dp::ParsedPacket p;
+        ASSERT_EQ(dp::parse(packet, p), std::nullopt);
+        ASSERT_TRUE(dp::may_answer(packet, p));
+        bytes[20] = static_cast<std::uint8_t>(field >> 8);
+        bytes[21] = static_cast<std::uint8_t>(field);
+        EXPECT_FALSE(dp::may_answer(packet, p));
+    }
 }
 
 TEST(Answer, AnAnswerIsNeverAnswered) {

@@ -96,6 +96,7 @@ TEST(ParseNd, L5_ChecksumIsVerifiedFirst) {
 
 TEST(ParseNd, I10_RedirectNeverCrosses) {
     EXPECT_EQ(reason_of(frame(nd_packet(kRouter, kHost), nd_redirect(kHost, kTarget))), "icmp_type_deny");
+    EXPECT_EQ(reason_of(frame(nd_packet("2001:db8::1", kHost), nd_redirect(kHost, kTarget))), "nd_reject");
     Ipv6 from_afar = nd_packet(kRouter, kHost);
     from_afar.hop_limit = 64;
     EXPECT_EQ(reason_of(frame(from_afar, nd_redirect(kHost, kTarget))), "nd_hoplimit");
