@@ -1,0 +1,281 @@
+/// sluice-dataplane: puts the parts together and runs them. Order of start: everything that can be refused without
+/// touching the network (configuration, last-good directory), then DPDK and memory, then, as the successor of a planned
+/// restart, the wait for the old process, then ports, tables, workers.
+#include <fmt/format.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "dataplane/manager/config.hpp"
+#include "dataplane/manager/log.hpp"
+#include "dataplane/manager/manager.hpp"
+#include "dataplane/port/device.hpp"
+#include "dataplane/port/dpdk_io.hpp"
+#include "dataplane/port/eal.hpp"
+#include "dataplane/port/worker_loop.hpp"
+
+namespace sluice::dp {
+namespace {
+
+constexpr int kExitConfig = 2;  // a mistake in what we were given: starting again does not help
+
+struct Options {
+    std::string config_path;
+    bool check_only{};
+};
+
+std::optional<Options> parse_options(int argc, char** argv) {
+    Options options;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--check") {
+            options.check_only = true;
+        } else if (argument == "--config" && i + 1 < argc) {
+            options.config_path = argv[++i];
+        } else {
+            return std::nullopt;
+        }
+    }
+    if (options.config_path.empty()) return std::nullopt;
+    return options;
+}
+
+/// SIGTERM and SIGINT become readable on a descriptor that the manager polls; no handler runs anywhere.
+UniqueFd stop_signal() {
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);  // inherited by every thread that starts later
+    return UniqueFd{signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+}
+
+template <typename T>
+T random_bits() {
+    T value{};
+    if (getrandom(&value, sizeof value, 0) != sizeof value) {
+        log_error("no random numbers: getrandom failed");
+        abort();
+    }
+    return value;
+}
+
+/// CPUs of the manager: those that no worker polls on, or, where there is none, all. Call before DPDK pins this thread.
+cpu_set_t manager_cpus(const Config& config) {
+    cpu_set_t all, rest;
+    CPU_ZERO(&all);
+    sched_getaffinity(0, sizeof all, &all);
+    rest = all;
+    for (const std::uint32_t lcore : config.worker_lcores) CPU_CLR(lcore, &rest);
+    return CPU_COUNT(&rest) == 0 ? all : rest;
+}
+
+TrustedOwners trusted_uids(const Config& config) {
+    TrustedOwners owners{0, geteuid()};
+    owners.insert(owners.end(), config.publisher_uids.begin(), config.publisher_uids.end());
+    return owners;
+}
+
+/// One worker with what it writes to and reads from.
+struct WorkerUnit {
+    std::unique_ptr<DpdkIo> io;
+    std::unique_ptr<Worker> worker;
+    abi::WorkerCounters* counters{};
+    IdleSleep idle{0, 0};
+    const std::atomic<bool>* stop{};
+
+    static int run(void* self) {
+        auto& unit = *static_cast<WorkerUnit*>(self);
+        run_worker(*unit.worker, *unit.counters, unit.idle, *unit.stop);
+        return 0;
+    }
+};
+
+WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
+    WorkerConfig wc;
+    wc.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
+    wc.port_count = static_cast<std::uint32_t>(config.ports.size());
+    wc.wire_partner.fill(kNoPort);
+    for (const auto& [a, b] : config.wires) {
+        wc.wire_partner[a] = PortIndex{static_cast<std::uint8_t>(b)};
+        wc.wire_partner[b] = PortIndex{static_cast<std::uint8_t>(a)};
+    }
+    wc.flow_entries_max = config.flow_entries_max / wc.worker_count;
+    wc.fail_open = config.fail_open;
+    wc.tsc = tsc;
+    return wc;
+}
+
+std::vector<WorkerUnit> make_workers(const Config& config, const TscRate& tsc, const TelemetrySegments& telemetry,
+                                     TablesQsbr& tables, const std::atomic<bool>& stop) {
+    WorkerConfig wc = worker_config(config, tsc);
+    wc.hash_secret = random_bits<decltype(wc.hash_secret)>();
+    std::vector<WorkerUnit> units;
+    for (std::uint32_t w = 0; w < wc.worker_count; ++w) {
+        wc.index = w;
+        WorkerUnit unit;
+        const WorkerTelemetry memory = telemetry.worker(w);
+        unit.io = std::make_unique<DpdkIo>(static_cast<std::uint16_t>(w), telemetry.manager());
+        unit.worker = std::make_unique<Worker>(wc, *unit.io, memory, tables);
+        unit.counters = memory.counters;
+        unit.idle = IdleSleep{config.sleep_us, config.sleep_us_max};
+        unit.stop = &stop;
+        units.push_back(std::move(unit));
+    }
+    return units;
+}
+
+ManagerOptions manager_options(const Config& config, std::uint64_t boot_id, const Devices& devices) {
+    ManagerOptions options;
+    options.tables_socket = config.tables_socket;
+    options.tables_socket_gid = config.tables_socket_gid;
+    options.publishers = trusted_uids(config);
+    for (const auto& port : config.ports) options.port_names.push_back(port.name);
+    options.wires = config.wires;
+    options.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
+    options.rule_slots_max = config.rule_slots_max;
+    options.flow_capacity = config.flow_entries_max;
+    options.boot_id = boot_id;
+    options.fail_open = config.fail_open;
+    options.watchdog_period_ns = watchdog_period_ns();
+    options.read_ports = [&devices](abi::ManagerCounters& counters) { devices.read(counters); };
+    return options;
+}
+
+/// Worker 0 runs on this thread, the main lcore; the others on theirs; the manager beside them.
+void run_threads(std::vector<WorkerUnit>& units, const Config& config, Manager& manager, const cpu_set_t& cpus,
+                 int stop_fd, std::atomic<bool>& stop) {
+    std::thread manager_thread{[&] {
+        pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+        pthread_setname_np(pthread_self(), "sluice-manager");
+        manager.run(stop_fd);
+        stop.store(true, std::memory_order_relaxed);
+    }};
+    for (std::size_t w = 1; w < units.size(); ++w) {
+        rte_eal_remote_launch(&WorkerUnit::run, &units[w], config.worker_lcores[w]);
+    }
+    WorkerUnit::run(units.data());
+    rte_eal_mp_wait_lcore();
+    manager_thread.join();
+}
+
+/// Milliseconds of each step of the start, for the log: after a crash they are time without forwarding.
+class Stopwatch {
+public:
+    std::uint64_t lap_ms() {
+        const abi::MonoTime now = abi::MonoTime::now();
+        return (now.ns - std::exchange(last_, now).ns) / 1'000'000;
+    }
+
+private:
+    abi::MonoTime last_{abi::MonoTime::now()};
+};
+
+Expected<void, std::string> run(const Config& config) {
+    using Failed = Unexpected<std::string>;
+    Stopwatch watch;
+    const TscCalibration calibration;
+    const UniqueFd stop_fd = stop_signal();
+    const cpu_set_t cpus = manager_cpus(config);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+
+    auto takeover = Takeover::from_environment();
+    StoredFds stored = inherited_descriptors();
+    TrustedOwners writers = trusted_uids(config);
+    if (config.last_good_uid) writers.push_back(*config.last_good_uid);
+    const auto last_good = LastGood::open(config.last_good, writers);
+    if (!last_good) return Failed{last_good.error()};
+
+    const auto boot_id = random_bits<std::uint64_t>();
+    const auto telemetry =
+        TelemetrySegments::create({.boot_id = boot_id,
+                                   .worker_count = static_cast<std::uint32_t>(config.worker_lcores.size()),
+                                   .port_count = static_cast<std::uint32_t>(config.ports.size()),
+                                   .rule_slots = config.rule_slots_max});
+    if (!telemetry) return Failed{telemetry.error()};
+    TablesQsbr tables;
+    std::atomic<bool> stop{false};
+    // Beside DPDK's start, which waits for most of its time: flow memory has every page touched, 0.05 s per million.
+    auto making = std::async(std::launch::async,
+                             [&] { return make_workers(config, calibration.finish(), **telemetry, tables, stop); });
+    if (auto ok = start_eal(config); !ok) return ok;
+    const auto eal_ms = watch.lap_ms();
+    const auto pools = create_pools(config.ports.size(), config.worker_lcores.size());
+    if (!pools) return Failed{pools.error()};
+    auto units = making.get();
+    const auto memory_ms = watch.lap_ms();
+
+    if (takeover) {
+        auto handed_over = takeover->stand_by();
+        if (!handed_over) return Failed{"planned restart: " + handed_over.error()};
+        stored = std::move(*handed_over);
+        watch.lap_ms();
+    }
+    auto devices = Devices::open(config, pools->receive);
+    if (!devices) return Failed{devices.error()};
+    devices->read((*telemetry)->manager());
+    const auto ports_ms = watch.lap_ms();
+    std::vector<FlowDumpMailbox*> mailboxes;
+    for (auto& unit : units) {
+        unit.io->attach(devices->ids(), pools->own);
+        mailboxes.push_back(&unit.worker->dump_mailbox());
+    }
+    auto store = DescriptorStore::open(Notifier::from_environment(), std::move(stored));
+    if (!store) return Failed{store.error()};
+    Manager manager{manager_options(config, boot_id, *devices), **telemetry, tables, std::move(*store), mailboxes};
+    manager.restore(*last_good);
+    if (auto ok = manager.listen(); !ok) return ok;
+    log_info("started; ports={} workers={} eal_ms={} memory_ms={} ports_ms={} tables_ms={}", config.ports.size(),
+             units.size(), eal_ms, memory_ms, ports_ms, watch.lap_ms());
+
+    run_threads(units, config, manager, cpus, stop_fd.get(), stop);
+    // First of all the devices: a successor waits for them.
+    devices->close();
+    log_info("stopped");
+    return {};
+}
+
+int main_with(const Options& options) {
+    const auto config = read_config(options.config_path);
+    if (!config) {
+        for (const auto& error : config.error()) fmt::print(stderr, "{}\n", error);
+        return kExitConfig;
+    }
+    if (options.check_only) {
+        fmt::print("{}: {} ports, {} wires, {} workers: ok\n", options.config_path, config->ports.size(),
+                   config->wires.size(), config->worker_lcores.size());
+        return 0;
+    }
+    if (const auto ok = run(*config); !ok) {
+        log_error("{}", ok.error());
+        return 1;
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace sluice::dp
+
+int main(int argc, char** argv) {
+    const auto options = sluice::dp::parse_options(argc, argv);
+    if (!options) {
+        fmt::print(stderr, "usage: sluice-dataplane --config dataplane.yaml [--check]\n");
+        return sluice::dp::kExitConfig;
+    }
+    return sluice::dp::main_with(*options);
+}
