@@ -7,9 +7,9 @@
 
 namespace sluice::test {
 
-MemoryIo::Buffer* MemoryIo::new_buffer(std::size_t size) {
+MemoryIo::Buffer* MemoryIo::new_buffer(std::size_t bytes) {
     if (in_use_.size() == buffers_max_) return nullptr;
-    auto buffer = std::make_unique<Buffer>(Buffer{std::make_unique<std::uint8_t[]>(size), size});
+    auto buffer = std::make_unique<Buffer>(Buffer{std::make_unique<std::uint8_t[]>(bytes), {}});
     Buffer* raw = buffer.get();
     in_use_.emplace(raw, std::move(buffer));
     return raw;
@@ -21,13 +21,16 @@ void MemoryIo::give_back(const dp::Packet& packet) {
     std::abort();
 }
 
-bool MemoryIo::arrive(std::uint8_t port, const FrameBytes& frame, dp::L4Checksum checksum) {
-    Buffer* buffer = new_buffer(frame.size());
-    if (buffer == nullptr) return false;
-    std::copy(frame.begin(), frame.end(), buffer->bytes.get());
+bool MemoryIo::arrive(std::uint8_t port, const FrameBytes& frame, dp::L4Checksum checksum,
+                      std::uint32_t contiguous_max) {
     const auto bytes = static_cast<std::uint32_t>(frame.size());
+    const std::uint32_t contiguous = std::min(bytes, contiguous_max);
+    Buffer* buffer = new_buffer(contiguous);
+    if (buffer == nullptr) return false;
+    std::copy_n(frame.begin(), contiguous, buffer->bytes.get());
+    buffer->later_segments.assign(frame.begin() + contiguous, frame.end());
     arrived_[port].push_back({.data = buffer->bytes.get(),
-                              .contiguous_bytes = bytes,
+                              .contiguous_bytes = contiguous,
                               .total_bytes = bytes,
                               .handle = buffer,
                               .in_port = dp::PortIndex{port},
@@ -57,7 +60,10 @@ std::size_t MemoryIo::send(dp::PortIndex port, std::span<const dp::Packet> packe
     std::size_t& room = tx_room[static_cast<std::size_t>(port)];
     const std::size_t n = std::min(room, packets.size());
     for (const dp::Packet& p : packets.first(n)) {
-        sent_.push_back({static_cast<std::uint8_t>(port), FrameBytes(p.data, p.data + p.total_bytes)});
+        FrameBytes whole(p.data, p.data + p.contiguous_bytes);
+        const FrameBytes& rest = static_cast<const Buffer*>(p.handle)->later_segments;
+        whole.insert(whole.end(), rest.begin(), rest.end());
+        sent_.push_back({static_cast<std::uint8_t>(port), std::move(whole)});
         give_back(p);
     }
     room -= n;

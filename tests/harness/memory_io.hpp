@@ -27,8 +27,10 @@ class MemoryIo final : public dp::PacketIo {
 public:
     explicit MemoryIo(std::size_t buffers_max) : buffers_max_{buffers_max} {}
 
-    /// False: no buffer left; the device would count it as missed, and so nothing arrives.
-    bool arrive(std::uint8_t port, const FrameBytes& frame, dp::L4Checksum checksum = dp::L4Checksum::unknown);
+    /// Only the first `contiguous_max` bytes stand in the buffer; the rest is said to be in later segments. False: no
+    /// buffer left; the device would count it as missed, and so nothing arrives.
+    bool arrive(std::uint8_t port, const FrameBytes& frame, dp::L4Checksum checksum = dp::L4Checksum::unknown,
+                std::uint32_t contiguous_max = UINT32_MAX);
     /// Everything that was sent since the last call, in order.
     std::vector<Output> take_sent();
 
@@ -48,9 +50,9 @@ public:
 private:
     struct Buffer {
         std::unique_ptr<std::uint8_t[]> bytes;
-        std::size_t size{};
+        FrameBytes later_segments;
     };
-    Buffer* new_buffer(std::size_t size);
+    Buffer* new_buffer(std::size_t bytes);
     void give_back(const dp::Packet& packet);
 
     std::size_t buffers_max_;

@@ -33,6 +33,7 @@ struct DropCase {
     std::function<void(Harness&)> prepare = [](Harness&) {};
     bool with_policy = true;
     std::uint32_t flow_entries_max = 64;
+    std::uint32_t contiguous_max = UINT32_MAX;
 };
 
 /// The same frame every time.
@@ -90,6 +91,11 @@ std::vector<DropCase> cases() {
     all.push_back(always(DropReason::icmp_type_deny, frame(Ipv4{}, Icmp{.type = 5, .payload = bytes_of(28)})));
     all.push_back(always(DropReason::bad_l4_csum, frame(Ipv4{}, Tcp{.checksum = std::uint16_t{1}})));
 
+    all.push_back(always(DropReason::sctp_malformed, frame(Ipv4{}, Raw{132, bytes_of(6)})));
+    DropCase split = always(DropReason::headers_split, frame(Ipv4{}, Tcp{}));
+    split.contiguous_max = 40;
+    all.push_back(split);
+
     // With a flow: SYN sent, or half of a handshake, or closed by RST.
     DropCase bad_ack = always(DropReason::tcp_bad_ack, frame(Ipv4{}, Tcp{.ack = 1, .flags = kAck}));
     bad_ack.prepare = [](Harness& h) { ASSERT_EQ(h.fate(0, frame(Ipv4{}, Tcp{})), "forward"); };
@@ -133,7 +139,10 @@ TEST_P(EveryReason, X10_DropsLeakNothing) {
     const std::size_t free_buffers = h.io.buffers_free();
     constexpr int kBatch = 20;
     for (int n = 0; n < kPacketsPerReason; n += kBatch) {
-        for (int k = 0; k < kBatch; ++k) ASSERT_TRUE(h.io.arrive(0, c.frame(static_cast<std::uint16_t>(n + k))));
+        for (int k = 0; k < kBatch; ++k) {
+            const FrameBytes bytes = c.frame(static_cast<std::uint16_t>(n + k));
+            ASSERT_TRUE(h.io.arrive(0, bytes, dp::L4Checksum::unknown, c.contiguous_max));
+        }
         (void)h.run_once();
         (void)h.events();  // so that the ring is never lapped unread
     }
