@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "controlplane/policy/schema.hpp"
+
 namespace sluice::cp {
 
 namespace {
@@ -52,12 +54,18 @@ private:
     void scalar(Node& node) {
         place(node);
         const bool is_string = node.form == Node::Form::text || node.form == Node::Form::plain;
-        const bool plain_number = node.form == Node::Form::plain && !node.text.empty() &&
-                                  std::ranges::all_of(node.text, [](char c) { return c >= '0' && c <= '9'; });
-        if (!is_string || (!json_ && is_safe_plain(node.text)) || (json_ && plain_number)) return text(node.text);
+        if (!is_string || (!json_ && is_safe_plain(node.text))) return text(node.text);
         std::string quoted;
         append_json_string(quoted, node.text);
         text(quoted);
+    }
+
+    /// A plain YAML scalar is whatever the schema wants: the version of the language is its one number.
+    static void make_number(const Node& key, Node& value) {
+        const auto* field = document_schema().find(key.text);
+        const bool is_digits = std::ranges::all_of(value.text, [](char c) { return c >= '0' && c <= '9'; });
+        if (field == nullptr || field->shape != Shape::version || value.text.empty() || !is_digits) return;
+        if (value.kind == Node::Kind::scalar && value.form == Node::Form::plain) value.form = Node::Form::number;
     }
 
     void value(Node& node, std::size_t level) {
@@ -91,6 +99,7 @@ private:
             const bool is_value = is_map && i % 2 == 1;
             if (is_value) {
                 text(": ");
+                if (level == 0) make_number(node.children[i - 1], node.children[i]);
             } else {
                 if (i > 0) text(",");
                 new_line(level + 1);

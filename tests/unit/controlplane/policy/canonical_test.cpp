@@ -131,6 +131,14 @@ TEST(Canonical, SurvivesBeingWrittenOutInBothFormats) {
     }
 }
 
+TEST(Emit, NamesOfDigitsStayNames) {
+    const std::string_view text =
+        "sluice: 1\nname: 7\ndefault: {action: deny}\nzones: {4: {ports: [0]}}\nsets: {08: {nets: [::1]}}\n";
+    auto parsed = parse_document(text, PolicyFormat::yaml);
+    const auto json = emit(parsed.document.root, PolicyFormat::json);
+    EXPECT_EQ(version(json, PolicyFormat::json), version(text)) << json;
+}
+
 TEST(Emit, QuotesWhatYamlWouldReadOtherwise) {
     const std::string words =
         R"(["", "null", "~", "- a", "-a", "a: b", "a #b", "{", "*x", "&x", "!x", "%x", "@x", "`x", "2001:db8::", "yes", " a ", "a\nb", "\u0001", "\u007f", "\"", "\\", "café", "😀", "'", "?", "...", "---", "a/b", "1.5", "0x1f", "=", "<<", "|", ">"])";
