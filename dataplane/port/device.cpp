@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <rte_bus.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -24,6 +25,10 @@ constexpr std::uint16_t kDescriptors = 1024;
 constexpr unsigned kBuffersPerQueue = 2 * kDescriptors + 2048 + 64;
 constexpr unsigned kOwnBuffers = 4095;
 constexpr unsigned kPoolCache = 256;
+/// The kernel unbinds an AF_XDP socket from its queue on a work queue, some milliseconds after the process that had it
+/// has ended; until then the queue refuses the next one. A planned restart comes that soon.
+constexpr int kSetUpTries = 200;
+constexpr unsigned kSetUpPauseUs = 2'000;
 
 /// Toeplitz key of two repeated bytes: the hash of (a, b) equals that of (b, a), so both directions of a flow meet the
 /// same worker (Woo and Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
@@ -158,7 +163,12 @@ Expected<void, std::string> Devices::open_one(const PortConfig& port, std::uint1
     }
     if (auto ok = check_queues(port, info, queues); !ok) return ok;
     int error{};
-    if (const char* step = set_up(id, info, queues, pool, error)) {
+    const char* step = set_up(id, info, queues, pool, error);
+    for (int tries = 0; step != nullptr && tries < kSetUpTries; ++tries) {
+        rte_delay_us_sleep(kSetUpPauseUs);
+        step = set_up(id, info, queues, pool, error);
+    }
+    if (step != nullptr) {
         return Unexpected<std::string>{fmt::format("port {}: device \"{}\" refused its {}: {}", port.name, port.device,
                                                    step, rte_strerror(-error))};
     }
