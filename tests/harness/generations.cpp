@@ -13,13 +13,19 @@ void EditableGeneration::fix_digests() noexcept {
     for (std::uint32_t kind = 1; kind <= abi::kSectionKindCount; ++kind) fix_section(abi::SectionKind{kind});
 }
 
+void EditableGeneration::fix_digest(std::vector<std::byte>& section) noexcept {
+    if (section.size() < sizeof(abi::SectionHeader)) return;
+    auto& header = *reinterpret_cast<abi::SectionHeader*>(section.data());
+    const std::size_t bytes = std::min<std::size_t>(header.bytes, section.size());
+    if (bytes >= sizeof header) header.digest = dp::section_digest(std::span{section}.first(bytes));
+}
+
 void EditableGeneration::fix_section(abi::SectionKind kind) noexcept {
     if (manifest_.size() < sizeof(abi::Manifest)) return;
-    std::vector<std::byte>& section = section_bytes(kind);
+    const std::vector<std::byte>& section = section_bytes(kind);
+    fix_digest(section_bytes(kind));
     if (section.size() >= sizeof(abi::SectionHeader)) {
-        auto& header = *reinterpret_cast<abi::SectionHeader*>(section.data());
-        const std::size_t bytes = std::min<std::size_t>(header.bytes, section.size());
-        if (bytes >= sizeof header) header.digest = dp::section_digest(std::span{section}.first(bytes));
+        const auto& header = *reinterpret_cast<const abi::SectionHeader*>(section.data());
         abi::SectionRef& ref = manifest().sections[static_cast<std::size_t>(kind) - 1];
         ref.bytes = header.bytes;
         ref.digest = header.digest;

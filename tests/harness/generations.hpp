@@ -39,6 +39,9 @@ public:
     /// One section's only, and the manifest's: large tables take long to digest.
     void fix_section(abi::SectionKind kind) noexcept;
 
+    /// The digest of one section by itself, if it has the bytes for one.
+    static void fix_digest(std::vector<std::byte>& section) noexcept;
+
     Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) const;
 
 private:

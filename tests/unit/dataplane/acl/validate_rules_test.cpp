@@ -1,0 +1,69 @@
+/// S1 for the rules section.
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/dataplane/acl/damage.hpp"
+
+namespace sluice::dp {
+namespace {
+
+using R = abi::RefuseReason;
+using test::EditableGeneration;
+using K = abi::SectionKind;
+
+template <typename T>
+T& item(EditableGeneration& g, abi::ArrayRef abi::RulesSection::*array, std::size_t i) {
+    return g.element<T>(K::rules, g.section<abi::RulesSection>(K::rules).*array, i);
+}
+abi::RuleRecord& rule(EditableGeneration& g, std::size_t i) {
+    return item<abi::RuleRecord>(g, &abi::RulesSection::rules, i);
+}
+abi::RulesSection& rules(EditableGeneration& g) { return g.section<abi::RulesSection>(K::rules); }
+
+const Damage kDamages[] = {
+    {"term count above the cap", [](auto& g) { rules(g).term_count = abi::kTermsMax + 1; }, R::budget},
+    {"term count huge", [](auto& g) { rules(g).term_count = ~0U; }, R::budget},
+    {"word count", [](auto& g) { rules(g).word_count = 2; }, R::bounds},
+    {"word count 0", [](auto& g) { rules(g).word_count = 0; }, R::bounds},
+    {"no rules", [](auto& g) { rules(g).rules.count = 0; }, R::bounds},
+    {"rule count wraps", [](auto& g) { rules(g).rules.count = ~std::uint64_t{0} / 16 + 2; }, R::bounds},
+    {"rules misaligned", [](auto& g) { rules(g).rules.offset += 4; }, R::bounds},
+    {"rules inside the struct", [](auto& g) { rules(g).rules.offset = 8; }, R::bounds},
+    {"rules offset behind the end", [](auto& g) { rules(g).rules.offset = ~std::uint64_t{7}; }, R::bounds},
+    {"arrays overlap", [](auto& g) { rules(g).term_rule.offset -= 8; }, R::bounds},
+    {"term_rule count", [](auto& g) { rules(g).term_rule.count -= 1; }, R::bounds},
+    {"zone rows of two sizes", [](auto& g) { rules(g).to_zone_rows.count -= 1; }, R::bounds},
+    {"a zone row missing", [](auto& g) { rules(g).to_zone_rows.count = rules(g).from_zone_rows.count = 1; }, R::bounds},
+    {"a term of no rule", [](auto& g) { item<std::uint32_t>(g, &abi::RulesSection::term_rule, 0) = ~0U; }, R::index},
+    {"a term of the default", [](auto& g) { item<std::uint32_t>(g, &abi::RulesSection::term_rule, 2) = 3; }, R::index},
+    {"terms go back", [](auto& g) { item<std::uint32_t>(g, &abi::RulesSection::term_rule, 0) = 2; }, R::order},
+    {"observe mask of an enforced rule",
+     [](auto& g) { item<std::uint64_t>(g, &abi::RulesSection::observe_mask, 0) |= 1; }, R::order},
+    {"observe mask misses an observe rule",
+     [](auto& g) { item<std::uint64_t>(g, &abi::RulesSection::observe_mask, 0) = 0; }, R::order},
+    {"zone row with bits behind the terms",
+     [](auto& g) { item<std::uint64_t>(g, &abi::RulesSection::from_zone_rows, 1) |= 1U << 3; }, R::bounds},
+    {"observe mask with bits behind the terms",
+     [](auto& g) { item<std::uint64_t>(g, &abi::RulesSection::observe_mask, 0) |= 1ULL << 63; }, R::bounds},
+    {"verdict", [](auto& g) { rule(g, 0).verdict = abi::Verdict{3}; }, R::enum_value},
+    {"mode", [](auto& g) { rule(g, 0).mode = abi::RuleMode{2}; }, R::enum_value},
+    {"log", [](auto& g) { rule(g, 0).log = abi::RuleLog{4}; }, R::enum_value},
+    {"is_pass", [](auto& g) { rule(g, 0).is_pass = 2; }, R::enum_value},
+    {"reserved slot", [](auto& g) { rule(g, 0).slot = abi::kSlotBuiltinNd; }, R::index},
+    {"slot above the manifest's", [](auto& g) { rule(g, 0).slot = abi::RuleSlot{g.manifest().rule_slots}; }, R::index},
+    {"slot kNoSlot", [](auto& g) { rule(g, 0).slot = abi::kNoSlot; }, R::index},
+    {"one slot twice", [](auto& g) { rule(g, 0).slot = rule(g, 1).slot; }, R::order},
+    {"one id twice", [](auto& g) { rule(g, 0).id = rule(g, 1).id; }, R::order},
+    {"id with a colon", [](auto& g) { item<char>(g, &abi::RulesSection::text, 0) = ':'; }, R::text},
+    {"id empty", [](auto& g) { rule(g, 0).id.bytes = 0; }, R::text},
+    {"id behind the text", [](auto& g) { rule(g, 0).id.offset = ~0U; }, R::text},
+    {"id called default", [](auto& g) { rule(g, 0).id = rule(g, 3).id; }, R::order},
+    {"default missing", [](auto& g) { rules(g).rules.count = 3; }, R::order},
+    {"default in observe mode", [](auto& g) { rule(g, 3).mode = abi::RuleMode::observe; }, R::enum_value},
+    {"default with a rule's slot", [](auto& g) { rule(g, 3).slot = abi::RuleSlot{20}; }, R::index},
+};
+
+TEST(ValidateRules, S1RefusesEachDamageWithItsReason) { expect_refused(kDamages); }
+
+}  // namespace
+}  // namespace sluice::dp

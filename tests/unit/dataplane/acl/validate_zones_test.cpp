@@ -1,0 +1,62 @@
+/// S1 for settings and zones.
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/dataplane/acl/damage.hpp"
+
+namespace sluice::dp {
+namespace {
+
+using R = abi::RefuseReason;
+using test::EditableGeneration;
+using K = abi::SectionKind;
+
+abi::ZonesSection& zones(EditableGeneration& g) { return g.section<abi::ZonesSection>(K::zones); }
+abi::SettingsSection& settings(EditableGeneration& g) { return g.section<abi::SettingsSection>(K::settings); }
+
+const Damage kSettingsDamages[] = {
+    {"wire action", [](auto& g) { settings(g).wire_nd = abi::WireAction{2}; }, R::enum_value},
+    {"on_change", [](auto& g) { settings(g).on_change = abi::OnChange{1}; }, R::enum_value},
+    {"timeout too short", [](auto& g) { settings(g).timeouts.icmp_ms = abi::kTimeoutMsMin - 1; }, R::bounds},
+    {"timeout too long", [](auto& g) { settings(g).timeouts.tcp_established_ms = abi::kTimeoutMsMax + 1; }, R::bounds},
+    {"settings padding", [](auto& g) { settings(g).must_be_zero = 1; }, R::bounds},
+};
+
+TEST(ValidateSettings, S1RefusesEachDamageWithItsReason) { expect_refused(kSettingsDamages); }
+
+const Damage kZoneDamages[] = {
+    {"zone name outside the text",
+     [](auto& g) { g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 0).name.offset = 1U << 30; }, R::text},
+    {"zone name empty",
+     [](auto& g) { g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 0).name.bytes = 0; }, R::text},
+    {"zone name with a newline", [](auto& g) { g.template element<char>(K::zones, zones(g).text, 0) = '\n'; }, R::text},
+    {"zone name not UTF-8", [](auto& g) { g.template element<char>(K::zones, zones(g).text, 0) = '\xc0'; }, R::text},
+    {"two zones of one name",
+     [](auto& g) {
+         g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 1) =
+             g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 0);
+     },
+     R::order},
+    {"binding names no zone",
+     [](auto& g) { g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).zone = abi::ZoneId{2}; },
+     R::index},
+    {"binding with VLAN 4095",
+     [](auto& g) { g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).vlan = 4095; }, R::bounds},
+    {"binding with a VNI of 25 bits",
+     [](auto& g) { g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).vni = 1U << 24; }, R::bounds},
+    {"a port bound twice",
+     [](auto& g) {
+         g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 1).port =
+             g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).port;
+     },
+     R::order},
+    {"a port bound for a VLAN only",
+     [](auto& g) { g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).vlan = 7; }, R::port_unbound},
+    {"zone array behind the end", [](auto& g) { zones(g).zones.count = 200; }, R::bounds},
+    {"too many zones", [](auto& g) { zones(g).zones.count = abi::kZonesMax + 1; }, R::budget},
+};
+
+TEST(ValidateZones, S1RefusesEachDamageWithItsReason) { expect_refused(kZoneDamages); }
+
+}  // namespace
+}  // namespace sluice::dp
