@@ -1,0 +1,116 @@
+/// The resources as the session calls them: through the gateway, without a socket.
+#include "controlplane/api/gateway.hpp"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/api/plan_json.hpp"
+#include "controlplane/api/problem.hpp"
+#include "tests/unit/controlplane/api/memory_policy_service.hpp"
+
+namespace sluice::cp::api {
+namespace {
+
+class GatewayTest : public testing::Test {
+protected:
+    Response ask(std::string method, std::string path, std::vector<Header> headers = {}, std::string body = {},
+                 std::string_view query = {}) {
+        Request request{.method = std::move(method),
+                        .path = std::move(path),
+                        .query = {},
+                        .headers = std::move(headers),
+                        .body = std::move(body),
+                        .id = "id-1"};
+        request.query = *parse_query(query);
+        if (with_token) request.headers.push_back({"Authorization", "Bearer secret-secret"});
+        auto admission = gateway.admit(request, !request.body.empty());
+        if (auto* refused = std::get_if<Response>(&admission)) return *refused;
+        const auto& admitted = std::get<Admitted>(admission);
+        return call_handler(*admitted.route, request, admitted.parameters);
+    }
+
+    Response put(std::string body, std::vector<Header> headers) {
+        headers.push_back({"Content-Type", "application/yaml"});
+        return ask("PUT", "/v1/policy", std::move(headers), std::move(body));
+    }
+
+    test::MemoryPolicyService service;
+    ApiCounters counters;
+    Router router = make_router(service, counters);
+    Gateway gateway{router, BearerAuth{"secret-secret"}, false, counters};
+    bool with_token{true};
+};
+
+TEST_F(GatewayTest, WithoutATokenNothingIsTold) {
+    with_token = false;
+    std::uint64_t refused = 0;
+    for (const auto& route : router.routes()) {
+        const auto response = ask(route.method, route.pattern);
+        EXPECT_EQ(response.status, route.pattern == "/livez" ? 200 : 401) << route.pattern;
+        refused += response.status == 401 ? 1 : 0;
+    }
+    EXPECT_EQ(ask("GET", "/nothing").status, 401);
+    EXPECT_EQ(counters.auth_failures.load(), refused + 1);
+}
+
+TEST_F(GatewayTest, MonitoringIsOpenOnlyWhereConfigured) {
+    with_token = false;
+    const Gateway open{router, BearerAuth{"secret-secret"}, true, counters};
+    const Request metrics{.method = "GET", .path = "/metrics", .query = {}, .headers = {}, .body = {}, .id = {}};
+    EXPECT_TRUE(std::holds_alternative<Admitted>(open.admit(metrics, false)));
+    EXPECT_TRUE(std::holds_alternative<Response>(gateway.admit(metrics, false)));
+}
+
+TEST_F(GatewayTest, ThePreconditionReachesTheService) {
+    EXPECT_EQ(put("a", {}).status, 428);
+    const auto first = put("a", {{"If-None-Match", "*"}});
+    ASSERT_EQ(first.status, 200);
+    const auto etag = std::string{*find_header(first.headers, "ETag")};
+    EXPECT_EQ(put("b", {{"If-None-Match", "*"}}).status, 412);
+    EXPECT_EQ(put("b", {{"If-Match", "W/" + etag}}).status, 412);  // P9: only the exact base
+    EXPECT_EQ(put("b", {{"If-Match", etag}}).status, 200);
+    EXPECT_EQ(put("c", {{"If-Match", etag}}).status, 412);  // P9: the second writer with the same base loses
+    EXPECT_EQ(put("c", {{"If-Match", "*"}}).status, 200);
+}
+
+TEST_F(GatewayTest, AMisspeltDryRunAppliesNothing) {
+    const std::vector<Header> headers{{"Content-Type", "application/yaml"}, {"If-None-Match", "*"}};
+    for (const auto* query : {"dryrun=true", "dry_run=1", "dry_run=true&dry_run=false"}) {
+        EXPECT_EQ(ask("PUT", "/v1/policy", headers, "a", query).status, 400) << query;
+    }
+    EXPECT_EQ(ask("PUT", "/v1/policy", headers, "a", "dry_run=true").status, 200);
+    EXPECT_FALSE(service.current());
+}
+
+TEST_F(GatewayTest, ConfirmTimeoutIsBounded) {
+    for (const auto* value : {"0", "86401", "ten", "1.0"}) {
+        EXPECT_EQ(put("a", {{"If-None-Match", "*"}, {"Confirm-Timeout", value}}).status, 400) << value;
+    }
+    const auto pending = put("a", {{"If-None-Match", "*"}, {"Confirm-Timeout", "86400"}});
+    EXPECT_EQ(pending.status, 202);
+    EXPECT_EQ(find_header(pending.headers, "Location"), "/v1/commits/1");
+    EXPECT_EQ(ask("POST", "/v1/commits/1:confirm").status, 200);
+}
+
+TEST_F(GatewayTest, AnExceptionTellsNothingOfTheInside) {
+    const auto response = put("THROW", {{"If-None-Match", "*"}});
+    EXPECT_EQ(response.status, 500);
+    EXPECT_EQ(response.body.find("secret"), std::string::npos);
+}
+
+TEST_F(GatewayTest, AStreamStartsAtTheNewestOrBehindTheLastSeen) {
+    service.add_events(5, 0);
+    EXPECT_EQ(ask("GET", "/v1/events").stream->after, 5U);
+    EXPECT_EQ(ask("GET", "/v1/events", {{"Last-Event-ID", "2"}}).stream->after, 2U);
+    EXPECT_EQ(ask("GET", "/v1/events", {{"Last-Event-ID", "900"}}).stream->after, 0U);  // of a process before this one
+    EXPECT_EQ(ask("GET", "/v1/events", {{"Last-Event-ID", "x"}}).status, 400);
+}
+
+TEST_F(GatewayTest, MetricsHoldOurOwn) {
+    counters.event_streams_dropped = 3;
+    EXPECT_NE(ask("GET", "/metrics").body.find("\nsluice_api_event_streams_dropped_total 3\n"), std::string::npos);
+    EXPECT_EQ(ask("GET", "/metrics").body.find("sluice_rule_hits_total"), std::string::npos);
+    EXPECT_NE(ask("GET", "/metrics/rules").body.find("sluice_rule_hits_total"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::cp::api
