@@ -263,10 +263,10 @@ void TestDataplane::handle_offer(int client, cp::Datagram& datagram) {
     Sections sections;
     for (std::size_t k = 0; k < sections.size(); ++k) {
         const auto& ref = manifest.sections[k];
-        auto& mapping = held_[{ref.digest.low, ref.digest.high}];
+        auto& mapping = held_[{k, ref.digest.low, ref.digest.high}];
         if (mapping.data == nullptr) {
             if (offer.section_fd[k] < 0) {
-                held_.erase({ref.digest.low, ref.digest.high});
+                held_.erase({k, ref.digest.low, ref.digest.high});
                 return refuse(abi::RefuseReason::section_not_held, "section " + std::to_string(k + 1));
             }
             const int fd = datagram.fds.at(static_cast<std::size_t>(offer.section_fd[k])).get();

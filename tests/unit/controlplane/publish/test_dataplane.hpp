@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <sluice/abi/messages.hpp>
@@ -129,7 +130,7 @@ private:
     std::atomic<abi::RefuseReason> refuse_{};
     std::mutex mutex_;
     State state_;
-    std::map<std::pair<std::uint64_t, std::uint64_t>, Mapping> held_;
+    std::map<std::tuple<std::size_t, std::uint64_t, std::uint64_t>, Mapping> held_;  // by kind and digest
     std::vector<abi::FlowRecord> flows_;
     std::size_t offers_{};
     std::vector<std::int32_t> last_fds_;

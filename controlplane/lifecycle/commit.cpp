@@ -1,0 +1,432 @@
+/// From a request to adoption: preconditions, reading, compiling, tests, intent, offer, answer.
+#include <algorithm>
+#include <chrono>
+
+#include "controlplane/lifecycle/plan_diff.hpp"
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/edits.hpp"
+#include "controlplane/publish/last_good.hpp"
+#include "controlplane/telemetry/event_json.hpp"
+#include "dataplane/acl/validator.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using std::chrono::milliseconds;
+
+Problem storage_problem(const FileError& error) {
+    if (error.disk_full()) {
+        return problem(507, "storage-full", "The state directory is full", error.what + "; the policy is unchanged");
+    }
+    return problem(500, "storage-failed", "The policy could not be stored", error.what + "; the policy is unchanged");
+}
+
+Problem unreachable(const std::string& why) {
+    return problem(503, "dataplane-unavailable", "The dataplane is not there",
+                   (why.empty() ? "it has not answered yet" : why) + "; nothing was stored");
+}
+
+Problem refused(const abi::Answer& answer) {
+    return problem(409, "refused-by-dataplane", "The dataplane refused the policy",
+                   std::string{dp::to_string(answer.reason)} + ": " + answer.where.data());
+}
+
+Problem failed_tests(const std::vector<TestOutcome>& tests) {
+    PolicyErrors errors;
+    for (const auto& test : tests) {
+        if (test.passed) continue;
+        std::string detail = "test " + test.from + " -> " + test.to + " expects " + test.expect;
+        if (!test.by.empty()) detail += " by \"" + test.by + "\"";
+        detail += ", got " + test.got + " by \"" + test.got_rule + "\"; correct the rules or the test";
+        const auto index = static_cast<std::size_t>(&test - tests.data());
+        errors.push_back({"test-failed", "/tests/" + std::to_string(index), test.pos, std::move(detail)});
+    }
+    auto detail = std::to_string(errors.size()) + " of " + std::to_string(tests.size()) + " policy tests failed";
+    return problem(422, "policy-tests-failed", "Policy tests failed", std::move(detail), std::move(errors));
+}
+
+std::optional<std::chrono::system_clock::time_point> utc(abi::MonoTime deadline) {
+    if (deadline.ns == 0) return std::nullopt;
+    using namespace std::chrono;
+    return system_clock::time_point{duration_cast<system_clock::duration>(nanoseconds{UtcClock{}.utc_ns(deadline)})};
+}
+
+std::vector<std::string> worker_names(std::uint64_t bits) {
+    std::vector<std::string> names;
+    for (unsigned w = 0; w < abi::kWorkersMax; ++w) {
+        if ((bits >> w & 1U) != 0) names.push_back("worker " + std::to_string(w));
+    }
+    return names;
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------------------ reading
+PolicyServiceImpl::Read PolicyServiceImpl::read_body(std::string_view body, PolicyFormat format) const {
+    const auto wires = shared().wires();
+    auto policy = read_policy(body, format, {.wires = &wires});
+    if (!policy) return Unexpected(invalid_policy(std::move(policy.error())));
+    return std::pair{std::move(*policy), std::string{body}};
+}
+
+PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, std::string_view edits) const {
+    if (base == nullptr) {
+        return Unexpected(problem(409, "no-policy", "There is no policy to edit", "put a whole policy first"));
+    }
+    const auto wires = shared().wires();
+    auto edited = apply_edits(base->text, base->format, edits, {.wires = &wires});
+    if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
+    return std::pair{std::move(edited->policy), std::move(edited->text)};
+}
+
+// ------------------------------------------------------------------------------------------------------------ dry run
+DryRunResult PolicyServiceImpl::dry_run_of(Read read, PolicyFormat format) {
+    DryRunResult result;
+    const auto fail = [&](Problem& what) {
+        result.errors = std::move(what.errors);
+        if (result.errors.empty()) result.errors.push_back({what.code, "", {}, what.detail});
+        return result;
+    };
+    if (!read) return fail(read.error());
+    const auto now = shared();
+    auto slots = now.slots ? *now.slots : SlotMap{};
+    if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
+    auto prepared = prepare(std::move(read->first), format, std::move(read->second), slots, 1);
+    if (!prepared) return fail(prepared.error());
+    const auto& plan = **prepared;
+    result.version = plan.version;
+    result.hash = plan.hash;
+    result.tests = plan.tests;
+    auto diff = plan_diff(now.current ? &now.current->policy : nullptr, plan.policy);
+    result.rules_added = std::move(diff.added);
+    result.rules_changed = std::move(diff.changed);
+    result.rules_removed = std::move(diff.removed);
+    if (!now.connected) {
+        result.warnings.push_back({"dataplane-unavailable", "", {}, "the dataplane is not there to be asked"});
+    } else if (const auto trouble = port_trouble(plan, now.port_names()); !trouble.empty()) {
+        result.errors.push_back({"refused-by-dataplane", "/zones", {}, trouble});
+    }
+    result.ok = result.errors.empty() && all_passed(result.tests);
+    return result;
+}
+
+Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body, PolicyFormat format) {
+    return dry_run_of(read_body(body, format), format);
+}
+
+Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits) {
+    const auto base = shared().current;
+    auto read = read_edits(base, edits);
+    if (!read && read.error().errors.empty()) return Unexpected(std::move(read.error()));
+    return dry_run_of(std::move(read), base->format);
+}
+
+// ------------------------------------------------------------------------------------------------------------- commit
+std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& options) const {
+    const auto now = shared();
+    if (!options.if_match && !options.if_none_match_any) {
+        return problem(428, "precondition-required", "A precondition is required",
+                       "send If-Match with the hash of the policy that you have read, or If-None-Match: * if there is "
+                       "none yet");
+    }
+    if (options.if_none_match_any && now.current) {
+        return problem(412, "policy-exists", "There is a policy already", "read it, then send its ETag in If-Match");
+    }
+    if (options.if_match && (!now.current || *options.if_match != now.current->hash)) {
+        return problem(412, "policy-changed", "The policy has changed meanwhile",
+                       now.current ? "the current hash is " + now.current->hash + "; read it again"
+                                   : std::string{"there is no policy yet; send If-None-Match: *"});
+    }
+    if (now.pending) {
+        return problem(409, "confirmation-pending", "A commit waits for its confirmation",
+                       "confirm or roll back generation " + std::to_string(now.pending->generation()) + " first");
+    }
+    return std::nullopt;
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::put(std::string_view body, PolicyFormat format,
+                                                       const CommitOptions& options) {
+    // Reading a big policy takes longest and needs no lock; the precondition is looked at before (cheap refusal) and
+    // under the lock (the one that counts).
+    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    auto read = read_body(body, format);
+    const std::lock_guard lock{commit_mutex_};
+    return commit(std::move(read), format, options);
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits, const CommitOptions& options) {
+    const std::lock_guard lock{commit_mutex_};
+    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    const auto base = shared().current;
+    auto read = read_edits(base, edits);
+    if (!read) return Unexpected(std::move(read.error()));
+    return commit(std::move(read), base->format, options);
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, PolicyFormat format,
+                                                          const CommitOptions& options) {
+    const auto started = std::chrono::steady_clock::now();
+    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    if (!read) return Unexpected(std::move(read.error()));
+    const auto now = shared();
+    auto slots = slots_;
+    if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
+    auto prepared = prepare(std::move(read->first), format, std::move(read->second), slots, 1);
+    if (!prepared) return Unexpected(std::move(prepared.error()));
+    if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
+    if (auto same = unchanged(*prepared)) return *same;
+    auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    const std::lock_guard lock{state_mutex_};
+    shared_.apply.add(took.count());
+    return result;
+}
+
+std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared) {
+    const auto now = shared();
+    if (now.current == nullptr || now.current->hash != prepared->hash || !now.runs(now.current)) return std::nullopt;
+    auto result = result_of(*now.current, CommitState::unchanged);
+    result.tests = prepared->tests;
+    if (now.current->text != prepared->text || now.current->format != prepared->format) {
+        // It says the same in other words: the words are kept, nothing is published.
+        const auto& running = now.current->compiled.manifest;
+        renumber(prepared->compiled, running.generation, running.created_unix_ns);
+        auto kept = store_->replace_text(prepared->ref(), prepared->text);
+        if (kept && prepared->format != now.current->format) kept = store_->restore(prepared->ref());
+        if (kept) {
+            const std::lock_guard lock{state_mutex_};
+            shared_.current = prepared;
+        } else {
+            result.warnings.push_back({"text-not-stored", "", {}, kept.error().what});
+        }
+    }
+    count_publish("unchanged");
+    return result;
+}
+
+void PolicyServiceImpl::count_publish(const char* result) {
+    const std::lock_guard lock{state_mutex_};
+    ++shared_.publishes[result];
+}
+
+CommitResult PolicyServiceImpl::result_of(const PreparedPolicy& prepared, CommitState state) const {
+    CommitResult result;
+    result.state = state;
+    result.version = prepared.version;
+    result.hash = prepared.hash;
+    result.generation = prepared.generation();
+    result.tests = prepared.tests;
+    return result;
+}
+
+/// Slots that passed to another rule count from zero; all others go on. Names are told before the offer, so that the
+/// first event of a new generation already has its names.
+void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared) {
+    std::vector<std::string> names(slots.capacity());
+    for (std::uint32_t s = 0; s < slots.capacity(); ++s) {
+        const abi::RuleSlot slot{s};
+        const auto before = slots_.id_of(slot), after = slots.id_of(slot);
+        if (after) names[s] = *after;
+        if (before && after && *before != *after) telemetry_.collector().rebase_rule(slot);
+    }
+    names[static_cast<std::size_t>(abi::kSlotDefault)] = abi::kIdDefault;
+    names[static_cast<std::size_t>(abi::kSlotBuiltinArp)] = abi::kIdBuiltinArp;
+    names[static_cast<std::size_t>(abi::kSlotBuiltinNd)] = abi::kIdBuiltinNd;
+    names[static_cast<std::size_t>(abi::kSlotBuiltinOther)] = abi::kIdBuiltinOther;
+    telemetry_.names().set_rules(std::move(names));
+    telemetry_.names().add_generation(prepared.generation(), prepared.zone_names());
+    slots_ = std::move(slots);
+    const std::lock_guard lock{state_mutex_};
+    shared_.slots = std::make_shared<const SlotMap>(slots_);
+}
+
+void PolicyServiceImpl::forget_pending() {
+    (void)store_->discard_pending();
+    PreparedPtr current;
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.pending.reset();
+        current = shared_.current;
+    }
+    if (current != nullptr) (void)slots_.assign(current->policy);
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr<PreparedPolicy>& prepared,
+                                                           SlotMap slots, milliseconds confirm_within) {
+    const auto now = shared();
+    if (!now.connected) return Unexpected(unreachable(client_.trouble()));
+    if (!now.publisher) {
+        return Unexpected(problem(503, "not-publisher", "Another process publishes to the dataplane",
+                                  "process " + std::to_string(now.other_publisher_pid) +
+                                      " holds the right to publish; stop it; nothing was stored"));
+    }
+    const auto created = prepared->compiled.manifest.created_unix_ns;
+    renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
+    prepared->view.generation = prepared->generation();
+    if (const auto staged = store_->stage(prepared->ref(), prepared->text, slots.to_text()); !staged) {
+        count_publish("failed");
+        return Unexpected(storage_problem(staged.error()));
+    }
+    use_slots(std::move(slots), *prepared);
+    const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);
+    if (!answer) {
+        count_publish("failed");
+        if (answer.error().kind == ClientError::Kind::unknown) {
+            // The intent stays: the dataplane's next hello tells whether it took the generation.
+            return Unexpected(problem(503, "outcome-unknown", "The dataplane went away before its answer",
+                                      to_text(answer.error()) + "; GET /v1/status shows what it runs once it is back"));
+        }
+        forget_pending();
+        return Unexpected(unreachable(to_text(answer.error())));
+    }
+    return settle(prepared, *answer, confirm_within.count() != 0);
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& prepared, const abi::Answer& answer,
+                                                          bool confirm_asked) {
+    if (answer.kind == abi::AnswerKind::refused) {
+        count_publish("refused");
+        forget_pending();
+        return Unexpected(refused(answer));
+    }
+    heard(answer);
+    const bool stalled = answer.kind == abi::AnswerKind::stalled;
+    {
+        const std::lock_guard lock{state_mutex_};
+        if (shared_.hello) shared_.hello->state.running_policy_version = prepared->compiled.manifest.policy_version;
+        shared_.trouble.clear();
+        if (confirm_asked) shared_.pending = prepared;
+    }
+    auto result = result_of(*prepared, stalled ? CommitState::stalled : CommitState::adopted);
+    if (stalled) result.stalled_workers = worker_names(answer.stalled_workers);
+    if (confirm_asked) {
+        result.state = CommitState::pending_confirmation;
+        result.confirm_deadline = utc(answer.confirm_deadline);
+    } else {
+        result.warnings = make_current(prepared);
+    }
+    count_publish(stalled ? "stalled" : confirm_asked ? "pending" : "adopted");
+    return result;
+}
+
+std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prepared) {
+    std::vector<PolicyError> warnings;
+    // The intent is on disk already. Should current not be written, a restart finds the dataplane running the intent
+    // and promotes it; until then the keeper tries again.
+    const auto promoted = store_->promote();
+    promote_due_ = !promoted;
+    if (!promoted) warnings.push_back({"current-not-written", "", {}, promoted.error().what});
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.current = prepared;
+        shared_.pending.reset();
+        shared_.write_trouble = promoted ? "" : promoted.error().what;
+    }
+    write_last_good_of(*prepared, warnings);
+    return warnings;
+}
+
+void PolicyServiceImpl::write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings) {
+    if (config_.last_good.empty()) return;
+    const auto written = write_last_good(*options_.files, config_.last_good, prepared.bytes());
+    last_good_due_ = !written;
+    if (written) return;
+    warnings.push_back({"last-good-not-written", "", {}, written.error().what});
+    const std::lock_guard lock{state_mutex_};
+    shared_.write_trouble = written.error().what;
+}
+
+// ------------------------------------------------------------------------------------------------ confirm, roll back
+Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generation) {
+    const std::lock_guard lock{commit_mutex_};
+    const auto pending = shared().pending;
+    if (pending == nullptr || pending->generation() != generation) {
+        return Unexpected(problem(409, "nothing-to-confirm", "Nothing waits for this confirmation",
+                                  "generation " + std::to_string(generation) +
+                                      " is not waiting; it was confirmed, rolled back or has run out of time"));
+    }
+    const auto answer = client_.confirm(generation);
+    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) {
+        heard(*answer);  // it knows better what it runs
+        drop_pending_if_not_run();
+        wake_keeper();
+        return Unexpected(
+            problem(409, "nothing-to-confirm", "The dataplane has nothing to confirm", answer->where.data()));
+    }
+    heard(*answer);
+    auto result = result_of(*pending, CommitState::adopted);
+    result.warnings = make_current(pending);
+    count_publish("adopted");
+    return result;
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t generation) {
+    const std::lock_guard lock{commit_mutex_};
+    return shared().pending != nullptr ? roll_back_pending(generation) : roll_back_current(generation);
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation) {
+    const auto now = shared();
+    if (now.pending->generation() != generation) {
+        return Unexpected(
+            problem(409, "nothing-to-roll-back", "Another commit is waiting",
+                    "generation " + std::to_string(now.pending->generation()) + " waits for confirmation"));
+    }
+    const auto answer = client_.revert(generation);
+    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
+    heard(*answer);
+    forget_pending();
+    wake_keeper();
+    if (now.current == nullptr) {
+        CommitResult result;
+        result.generation = answer->generation;
+        return result;
+    }
+    return result_of(*now.current, CommitState::adopted);
+}
+
+/// Back to the version before the current one, which the dataplane still holds.
+Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64_t generation) {
+    const auto nothing = [](std::string why) {
+        return Unexpected(problem(409, "nothing-to-roll-back", "There is nothing to go back to", std::move(why)));
+    };
+    const auto now = shared();
+    if (now.current == nullptr || now.current->generation() != generation) {
+        return nothing("generation " + std::to_string(generation) + " is not the current one");
+    }
+    if (!now.connected) return Unexpected(unreachable(client_.trouble()));
+    const auto& history = store_->history();
+    const auto state = client_.get_status();
+    if (!state) return Unexpected(unreachable(to_text(state.error())));
+    heard(*state);
+    const auto target = std::find_if(history.rbegin(), history.rend(), [&](const PolicyRef& ref) {
+        return ref.generation == state->previous_generation;
+    });
+    if (state->previous_generation == 0 || target == history.rend()) {
+        return nothing("the dataplane holds no earlier generation of a stored policy");
+    }
+    const PolicyRef ref = *target;
+    const auto loaded = load(ref);
+    if (!loaded) return nothing(loaded.error());
+    const auto& prepared = *loaded;
+    const auto answer = client_.revert(generation);
+    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
+    heard(*answer);
+    auto result = result_of(*prepared, CommitState::adopted);
+    if (const auto restored = store_->restore(ref); !restored) {
+        result.warnings.push_back({"current-not-written", "", {}, restored.error().what});
+    }
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.current = prepared;
+        shared_.hello->state.running_policy_version = prepared->compiled.manifest.policy_version;
+    }
+    (void)slots_.assign(prepared->policy);
+    write_last_good_of(*prepared, result.warnings);
+    return result;
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,151 @@
+#include "controlplane/lifecycle/config.hpp"
+
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "controlplane/policy/document.hpp"
+#include "controlplane/store/durable_file.hpp"
+
+namespace sluice::cp {
+namespace {
+
+constexpr std::size_t kConfigBytesMax = 1U << 20;
+
+class Reader {
+public:
+    explicit Reader(std::string_view file_name) : file_{file_name} {}
+
+    ConfigErrors errors;
+
+    void error(const SourcePos& pos, const std::string& what) {
+        errors.push_back(file_ + ":" + std::to_string(pos.line) + ":" + std::to_string(pos.column) + ": " + what);
+    }
+
+    /// Calls `take(key, value)` for each member; it says whether it knows the key.
+    template <typename Take>
+    void members(const Node& map, const std::string& what, const std::string& known, Take&& take) {
+        if (map.kind != Node::Kind::map) return error(map.pos, what + " must be a map of keys; known: " + known);
+        for (std::size_t i = 0; i < map.member_count(); ++i) {
+            const auto& key = map.key(i);
+            if (!take(key.text, map.value(i))) {
+                error(key.pos, "unknown key \"" + std::string{key.text} + "\" in " + what + "; known: " + known);
+            }
+        }
+    }
+
+    void text(const Node& node, std::string_view key, std::string& into, bool may_be_empty = false) {
+        const bool good = node.kind == Node::Kind::scalar && (may_be_empty || !node.text.empty());
+        if (good) {
+            into = node.text;
+        } else {
+            error(node.pos, std::string{key} + " must be a text; write it as " + std::string{key} + ": " + into);
+        }
+    }
+
+    void flag(const Node& node, std::string_view key, bool& into) {
+        if (node.kind == Node::Kind::scalar && (node.text == "true" || node.text == "false")) {
+            into = node.text == "true";
+        } else {
+            error(node.pos, std::string{key} + " must be true or false");
+        }
+    }
+
+    template <typename Number>
+    void number(const Node& node, std::string_view key, std::uint64_t least, std::uint64_t most, bool size,
+                Number& into) {
+        const auto value = node.kind == Node::Kind::scalar ? parse(node.text, size) : std::nullopt;
+        if (value && *value >= least && *value <= most) {
+            into = static_cast<Number>(*value);
+        } else {
+            error(node.pos, std::string{key} + " must be a " + (size ? "size" : "number") + " from " +
+                                std::to_string(least) + " to " + std::to_string(most) +
+                                (size ? "; write 64MiB, 512KiB or bytes" : ""));
+        }
+    }
+
+private:
+    static std::optional<std::uint64_t> parse(std::string_view text, bool size) {
+        std::uint64_t value{};
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (failed != std::errc{}) return std::nullopt;
+        const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+        if (unit.empty()) return value;
+        if (!size || value > (1ULL << 24)) return std::nullopt;
+        if (unit == "KiB") return value << 10U;
+        if (unit == "MiB") return value << 20U;
+        if (unit == "GiB") return value << 30U;
+        return std::nullopt;
+    }
+
+    std::string file_;
+};
+
+/// `ADDRESS:PORT` or `[ADDRESS]:PORT`; the API server resolves it, here only its shape is looked at.
+bool is_listen_address(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos || colon == 0) return false;
+    const auto port = text.substr(colon + 1);
+    unsigned value{};
+    const auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), value);
+    return failed == std::errc{} && end == port.data() + port.size() && value <= 65535;
+}
+
+}  // namespace
+
+Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text, std::string_view file_name) {
+    ControlConfig config;
+    Reader reader{file_name};
+    const auto parsed = parse_document(text, PolicyFormat::yaml);
+    for (const auto& e : parsed.errors) reader.error(e.pos, e.detail);
+    const auto& root = parsed.document.root;
+    if (!parsed.whole || root.kind == Node::Kind::null) {
+        if (!reader.errors.empty()) return Unexpected(std::move(reader.errors));
+        return config;  // an empty file: all defaults
+    }
+    reader.members(root, "controlplane.yaml", "listen, state_dir, tables_socket, flow_log, last_good, metrics_open",
+                   [&](std::string_view key, const Node& value) {
+                       if (key == "listen") {
+                           reader.text(value, key, config.listen);
+                           if (!is_listen_address(config.listen)) {
+                               reader.error(value.pos, "listen must be ADDRESS:PORT, such as 127.0.0.1:8443");
+                           }
+                       } else if (key == "state_dir") {
+                           reader.text(value, key, config.state_dir);
+                       } else if (key == "tables_socket") {
+                           reader.text(value, key, config.tables_socket);
+                       } else if (key == "last_good") {
+                           reader.text(value, key, config.last_good, true);
+                       } else if (key == "metrics_open") {
+                           reader.flag(value, key, config.metrics_open);
+                       } else if (key == "flow_log") {
+                           reader.members(value, "flow_log", "path, rotate_bytes, keep",
+                                          [&](std::string_view sub, const Node& node) {
+                                              if (sub == "path") {
+                                                  reader.text(node, "path", config.flow_log_path, true);
+                                              } else if (sub == "rotate_bytes") {
+                                                  reader.number(node, sub, 4096, 1ULL << 40, true,
+                                                                config.flow_log_rotate_bytes);
+                                              } else if (sub == "keep") {
+                                                  reader.number(node, sub, 0, 1000, false, config.flow_log_keep);
+                                              } else {
+                                                  return false;
+                                              }
+                                              return true;
+                                          });
+                       } else {
+                           return false;
+                       }
+                       return true;
+                   });
+    if (!reader.errors.empty()) return Unexpected(std::move(reader.errors));
+    return config;
+}
+
+Expected<ControlConfig, ConfigErrors> read_control_config(const std::string& path) {
+    const auto text = posix_file_ops().read(path, kConfigBytesMax);
+    if (!text) return Unexpected(ConfigErrors{file_error(text.error(), "read", path).what});
+    return parse_control_config(*text, path);
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,75 @@
+/// What the tables would answer, and why every rule before the answer did not.
+#include <algorithm>
+
+#include "controlplane/compiler/reference.hpp"
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "dataplane/acl/lookup.hpp"
+
+namespace sluice::cp {
+namespace {
+
+std::optional<std::uint16_t> zone_of(const Policy& policy, std::string_view port) {
+    for (std::size_t z = 0; z < policy.zones.size(); ++z) {
+        const auto& ports = policy.zones[z].ports;
+        if (std::find(ports.begin(), ports.end(), port) != ports.end()) return static_cast<std::uint16_t>(z);
+    }
+    return std::nullopt;
+}
+
+/// The zone that a packet from `port` leaves to: that of the wire's other end; without a known wire the other of two.
+std::optional<std::uint16_t> zone_behind(const Policy& policy, const WireHint& hint, const std::string& port,
+                                         std::uint16_t from) {
+    for (const auto& [a, b] : hint.wires) {
+        if (a == port) return zone_of(policy, b);
+        if (b == port) return zone_of(policy, a);
+    }
+    if (hint.wires.empty() && policy.zones.size() == 2) return static_cast<std::uint16_t>(1 - from);
+    return std::nullopt;
+}
+
+}  // namespace
+
+Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& query) {
+    const auto now = shared();
+    const auto active = now.active();
+    if (active == nullptr) {
+        return Unexpected(problem(409, "no-policy", "There is no policy", "put a policy first"));
+    }
+    const auto& policy = active->policy;
+    const auto from = zone_of(policy, query.in_port);
+    if (!from) {
+        return Unexpected(problem(422, "unknown-port", "The port is in no zone",
+                                  "no zone of " + active->version + " has a port \"" + query.in_port + "\""));
+    }
+    const auto to = zone_behind(policy, now.wires(), query.in_port, *from);
+    if (!to) {
+        return Unexpected(problem(422, "unknown-wire", "Nobody knows where the packet would leave",
+                                  "port \"" + query.in_port + "\" is on no wire that the dataplane has told of"));
+    }
+    const dp::LookupKey key{query.src,           query.dst,    abi::ZoneId{*from}, abi::ZoneId{*to},
+                            query.dport_or_icmp, query.family, query.proto};
+    dp::LookupResult found;
+    dp::lookup(active->view, {&key, 1}, {&found, 1});
+
+    ExplainResult result;
+    result.verdict = active->view.rules[found.rule].verdict;
+    result.rule = active->view.rule_id(found.rule);
+    result.mode = abi::RuleMode::enforce;
+    if (found.observe != abi::kNoRule) result.observed = active->view.rule_id(found.observe);
+    result.from_zone = policy.zones[*from].name;
+    result.to_zone = policy.zones[*to].name;
+    for (std::size_t r = 0; r < std::min<std::size_t>(found.rule, policy.rules.size()); ++r) {
+        const auto& rule = policy.rules[r];
+        if (const auto field = first_excluding_field(policy, rule, key)) {
+            result.skipped.push_back({rule.id, std::string{*field}});
+        } else if (rule.mode == abi::RuleMode::enforce) {
+            // The oracle says that an earlier rule decides: tables and policy contradict each other.
+            return Unexpected(
+                problem(500, "internal-error", "Tables and policy disagree",
+                        "rule \"" + rule.id + "\" should have decided, the tables say \"" + result.rule + "\""));
+        }
+    }
+    return result;
+}
+
+}  // namespace sluice::cp

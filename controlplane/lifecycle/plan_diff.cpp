@@ -1,0 +1,113 @@
+#include "controlplane/lifecycle/plan_diff.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "controlplane/telemetry/event_json.hpp"
+
+namespace sluice::cp {
+namespace {
+
+std::string text_of(const Prefix& net) { return address_text(net.family, net.addr) + "/" + std::to_string(net.bits); }
+
+std::string text_of(const Policy& policy, const Endpoint& end) {
+    std::string text = end.zone ? "zone " + policy.zones[*end.zone].name : "any zone";
+    if (end.any_addr) return text + " any address";
+    std::set<std::string> nets;
+    for (const auto set : end.sets) {
+        for (const auto& net : policy.sets[set].nets) nets.insert(text_of(net));
+    }
+    for (const auto& net : end.nets) nets.insert(text_of(net));
+    for (const auto& net : nets) text += " " + net;
+    return text;
+}
+
+/// What a rule says, with every name resolved, so that another content of a set shows in the rules that use it.
+std::string text_of(const Policy& policy, const Rule& rule) {
+    std::string text = std::to_string(static_cast<int>(rule.action)) + "/" +
+                       std::to_string(static_cast<int>(rule.mode)) + "/" + std::to_string(static_cast<int>(rule.log));
+    for (const auto* side : {&rule.from, &rule.to}) {
+        std::set<std::string> ends;
+        for (const auto& end : *side) ends.insert(text_of(policy, end));
+        text += "\n";
+        for (const auto& end : ends) text += end + "\n";
+    }
+    std::set<std::string> services;
+    for (const auto& s : rule.service) {
+        services.insert(std::to_string(static_cast<int>(s.proto)) + ":" + std::to_string(s.first) + "-" +
+                        std::to_string(s.last));
+    }
+    for (const auto& s : services) text += s + "\n";
+    return text;
+}
+
+/// Ids of `after` that had to move: all but a longest run that kept its order.
+std::set<std::string_view> moved(const std::unordered_map<std::string_view, std::size_t>& place_before,
+                                 const Policy& after) {
+    std::vector<std::size_t> places;
+    std::vector<std::string_view> ids;
+    for (const auto& rule : after.rules) {
+        if (const auto at = place_before.find(rule.id); at != place_before.end()) {
+            places.push_back(at->second);
+            ids.push_back(rule.id);
+        }
+    }
+    // Longest increasing subsequence by patience: tails[k] ends the best run of k + 1.
+    constexpr auto kNone = static_cast<std::size_t>(-1);
+    std::vector<std::size_t> tails, previous(places.size(), kNone);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const auto at = std::lower_bound(tails.begin(), tails.end(), places[i],
+                                         [&](std::size_t tail, std::size_t place) { return places[tail] < place; });
+        if (at != tails.begin()) previous[i] = *(at - 1);
+        if (at == tails.end()) {
+            tails.push_back(i);
+        } else {
+            *at = i;
+        }
+    }
+    std::set<std::string_view> left{ids.begin(), ids.end()};
+    for (std::size_t i = tails.empty() ? kNone : tails.back(); i != kNone; i = previous[i]) left.erase(ids[i]);
+    return left;
+}
+
+void diff_builtins(const Policy& before, const Policy& after, std::vector<std::string>& changed) {
+    if (before.default_action != after.default_action || before.default_log != after.default_log) {
+        changed.emplace_back(abi::kIdDefault);
+    }
+    if (before.wire_arp != after.wire_arp) changed.emplace_back(abi::kIdBuiltinArp);
+    if (before.wire_nd != after.wire_nd) changed.emplace_back(abi::kIdBuiltinNd);
+    if (before.wire_other != after.wire_other) changed.emplace_back(abi::kIdBuiltinOther);
+}
+
+}  // namespace
+
+PlanDiff plan_diff(const Policy* before, const Policy& after) {
+    PlanDiff diff;
+    if (before == nullptr) {
+        for (const auto& rule : after.rules) diff.added.push_back(rule.id);
+        diff.added.emplace_back(abi::kIdDefault);
+        return diff;
+    }
+    std::unordered_map<std::string_view, std::size_t> place_before;
+    for (std::size_t i = 0; i < before->rules.size(); ++i) place_before[before->rules[i].id] = i;
+    const auto moves = moved(place_before, after);
+    std::set<std::string_view> ids_after;
+    for (const auto& rule : after.rules) {
+        ids_after.insert(rule.id);
+        const auto at = place_before.find(rule.id);
+        if (at == place_before.end()) {
+            diff.added.push_back(rule.id);
+        } else if (moves.contains(rule.id) || text_of(*before, before->rules[at->second]) != text_of(after, rule)) {
+            diff.changed.push_back(rule.id);
+        }
+    }
+    for (const auto& rule : before->rules) {
+        if (!ids_after.contains(rule.id)) diff.removed.push_back(rule.id);
+    }
+    diff_builtins(*before, after, diff.changed);
+    return diff;
+}
+
+}  // namespace sluice::cp

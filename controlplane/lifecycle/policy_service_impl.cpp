@@ -1,0 +1,154 @@
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+
+#include <algorithm>
+
+namespace sluice::cp {
+
+Expected<std::unique_ptr<PolicyServiceImpl>, std::string> PolicyServiceImpl::open(const ControlConfig& config,
+                                                                                  const ServiceOptions& options) {
+    auto store = PolicyStore::open(*options.files, config.state_dir);
+    if (!store) return Unexpected<std::string>(store.error().what);
+    std::unique_ptr<PolicyServiceImpl> service{new PolicyServiceImpl{config, options, std::move(*store)}};
+    service->load_current();
+    return service;
+}
+
+PolicyServiceImpl::PolicyServiceImpl(const ControlConfig& config, const ServiceOptions& options,
+                                     std::unique_ptr<PolicyStore> store)
+    : config_{config},
+      options_{options},
+      telemetry_{{config.flow_log_path, config.flow_log_rotate_bytes, config.flow_log_keep}},
+      store_{std::move(store)},
+      client_{config.tables_socket, *this} {}
+
+PolicyServiceImpl::~PolicyServiceImpl() { stop(); }
+
+void PolicyServiceImpl::start() {
+    telemetry_.start();
+    keeper_ = std::thread{[this] { keep(); }};
+    client_.start();
+}
+
+void PolicyServiceImpl::stop() {
+    {
+        const std::lock_guard lock{keeper_mutex_};
+        stopping_ = true;
+    }
+    keeper_wake_.notify_all();
+    client_.stop();
+    if (keeper_.joinable()) keeper_.join();
+    telemetry_.stop();
+}
+
+void PolicyServiceImpl::wake_keeper() {
+    {
+        const std::lock_guard lock{keeper_mutex_};
+        reconcile_wanted_ = true;
+    }
+    keeper_wake_.notify_all();
+}
+
+// ------------------------------------------------------------------------------------------- on the client's thread
+void PolicyServiceImpl::on_hello(const abi::Hello& hello, TelemetryFds telemetry) {
+    std::vector<std::string> ports;
+    for (std::uint32_t p = 0; p < hello.state.port_count; ++p) ports.emplace_back(hello.ports[p].text.data());
+    const auto attached = telemetry_.attach(telemetry, ports);
+    const std::lock_guard lock{state_mutex_};
+    shared_.hello = hello;
+    shared_.connected = true;
+    shared_.publisher = false;
+    shared_.telemetry_trouble = attached ? "" : attached.error();
+}
+
+void PolicyServiceImpl::on_claim(bool granted, std::uint32_t holder_pid) {
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.publisher = granted;
+        shared_.other_publisher_pid = granted ? 0 : holder_pid;
+    }
+    if (granted) wake_keeper();
+}
+
+void PolicyServiceImpl::on_notice(const abi::Notice& notice) {
+    heard(notice.state);
+    if (notice.kind != abi::NoticeKind::reverted) return;
+    drop_pending_if_not_run();
+    wake_keeper();
+}
+
+void PolicyServiceImpl::on_lost(const std::string&) {
+    const std::lock_guard lock{state_mutex_};
+    shared_.connected = false;
+    shared_.publisher = false;
+}
+
+// ------------------------------------------------------------------------------------------------------ shared state
+PolicyServiceImpl::Shared PolicyServiceImpl::shared() const {
+    const std::lock_guard lock{state_mutex_};
+    return shared_;
+}
+
+void PolicyServiceImpl::heard(const abi::ProcessState& state) {
+    const std::lock_guard lock{state_mutex_};
+    if (shared_.hello) shared_.hello->state = state;
+}
+
+void PolicyServiceImpl::heard(const abi::Answer& answer) {
+    const std::lock_guard lock{state_mutex_};
+    if (!shared_.hello) return;
+    auto& state = shared_.hello->state;
+    state.running_generation = answer.generation;
+    state.running_digest = answer.digest;
+    state.confirm_deadline = answer.confirm_deadline;
+    if (answer.kind == abi::AnswerKind::stalled) state.stalled_workers = answer.stalled_workers;
+}
+
+/// What waits for a confirmation and no longer runs waits no more. The store's intent goes with the keeper.
+void PolicyServiceImpl::drop_pending_if_not_run() {
+    const std::lock_guard lock{state_mutex_};
+    if (shared_.pending && shared_.connected && !shared_.runs(shared_.pending)) shared_.pending.reset();
+}
+
+bool PolicyServiceImpl::Shared::runs(const PreparedPtr& prepared) const {
+    return connected && prepared != nullptr && hello->state.running_generation != 0 &&
+           hello->state.running_digest == prepared->compiled.manifest.generation_digest;
+}
+
+std::vector<std::string> PolicyServiceImpl::Shared::port_names() const {
+    std::vector<std::string> names;
+    if (!hello) return names;
+    for (std::uint32_t p = 0; p < hello->state.port_count; ++p) names.emplace_back(hello->ports[p].text.data());
+    return names;
+}
+
+WireHint PolicyServiceImpl::Shared::wires() const {
+    WireHint hint;
+    const auto names = port_names();
+    if (!hello) return hint;
+    for (std::uint32_t w = 0; w < hello->wire_count; ++w) {
+        hint.wires.emplace_back(names[hello->wires[w].a], names[hello->wires[w].b]);
+    }
+    return hint;
+}
+
+// ------------------------------------------------------------------------------------------------- small questions
+std::optional<CurrentPolicy> PolicyServiceImpl::current() {
+    const auto now = shared().current;
+    if (now == nullptr) return std::nullopt;
+    return CurrentPolicy{now->policy.name, now->version, now->hash, now->text, now->format, now->generation()};
+}
+
+PolicyService::EventPage PolicyServiceImpl::events_after(std::uint64_t after, std::size_t count_max,
+                                                         std::chrono::milliseconds wait) {
+    auto page = telemetry_.events().after(after, count_max, wait);
+    EventPage out;
+    out.lost = page.lost;
+    for (auto& line : page.lines) out.lines.push_back({line.id, std::move(line.json)});
+    return out;
+}
+
+std::uint64_t PolicyServiceImpl::newest_event() { return telemetry_.events().newest(); }
+
+std::string to_text(const ClientError& error) { return error.what; }
+
+}  // namespace sluice::cp

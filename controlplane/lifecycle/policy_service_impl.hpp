@@ -1,0 +1,146 @@
+/// The policy service of the product: store, compiler, tables client and telemetry put together.
+///
+/// Theory of operation. One lock serialises everything that changes what ought to be in force: commits, confirmations,
+/// rollbacks, reconciliation. Under it the order is always: intent on disk, offer, then current on disk. So whatever
+/// dies whenever, the next start (ours or the dataplane's) finds in the store and in what the dataplane runs enough to
+/// know what was meant. A second, short lock guards what questions read; a question never waits for a commit.
+///
+/// Reconciliation runs when a dataplane has said hello and when it has reverted by itself:
+///   it runs the pending intent, nothing to confirm   -> the intent becomes current
+///   it runs the pending intent, confirmation is due  -> goes on waiting
+///   it runs something else                           -> the intent is dropped
+///   then, if it does not run current's tables        -> current is published again, as a new generation
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "controlplane/lifecycle/config.hpp"
+#include "controlplane/lifecycle/policy_service.hpp"
+#include "controlplane/lifecycle/prepared_policy.hpp"
+#include "controlplane/publish/tables_client.hpp"
+#include "controlplane/store/policy_store.hpp"
+#include "controlplane/telemetry/telemetry.hpp"
+
+namespace sluice::cp {
+
+struct ServiceOptions {
+    FileOps* files{&posix_file_ops()};
+    std::chrono::milliseconds adopt_within{2000};
+};
+
+class PolicyServiceImpl final : public PolicyService, private TablesListener {
+public:
+    /// Reads the store. Error: a sentence; the state directory can't be used at all.
+    static Expected<std::unique_ptr<PolicyServiceImpl>, std::string> open(const ControlConfig& config,
+                                                                          const ServiceOptions& options = {});
+    ~PolicyServiceImpl() override;
+
+    /// Connects, and keeps connected.
+    void start();
+    void stop();
+
+    Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) override;
+    Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
+    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
+    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
+    Expected<CommitResult, Problem> confirm(std::uint64_t generation) override;
+    Expected<CommitResult, Problem> rollback(std::uint64_t generation) override;
+
+    std::optional<CurrentPolicy> current() override;
+    SystemStatus status() override;
+    Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
+    std::vector<RuleStats> rules() override;
+    Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) override;
+    std::string metrics(bool with_rules) override;
+    EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
+    std::uint64_t newest_event() override;
+
+private:
+    PolicyServiceImpl(const ControlConfig& config, const ServiceOptions& options, std::unique_ptr<PolicyStore> store);
+
+    // --- commit.cpp; all but read_* need commit_mutex_
+    using Read = Expected<std::pair<Policy, std::string>, Problem>;  // the model and the text that says it
+    Read read_body(std::string_view body, PolicyFormat format) const;
+    Read read_edits(const PreparedPtr& base, std::string_view edits) const;
+    Expected<CommitResult, Problem> commit(Read read, PolicyFormat format, const CommitOptions& options);
+    DryRunResult dry_run_of(Read read, PolicyFormat format);
+    std::optional<Problem> precondition(const CommitOptions& options) const;
+    std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared);
+    /// Stages, offers, and settles what the answer says.
+    Expected<CommitResult, Problem> publish(const std::shared_ptr<PreparedPolicy>& prepared, SlotMap slots,
+                                            std::chrono::milliseconds confirm_within);
+    Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked);
+    void use_slots(SlotMap slots, const PreparedPolicy& prepared);
+    void forget_pending();
+    /// The pending intent, which the dataplane runs for good, becomes current. Warnings: what could not be written.
+    std::vector<PolicyError> make_current(const PreparedPtr& prepared);
+    void write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings);
+    Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation);
+    Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation);
+    CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
+    void count_publish(const char* result);
+
+    // --- reconcile.cpp
+    void keep();
+    void reconcile();
+    void settle_intent(const abi::ProcessState& running);
+    void republish(const abi::ProcessState& running);
+    void retry_writes();
+    Expected<PreparedPtr, std::string> load(const PolicyRef& ref);
+    void load_current();
+
+    // TablesListener: on the client's thread
+    void on_hello(const abi::Hello& hello, TelemetryFds telemetry) override;
+    void on_claim(bool granted, std::uint32_t holder_pid) override;
+    void on_notice(const abi::Notice& notice) override;
+    void on_lost(const std::string& why) override;
+
+    // --- what questions share
+    struct Shared {
+        PreparedPtr current, pending;
+        std::shared_ptr<const SlotMap> slots;  ///< may be null before the first policy
+        std::optional<abi::Hello> hello;       ///< of the dataplane that is or was last there; state as last heard
+        bool connected{false}, publisher{false};
+        std::uint32_t other_publisher_pid{};
+        std::string trouble;            ///< why the dataplane does not run what is stored
+        std::string telemetry_trouble;  ///< why its counters can't be read
+        std::string write_trouble;      ///< what could not be written after adoption
+        std::map<std::string, std::uint64_t> publishes;
+        ApplyDurations apply;
+        /// What packets meet: a pending commit if there is one.
+        PreparedPtr active() const { return pending ? pending : current; }
+        bool runs(const PreparedPtr& prepared) const;
+        std::vector<std::string> port_names() const;
+        WireHint wires() const;
+    };
+    Shared shared() const;
+    void heard(const abi::ProcessState& state);
+    void heard(const abi::Answer& answer);
+    void drop_pending_if_not_run();
+    void wake_keeper();
+
+    const ControlConfig config_;
+    const ServiceOptions options_;
+    Telemetry telemetry_;
+
+    std::mutex commit_mutex_;
+    std::unique_ptr<PolicyStore> store_;  // commit_mutex_
+    SlotMap slots_;                       // commit_mutex_
+    bool promote_due_{false};             // commit_mutex_: adopted, but current could not be written
+    bool last_good_due_{false};           // commit_mutex_
+
+    mutable std::mutex state_mutex_;
+    Shared shared_;  // state_mutex_
+
+    std::mutex keeper_mutex_;
+    std::condition_variable keeper_wake_;
+    bool reconcile_wanted_{false}, stopping_{false};  // keeper_mutex_
+    std::thread keeper_;
+    TablesClient client_;  // last: its thread calls us, so it goes first
+};
+
+std::string to_text(const ClientError& error);
+
+}  // namespace sluice::cp

@@ -1,0 +1,86 @@
+#include "controlplane/lifecycle/prepared_policy.hpp"
+
+#include <chrono>
+
+#include "controlplane/policy/canonical.hpp"
+#include "dataplane/acl/validator.hpp"
+
+namespace sluice::cp {
+namespace {
+
+std::uint64_t unix_now_ns() {
+    using namespace std::chrono;
+    return static_cast<std::uint64_t>(duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+Problem internal(std::string detail) {
+    return problem(500, "internal-error", "The control plane contradicts itself", std::move(detail));
+}
+
+}  // namespace
+
+std::string_view extension_of(PolicyFormat format) noexcept { return format == PolicyFormat::json ? "json" : "yaml"; }
+PolicyFormat format_of(std::string_view extension) noexcept {
+    return extension == "json" ? PolicyFormat::json : PolicyFormat::yaml;
+}
+
+Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors) {
+    return {status, std::move(code), std::move(title), std::move(detail), std::move(errors)};
+}
+
+Problem invalid_policy(PolicyErrors errors) {
+    const auto count = errors.size();
+    return problem(422, "invalid-policy", "The policy has errors",
+                   std::to_string(count) + (count == 1 ? " error" : " errors") + "; nothing was changed",
+                   std::move(errors));
+}
+
+GenerationBytes PreparedPolicy::bytes() const noexcept {
+    GenerationBytes b{&compiled.manifest, {}};
+    for (std::size_t k = 0; k < b.sections.size(); ++k) b.sections[k] = compiled.sections[k];
+    return b;
+}
+
+PolicyRef PreparedPolicy::ref() const { return {hash, std::string{extension_of(format)}, generation()}; }
+
+std::vector<std::string> PreparedPolicy::zone_names() const {
+    std::vector<std::string> names;
+    for (const auto& zone : policy.zones) names.push_back(zone.name);
+    return names;
+}
+
+Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(Policy policy, PolicyFormat format, std::string text,
+                                                           SlotMap& slots, std::uint64_t generation) {
+    auto prepared = std::make_shared<PreparedPolicy>();
+    prepared->policy = std::move(policy);
+    prepared->format = format;
+    prepared->text = std::move(text);
+    prepared->hash = to_hex(prepared->policy.version);
+    prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
+
+    if (const auto assigned = slots.assign(prepared->policy); !assigned) {
+        return Unexpected(problem(422, "too-many-rules", "The policy is too big", assigned.error().to_string()));
+    }
+    auto compiled = compile(prepared->policy, slots, {.generation = generation, .created_unix_ns = unix_now_ns()});
+    if (!compiled) {
+        return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
+    }
+    prepared->compiled = std::move(*compiled);
+    auto view = dp::validate(prepared->compiled.manifest_bytes(), prepared->compiled.section_bytes(),
+                             {.rule_slots_max = slots.capacity(), .ports = {}});
+    if (!view) return Unexpected(internal("the compiled policy is not valid: " + view.error().where));
+    prepared->view = *view;
+    auto tests = run_policy_tests(prepared->policy, prepared->view);
+    if (!tests) return Unexpected(internal(tests.error()));
+    prepared->tests = std::move(*tests);
+    return prepared;
+}
+
+std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports) {
+    const std::vector<std::string_view> names{ports.begin(), ports.end()};
+    const auto view = dp::assemble(prepared.compiled.manifest, prepared.compiled.section_bytes(),
+                                   {.rule_slots_max = prepared.compiled.manifest.rule_slots, .ports = names});
+    return view ? std::string{} : view.error().where;
+}
+
+}  // namespace sluice::cp

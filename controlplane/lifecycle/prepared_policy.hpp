@@ -1,0 +1,53 @@
+/// A policy on its way to the dataplane: read, compiled, checked by the validator that the dataplane uses, its own
+/// tests run. Once prepared it never changes, but for the generation number before it is shared; `explain`, `rules` and
+/// publishing ask the same object.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "controlplane/compiler/compiler.hpp"
+#include "controlplane/compiler/slot_map.hpp"
+#include "controlplane/lifecycle/policy_service.hpp"
+#include "controlplane/policy/model.hpp"
+#include "controlplane/policy/reader.hpp"
+#include "controlplane/publish/generation_memfds.hpp"
+#include "controlplane/store/policy_store.hpp"
+#include "dataplane/acl/table_view.hpp"
+
+namespace sluice::cp {
+
+struct PreparedPolicy {
+    Policy policy;
+    PolicyFormat format{};
+    std::string text;
+    std::string hash;     ///< 64 hex digits
+    std::string version;  ///< name@first six of them
+    CompiledGeneration compiled;
+    dp::TableView view;  ///< into `compiled`
+    std::vector<TestOutcome> tests;
+
+    std::uint64_t generation() const noexcept { return compiled.manifest.generation; }
+    GenerationBytes bytes() const noexcept;
+    PolicyRef ref() const;
+    std::vector<std::string> zone_names() const;
+};
+using PreparedPtr = std::shared_ptr<const PreparedPolicy>;
+
+std::string_view extension_of(PolicyFormat format) noexcept;
+PolicyFormat format_of(std::string_view extension) noexcept;
+
+Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors = {});
+Problem invalid_policy(PolicyErrors errors);
+
+/// `slots` gets the policy's rules. Failing policy tests are no error here: they stand in `tests`.
+Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(Policy policy, PolicyFormat format, std::string text,
+                                                           SlotMap& slots, std::uint64_t generation);
+
+/// What the dataplane would say about the ports, asked beforehand. Empty = nothing.
+std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports);
+
+}  // namespace sluice::cp

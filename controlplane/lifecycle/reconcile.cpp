@@ -1,0 +1,139 @@
+/// Brings what is stored and what the dataplane runs together again after either has been away.
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/canonical.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRetryEvery = 1s;
+
+}  // namespace
+
+void PolicyServiceImpl::load_current() {
+    if (auto slots = SlotMap::from_text(store_->slots(), slots_.capacity())) slots_ = std::move(*slots);
+    std::string trouble;
+    for (const auto& damage : store_->damage()) trouble += (trouble.empty() ? "" : "; ") + damage;
+    PreparedPtr current;
+    if (store_->current()) {
+        if (auto loaded = load(*store_->current())) {
+            current = std::move(*loaded);
+            auto slots = slots_;
+            (void)slots.assign(current->policy);  // it had its slots when it was put
+            use_slots(std::move(slots), *current);
+        } else {
+            trouble += (trouble.empty() ? "" : "; ") + loaded.error();
+        }
+    }
+    const std::lock_guard lock{state_mutex_};
+    shared_.current = std::move(current);
+    shared_.trouble = trouble;
+}
+
+/// Error: a sentence. The text is gone, has other content than its name says, or is no policy of this version's
+/// language. A policy test may leave out a zone that only the wires imply, and before the first hello nobody knows the
+/// wires: then the policy is loaded when the dataplane is there.
+Expected<PreparedPtr, std::string> PolicyServiceImpl::load(const PolicyRef& ref) {
+    const auto unreadable = [&](const std::string& why) {
+        return Unexpected<std::string>("the stored policy " + ref.hash.substr(0, 6) + " can't be read: " + why);
+    };
+    auto text = store_->text(ref);
+    if (!text) return unreadable(text.error().what);
+    const auto format = format_of(ref.extension);
+    const auto wires = shared().wires();
+    auto policy = read_policy(*text, format, {.wires = &wires});
+    if (!policy) return unreadable(policy.error().empty() ? "errors" : policy.error().front().detail);
+    if (to_hex(policy->version) != ref.hash) return unreadable("its content is not what its name says");
+    auto slots = slots_;
+    auto prepared = prepare(std::move(*policy), format, std::move(*text), slots, ref.generation);
+    if (!prepared) return unreadable(prepared.error().detail);
+    return PreparedPtr{std::move(*prepared)};
+}
+
+// ------------------------------------------------------------------------------------------------------------- keeper
+void PolicyServiceImpl::keep() {
+    std::unique_lock lock{keeper_mutex_};
+    while (!stopping_) {
+        keeper_wake_.wait_for(lock, kRetryEvery, [&] { return stopping_ || reconcile_wanted_; });
+        if (stopping_) return;
+        const bool wanted = std::exchange(reconcile_wanted_, false);
+        lock.unlock();
+        if (wanted) reconcile();
+        retry_writes();
+        lock.lock();
+    }
+}
+
+void PolicyServiceImpl::reconcile() {
+    const std::lock_guard commit{commit_mutex_};
+    const auto running = client_.get_status();
+    if (!running) return;  // gone again; the next hello calls for us
+    heard(*running);
+    if (shared().current == nullptr && store_->current()) {
+        load_current();  // with the wires known, what could not be read before may be read now
+    }
+    settle_intent(*running);
+    republish(*running);
+}
+
+void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
+    const auto intent = store_->pending();
+    if (!intent) return;
+    PreparedPtr prepared = shared().pending;
+    if (prepared == nullptr || prepared->hash != intent->hash) prepared = load(*intent).value_or(nullptr);
+    const bool runs_it = prepared != nullptr && running.running_generation == intent->generation &&
+                         running.running_digest == prepared->compiled.manifest.generation_digest;
+    if (!runs_it) return forget_pending();
+    auto slots = slots_;
+    if (slots.assign(prepared->policy)) use_slots(std::move(slots), *prepared);
+    if (running.confirm_deadline.ns != 0) {
+        const std::lock_guard lock{state_mutex_};
+        shared_.pending = prepared;
+        return;
+    }
+    (void)make_current(prepared);
+}
+
+void PolicyServiceImpl::republish(const abi::ProcessState& running) {
+    const auto now = shared();
+    if (now.current == nullptr || now.pending != nullptr) return;
+    if (running.running_generation != 0 && running.running_digest == now.current->compiled.manifest.generation_digest) {
+        const std::lock_guard lock{state_mutex_};
+        shared_.trouble.clear();
+        return;
+    }
+    auto slots = slots_;
+    slots.set_capacity(now.hello->rule_slots_max);
+    auto again = prepare(now.current->policy, now.current->format, now.current->text, slots, 1);
+    std::string trouble;
+    if (!again) {
+        trouble = again.error().detail;
+    } else if (const auto published = publish(*again, std::move(slots), 0ms); !published) {
+        trouble = published.error().detail;
+    }
+    const std::lock_guard lock{state_mutex_};
+    shared_.trouble = trouble;
+}
+
+void PolicyServiceImpl::retry_writes() {
+    const std::lock_guard commit{commit_mutex_};
+    if (!promote_due_ && !last_good_due_) return;
+    const auto current = shared().current;
+    if (current == nullptr) return;
+    if (promote_due_) {
+        if (store_->pending() && store_->pending()->generation == current->generation()) {
+            promote_due_ = !store_->promote();
+        } else {
+            promote_due_ = false;
+        }
+    }
+    std::vector<PolicyError> warnings;
+    if (last_good_due_) write_last_good_of(*current, warnings);
+    if (!promote_due_ && !last_good_due_) {
+        const std::lock_guard lock{state_mutex_};
+        shared_.write_trouble.clear();
+    }
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,84 @@
+/// Rules with their counters, and the metrics.
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/telemetry/event_json.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using std::chrono::system_clock;
+
+std::string action_text(Action action) {
+    switch (action) {
+        case Action::allow: return "allow";
+        case Action::deny: return "deny";
+        case Action::reject: return "reject";
+        case Action::pass: return "pass";
+    }
+    return "unknown";
+}
+
+std::optional<system_clock::time_point> utc(const UtcClock& clock, abi::MonoTime time) {
+    if (time.ns == 0) return std::nullopt;
+    using namespace std::chrono;
+    return system_clock::time_point{duration_cast<system_clock::duration>(nanoseconds{clock.utc_ns(time)})};
+}
+
+}  // namespace
+
+std::vector<RuleStats> PolicyServiceImpl::rules() {
+    const auto active = shared().active();
+    if (active == nullptr) return {};
+    telemetry_.collector().collect();  // a person looks: no copy that is a second old
+    const auto snapshot = telemetry_.collector().snapshot();
+    const UtcClock clock;
+    std::vector<RuleStats> out;
+    const auto add = [&](std::string id, std::string action, std::string mode, abi::RuleSlot slot) {
+        RuleStats stats;
+        stats.id = std::move(id);
+        stats.action = std::move(action);
+        stats.mode = std::move(mode);
+        const auto index = static_cast<std::size_t>(slot);
+        if (index < snapshot->totals.rules.size()) {
+            const auto& totals = snapshot->totals.rules[index];
+            stats.hits = totals.hits;
+            stats.packets = totals.packets;
+            stats.bytes = totals.bytes;
+            stats.first_hit = utc(clock, totals.first_hit);
+            stats.last_hit = utc(clock, totals.last_hit);
+        }
+        out.push_back(std::move(stats));
+    };
+    const auto& policy = active->policy;
+    for (std::size_t r = 0; r < policy.rules.size(); ++r) {
+        const auto& rule = policy.rules[r];
+        add(rule.id, action_text(rule.action), rule.mode == abi::RuleMode::observe ? "observe" : "enforce",
+            active->view.rules[r].slot);
+    }
+    add(std::string{abi::kIdDefault}, action_text(policy.default_action), "enforce", abi::kSlotDefault);
+    const auto wire = [](abi::WireAction action) { return action == abi::WireAction::allow ? "allow" : "deny"; };
+    add(std::string{abi::kIdBuiltinArp}, wire(policy.wire_arp), "enforce", abi::kSlotBuiltinArp);
+    add(std::string{abi::kIdBuiltinNd}, wire(policy.wire_nd), "enforce", abi::kSlotBuiltinNd);
+    add(std::string{abi::kIdBuiltinOther}, wire(policy.wire_other), "enforce", abi::kSlotBuiltinOther);
+    return out;
+}
+
+std::string PolicyServiceImpl::metrics(bool with_rules) {
+    const auto now = shared();
+    ControlMetrics control;
+    if (now.current != nullptr) {
+        control.policy_name = now.current->policy.name;
+        control.version = now.current->version;
+        control.hash = now.current->hash;
+        control.stored_generation = now.current->generation();
+    }
+    control.connected = now.connected;
+    control.in_sync = now.runs(now.current);
+    control.confirm_pending = now.pending != nullptr;
+    control.publishes = now.publishes;
+    control.apply = now.apply;
+    telemetry_.add_to(control);
+    const auto names = telemetry_.names().names();
+    return metrics_text(*telemetry_.collector().snapshot(), control, *names, with_rules);
+}
+
+}  // namespace sluice::cp

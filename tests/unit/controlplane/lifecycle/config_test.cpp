@@ -1,0 +1,51 @@
+#include "controlplane/lifecycle/config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::cp {
+namespace {
+
+TEST(ControlConfig, ReadsEveryKeyAndHasDefaults) {
+    const auto config = parse_control_config(
+        "listen: \"[::1]:9443\"\nstate_dir: /tmp/s\ntables_socket: /tmp/t.sock\nlast_good: /tmp/lg\n"
+        "metrics_open: true\nflow_log: {path: /tmp/f.jsonl, rotate_bytes: 64MiB, keep: 3}\n",
+        "c.yaml");
+    ASSERT_TRUE(config) << config.error().front();
+    EXPECT_EQ(config->listen, "[::1]:9443");
+    EXPECT_EQ(config->state_dir, "/tmp/s");
+    EXPECT_EQ(config->tables_socket, "/tmp/t.sock");
+    EXPECT_EQ(config->last_good, "/tmp/lg");
+    EXPECT_TRUE(config->metrics_open);
+    EXPECT_EQ(config->flow_log_path, "/tmp/f.jsonl");
+    EXPECT_EQ(config->flow_log_rotate_bytes, 64ULL << 20);
+    EXPECT_EQ(config->flow_log_keep, 3U);
+
+    const auto defaults = parse_control_config("{}", "c.yaml");
+    ASSERT_TRUE(defaults);
+    EXPECT_EQ(defaults->listen, "127.0.0.1:8443");
+    EXPECT_EQ(parse_control_config("", "c.yaml")->state_dir, "/var/lib/sluice/control");
+}
+
+TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
+    const auto config = parse_control_config(
+        "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n",
+        "c.yaml");
+    ASSERT_FALSE(config);
+    const std::vector<std::string> expected{
+        "c.yaml:1:9: listen must be ADDRESS:PORT, such as 127.0.0.1:8443",
+        "c.yaml:2:1: unknown key \"state_dri\" in controlplane.yaml; known: listen, state_dir, tables_socket, "
+        "flow_log, "
+        "last_good, metrics_open",
+        "c.yaml:3:15: metrics_open must be true or false",
+        "c.yaml:4:26: rotate_bytes must be a size from 4096 to 1099511627776; write 64MiB, 512KiB or bytes",
+        "c.yaml:4:37: keep must be a number from 0 to 1000",
+        "c.yaml:4:43: unknown key \"colour\" in flow_log; known: path, rotate_bytes, keep",
+    };
+    EXPECT_EQ(config.error(), expected);
+    EXPECT_FALSE(parse_control_config("listen: [\n", "c.yaml"));
+    EXPECT_FALSE(parse_control_config("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", "c.yaml"));
+    EXPECT_FALSE(read_control_config("/nonexistent/c.yaml"));
+}
+
+}  // namespace
+}  // namespace sluice::cp
