@@ -71,6 +71,30 @@ TEST(FlowTable, HoldsExactlyItsCapacityAndFindsAll) {
     EXPECT_EQ(find(t, v6_key(1)), kNoFlow);
 }
 
+// Keys that all have the same first bucket, as an attacker who knows the hash would send: the second buckets overflow,
+// entries must move, and none may get lost on the way (Q11).
+TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
+    constexpr std::uint32_t kEntries = 110;  // 16 buckets of ten
+    FlowTable t{config(kEntries)};
+    std::vector<FlowKeyV4> held;
+    std::uint32_t refused = 0;
+    for (std::uint32_t n = 0; held.size() + refused < kEntries; ++n) {
+        const FlowKeyV4 key = v4_key(n);
+        if (t.hasher().hash(key) % 16 != 3) continue;
+        if (add(t, key, 1) != kNoFlow) {
+            held.push_back(key);
+        } else {
+            ++refused;
+        }
+        for (const FlowKeyV4& k : held) ASSERT_NE(find(t, k), kNoFlow) << "lost after " << held.size();
+    }
+    EXPECT_EQ(t.count(), held.size());
+    EXPECT_GE(held.size(), 90U);
+    for (const FlowKeyV4& k : held) t.erase(find(t, k));
+    EXPECT_EQ(t.count(), 0U);
+    for (const FlowKeyV4& k : held) EXPECT_EQ(find(t, k), kNoFlow);
+}
+
 TEST(FlowTable, ErasedEntriesAreGoneAndTheirPlaceIsUsedAgain) {
     FlowTable t{config(64)};
     for (int round = 0; round < 100; ++round) {
