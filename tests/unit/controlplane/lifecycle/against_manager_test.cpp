@@ -1,0 +1,172 @@
+/// The policy service against the dataplane's own manager in one process: real sockets, real memfds, the real
+/// validator, the real switch and its deadlines. Only packets are missing.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/canonical.hpp"
+#include "tests/unit/dataplane/manager/rig.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+
+std::string policy_text(const std::string& action, const std::string& inside = "p1") {
+    return "sluice: 1\nname: edge\ndefault: {action: deny}\n"
+           "zones:\n  outside: {ports: [p0]}\n  inside: {ports: [" +
+           inside + "]}\nrules:\n  - {id: web-in, from: outside, to: 198.51.100.80, service: https, action: " + action +
+           "}\n";
+}
+
+class AgainstManager : public testing::Test {
+protected:
+    void start_dataplane(test::Rig::Options options = {}) { rig = std::make_unique<test::Rig>(std::move(options)); }
+    void start_service() {
+        service.reset();
+        ControlConfig config;
+        config.state_dir = dir.path("state");
+        config.tables_socket = rig->socket();
+        config.last_good = dir.path("last-good");
+        config.flow_log_path = dir.path("flows.jsonl");
+        auto opened = PolicyServiceImpl::open(config);
+        ASSERT_TRUE(opened) << opened.error();
+        service = std::move(*opened);
+        service->start();
+        // Publisher, and reconciled: then a policy that is stored is in force or its trouble is told.
+        ASSERT_TRUE(eventually([&] {
+            const auto s = service->status();
+            return s.dataplane_connected &&
+                   (s.not_ready.empty() || s.not_ready == std::vector<std::string>{"no policy has been put yet"});
+        })) << service->status().not_ready.front();
+    }
+    Expected<CommitResult, Problem> put(const std::string& text,
+                                        std::optional<std::chrono::milliseconds> confirm = {}) {
+        CommitOptions options;
+        options.confirm_within = confirm;
+        if (const auto now = service->current()) {
+            options.if_match = now->hash;
+        } else {
+            options.if_none_match_any = true;
+        }
+        return service->put(text, PolicyFormat::yaml, options);
+    }
+    std::string running() { return service->status().running_hash; }
+
+    test::TempDir dir;
+    std::unique_ptr<test::Rig> rig;
+    std::unique_ptr<PolicyServiceImpl> service;
+};
+
+TEST_F(AgainstManager, EveryWorkerRunsWhatWasPut) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_EQ(first->state, CommitState::adopted);
+    for (const auto& worker : rig->workers) EXPECT_EQ(worker->generation, first->generation);
+    EXPECT_EQ(running(), first->hash);
+
+    // Only the rules section differs: the others keep their mapping, and the answer is the same.
+    const auto second = put(policy_text("reject"));
+    ASSERT_TRUE(second) << second.error().detail;
+    for (const auto& worker : rig->workers) EXPECT_EQ(worker->generation, second->generation);
+
+    const auto refused = put(policy_text("allow", "p7"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().status, 409) << refused.error().detail;
+    EXPECT_EQ(running(), second->hash);
+    EXPECT_EQ(service->current()->hash, second->hash);
+    EXPECT_NE(service->metrics(false).find("sluice_generations_total{result=\"refused\"} 1\n"), std::string::npos);
+}
+
+// P10: the dataplane keeps the deadline, with the control plane there and with it dead.
+TEST_F(AgainstManager, AnUnconfirmedPolicyIsLeftAtTheDeadline) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    ASSERT_EQ(put(policy_text("reject"), 60s)->state, CommitState::pending_confirmation);
+    rig->advance(61s);
+    ASSERT_TRUE(eventually([&] { return running() == first->hash; }));
+    EXPECT_EQ(service->current()->hash, first->hash);
+    EXPECT_EQ(service->status().source, "reverted");
+
+    const auto third = put(policy_text("deny"), 60s);
+    ASSERT_TRUE(third) << third.error().detail;
+    service.reset();
+    rig->advance(61s);
+    start_service();
+    ASSERT_TRUE(eventually([&] { return running() == first->hash; }));
+    EXPECT_EQ(service->current()->hash, first->hash);
+    EXPECT_EQ(service->confirm(third->generation).error().status, 409);
+
+    const auto fourth = put(policy_text("pass"), 60s);
+    ASSERT_TRUE(fourth) << fourth.error().detail;
+    ASSERT_TRUE(service->confirm(fourth->generation));
+    rig->advance(61s);
+    service.reset();
+    start_service();
+    EXPECT_EQ(service->current()->hash, fourth->hash);
+    EXPECT_EQ(running(), fourth->hash);
+}
+
+TEST_F(AgainstManager, RollBackOfWhatIsConfirmed) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    const auto second = put(policy_text("reject"));
+    ASSERT_TRUE(second);
+    const auto back = service->rollback(second->generation);
+    ASSERT_TRUE(back) << back.error().detail;
+    EXPECT_EQ(back->hash, first->hash);
+    EXPECT_TRUE(eventually([&] { return running() == first->hash && service->status().in_sync; }));
+}
+
+// A dataplane that starts cold takes the last-good file that the control plane wrote; nothing need be published.
+TEST_F(AgainstManager, ColdStartFromTheLastGoodFile) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    service.reset();
+    rig.reset();
+    start_dataplane({.last_good = dir.path("last-good")});
+    start_service();
+    const auto status = service->status();
+    EXPECT_EQ(status.source, "last_good");
+    EXPECT_EQ(status.running_generation, first->generation);
+    EXPECT_TRUE(status.in_sync);
+}
+
+TEST_F(AgainstManager, AColdDataplaneWithoutAFileGetsThePolicyAgain) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    service.reset();
+    rig.reset();
+    start_dataplane();
+    start_service();
+    ASSERT_TRUE(eventually([&] { return running() == first->hash; }));
+    EXPECT_TRUE(eventually([&] { return service->status().generation == 2 && service->status().in_sync; }));
+}
+
+TEST_F(AgainstManager, AStalledWorkerIsNamedAndThePolicyHolds) {
+    start_dataplane();
+    start_service();
+    ASSERT_TRUE(put(policy_text("allow")));
+    rig->workers[1]->stall = true;
+    const auto result = put(policy_text("reject"));
+    ASSERT_TRUE(result) << result.error().detail;
+    EXPECT_EQ(result->state, CommitState::stalled);
+    EXPECT_EQ(result->stalled_workers, std::vector<std::string>{"worker 1"});
+    EXPECT_EQ(rig->workers[0]->generation, result->generation);
+    rig->workers[1]->stall = false;
+    EXPECT_TRUE(eventually([&] { return rig->workers[1]->generation == result->generation; }));
+}
+
+}  // namespace
+}  // namespace sluice::cp
