@@ -33,7 +33,7 @@ void EditableGeneration::fix_section(abi::SectionKind kind) noexcept {
     manifest().digest = dp::manifest_digest(manifest());
 }
 
-Expected<dp::TableView, dp::Refusal> EditableGeneration::validate(const dp::ValidationLimits& limits) const {
+Expected<dp::TableView, dp::Refusal> EditableGeneration::validate(const dp::ValidationLimits& limits) const& {
     dp::SectionBytes spans;
     for (std::size_t i = 0; i < sections_.size(); ++i) spans[i] = sections_[i];
     return dp::validate(manifest_, spans, limits);

@@ -42,7 +42,9 @@ public:
     /// The digest of one section by itself, if it has the bytes for one.
     static void fix_digest(std::vector<std::byte>& section) noexcept;
 
-    Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) const;
+    /// The view lives as long as this object: a temporary may not be asked.
+    Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) const&;
+    Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) && = delete;
 
 private:
     std::vector<std::byte> manifest_;

@@ -62,7 +62,8 @@ const Damage kDamages[] = {
 TEST(Validator, S1RefusesEachDamageWithItsReason) { expect_refused(kDamages); }
 
 TEST(Validator, AcceptsWhatTheCompilerMakes) {
-    const auto view = EditableGeneration{valid_generation()}.validate(kLimits);
+    const EditableGeneration g{valid_generation()};
+    const auto view = g.validate(kLimits);
     ASSERT_TRUE(view) << view.error().where;
     EXPECT_EQ(view->generation, 1U);
     EXPECT_EQ(view->rules.size(), 4U);
