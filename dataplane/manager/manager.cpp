@@ -50,12 +50,15 @@ Expected<void, std::string> Manager::listen() {
     return {};
 }
 
+std::string Manager::status_text() const {
+    const auto& running = generations_.running();
+    return running ? fmt::format("running generation {}", running->manifest.generation) : "running no policy";
+}
+
 void Manager::tell_ready() {
     if (told_ready_ || !watch_.all_started()) return;
     told_ready_ = true;
-    const auto& running = generations_.running();
-    const std::string what = running ? fmt::format("generation {}", running->manifest.generation) : "no policy";
-    store_.notifier().send(fmt::format("READY=1\nSTATUS=running {}", what));
+    store_.notifier().send("READY=1\nSTATUS=" + status_text());
 }
 
 // ------------------------------------------------------------------------------------------------------------ restart
@@ -119,6 +122,7 @@ void Manager::record() {
     auto& counters = telemetry_.manager();
     counters.generation.set(running ? running->manifest.generation : 0);
     counters.confirm_deadline_ns.set(generations_.confirm_deadline().ns);
+    if (told_ready_) store_.notifier().send("STATUS=" + status_text());
 }
 
 // --------------------------------------------------------------------------------------------------------------- loop

@@ -103,6 +103,7 @@ private:
 
     abi::Answer answer(abi::AnswerKind kind, std::uint32_t request) const;
     abi::ProcessState state() const;
+    std::string status_text() const;
     std::uint64_t wait_ns(abi::MonoTime now, std::uint64_t wait_max_ns) const;
     std::vector<std::string_view> port_views() const;
 
