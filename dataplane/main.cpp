@@ -215,8 +215,8 @@ Expected<void, std::string> run(const Config& config) {
                              [&] { return make_workers(config, calibration.finish(), **telemetry, tables, stop); });
     if (auto ok = start_eal(config); !ok) return ok;
     const auto eal_ms = watch.lap_ms();
-    const auto pools = create_pools(config.ports.size(), config.worker_lcores.size());
-    if (!pools) return Failed{pools.error()};
+    const auto own_pool = create_own_pool();
+    if (!own_pool) return Failed{own_pool.error()};
     auto units = making.get();
     const auto memory_ms = watch.lap_ms();
 
@@ -226,13 +226,13 @@ Expected<void, std::string> run(const Config& config) {
         stored = std::move(*handed_over);
         watch.lap_ms();
     }
-    auto devices = Devices::open(config, pools->receive);
+    auto devices = Devices::open(config);
     if (!devices) return Failed{devices.error()};
     devices->read((*telemetry)->manager());
     const auto ports_ms = watch.lap_ms();
     std::vector<FlowDumpMailbox*> mailboxes;
     for (auto& unit : units) {
-        unit.io->attach(devices->ids(), pools->own);
+        unit.io->attach(devices->ids(), *own_pool);
         mailboxes.push_back(&unit.worker->dump_mailbox());
     }
     auto store = DescriptorStore::open(Notifier::from_environment(), std::move(stored));

@@ -125,59 +125,73 @@ const char* set_up(std::uint16_t id, const rte_eth_dev_info& info, std::uint16_t
 
 }  // namespace
 
-Expected<BufferPools, std::string> create_pools(std::size_t port_count, std::size_t worker_count) {
-    const auto buffers = static_cast<unsigned>(port_count * worker_count) * kBuffersPerQueue;
-    BufferPools pools;
-    pools.receive =
-        rte_pktmbuf_pool_create("sluice_receive", buffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    pools.own =
+Expected<rte_mempool*, std::string> create_own_pool() {
+    rte_mempool* const pool =
         rte_pktmbuf_pool_create("sluice_own", kOwnBuffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (pools.receive != nullptr && pools.own != nullptr) return pools;
-    return Unexpected<std::string>{fmt::format(
-        "no memory for {} packet buffers: {}; raise -m in eal:", buffers + kOwnBuffers, rte_strerror(rte_errno))};
+    if (pool != nullptr) return pool;
+    return Unexpected<std::string>{
+        fmt::format("no memory for {} packet buffers: {}; raise -m in eal:", kOwnBuffers, rte_strerror(rte_errno))};
 }
 
-Expected<Devices, std::string> Devices::open(const Config& config, rte_mempool* receive_pool) {
-    Devices devices;
-    const auto queues = static_cast<std::uint16_t>(config.worker_lcores.size());
-    for (const PortConfig& port : config.ports) {
-        if (auto ok = devices.open_one(port, queues, receive_pool); !ok) {
-            return Unexpected<std::string>{std::move(ok.error())};
-        }
+Expected<Devices, std::string> Devices::open(const Config& config) {
+    for (int tries = 1;; ++tries) {
+        Devices devices;
+        const auto opened = devices.open_all(config);
+        if (opened) return devices;
+        if (!opened.error().is_busy || tries == kSetUpTries) return Unexpected<std::string>{opened.error().what};
+        // Everything afresh, the buffers too: an AF_XDP device that fails keeps the 2,048 that it had taken, so that a
+        // few more tries would find the pool empty.
+        devices.close();
+        rte_delay_us_sleep(kSetUpPauseUs);
     }
-    return devices;
 }
 
-Expected<void, std::string> Devices::open_one(const PortConfig& port, std::uint16_t queues, rte_mempool* pool) {
+Expected<void, Devices::Failure> Devices::open_all(const Config& config) {
+    const auto queues = static_cast<std::uint16_t>(config.worker_lcores.size());
+    const auto buffers = static_cast<unsigned>(config.ports.size() * queues) * kBuffersPerQueue;
+    pool_ = rte_pktmbuf_pool_create("sluice_receive", buffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (pool_ == nullptr) {
+        return Unexpected<Failure>{
+            {fmt::format("no memory for {} packet buffers: {}; raise -m in eal:", buffers, rte_strerror(rte_errno))}};
+    }
+    for (const PortConfig& port : config.ports) {
+        if (auto ok = open_one(port, queues); !ok) return ok;
+    }
+    return {};
+}
+
+Expected<void, Devices::Failure> Devices::open_one(const PortConfig& port, std::uint16_t queues) {
+    const auto fail = [](std::string what) { return Unexpected<Failure>{{std::move(what)}}; };
     std::string device_name;
-    if (auto ok = plug(port, device_name); !ok) return ok;
+    if (auto ok = plug(port, device_name); !ok) return fail(std::move(ok.error()));
     std::uint16_t id{};
     if (rte_eth_dev_get_port_by_name(device_name.c_str(), &id) != 0) {
-        return Unexpected<std::string>{
-            fmt::format("port {}: device \"{}\" is no network device", port.name, port.device)};
+        return fail(fmt::format("port {}: device \"{}\" is no network device", port.name, port.device));
     }
     ids_.push_back(id);
+    plugged_.push_back({device_name, !is_pci_address(port.device)});
     rte_eth_dev_info info{};
     if (const int failed = rte_eth_dev_info_get(id, &info); failed != 0) {
-        return Unexpected<std::string>{fmt::format("port {}: {}", port.name, rte_strerror(-failed))};
+        return fail(fmt::format("port {}: {}", port.name, rte_strerror(-failed)));
     }
-    if (auto ok = check_queues(port, info, queues); !ok) return ok;
+    if (auto ok = check_queues(port, info, queues); !ok) return fail(std::move(ok.error()));
     int error{};
-    const char* step = set_up(id, info, queues, pool, error);
-    for (int tries = 0; step != nullptr && tries < kSetUpTries; ++tries) {
-        rte_delay_us_sleep(kSetUpPauseUs);
-        step = set_up(id, info, queues, pool, error);
+    if (const char* const step = set_up(id, info, queues, pool_, error)) {
+        return Unexpected<Failure>{
+            {fmt::format("port {}: device \"{}\" refused its {}: {}; is it in use by another process?", port.name,
+                         port.device, step, rte_strerror(-error)),
+             true}};
     }
-    if (step != nullptr) {
-        return Unexpected<std::string>{fmt::format("port {}: device \"{}\" refused its {}: {}", port.name, port.device,
-                                                   step, rte_strerror(-error))};
+    if (queues > 1) {
+        if (auto ok = check_symmetry(port, id, info); !ok) return fail(std::move(ok.error()));
     }
-    if (queues > 1) return check_symmetry(port, id, info);
     return {};
 }
 
 Devices& Devices::operator=(Devices&& other) noexcept {
     std::swap(ids_, other.ids_);
+    std::swap(plugged_, other.plugged_);
+    std::swap(pool_, other.pool_);
     return *this;
 }
 
@@ -196,6 +210,10 @@ void Devices::close() noexcept {
         rte_eth_dev_stop(id);
         rte_eth_dev_close(id);
     }
+    for (const Plugged& device : std::exchange(plugged_, {})) {
+        if (device.is_virtual) rte_eal_hotplug_remove("vdev", device.name.c_str());
+    }
+    rte_mempool_free(std::exchange(pool_, nullptr));
 }
 
 }  // namespace sluice::dp

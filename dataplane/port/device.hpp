@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <rte_mempool.h>
@@ -16,19 +17,16 @@
 
 namespace sluice::dp {
 
-/// Buffers of the devices, and of packets of our own (so that answers do not die of a full receive side).
-struct BufferPools {
-    rte_mempool* receive{};
-    rte_mempool* own{};
-};
-Expected<BufferPools, std::string> create_pools(std::size_t port_count, std::size_t worker_count);
+/// Buffers for packets of our own, so that answers do not die of a full receive side.
+Expected<rte_mempool*, std::string> create_own_pool();
 
 /// The open devices; index = port. Closed in the destructor, which also takes XDP programs off their interfaces.
 class Devices {
 public:
-    static Expected<Devices, std::string> open(const Config& config, rte_mempool* receive_pool);
+    /// With one pool of receive buffers for all of them: a packet leaves through another AF_XDP port without a copy.
+    static Expected<Devices, std::string> open(const Config& config);
     Devices() = default;
-    Devices(Devices&&) noexcept = default;
+    Devices(Devices&& other) noexcept { *this = std::move(other); }
     Devices& operator=(Devices&& other) noexcept;
     ~Devices() { close(); }
 
@@ -38,8 +36,20 @@ public:
     void close() noexcept;
 
 private:
-    Expected<void, std::string> open_one(const PortConfig& port, std::uint16_t queues, rte_mempool* pool);
+    struct Failure {
+        std::string what;
+        bool is_busy{};  ///< another process may be about to let go of it: worth another try
+    };
+    struct Plugged {
+        std::string name;
+        bool is_virtual{};
+    };
+
+    Expected<void, Failure> open_all(const Config& config);
+    Expected<void, Failure> open_one(const PortConfig& port, std::uint16_t queues);
     std::vector<std::uint16_t> ids_;
+    std::vector<Plugged> plugged_;
+    rte_mempool* pool_{};
 };
 
 }  // namespace sluice::dp
