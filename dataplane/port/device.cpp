@@ -62,7 +62,7 @@ Expected<void, std::string> check_queues(const PortConfig& port, const rte_eth_d
     const std::uint16_t most = std::min(info.max_rx_queues, info.max_tx_queues);
     if (queues > most) {
         return Unexpected<std::string>{fmt::format(
-            "port {}: device \"{}\" has {} queues, but workers: names {} lcores and each needs a queue; name "
+            "port {}: device \"{}\" has {} queue(s), but workers: names {} lcores and each needs a queue; name "
             "fewer workers, or give the device more queues",
             port.name, port.device, most, queues)};
     }

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <sluice/abi/layout.hpp>
 
 #include "tests/unit/dataplane/manager/rig.hpp"
@@ -185,10 +187,14 @@ TEST(Manager, NamesAStalledWorkerAndGoesOn) {
     }
     EXPECT_EQ(answer.reason, RefuseReason::too_many_unretired);
     rig.advance(2s);
-    const auto notice = client.expect(abi::MessageType::notice);
-    ASSERT_TRUE(notice);
-    EXPECT_EQ(notice->as<abi::Notice>().kind, abi::NoticeKind::worker_stalled);
-    EXPECT_EQ(notice->as<abi::Notice>().worker, 1U);
+    const auto is_named = [&] {
+        client.send(abi::GetStatus{});
+        return client.expect(abi::MessageType::status)->as<abi::Status>().state.stalled_workers == 2;
+    };
+    EXPECT_TRUE(eventually(is_named));
+    EXPECT_TRUE(std::any_of(client.notices.begin(), client.notices.end(), [](const abi::Notice& n) {
+        return n.kind == abi::NoticeKind::worker_stalled && n.worker == 1;
+    }));
     rig.workers[1]->stall = false;
     EXPECT_TRUE(eventually([&] { return client.publish(*tables_for(++generation)).kind == AnswerKind::adopted; }));
     EXPECT_EQ(rig.workers[1]->generation, generation);

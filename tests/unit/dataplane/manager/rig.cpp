@@ -181,6 +181,7 @@ std::optional<Client::Message> Client::receive() {
 std::optional<Client::Message> Client::expect(abi::MessageType type) {
     while (auto message = receive()) {
         if (message->type() == type) return message;
+        if (message->type() == abi::MessageType::notice) notices.push_back(message->as<abi::Notice>());
     }
     return std::nullopt;
 }

@@ -119,7 +119,7 @@ public:
     };
     /// Empty: the connection has ended, or nothing came within the hang limit.
     std::optional<Message> receive();
-    /// The next message of that type; others before it are dropped.
+    /// The next message of that type; others before it are dropped, but notices are kept.
     std::optional<Message> expect(abi::MessageType type);
     bool send_bytes(std::span<const std::byte> bytes, std::span<const int> fds = {});
     template <typename T>
@@ -134,6 +134,8 @@ public:
     abi::Answer answer();
     bool ended();
     int fd() const { return fd_.get(); }
+
+    std::vector<abi::Notice> notices;
 
 private:
     dp::UniqueFd fd_;
