@@ -47,14 +47,16 @@ std::size_t FlowTable::collect_expired(std::uint32_t now_tick, std::span<FlowHan
         hand_tick_ = now_tick;
     }
     const std::uint32_t elapsed = now_tick - hand_tick_;
-    if (elapsed == 0 || capacity() == 0) return 0;
     hand_tick_ = now_tick;
-    // As far as the time that has passed asks for, so that a lap takes kLapTicks however often we are called.
+    // As far as the time that has passed asks for, so that a lap takes kLapTicks however often we are called. What does
+    // not fit into one step is owed and walked by the next calls: else no more flows than `out` holds would end per
+    // tick, and under a flood the table would stay full of flows whose time is over.
     const std::uint64_t share = (std::uint64_t{capacity()} * elapsed + kLapTicks - 1) / kLapTicks;
-    auto left = static_cast<std::uint32_t>(std::min({share, std::uint64_t{capacity()}, std::uint64_t{kAgeingStepMax}}));
+    hand_owed_ = static_cast<std::uint32_t>(std::min(hand_owed_ + share, std::uint64_t{capacity()}));
 
     std::size_t found = 0;
-    for (; left != 0 && found < out.size(); --left) {
+    for (std::uint32_t left = std::min(hand_owed_, kAgeingStepMax); left != 0 && found < out.size(); --left) {
+        --hand_owed_;
         const std::uint32_t i = hand_;
         hand_ = hand_ + 1 == capacity() ? 0 : hand_ + 1;
         const bool recheck = recheck_left_ != 0;

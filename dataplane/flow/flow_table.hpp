@@ -140,6 +140,7 @@ private:
     std::uint32_t count_{};
     std::uint32_t hand_{};
     std::uint32_t hand_tick_{};
+    std::uint32_t hand_owed_{};  ///< entries that the time passed asked for and that the hand has not reached yet
     bool hand_started_{};
     std::uint32_t recheck_left_{};  ///< entries that the hand still has to look at because timeouts changed
 };

@@ -246,6 +246,23 @@ TEST(Ageing, ShorterTimeoutsOfANewPolicyHoldForOldFlows) {
     EXPECT_EQ(age_to(t, 60 * kSecond, 61 * kSecond).size(), 1U);
 }
 
+/// What one step leaves over is the next step's, not the next tick's: loops are many per tick, and a table must not
+/// fill with flows whose time is over because they end faster than one small step per tick.
+TEST(Ageing, ManyFlowsThatEndTogetherAreGoneWithinALap) {
+    FlowTable t{config(1000)};
+    std::array<FlowHandle, 16> out{};
+    constexpr std::uint32_t kLapTicks = 25, kOver = 40 * kSecond, kLoopsPerTick = 30;
+    (void)t.collect_expired(kOver - 1, out);
+    for (std::uint32_t i = 0; i < 1000; ++i) add(t, v4_key(i), 0, FlowPhase::udp_oneway);
+    for (std::uint32_t tick = kOver; tick <= kOver + kLapTicks; ++tick) {
+        for (std::uint32_t loop = 0; loop < kLoopsPerTick; ++loop) {
+            const std::size_t n = t.collect_expired(tick, out);
+            for (std::size_t i = 0; i < n; ++i) t.erase(out[i]);
+        }
+    }
+    EXPECT_EQ(t.count(), 0U);
+}
+
 TEST(Ageing, AStepIsBoundedByItsOutput) {
     FlowTable t{config(1000)};
     std::array<FlowHandle, 16> out{};
