@@ -26,7 +26,7 @@ class Traffic:
         self.report = f"{bench.lab.run_dir}/traffic-{port}.json"
         self.process = subprocess.Popen(
             in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", _TRAFFIC, "send", address, str(port), str(rate), self.report),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert self.process.stdout.readline() == "ready\n"
 
@@ -67,7 +67,7 @@ class Bench:
         """Ports 7000 (allowed) and 7001 (denied), so that silence there is the firewall's doing."""
         self.echo = subprocess.Popen(
             in_ns(self.lab.ns_inside, "/usr/bin/python3", "-I", _TRAFFIC, "echo", SHOP[0], "7000", "7001"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert self.echo.stdout.readline() == "ready\n"
 

@@ -49,23 +49,22 @@ def sluicectl_answers(bench):
 
 def flows_are_followed(bench):
     """`flows -f` shows a connection as it happens; `GET /v1/flows` shows it while it lives."""
+    path = os.path.join(bench.lab.run_dir, "followed.jsonl")
     argv = [binary("sluicectl"), *demo.sluicectl_flags(bench.lab), "-o", "json", "flows", "-f"]
-    follower = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    with open(path, "wb") as out:
+        follower = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
     try:
-        os.set_blocking(follower.stdout.fileno(), False)
-        seen = []
 
         def look():
             # Connect again and again: the follower sees only what happens after it has connected itself.
             bench.tcp(443)
-            seen.append(follower.stdout.read() or "")
-            return "web-in" in "".join(seen)
+            with open(path, encoding="utf-8") as file:
+                return "web-in" in file.read()
 
         until(look, "a flow event of rule web-in", 10.0, step_s=0.1)
     finally:
         follower.kill()
         follower.wait()
-        follower.stdout.close()
     listed = bench.api.json("GET", "/v1/flows?limit=1000")["flows"]
     mine = [flow for flow in listed if flow["dst"] == SHOP[0] and flow["dport"] == 443]
     assert mine and mine[0]["rule"] == "web-in", listed[:3]
