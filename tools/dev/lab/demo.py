@@ -41,6 +41,13 @@ def whole(lab, record):
     )
 
 
+def mounts_under(folder):
+    """A test of a full disk mounts one, and may have been killed before it could take it away."""
+    with open("/proc/mounts", encoding="utf-8") as file:
+        places = [line.split()[1] for line in file]
+    return [place for place in reversed(places) if place.startswith(folder + "/")]
+
+
 def own_processes(lab):
     """Pids of what this lab started, wherever it runs: by namespace, and by the mark in their environment."""
     found = set()
@@ -183,6 +190,8 @@ def take_down(lab):
         network.set_huge_pages(record["huge_before"])
     for path in (lab.run_dir, lab.lib_dir, lab.log_dir):
         if os.path.exists(f"{path}/.lab"):
+            for place in mounts_under(path):
+                run("umount", place)
             shutil.rmtree(path)
             removed.append(path)
     return removed
