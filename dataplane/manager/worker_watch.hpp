@@ -1,5 +1,6 @@
-/// Which workers still turn. A worker stores its heartbeat every loop, idle or not; one whose heartbeat is older than
-/// kStallNs is stalled: it is named in `status` and in answers, and the others go on without it.
+/// Which workers still turn. A worker stores its heartbeat every loop, idle or not; one whose heartbeat has not changed
+/// for kStallNs is stalled: it is named in `status` and in answers, and the others go on without it. Only the change
+/// counts, by the manager's clock: a worker's clock is cycles, and what it says may be off.
 #pragma once
 
 #include <algorithm>
@@ -24,14 +25,15 @@ public:
     };
 
     WorkerWatch(std::vector<const abi::WorkerCounters*> workers, abi::MonoTime started)
-        : workers_{std::move(workers)}, started_{started} {}
+        : workers_{std::move(workers)}, beats_(workers_.size(), Beat{0, started}) {}
 
     /// What changed since the last call.
     std::vector<Change> check(abi::MonoTime now) {
         std::vector<Change> changes;
         for (std::uint32_t w = 0; w < workers_.size(); ++w) {
-            const std::uint64_t beat = std::max(workers_[w]->heartbeat_ns.read(), started_.ns);
-            const bool stalled = now.ns > beat && now.ns - beat > kStallNs;
+            Beat& last = beats_[w];
+            if (const std::uint64_t beat = workers_[w]->heartbeat_ns.read(); beat != last.value) last = {beat, now};
+            const bool stalled = now > last.seen && now.ns - last.seen.ns > kStallNs;
             const std::uint64_t bit = std::uint64_t{1} << w;
             if (stalled != ((stalled_ & bit) != 0)) changes.push_back({w, stalled});
             stalled_ = stalled ? stalled_ | bit : stalled_ & ~bit;
@@ -48,8 +50,13 @@ public:
     }
 
 private:
+    struct Beat {
+        std::uint64_t value{};
+        abi::MonoTime seen{};  ///< when it was first seen here
+    };
+
     std::vector<const abi::WorkerCounters*> workers_;
-    abi::MonoTime started_;
+    std::vector<Beat> beats_;
     std::uint64_t stalled_{};
 };
 
