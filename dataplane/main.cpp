@@ -97,11 +97,12 @@ struct WorkerUnit {
     std::unique_ptr<Worker> worker;
     abi::WorkerCounters* counters{};
     IdleSleep idle{0, 0};
+    TscRate tsc;
     const std::atomic<bool>* stop{};
 
     static int run(void* self) {
         auto& unit = *static_cast<WorkerUnit*>(self);
-        run_worker(*unit.worker, *unit.counters, unit.idle, *unit.stop);
+        run_worker(*unit.worker, *unit.counters, unit.idle, unit.tsc, *unit.stop);
         return 0;
     }
 };
@@ -134,6 +135,7 @@ std::vector<WorkerUnit> make_workers(const Config& config, const TscRate& tsc, c
         unit.worker = std::make_unique<Worker>(wc, *unit.io, memory, tables);
         unit.counters = memory.counters;
         unit.idle = IdleSleep{config.sleep_us, config.sleep_us_max};
+        unit.tsc = tsc;
         unit.stop = &stop;
         units.push_back(std::move(unit));
     }

@@ -29,13 +29,14 @@ struct Worker::Impl {
 
     Moment moment_of(TscTime now) const noexcept {
         const std::uint64_t ms = config.tsc.to_ms(now.since(config.tsc.origin));
-        return {now, config.tsc.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs)};
+        return {now, clock.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs)};
     }
     Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
     void walk(Burst& burst, const ActiveTables& active) noexcept;
     void walk_without_policy(Burst& burst) noexcept;
 
     WorkerConfig config;
+    TscRate clock{config.tsc};  ///< its origin is the last set_clock
     PacketIo& io;
     TablesQsbr& tables;
     abi::WorkerCounters& counters;
@@ -119,6 +120,11 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     w.counters.heartbeat_ns.set(moment.mono.ns);
     w.tables.quiesce(w.config.index, active);  // no table pointer outlives this line
     return received;
+}
+
+void Worker::set_clock(TscTime now, abi::MonoTime mono) noexcept {
+    impl_->clock.origin = now;
+    impl_->clock.origin_mono = mono;
 }
 
 FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }

@@ -56,6 +56,9 @@ public:
     /// Returns the number of packets received, so that the caller may sleep when idle. `now` is the loop's only clock.
     std::size_t run_once(TscTime now) noexcept;
 
+    /// `now` was `mono`: what events and the heartbeat say from here on. The flow table's ticks go on as they were.
+    void set_clock(TscTime now, abi::MonoTime mono) noexcept;
+
     FlowDumpMailbox& dump_mailbox() noexcept;
     /// The QSBR side of coming and going; call on the worker's own thread.
     void go_online() noexcept;

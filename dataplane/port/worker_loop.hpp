@@ -36,6 +36,7 @@ private:
 };
 
 /// On the worker's own thread. Comes online, runs, and goes offline before it returns.
-void run_worker(Worker& worker, abi::WorkerCounters& counters, IdleSleep idle, const std::atomic<bool>& stop);
+void run_worker(Worker& worker, abi::WorkerCounters& counters, IdleSleep idle, const TscRate& tsc,
+                const std::atomic<bool>& stop);
 
 }  // namespace sluice::dp
