@@ -166,7 +166,6 @@ private:
         }
         return json_string(node.text);
     }
-
 };
 
 }  // namespace

@@ -53,7 +53,8 @@ inline void check_policy_text(std::string_view text, cp::PolicyFormat format) {
     if (!policy) {
         must(!policy.error().empty() && policy.error().size() <= 100, "no error, or more than a hundred");
         for (const auto& error : policy.error()) {
-            must(!error.code.empty() && error.detail.size() < 1000 && error.pointer.size() < 4000, "an error of odd size");
+            must(!error.code.empty() && error.detail.size() < 1000 && error.pointer.size() < 4000,
+                 "an error of odd size");
         }
         return;
     }
