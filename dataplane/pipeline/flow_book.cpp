@@ -181,9 +181,11 @@ void FlowBook::serve(FlowDumpMailbox& mailbox, const Moment& moment) noexcept {
     }
     const std::uint32_t wanted = std::min(mailbox.count_max, abi::kFlowsPerDumpMax);
     const std::uint32_t capacity = table.capacity();
-    for (std::uint32_t scanned = 0; scanned < kDumpScanPerLoop && dump_at_ < capacity && mailbox.count < wanted;
-         ++scanned, ++dump_at_) {
-        if (table.live(dump_at_)) mailbox.flows[mailbox.count++] = record(dump_at_, moment);
+    const std::uint32_t scan_end = dump_at_ + std::min(kDumpScanPerLoop, capacity - std::min(capacity, dump_at_));
+    for (std::uint32_t left = kDumpRecordsPerLoop; left != 0 && mailbox.count < wanted; --left) {
+        dump_at_ = table.next_live(dump_at_, scan_end);
+        if (dump_at_ == scan_end) break;
+        mailbox.flows[mailbox.count++] = record(dump_at_++, moment);
     }
     if (dump_at_ < capacity && mailbox.count < wanted) return;
     dump_running_ = false;

@@ -54,7 +54,9 @@ public:
 
 private:
     static constexpr std::size_t kExpiredPerLoopMax = 256;
-    static constexpr std::uint32_t kDumpScanPerLoop = 1024;  ///< about 64 KiB of hot lines: some 20 us
+    /// A table of ten million free entries is walked in 611 loops, 0.2 s of an idle worker; the manager waits for 1 s.
+    static constexpr std::uint32_t kDumpScanPerLoop = 16'384;  ///< 64 KiB of packed deadlines: some 4 us
+    static constexpr std::uint32_t kDumpRecordsPerLoop = 64;   ///< each misses the cache a few times: some 20 us
     static constexpr std::size_t kStampsKept = 8;
 
     void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;

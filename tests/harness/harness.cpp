@@ -176,6 +176,7 @@ std::vector<abi::FlowEvent> Harness::events() {
 std::vector<abi::FlowRecord> Harness::dump(std::uint32_t page) {
     std::vector<abi::FlowRecord> out;
     dp::FlowDumpMailbox& box = worker_->dump_mailbox();
+    dump_loops = 0;
     for (std::uint32_t position = 0;;) {
         box.position = position;
         box.count_max = page;
@@ -186,6 +187,7 @@ std::vector<abi::FlowRecord> Harness::dump(std::uint32_t page) {
                 return out;
             }
             (void)run_once();
+            dump_loops = std::max(dump_loops, loops + 1);
         }
         EXPECT_LE(box.count, page);
         out.insert(out.end(), box.flows.begin(), box.flows.begin() + box.count);

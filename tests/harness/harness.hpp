@@ -70,6 +70,7 @@ public:
     std::vector<abi::FlowEvent> events();
     /// All flows, through the worker's mailbox, `page` at a time.
     std::vector<abi::FlowRecord> dump(std::uint32_t page = 64);
+    int dump_loops{};  ///< how many loops the longest page of the last dump took
 
     MemoryIo io;
     dp::TablesQsbr tables;

@@ -685,5 +685,15 @@ TEST(Dump, WalksAllFlowsInPages) {
     }
 }
 
+// The manager gives a worker one second per page, and an idle worker makes some 2,500 loops in it: a table with room
+// for ten million flows and two in use must be walked in that.
+TEST(Dump, AnAlmostEmptyTableIsWalkedInFewLoops) {
+    constexpr std::uint32_t kEntries = 1U << 18, kLoopsPerSecond = 2'500, kTenMillion = 10'000'000;
+    Harness h{{.flow_entries_max = kEntries}};
+    h.use(edge().build());
+    EXPECT_EQ(h.dump().size(), 0U);
+    EXPECT_LE(h.dump_loops, kLoopsPerSecond / (kTenMillion / kEntries));
+}
+
 }  // namespace
 }  // namespace sluice::test
