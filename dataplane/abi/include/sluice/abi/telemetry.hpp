@@ -86,10 +86,10 @@ struct alignas(kCacheLine) WorkerCounters {
     std::uint32_t worker{};
     std::uint32_t lcore{};
     // this worker
-    Counter heartbeat_ns;  ///< MonoTime of the last loop; the watchdog's source
-    Counter generation;    ///< generation that the last burst ran under; 0 = none
+    Counter heartbeat_ns;                  ///< MonoTime of the last loop; the watchdog's source
+    Counter generation;                    ///< generation that the last burst ran under; 0 = none
     Counter bursts, idle_sleeps, busy_ns;  ///< busy: in rounds that received packets
-    Counter flows;  ///< level
+    Counter flows;                         ///< level
     Counter flows_created, flows_expired, flows_closed, flows_ended_by_policy;
     Counter lookups;  ///< classifier decisions
     Counter events_written, events_suppressed;
