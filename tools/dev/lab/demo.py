@@ -57,6 +57,9 @@ def own_processes(lab):
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
             try:
+                # A lab in a chroot or container has another root: same mark, not ours.
+                if not os.path.samestat(os.stat(f"/proc/{entry}/root"), os.stat("/")):
+                    continue
                 with open(f"/proc/{entry}/environ", "rb") as file:
                     if mark in file.read().split(b"\0"):
                         found.add(int(entry))
