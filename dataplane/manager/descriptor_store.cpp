@@ -19,7 +19,7 @@ namespace sluice::dp {
 
 namespace {
 
-constexpr std::uint64_t kStateMagic = 0x3154535543554c53ULL;  // "SLUCUST1"
+constexpr std::uint64_t kStateMagic = 0x3254535543554c53ULL;  // "SLUCUST2"
 constexpr std::size_t kStateBytes = 4096;
 
 struct StateSlot {
@@ -28,6 +28,7 @@ struct StateSlot {
     std::uint64_t previous{};
     std::uint64_t confirm_deadline_ns{};
     std::uint64_t source{};
+    std::uint64_t highest_seen{};
     std::uint64_t checksum{};  // XXH3-64 of the fields before
 };
 
@@ -92,6 +93,7 @@ void StateFile::write(const RunState& state) noexcept {
                    state.previous,
                    state.confirm_deadline.ns,
                    static_cast<std::uint64_t>(state.source),
+                   state.highest_seen,
                    0};
     slot.checksum = checksum(slot);
     const std::size_t at = offsetof(StateLayout, slots) + (sequence_ % 2) * sizeof slot;
@@ -107,8 +109,11 @@ std::optional<RunState> StateFile::read() const noexcept {
     for (const StateSlot& slot : layout.slots) {
         if (slot.sequence <= newest_sequence || slot.checksum != checksum(slot)) continue;
         newest_sequence = slot.sequence;
-        newest = RunState{
-            slot.running, slot.previous, {slot.confirm_deadline_ns}, static_cast<abi::StateSource>(slot.source)};
+        newest = RunState{slot.running,
+                          slot.previous,
+                          {slot.confirm_deadline_ns},
+                          static_cast<abi::StateSource>(slot.source),
+                          slot.highest_seen};
     }
     return newest;
 }

@@ -27,6 +27,7 @@ struct RunState {
     std::uint64_t previous{};  ///< 0 = none
     abi::MonoTime confirm_deadline{};
     abi::StateSource source{abi::StateSource::none};
+    std::uint64_t highest_seen{};  ///< generation; what was left is old for every later process too
     bool operator==(const RunState&) const = default;
 };
 

@@ -10,6 +10,7 @@
 /// newer publish leaves it where it is; the deadline belongs to the newest publish.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,6 +46,10 @@ public:
     bool revert(std::uint64_t leave, abi::StateSource source);
     /// After a restart: the generation that an earlier process could have returned to.
     void restore_previous(Held previous) { previous_ = std::move(previous); }
+    /// After a restart: what an earlier process has seen is not new to this one.
+    void restore_highest_seen(std::uint64_t generation) noexcept {
+        highest_seen_ = std::max(highest_seen_, generation);
+    }
 
     /// Bit set of online workers that may run something older than `sequence`.
     std::uint64_t late_workers(std::uint64_t sequence) const noexcept { return tables_.readers_before(sequence); }

@@ -64,7 +64,7 @@ void Manager::tell_ready() {
 // ------------------------------------------------------------------------------------------------------------ restart
 
 void Manager::restore(const LastGood& last_good) {
-    if (!restore_from_store()) restore_last_good(last_good);
+    if (!restore_from_store(last_good)) restore_last_good(last_good);
     if (!generations_.running()) {
         log_warning(
             "no policy to start with: {}; fail_mode={}",
@@ -74,8 +74,9 @@ void Manager::restore(const LastGood& last_good) {
     record();
 }
 
-bool Manager::restore_from_store() {
+bool Manager::restore_from_store(const LastGood& last_good) {
     const RunState before = store_.restored();
+    generations_.restore_highest_seen(before.highest_seen);
     if (before.running == 0) return false;
     const auto attach_stored = [&](std::uint64_t generation) -> Generations::Held {
         auto fds = store_.stored_generation(generation);
@@ -89,6 +90,14 @@ bool Manager::restore_from_store() {
     auto running = attach_stored(before.running);
     auto previous = before.previous == 0 ? nullptr : attach_stored(before.previous);
     if (!running) return false;
+    if (!previous && before.confirm_deadline.ns != 0) {
+        // The store has lost the way back. What was confirmed last is the same policy, written to disk.
+        previous = attach_last_good(last_good);
+        if (!previous || previous->manifest.generation == before.running) {
+            previous = nullptr;
+            log_error("generation {} waits for a confirmation, and there is none left to return to", before.running);
+        }
+    }
     const auto source =
         before.source == abi::StateSource::reverted ? abi::StateSource::reverted : abi::StateSource::descriptor_store;
     generations_.switch_to(std::move(running), source, before.confirm_deadline);
@@ -98,18 +107,28 @@ bool Manager::restore_from_store() {
     return true;
 }
 
-void Manager::restore_last_good(const LastGood& last_good) {
+Generations::Held Manager::attach_last_good(const LastGood& last_good) {
     auto fds = last_good.load();
-    if (!fds) return log_error("{}; it is not used", fds.error());
-    if (!*fds) return;
+    if (!fds) {
+        log_error("{}; it is not used", fds.error());
+        return nullptr;
+    }
+    if (!*fds) return nullptr;
     auto attached = attacher_.attach(std::move(**fds));
     if (!attached) {
-        return log_error("refused the last good generation: {}; reason={}", attached.error().where,
-                         to_string(attached.error().reason));
+        log_error("refused the last good generation: {}; reason={}", attached.error().where,
+                  to_string(attached.error().reason));
+        return nullptr;
     }
-    const std::uint64_t generation = (*attached)->manifest.generation;
     store_.keep(**attached);
-    generations_.switch_to(std::move(*attached), abi::StateSource::last_good, {});
+    return std::move(*attached);
+}
+
+void Manager::restore_last_good(const LastGood& last_good) {
+    auto attached = attach_last_good(last_good);
+    if (!attached) return;
+    const std::uint64_t generation = attached->manifest.generation;
+    generations_.switch_to(std::move(attached), abi::StateSource::last_good, {});
     log_info("running the last good policy; generation={} source=last_good", generation);
 }
 
@@ -117,7 +136,7 @@ void Manager::record() {
     const auto& running = generations_.running();
     const auto& previous = generations_.previous();
     store_.record({running ? running->manifest.generation : 0, previous ? previous->manifest.generation : 0,
-                   generations_.confirm_deadline(), generations_.source()});
+                   generations_.confirm_deadline(), generations_.source(), generations_.highest_seen()});
     store_.keep_only(running.get(), previous.get());
     auto& counters = telemetry_.manager();
     counters.generation.set(running ? running->manifest.generation : 0);

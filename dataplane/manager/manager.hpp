@@ -98,8 +98,9 @@ private:
     void feed_watchdog(abi::MonoTime now);
     void notice(abi::NoticeKind kind, std::uint32_t worker);
     void record();
-    bool restore_from_store();
+    bool restore_from_store(const LastGood& last_good);
     void restore_last_good(const LastGood& last_good);
+    Generations::Held attach_last_good(const LastGood& last_good);
 
     abi::Answer answer(abi::AnswerKind kind, std::uint32_t request) const;
     abi::ProcessState state() const;

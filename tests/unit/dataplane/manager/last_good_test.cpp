@@ -21,21 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string file_content(const CompiledTables& tables) {
-    std::string parts;
-    const auto add = [&](std::span<const std::byte> bytes) {
-        parts.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        parts.append(abi::last_good_padded(bytes.size()) - bytes.size(), '\0');
-    };
-    add(tables.compiled().manifest_bytes());
-    for (const auto section : tables.compiled().section_bytes()) add(section);
-    abi::LastGoodHeader header;
-    header.layout_hash = abi::kLayoutHash;
-    header.bytes = sizeof header + parts.size();
-    header.xxh3 = XXH3_64bits(parts.data(), parts.size());
-    return std::string{reinterpret_cast<const char*>(&header), sizeof header} + parts;
-}
-
 class LastGood : public testing::Test {
 protected:
     LastGood() {
@@ -56,7 +41,7 @@ protected:
     }
 
     TempDir dir;
-    std::string content = file_content(*tables_for(7));
+    std::string content = last_good_file(*tables_for(7));
 };
 
 // A3: nobody is there to publish; the tables with the right checksum are used.
@@ -94,7 +79,7 @@ TEST_F(LastGood, A3ABrokenFileIsNotUsed) {
 // A3: the checksum is right, the tables are not: the validator has the last word.
 TEST_F(LastGood, A3TablesForOtherPortsAreNotUsed) {
     const auto policy = PolicyBuilder{}.zone("outside", {"p0"}).zone("inside", {"elsewhere"}).build();
-    write(file_content(CompiledTables{policy, 3}));
+    write(last_good_file(CompiledTables{policy, 3}));
     EXPECT_EQ(generation_after_start(), 0U);
 }
 

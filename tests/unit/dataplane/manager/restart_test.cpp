@@ -144,6 +144,47 @@ TEST(Restart, P10AnUnconfirmedGenerationDoesNotOutliveItsDeadline) {
     EXPECT_TRUE(eventually([&] { return again.workers[0]->generation == 1; }));
 }
 
+// What was reverted must not come back as new because the process that saw it is gone.
+TEST(Restart, AGenerationThatWasLeftIsOldAfterwardsToo) {
+    Supervisor supervisor;
+    {
+        Rig rig{{.notify_socket = supervisor.path()}};
+        Client client{rig.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(1)).kind, abi::AnswerKind::adopted);
+        ASSERT_EQ(client.publish(*tables_for(2, cp::Action::deny)).kind, abi::AnswerKind::adopted);
+        abi::Revert revert;
+        revert.generation = 2;
+        client.send(revert);
+        ASSERT_EQ(client.answer().generation, 1U);
+    }
+    Rig again{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out()}};
+    EXPECT_EQ(running_generation(again), 1U);
+    Client client{again.socket()};
+    ASSERT_TRUE(client.claim());
+    EXPECT_EQ(client.publish(*tables_for(2, cp::Action::deny)).reason, abi::RefuseReason::generation_old);
+    EXPECT_EQ(client.publish(*tables_for(3)).kind, abi::AnswerKind::adopted);
+}
+
+// P10: the store has lost the generation to return to; the last good one is what was confirmed before.
+TEST(Restart, P10WithoutTheWayBackTheLastGoodGenerationIsReturnedTo) {
+    Supervisor supervisor;
+    {
+        Rig rig{{.notify_socket = supervisor.path()}};
+        Client client{rig.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(1)).kind, abi::AnswerKind::adopted);
+        ASSERT_EQ(client.publish(*tables_for(2, cp::Action::deny), 500).kind, abi::AnswerKind::adopted);
+    }
+    TempDir dir;
+    write_last_good(dir.path("last-good"), *tables_for(1));
+    auto stored = supervisor.hand_out();
+    ASSERT_EQ(stored.erase("m.1"), 1U);
+    Rig again{{.notify_socket = supervisor.path(), .stored = std::move(stored), .last_good = dir.path("last-good")}};
+    EXPECT_TRUE(eventually([&] { return running_generation(again) == 1; }));
+    EXPECT_TRUE(eventually([&] { return again.workers[0]->generation == 1; }));
+}
+
 TEST(Restart, SurvivesAStoreWithHoles) {
     Supervisor supervisor;
     {
@@ -172,7 +213,7 @@ TEST(StateFile, ReadsWhatWasWrittenLast) {
     ASSERT_TRUE(file.has_value());
     EXPECT_FALSE(file->read().has_value());
     for (std::uint64_t g = 1; g < 10; ++g) {
-        const dp::RunState state{g, g - 1, {g * 100}, abi::StateSource::publisher};
+        const dp::RunState state{g, g - 1, {g * 100}, abi::StateSource::publisher, g + 1};
         file->write(state);
         auto again = dp::StateFile::open(dp::UniqueFd{dup(file->fd())});
         ASSERT_TRUE(again.has_value());

@@ -10,6 +10,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+
+#include <sluice/abi/last_good.hpp>
+#include <sluice/abi/layout.hpp>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 namespace sluice::test {
 
@@ -60,6 +67,29 @@ std::vector<dp::UniqueFd> offer_fds(const CompiledTables& tables, abi::Offer& of
     offer.generation = tables.compiled().manifest.generation;
     offer.digest = tables.compiled().manifest.generation_digest;
     return fds;
+}
+
+std::string last_good_file(const CompiledTables& tables) {
+    std::string parts;
+    const auto add = [&](std::span<const std::byte> bytes) {
+        parts.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        parts.append(abi::last_good_padded(bytes.size()) - bytes.size(), '\0');
+    };
+    add(tables.compiled().manifest_bytes());
+    for (const auto section : tables.compiled().section_bytes()) add(section);
+    abi::LastGoodHeader header;
+    header.layout_hash = abi::kLayoutHash;
+    header.bytes = sizeof header + parts.size();
+    header.xxh3 = XXH3_64bits(parts.data(), parts.size());
+    return std::string{reinterpret_cast<const char*>(&header), sizeof header} + parts;
+}
+
+void write_last_good(const std::string& directory, const CompiledTables& tables) {
+    std::filesystem::create_directory(directory);
+    std::filesystem::permissions(directory, std::filesystem::perms{0755});
+    const std::string file = directory + "/" + abi::kLastGoodName;
+    std::ofstream{file, std::ios::binary} << last_good_file(tables);
+    std::filesystem::permissions(file, std::filesystem::perms{0644});
 }
 
 TestWorker::TestWorker(std::uint32_t index, dp::TablesQsbr& tables, abi::WorkerCounters& counters,

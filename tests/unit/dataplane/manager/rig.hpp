@@ -49,6 +49,10 @@ dp::GenerationFds sealed_generation(const CompiledTables& tables);
 /// Manifest first, then the sections that are not left out; fills `offer`.
 std::vector<dp::UniqueFd> offer_fds(const CompiledTables& tables, abi::Offer& offer, bool all_sections = true);
 
+/// The content of a last-good file, and the file in a directory made for it, as a control plane leaves them.
+std::string last_good_file(const CompiledTables& tables);
+void write_last_good(const std::string& directory, const CompiledTables& tables);
+
 /// Reads tables as a worker does, without packets.
 class TestWorker {
 public:
@@ -80,7 +84,6 @@ public:
         std::string notify_socket{};
         dp::StoredFds stored{};
         std::string last_good{};
-        bool start_workers{true};
     };
     Rig() : Rig(Options{}) {}
     explicit Rig(Options options);
