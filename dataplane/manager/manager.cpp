@@ -36,7 +36,6 @@ Manager::Manager(ManagerOptions options, TelemetrySegments& telemetry, TablesQsb
       dumps_{std::move(mailboxes)},
       started_{options_.clock()} {
     telemetry_.manager().flow_capacity.set(options_.flow_capacity);
-    telemetry_.manager().fail_open.set(options_.fail_open ? 1 : 0);
 }
 
 std::vector<std::string_view> Manager::port_views() const {
@@ -141,6 +140,7 @@ void Manager::record() {
     auto& counters = telemetry_.manager();
     counters.generation.set(running ? running->manifest.generation : 0);
     counters.confirm_deadline_ns.set(generations_.confirm_deadline().ns);
+    counters.fail_open.set(options_.fail_open && !running ? 1 : 0);
     if (told_ready_) store_.notifier().send("STATUS=" + status_text());
 }
 

@@ -86,6 +86,18 @@ TEST(Manager, RefusedGenerationLeavesTheOldOne) {
     EXPECT_EQ(client.publish(*tables_for(7)).kind, AnswerKind::adopted);
 }
 
+TEST(Manager, FailOpenIsShownWhileTrafficPassesWithoutAPolicy) {
+    Rig rig{{.fail_open = true}};
+    const auto open = [&] { return rig.telemetry->manager().fail_open.read(); };
+    EXPECT_EQ(open(), 1U);
+    Client client{rig.socket()};
+    EXPECT_EQ(client.expect(abi::MessageType::hello)->as<abi::Hello>().state.fail_open, 1);
+    ASSERT_TRUE(client.claim());
+    ASSERT_EQ(client.publish(*tables_for(1)).kind, AnswerKind::adopted);
+    EXPECT_EQ(open(), 0U);
+    EXPECT_EQ(Rig{}.telemetry->manager().fail_open.read(), 0U);
+}
+
 TEST(Manager, OfferedAgainIsAdoptedAgain) {
     Rig rig;
     Client client{rig.socket()};

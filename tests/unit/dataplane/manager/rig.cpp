@@ -146,6 +146,7 @@ Rig::Rig(Options options) : stop_fd_{eventfd(0, EFD_CLOEXEC)} {
     mo.wires = {{0, 1}};
     mo.worker_count = options.workers;
     mo.rule_slots_max = 1024;
+    mo.fail_open = options.fail_open;
     mo.clock = [this] { return abi::MonoTime{abi::MonoTime::now().ns + offset_ns}; };
     std::vector<dp::FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < options.workers; ++w) {

@@ -84,6 +84,7 @@ public:
         std::string notify_socket{};
         dp::StoredFds stored{};
         std::string last_good{};
+        bool fail_open{false};
     };
     Rig() : Rig(Options{}) {}
     explicit Rig(Options options);
