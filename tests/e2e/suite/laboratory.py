@@ -11,6 +11,15 @@ def _demo(bench, *words):
     return run(os.path.join(ROOT, "tools/demo"), *words, "--lab", bench.lab.name, check=False, timeout_s=300)
 
 
+def up_leaves_a_policy_of_the_user_in_force(bench):
+    """`up` twice is harmless, also to who has applied something else in between."""
+    bench.put(bench.policy)
+    etag = bench.etag()
+    done = _demo(bench, "up")
+    assert done.returncode == 0 and "it stays" in done.stdout, done.stdout + done.stderr
+    assert bench.etag() == etag
+
+
 def leftovers_of_a_crash_are_named(bench):
     """supervise killed: the processes go with it, the rest is found by the next `up`."""
     record = demo.read_record(bench.lab)
@@ -22,6 +31,7 @@ def leftovers_of_a_crash_are_named(bench):
     done = _demo(bench, "up")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "found and removed" in done.stdout and f"namespace {bench.lab.ns_fw}" in done.stdout, done.stdout
+    assert os.path.getsize(f"{bench.lab.lab_log}.old") > 0, "the crashed lab's log is kept"
 
 
 def down_removes_what_up_made(bench):
@@ -44,4 +54,4 @@ def down_removes_what_up_made(bench):
         os.rmdir(folder)
 
 
-TESTS = [leftovers_of_a_crash_are_named, down_removes_what_up_made]
+TESTS = [up_leaves_a_policy_of_the_user_in_force, leftovers_of_a_crash_are_named, down_removes_what_up_made]

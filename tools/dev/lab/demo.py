@@ -15,6 +15,10 @@ from .shell import alive, command_of, run, until
 POLICY = os.path.join(ROOT, "policies/examples/demo-edge/policy.yaml")
 
 
+# DPDK and libxdp make these at start and leave them.
+_RUN_TIME_FOLDERS = ("/run/dpdk", "/run/xdp")
+
+
 # ------------------------------------------------------------------------------------------------------------ the record
 def read_record(lab):
     try:
@@ -22,6 +26,14 @@ def read_record(lab):
             return json.load(file)
     except (OSError, ValueError):
         return None
+
+
+def read_bytes(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def write_record(lab, record):
@@ -83,7 +95,8 @@ def build_up(lab, huge=True, with_hosts=True, **dataplane_changes):
     for path in (lab.run_dir, lab.lib_dir, lab.log_dir):
         with open(f"{path}/.lab", "w", encoding="utf-8"):
             pass
-    record = {"complete": False, "huge_before": huge_before, "supervise": -1, "hosts": []}
+    made = [path for path in _RUN_TIME_FOLDERS if not os.path.isdir(path)]
+    record = {"complete": False, "huge_before": huge_before, "supervise": -1, "hosts": [], "made": made}
     write_record(lab, record)
     network.create(lab) if with_hosts else network.create_quiet(lab)
     daemons.write_configs(lab, huge, **dataplane_changes)
@@ -120,10 +133,13 @@ def apply_policy(lab, path=POLICY):
         raise Trouble(f"sluicectl apply: {said}", f"build/sluicectl plan -f {os.path.relpath(path, ROOT)}")
 
 
-def tests_line(api, path=POLICY):
+def dry_run(api, path=POLICY):
     with open(path, encoding="utf-8") as file:
-        answer = api.put_policy(file.read(), query="?dry_run=true")[1]
-    tests = answer.get("tests", [])
+        return api.put_policy(file.read(), query="?dry_run=true")[1]
+
+
+def tests_line(api):
+    tests = dry_run(api).get("tests", [])
     return f"{sum(1 for test in tests if test.get('passed'))}/{len(tests)} tests"
 
 
@@ -132,10 +148,14 @@ def up(lab):
         raise Trouble("the lab needs root (namespaces, AF_XDP)", "sudo tools/demo")
     record = read_record(lab)
     if not whole(lab, record):
+        old_log = read_bytes(lab.lab_log)
         leftovers = take_down(lab)
-        if leftovers:
-            print("found and removed what an earlier lab left: " + ", ".join(leftovers))
         build_up(lab)
+        if leftovers:
+            with open(f"{lab.lab_log}.old", "wb") as file:
+                file.write(old_log)
+            print("found and removed what an earlier lab left: " + ", ".join(leftovers))
+            print(f"its log is kept: {lab.lab_log}.old")
     else:
         for name in daemons.stale_binaries(lab):
             print(f"{name} was built anew: restarted")
@@ -144,6 +164,11 @@ def up(lab):
             daemons.wait_ready(lab, name, other_than=pid)
     api = Api(lab)
     wait_connected(lab, api)
+    in_force = api.status()["policy"]
+    if in_force["hash"] and in_force["hash"] != dry_run(api)["hash"]:
+        again = " ".join(["build/sluicectl", *sluicectl_flags(lab), "apply -f", os.path.relpath(POLICY, ROOT)])
+        print(f"the lab is up and runs a policy of yours, {in_force['version']}: it stays. The demo's again: {again}")
+        return 0
     apply_policy(lab)
     return show(lab, api)
 
@@ -197,6 +222,10 @@ def take_down(lab):
                 run("umount", place)
             shutil.rmtree(path)
             removed.append(path)
+    shutil.rmtree(f"/run/dpdk/{lab.prefix}", ignore_errors=True)
+    for path in (record or {}).get("made", []):
+        if os.path.isdir(path) and not os.listdir(path):
+            os.rmdir(path)
     return removed
 
 
