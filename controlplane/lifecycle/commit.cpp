@@ -289,11 +289,10 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
         forget_pending();
         return Unexpected(refused(answer));
     }
-    heard(answer);
+    ask_what_runs();
     const bool stalled = answer.kind == abi::AnswerKind::stalled;
     {
         const std::lock_guard lock{state_mutex_};
-        if (shared_.hello) shared_.hello->state.running_policy_version = prepared->compiled.manifest.policy_version;
         shared_.trouble.clear();
         if (confirm_asked) shared_.pending = prepared;
     }
@@ -348,13 +347,13 @@ Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generat
     const auto answer = client_.confirm(generation);
     if (!answer) return Unexpected(unreachable(to_text(answer.error())));
     if (answer->kind == abi::AnswerKind::refused) {
-        heard(*answer);  // it knows better what it runs
+        ask_what_runs();  // it knows better
         drop_pending_if_not_run();
         wake_keeper();
         return Unexpected(
             problem(409, "nothing-to-confirm", "The dataplane has nothing to confirm", answer->where.data()));
     }
-    heard(*answer);
+    ask_what_runs();
     auto result = result_of(*pending, CommitState::adopted);
     result.warnings = make_current(pending);
     count_publish("adopted");
@@ -376,7 +375,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64
     const auto answer = client_.revert(generation);
     if (!answer) return Unexpected(unreachable(to_text(answer.error())));
     if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
-    heard(*answer);
+    ask_what_runs();
     forget_pending();
     wake_keeper();
     if (now.current == nullptr) {
@@ -400,7 +399,6 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
     const auto& history = store_->history();
     const auto state = client_.get_status();
     if (!state) return Unexpected(unreachable(to_text(state.error())));
-    heard(*state);
     const auto target = std::find_if(history.rbegin(), history.rend(), [&](const PolicyRef& ref) {
         return ref.generation == state->previous_generation;
     });
@@ -414,7 +412,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
     const auto answer = client_.revert(generation);
     if (!answer) return Unexpected(unreachable(to_text(answer.error())));
     if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
-    heard(*answer);
+    ask_what_runs();
     auto result = result_of(*prepared, CommitState::adopted);
     if (const auto restored = store_->restore(ref); !restored) {
         result.warnings.push_back({"current-not-written", "", {}, restored.error().what});
@@ -422,7 +420,6 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
     {
         const std::lock_guard lock{state_mutex_};
         shared_.current = prepared;
-        shared_.hello->state.running_policy_version = prepared->compiled.manifest.policy_version;
     }
     (void)slots_.assign(prepared->policy);
     write_last_good_of(*prepared, result.warnings);

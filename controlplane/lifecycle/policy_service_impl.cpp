@@ -76,6 +76,8 @@ void PolicyServiceImpl::on_notice(const abi::Notice& notice) {
     wake_keeper();
 }
 
+void PolicyServiceImpl::on_status(const abi::ProcessState& state) { heard(state); }
+
 void PolicyServiceImpl::on_lost(const std::string&) {
     const std::lock_guard lock{state_mutex_};
     shared_.connected = false;
@@ -93,15 +95,9 @@ void PolicyServiceImpl::heard(const abi::ProcessState& state) {
     if (shared_.hello) shared_.hello->state = state;
 }
 
-void PolicyServiceImpl::heard(const abi::Answer& answer) {
-    const std::lock_guard lock{state_mutex_};
-    if (!shared_.hello) return;
-    auto& state = shared_.hello->state;
-    state.running_generation = answer.generation;
-    state.running_digest = answer.digest;
-    state.confirm_deadline = answer.confirm_deadline;
-    if (answer.kind == abi::AnswerKind::stalled) state.stalled_workers = answer.stalled_workers;
-}
+/// After every answer that may have changed what runs: an answer tells neither where the tables came from nor what a
+/// revert would return to. Without an answer the connection is over, and the next hello tells.
+void PolicyServiceImpl::ask_what_runs() { (void)client_.get_status(); }
 
 /// What waits for a confirmation and no longer runs waits no more. The store's intent goes with the keeper.
 void PolicyServiceImpl::drop_pending_if_not_run() {

@@ -95,6 +95,7 @@ private:
     void on_hello(const abi::Hello& hello, TelemetryFds telemetry) override;
     void on_claim(bool granted, std::uint32_t holder_pid) override;
     void on_notice(const abi::Notice& notice) override;
+    void on_status(const abi::ProcessState& state) override;
     void on_lost(const std::string& why) override;
 
     // --- what questions share
@@ -117,7 +118,7 @@ private:
     };
     Shared shared() const;
     void heard(const abi::ProcessState& state);
-    void heard(const abi::Answer& answer);
+    void ask_what_runs();
     void drop_pending_if_not_run();
     void wake_keeper();
 

@@ -69,7 +69,6 @@ void PolicyServiceImpl::reconcile() {
     const std::lock_guard commit{commit_mutex_};
     const auto running = client_.get_status();
     if (!running) return;  // gone again; the next hello calls for us
-    heard(*running);
     if (shared().current == nullptr && store_->current()) {
         load_current();  // with the wires known, what could not be read before may be read now
     }

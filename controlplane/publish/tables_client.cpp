@@ -188,11 +188,21 @@ Expected<void, std::string> TablesClient::handle(Datagram&& datagram) {
         listener_.on_claim(granted, holder);
         return {};
     }
-    const auto found = waiters_.find(sequence);
-    if (found == waiters_.end() || found->second->expected != type || found->second->answer) {
-        return Unexpected<std::string>("an answer that nobody asked for");
+    const auto found_for = [&] {
+        const auto found = waiters_.find(sequence);
+        return found != waiters_.end() && found->second->expected == type && !found->second->answer ? found->second
+                                                                                                    : nullptr;
+    };
+    if (found_for() == nullptr) return Unexpected<std::string>("an answer that nobody asked for");
+    if (type == abi::MessageType::status) {
+        hello_->state = datagram.as<abi::Status>().state;
+        lock.unlock();
+        listener_.on_status(datagram.as<abi::Status>().state);
+        lock.lock();
     }
-    found->second->answer = std::move(datagram);
+    auto* const waiter = found_for();
+    if (waiter == nullptr) return {};  // it ran into its deadline meanwhile, which ends the connection
+    waiter->answer = std::move(datagram);
     changed_.notify_all();
     return {};
 }

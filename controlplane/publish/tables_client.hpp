@@ -42,6 +42,9 @@ public:
     virtual void on_hello(const abi::Hello& hello, TelemetryFds telemetry) = 0;
     virtual void on_claim(bool granted, std::uint32_t holder_pid) = 0;
     virtual void on_notice(const abi::Notice& notice) = 0;
+    /// The answer to get_status(), before whoever asked has it: in one order with hellos and notices, so that an older
+    /// state never overwrites a newer one.
+    virtual void on_status(const abi::ProcessState& state) = 0;
     virtual void on_lost(const std::string& why) = 0;
 };
 

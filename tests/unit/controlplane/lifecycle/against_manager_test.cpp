@@ -113,6 +113,37 @@ TEST_F(AgainstManager, AnUnconfirmedPolicyIsLeftAtTheDeadline) {
     EXPECT_EQ(running(), fourth->hash);
 }
 
+// What the dataplane runs and where it came from is told as it is now, not as it was at the last hello.
+TEST_F(AgainstManager, TheStatusSaysWhereTheTablesCameFrom) {
+    start_dataplane();
+    start_service();
+    EXPECT_EQ(service->status().source, "none");
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_EQ(service->status().source, "publisher");
+    EXPECT_EQ(service->status().running_generation, first->generation);
+    EXPECT_EQ(running(), first->hash);
+
+    const auto second = put(policy_text("reject"), 60s);
+    ASSERT_TRUE(second) << second.error().detail;
+    EXPECT_TRUE(service->status().confirm_deadline);
+    ASSERT_TRUE(service->confirm(second->generation));
+    EXPECT_FALSE(service->status().confirm_deadline);
+    EXPECT_EQ(service->status().source, "publisher");
+
+    ASSERT_TRUE(service->rollback(second->generation));
+    EXPECT_EQ(service->status().source, "reverted");
+    EXPECT_EQ(service->status().running_generation, first->generation);
+    EXPECT_EQ(running(), first->hash);
+
+    const auto third = put(policy_text("deny"), 60s);
+    ASSERT_TRUE(third) << third.error().detail;
+    EXPECT_EQ(service->status().source, "publisher");
+    ASSERT_TRUE(service->rollback(third->generation));
+    EXPECT_EQ(service->status().source, "reverted");
+    EXPECT_FALSE(service->status().confirm_deadline);
+}
+
 TEST_F(AgainstManager, RollBackOfWhatIsConfirmed) {
     start_dataplane();
     start_service();

@@ -34,6 +34,7 @@ public:
         ++claim_answers;
     }
     void on_notice(const abi::Notice&) override { ++notices; }
+    void on_status(const abi::ProcessState&) override { ++states; }
     void on_lost(const std::string& why) override {
         const std::lock_guard lock{mutex};
         reasons.push_back(why);
@@ -43,7 +44,7 @@ public:
         const std::lock_guard lock{mutex};
         return reasons.empty() ? "" : reasons.back();
     }
-    std::atomic<int> hellos{0}, claims{0}, claim_answers{0}, notices{0}, lost{0};
+    std::atomic<int> hellos{0}, claims{0}, claim_answers{0}, notices{0}, states{0}, lost{0};
     std::atomic<std::uint32_t> holder_pid{0};
 
 private:
