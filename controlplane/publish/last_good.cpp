@@ -34,8 +34,11 @@ std::string last_good_bytes(const GenerationBytes& generation) {
 }
 
 Expected<void, FileError> write_last_good(FileOps& ops, const std::string& dir, const GenerationBytes& generation) {
-    if (const auto made = ops.make_dir(dir); !made) return Unexpected(file_error(made.error(), "make", dir));
-    return write_durably(ops, dir, abi::kLastGoodName, std::string_view{last_good_bytes(generation)});
+    if (const auto made = ops.make_dir(dir, Readers::group); !made)
+        return Unexpected(file_error(made.error(), "make", dir));
+    // The dataplane may run as another user: it is in the directory's group then. It refuses a file that others write.
+    return write_durably(ops, dir, abi::kLastGoodName, std::string_view{last_good_bytes(generation)}, DirSync::now,
+                         Readers::group);
 }
 
 }  // namespace sluice::cp

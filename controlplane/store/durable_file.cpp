@@ -24,10 +24,10 @@ FileError file_error(int error_number, std::string_view action, std::string_view
 bool is_leftover(std::string_view name) noexcept { return name.ends_with(kLeftoverSuffix); }
 
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
-                                        std::span<const std::byte> bytes, DirSync sync) {
+                                        std::span<const std::byte> bytes, DirSync sync, Readers readers) {
     const std::string path = dir + "/" + name;
     const std::string temporary = path + std::string{kLeftoverSuffix};
-    const auto handle = ops.create(temporary);
+    const auto handle = ops.create(temporary, readers);
     if (!handle) return Unexpected(file_error(handle.error(), "create", temporary));
 
     // The disk's space comes back at once: a full disk must not stay full because of our half file.
@@ -58,8 +58,8 @@ Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, co
 }
 
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
-                                        std::string_view text, DirSync sync) {
-    return write_durably(ops, dir, name, std::as_bytes(std::span{text.data(), text.size()}), sync);
+                                        std::string_view text, DirSync sync, Readers readers) {
+    return write_durably(ops, dir, name, std::as_bytes(std::span{text.data(), text.size()}), sync, readers);
 }
 
 }  // namespace sluice::cp

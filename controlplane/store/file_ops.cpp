@@ -23,10 +23,12 @@ Expected<void, Errno> outcome(int rc) {
 
 class PosixFileOps final : public FileOps {
 public:
-    Expected<int, Errno> create(const std::string& path) override {
-        const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0) return Unexpected<Errno>(errno);
-        return fd;
+    Expected<int, Errno> create(const std::string& path, Readers readers) override {
+        UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
+        if (!fd) return Unexpected<Errno>(errno);
+        // Not by the mode of open(): a umask of 077 would take the group's bit away.
+        if (readers == Readers::group && ::fchmod(fd.get(), 0640) != 0) return Unexpected<Errno>(errno);
+        return fd.release();
     }
 
     Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) override {
@@ -51,8 +53,11 @@ public:
         return outcome(::fsync(dir.get()));
     }
 
-    Expected<void, Errno> make_dir(const std::string& path) override {
-        if (::mkdir(path.c_str(), 0700) == 0) return {};
+    Expected<void, Errno> make_dir(const std::string& path, Readers readers) override {
+        if (::mkdir(path.c_str(), 0700) == 0) {
+            if (readers == Readers::group && ::chmod(path.c_str(), 0750) != 0) return Unexpected<Errno>(errno);
+            return {};
+        }
         const int why = errno;
         struct stat st {};
         if (why == EEXIST && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return {};

@@ -12,13 +12,17 @@
 
 namespace sluice::cp {
 
+/// Who may read a file or enter a directory that we make: we alone (modes 0600, 0700), or the group that the directory
+/// it lies in gives it as well (0640, 0750).
+enum class Readers : bool { owner, group };
+
 class FileOps {
 public:
     using Errno = int;
     virtual ~FileOps() = default;
 
-    /// New or emptied file, mode 0600, never through a symbolic link. Returns a handle for write, fsync and close.
-    virtual Expected<int, Errno> create(const std::string& path) = 0;
+    /// New or emptied file, never through a symbolic link. Returns a handle for write, fsync and close.
+    virtual Expected<int, Errno> create(const std::string& path, Readers readers) = 0;
     /// Bytes taken; may be fewer than offered.
     virtual Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) = 0;
     virtual Expected<void, Errno> fsync(int handle) = 0;
@@ -27,7 +31,7 @@ public:
     virtual Expected<void, Errno> unlink(const std::string& path) = 0;
     virtual Expected<void, Errno> fsync_dir(const std::string& path) = 0;
     /// Succeeds if the directory is there already.
-    virtual Expected<void, Errno> make_dir(const std::string& path) = 0;
+    virtual Expected<void, Errno> make_dir(const std::string& path, Readers readers) = 0;
     /// EFBIG if it is longer than `bytes_max`.
     virtual Expected<std::string, Errno> read(const std::string& path, std::size_t bytes_max) = 0;
     /// Names of the plain entries, unsorted.

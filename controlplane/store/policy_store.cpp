@@ -48,7 +48,8 @@ std::optional<PolicyRef> parse_policy_ref(std::string_view line) {
 Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops, std::string state_dir) {
     std::unique_ptr<PolicyStore> store{new PolicyStore{ops, std::move(state_dir)}};
     for (const auto& dir : {store->dir_, store->policy_dir_}) {
-        if (const auto made = ops.make_dir(dir); !made) return Unexpected(file_error(made.error(), "make", dir));
+        if (const auto made = ops.make_dir(dir, Readers::owner); !made)
+            return Unexpected(file_error(made.error(), "make", dir));
     }
     store->load();
     return store;

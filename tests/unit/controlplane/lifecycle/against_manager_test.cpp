@@ -1,6 +1,7 @@
 /// The policy service against the dataplane's own manager in one process: real sockets, real memfds, the real
 /// validator, the real switch and its deadlines. Only packets are missing.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -162,6 +163,10 @@ TEST_F(AgainstManager, ColdStartFromTheLastGoodFile) {
     start_service();
     const auto first = put(policy_text("allow"));
     ASSERT_TRUE(first) << first.error().detail;
+    // For a dataplane under another user that is in the directory's group; S6: nobody else may write it.
+    struct stat st {};
+    ASSERT_EQ(::stat(dir.path("last-good/generation.slu").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777, 0640U);
     service.reset();
     rig.reset();
     start_dataplane({.last_good = dir.path("last-good")});

@@ -38,7 +38,7 @@ class FullableDisk final : public FileOps {
 public:
     std::atomic<bool> full{false};
 
-    Expected<int, Errno> create(const std::string& p) override { return real_.create(p); }
+    Expected<int, Errno> create(const std::string& p, Readers r) override { return real_.create(p, r); }
     Expected<std::size_t, Errno> write(int h, std::span<const std::byte> b) override {
         if (full) return Unexpected<Errno>(ENOSPC);
         return real_.write(h, b);
@@ -48,7 +48,7 @@ public:
     Expected<void, Errno> rename(const std::string& a, const std::string& b) override { return real_.rename(a, b); }
     Expected<void, Errno> unlink(const std::string& p) override { return real_.unlink(p); }
     Expected<void, Errno> fsync_dir(const std::string& p) override { return real_.fsync_dir(p); }
-    Expected<void, Errno> make_dir(const std::string& p) override { return real_.make_dir(p); }
+    Expected<void, Errno> make_dir(const std::string& p, Readers r) override { return real_.make_dir(p, r); }
     Expected<std::string, Errno> read(const std::string& p, std::size_t n) override { return real_.read(p, n); }
     Expected<std::vector<std::string>, Errno> list(const std::string& p) override { return real_.list(p); }
 

@@ -43,7 +43,7 @@ public:
         calls_until_cut = -1;
     }
 
-    Expected<int, Errno> create(const std::string& path) override {
+    Expected<int, Errno> create(const std::string& path, cp::Readers) override {
         if (const int why = step()) return Unexpected<Errno>(why);
         // A new inode each time; O_TRUNC of an old one behaves no better.
         change(Change{Change::link, path, {}, std::make_shared<File>()});
@@ -84,7 +84,7 @@ public:
         unsynced_[path].clear();
         return {};
     }
-    Expected<void, Errno> make_dir(const std::string&) override { return {}; }
+    Expected<void, Errno> make_dir(const std::string&, cp::Readers) override { return {}; }
     Expected<std::string, Errno> read(const std::string& path, std::size_t) override {
         const auto found = live_.find(path);
         if (found == live_.end()) return Unexpected<Errno>(ENOENT);
