@@ -1,6 +1,7 @@
 #include "controlplane/api/gateway.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "controlplane/api/problem.hpp"
 
@@ -57,6 +58,17 @@ std::optional<Response> bad_body(const Route& route, const Request& request, boo
     return response;
 }
 
+/// Not 503: that says what the dataplane does, and /readyz says it all the time.
+bool is_our_fault(int status) { return status >= 500 && status != 503; }
+
+std::string one_line(std::string_view text) {
+    constexpr std::size_t kCharsMax = 300;
+    std::string line{text.substr(0, kCharsMax)};
+    std::ranges::replace_if(
+        line, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return line;
+}
+
 }  // namespace
 
 bool Gateway::is_open(const RouteMatch& match) const {
@@ -92,9 +104,18 @@ std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has
 }
 
 Response call_handler(const Route& route, const Request& request, const PathParameters& parameters) {
+    // One line per request that failed on our side, for whoever got its id; nothing that the peer sent stands in it but
+    // that id, which was checked.
+    const auto log = [&](std::string_view what) {
+        std::fprintf(stderr, "sluice-controlplane: request %s failed: %s %s: %.*s\n", request.id.c_str(),
+                     route.method.c_str(), route.pattern.c_str(), static_cast<int>(what.size()), what.data());
+    };
     try {
-        return route.handler(request, parameters);
-    } catch (const std::exception&) {
+        auto response = route.handler(request, parameters);
+        if (is_our_fault(response.status)) log(response.body);  // the problem document: JSON in one line
+        return response;
+    } catch (const std::exception& error) {
+        log(one_line(error.what()));
         return problem_response(500, "internal-error", "the control plane failed on this request; its log may say more",
                                 request.id);
     }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
@@ -92,9 +94,15 @@ TEST_F(GatewayTest, ConfirmTimeoutIsBounded) {
 }
 
 TEST_F(GatewayTest, AnExceptionTellsNothingOfTheInside) {
+    testing::internal::CaptureStderr();
     const auto response = put("THROW", {{"If-None-Match", "*"}});
+    const auto log = testing::internal::GetCapturedStderr();
     EXPECT_EQ(response.status, 500);
     EXPECT_EQ(response.body.find("secret"), std::string::npos);
+    // The log says it, with the id that the answer holds; the request's own content stays out.
+    EXPECT_NE(log.find("request id-1 failed: PUT /v1/policy: "), std::string::npos) << log;
+    EXPECT_EQ(std::ranges::count(log, '\n'), 1) << log;
+    EXPECT_EQ(log.find("secret-secret"), std::string::npos) << log;
 }
 
 TEST_F(GatewayTest, AStreamStartsAtTheNewestOrBehindTheLastSeen) {
