@@ -64,9 +64,9 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
 // ------------------------------------------------------------------------------------------------------------ reading
 PolicyServiceImpl::Read PolicyServiceImpl::read_body(std::string_view body, PolicyFormat format) const {
     const auto wires = shared().wires();
-    auto policy = read_policy(body, format, {.wires = &wires});
-    if (!policy) return Unexpected(invalid_policy(std::move(policy.error())));
-    return std::pair{std::move(*policy), std::string{body}};
+    auto source = read_source(std::string{body}, format, {.wires = &wires});
+    if (!source) return Unexpected(invalid_policy(std::move(source.error())));
+    return std::move(*source);
 }
 
 PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, std::string_view edits) const {
@@ -74,13 +74,13 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
         return Unexpected(problem(409, "no-policy", "There is no policy to edit", "put a whole policy first"));
     }
     const auto wires = shared().wires();
-    auto edited = apply_edits(base->text, base->format, edits, {.wires = &wires});
+    auto edited = apply_edits(base->document, base->format, edits, {.wires = &wires});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
-    return std::pair{std::move(edited->policy), std::move(edited->text)};
+    return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->document)};
 }
 
 // ------------------------------------------------------------------------------------------------------------ dry run
-DryRunResult PolicyServiceImpl::dry_run_of(Read read, PolicyFormat format) {
+DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
     DryRunResult result;
     const auto fail = [&](Problem& what) {
         result.errors = std::move(what.errors);
@@ -91,7 +91,7 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read, PolicyFormat format) {
     const auto now = shared();
     auto slots = now.slots ? *now.slots : SlotMap{};
     if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
-    auto prepared = prepare(std::move(read->first), format, std::move(read->second), slots, 1);
+    auto prepared = prepare(std::move(*read), slots, 1);
     if (!prepared) return fail(prepared.error());
     const auto& plan = **prepared;
     result.version = plan.version;
@@ -111,14 +111,14 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read, PolicyFormat format) {
 }
 
 Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body, PolicyFormat format) {
-    return dry_run_of(read_body(body, format), format);
+    return dry_run_of(read_body(body, format));
 }
 
 Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits) {
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read && read.error().errors.empty()) return Unexpected(std::move(read.error()));
-    return dry_run_of(std::move(read), base->format);
+    return dry_run_of(std::move(read));
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
@@ -151,7 +151,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::put(std::string_view body, Po
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     auto read = read_body(body, format);
     const std::lock_guard lock{commit_mutex_};
-    return commit(std::move(read), format, options);
+    return commit(std::move(read), options);
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits, const CommitOptions& options) {
@@ -160,18 +160,17 @@ Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits,
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read) return Unexpected(std::move(read.error()));
-    return commit(std::move(read), base->format, options);
+    return commit(std::move(read), options);
 }
 
-Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, PolicyFormat format,
-                                                          const CommitOptions& options) {
+Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const CommitOptions& options) {
     const auto started = std::chrono::steady_clock::now();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     if (!read) return Unexpected(std::move(read.error()));
     const auto now = shared();
     auto slots = slots_;
     if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
-    auto prepared = prepare(std::move(read->first), format, std::move(read->second), slots, 1);
+    auto prepared = prepare(std::move(*read), slots, 1);
     if (!prepared) return Unexpected(std::move(prepared.error()));
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
     if (auto same = unchanged(*prepared)) return *same;

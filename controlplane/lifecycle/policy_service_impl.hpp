@@ -61,11 +61,11 @@ private:
     PolicyServiceImpl(const ControlConfig& config, const ServiceOptions& options, std::unique_ptr<PolicyStore> store);
 
     // --- commit.cpp; all but read_* need commit_mutex_
-    using Read = Expected<std::pair<Policy, std::string>, Problem>;  // the model and the text that says it
+    using Read = Expected<SourcePolicy, Problem>;
     Read read_body(std::string_view body, PolicyFormat format) const;
     Read read_edits(const PreparedPtr& base, std::string_view edits) const;
-    Expected<CommitResult, Problem> commit(Read read, PolicyFormat format, const CommitOptions& options);
-    DryRunResult dry_run_of(Read read, PolicyFormat format);
+    Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options);
+    DryRunResult dry_run_of(Read read);
     std::optional<Problem> precondition(const CommitOptions& options) const;
     std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared);
     /// Stages, offers, and settles what the answer says.

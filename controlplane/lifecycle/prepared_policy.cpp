@@ -49,12 +49,20 @@ std::vector<std::string> PreparedPolicy::zone_names() const {
     return names;
 }
 
-Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(Policy policy, PolicyFormat format, std::string text,
-                                                           SlotMap& slots, std::uint64_t generation) {
+Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options) {
+    auto parsed = parse_document(text, format);
+    auto policy = read_document(parsed, options);
+    if (!policy) return Unexpected(std::move(policy.error()));
+    return SourcePolicy{std::move(*policy), format, std::move(text), std::move(parsed.document)};
+}
+
+Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
+                                                           std::uint64_t generation) {
     auto prepared = std::make_shared<PreparedPolicy>();
-    prepared->policy = std::move(policy);
-    prepared->format = format;
-    prepared->text = std::move(text);
+    prepared->policy = std::move(source.policy);
+    prepared->format = source.format;
+    prepared->text = std::move(source.text);
+    prepared->document = std::move(source.document);
     prepared->hash = to_hex(prepared->policy.version);
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 

@@ -20,10 +20,19 @@
 
 namespace sluice::cp {
 
+/// A policy that was read: what it means and what it says.
+struct SourcePolicy {
+    Policy policy;
+    PolicyFormat format{};
+    std::string text;
+    Document document;  ///< `text`, parsed: a PATCH edits it, because parsing YAML again would be most of its time
+};
+
 struct PreparedPolicy {
     Policy policy;
     PolicyFormat format{};
     std::string text;
+    Document document;
     std::string hash;     ///< 64 hex digits
     std::string version;  ///< name@first six of them
     CompiledGeneration compiled;
@@ -43,9 +52,11 @@ PolicyFormat format_of(std::string_view extension) noexcept;
 Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors = {});
 Problem invalid_policy(PolicyErrors errors);
 
+Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options);
+
 /// `slots` gets the policy's rules. Failing policy tests are no error here: they stand in `tests`.
-Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(Policy policy, PolicyFormat format, std::string text,
-                                                           SlotMap& slots, std::uint64_t generation);
+Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
+                                                           std::uint64_t generation);
 
 /// What the dataplane would say about the ports, asked beforehand. Empty = nothing.
 std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports);

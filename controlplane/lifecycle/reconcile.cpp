@@ -42,11 +42,11 @@ Expected<PreparedPtr, std::string> PolicyServiceImpl::load(const PolicyRef& ref)
     if (!text) return unreadable(text.error().what);
     const auto format = format_of(ref.extension);
     const auto wires = shared().wires();
-    auto policy = read_policy(*text, format, {.wires = &wires});
-    if (!policy) return unreadable(policy.error().empty() ? "errors" : policy.error().front().detail);
-    if (to_hex(policy->version) != ref.hash) return unreadable("its content is not what its name says");
+    auto source = read_source(std::move(*text), format, {.wires = &wires});
+    if (!source) return unreadable(source.error().empty() ? "errors" : source.error().front().detail);
+    if (to_hex(source->policy.version) != ref.hash) return unreadable("its content is not what its name says");
     auto slots = slots_;
-    auto prepared = prepare(std::move(*policy), format, std::move(*text), slots, ref.generation);
+    auto prepared = prepare(std::move(*source), slots, ref.generation);
     if (!prepared) return unreadable(prepared.error().detail);
     return PreparedPtr{std::move(*prepared)};
 }
@@ -104,7 +104,8 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
     }
     auto slots = slots_;
     slots.set_capacity(now.hello->rule_slots_max);
-    auto again = prepare(now.current->policy, now.current->format, now.current->text, slots, 1);
+    auto again =
+        prepare({now.current->policy, now.current->format, now.current->text, now.current->document}, slots, 1);
     std::string trouble;
     if (!again) {
         trouble = again.error().detail;

@@ -74,6 +74,17 @@ std::string_view Document::keep(std::string_view text) {
     return {bytes, text.size()};
 }
 
+Document Document::copy() const {
+    Document fresh;
+    fresh.root = root;
+    const auto own = [&fresh](const auto& self, Node& node) -> void {  // depth: at most DocumentLimits::depth_max
+        node.text = fresh.keep(node.text);
+        for (auto& child : node.children) self(self, child);
+    };
+    own(own, fresh.root);
+    return fresh;
+}
+
 void Document::adopt(const Document& other) {
     if (other.arena_) adopted_.push_back(other.arena_);
     adopted_.insert(adopted_.end(), other.adopted_.begin(), other.adopted_.end());

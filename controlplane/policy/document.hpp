@@ -65,6 +65,9 @@ public:
     std::string_view keep(std::string_view text);
     /// Keeps the bytes of `other` alive, so that nodes of it may move here.
     void adopt(const Document& other);
+    /// The same tree with bytes of its own: may be changed and kept while others read this one, and holds nothing that
+    /// earlier changes have left behind.
+    Document copy() const;
 
 private:
     std::shared_ptr<std::pmr::monotonic_buffer_resource> arena_;

@@ -134,10 +134,15 @@ private:
     Path top_;
 };
 
-std::vector<EditedRule> rules_of(const Node& root) {
+/// Takes the rules out of the tree.
+std::vector<EditedRule> rules_of(Node& root) {
     std::vector<EditedRule> result;
-    if (const auto* rules = root.find("rules")) {
-        for (const auto& node : rules->children) result.push_back({word(node, "id"), node, std::nullopt});
+    if (auto* rules = root.find("rules")) {
+        result.reserve(rules->children.size());
+        for (auto& node : rules->children) {
+            const auto id = word(node, "id");
+            result.push_back({id, std::move(node), std::nullopt});
+        }
     }
     return result;
 }
@@ -196,6 +201,13 @@ void restamp(Policy& policy, const Node& root) {
 
 Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFormat format, std::string_view edits,
                                                  const ReadOptions& options) {
+    auto parsed = parse_document(base, format);
+    if (!parsed.whole || !parsed.errors.empty()) return Unexpected<PolicyErrors>{std::move(parsed.errors)};
+    return apply_edits(parsed.document, format, edits, options);
+}
+
+Expected<EditedPolicy, PolicyErrors> apply_edits(const Document& base, PolicyFormat format, std::string_view edits,
+                                                 const ReadOptions& options) {
     auto edit_list = parse_document(edits, PolicyFormat::json);
     Report report;
     if (edit_list.whole) check_object_list(edit_list.document.root, edit_schema(), Path{}, report);
@@ -208,9 +220,7 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFo
             std::to_string(count) + " edits, at most " + std::to_string(kEditsMax) + " in one request; PUT the policy");
         return Unexpected<PolicyErrors>{report.take()};
     }
-    auto result = parse_document(base, format);
-    if (!result.whole || !result.errors.empty()) return Unexpected<PolicyErrors>{std::move(result.errors)};
-
+    ParsedDocument result{base.copy(), {}, true};
     Editor editor{rules_of(result.document.root), report};
     editor.apply(edit_list.document.root);
     if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
@@ -227,7 +237,7 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFo
     }
     auto text = emit(result.document.root, format);
     restamp(*policy, result.document.root);
-    return EditedPolicy{std::move(*policy), std::move(text)};
+    return EditedPolicy{std::move(*policy), std::move(text), std::move(result.document)};
 }
 
 }  // namespace sluice::cp

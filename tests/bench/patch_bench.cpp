@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,27 @@ std::string policy_of(int rules, int variant) {
     return text;
 }
 
-void print(const char* what, int rules, std::vector<double> ms) {
+struct Times {
+    std::vector<double> wall, cpu;  ///< milliseconds; cpu of the calling thread alone
+};
+
+double cpu_ms() {
+    timespec t{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
+}
+
+double at(std::vector<double> ms, double share) {
     std::sort(ms.begin(), ms.end());
-    const auto at = [&](double share) {
-        return ms[static_cast<std::size_t>(share * static_cast<double>(ms.size() - 1))];
-    };
-    std::printf("{\"bench\": \"%s\", \"rules\": %d, \"runs\": %zu, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n", what, rules,
-                ms.size(), at(0.5), at(0.99));
+    return ms[static_cast<std::size_t>(share * static_cast<double>(ms.size() - 1))];
+}
+
+void print(const char* what, int rules, const Times& times) {
+    std::printf(
+        "{\"bench\": \"%s\", \"rules\": %d, \"runs\": %zu, \"min_ms\": %.2f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, "
+        "\"cpu_p50_ms\": %.2f}\n",
+        what, rules, times.wall.size(), at(times.wall, 0), at(times.wall, 0.5), at(times.wall, 0.99),
+        at(times.cpu, 0.5));
 }
 
 bool measure(int rules, const std::string& parent) {
@@ -56,11 +71,13 @@ bool measure(int rules, const std::string& parent) {
             [&] { return service.status().not_ready.size() < 2 && service.status().dataplane_connected; }))
         return false;
 
-    std::vector<double> puts, patches;
-    const auto timed = [](std::vector<double>& into, auto call) {
+    Times puts, patches;
+    const auto timed = [](Times& into, auto call) {
         const auto start = Clock::now();
+        const auto cpu_start = cpu_ms();
         const auto result = call();
-        into.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+        into.wall.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+        into.cpu.push_back(cpu_ms() - cpu_start);
         if (!result) std::fprintf(stderr, "%s\n", result.error().detail.c_str());
         return result && result->state == CommitState::adopted;
     };

@@ -46,7 +46,18 @@ EditedPolicy edit(std::string_view base, PolicyFormat format, std::string_view e
     return *result;
 }
 
+void expect_same_tree(const Node& one, const Node& other) {
+    ASSERT_EQ(one.kind, other.kind);
+    EXPECT_EQ(one.text, other.text);
+    EXPECT_EQ(one.pos.line, other.pos.line) << one.text;
+    EXPECT_EQ(one.pos.column, other.pos.column) << one.text;
+    ASSERT_EQ(one.children.size(), other.children.size());
+    for (std::size_t i = 0; i < one.children.size(); ++i) expect_same_tree(one.children[i], other.children[i]);
+}
+
 void expect_reads_back(const EditedPolicy& edited, PolicyFormat format) {
+    // The tree that is handed on is what the text would be parsed to.
+    expect_same_tree(edited.document.root, parse_document(edited.text, format).document.root);
     const auto again = read_policy(edited.text, format);
     ASSERT_TRUE(again) << edited.text;
     EXPECT_EQ(again->version, edited.policy.version) << edited.text;
@@ -197,6 +208,34 @@ TEST(Edits, OfAThousandRulesAreQuick) {
     EXPECT_EQ(edited.policy.rules.size(), 1002U);
     std::printf("one edit of 1,000 rules: %.1f ms\n", ms);
     EXPECT_LT(ms, 5000);  // a hang limit
+}
+
+// A base that is kept parsed stays as it is, and edits upon edits are edits of the text each time.
+TEST(Edits, AKeptDocumentIsAsGoodAsItsText) {
+    for (const auto& [text, format] : {std::pair{kYaml, PolicyFormat::yaml}, {kJson, PolicyFormat::json}}) {
+        std::string base{text};
+        Document kept = parse_document(base, format).document;
+        for (int i = 0; i < 20; ++i) {
+            const auto id = "n" + std::to_string(i);
+            std::string edits = R"([{"op": "insert", "before": "a", "rule": {"id": ")" + id +
+                                R"(", "from": "2001:db8::", "to": ["10.0.0.)" + std::to_string(i) +
+                                R"(", "2001:db8::/32"], "service": "tcp/80", "action": "deny"}})";
+            if (i > 2) edits += R"(, {"op": "remove", "id": "n)" + std::to_string(i - 2) + R"("})";
+            edits += "]";
+            const auto from_text = edit(base, format, edits);
+            auto from_kept = apply_edits(kept, format, edits);
+            ASSERT_TRUE(from_kept);
+            EXPECT_EQ(from_kept->text, from_text.text);
+            EXPECT_EQ(from_kept->policy.version, from_text.policy.version);
+            expect_reads_back(*from_kept, format);
+            const auto again = apply_edits(kept, format, edits);
+            ASSERT_TRUE(again);
+            EXPECT_EQ(again->text, from_text.text);
+            base = from_text.text;
+            kept = std::move(from_kept->document);
+        }
+        EXPECT_FALSE(apply_edits(kept, format, R"([{"op": "remove", "id": "nowhere"}])"));
+    }
 }
 
 }  // namespace
