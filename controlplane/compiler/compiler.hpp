@@ -23,7 +23,7 @@
 namespace sluice::cp {
 
 /// Part of the generation digest: raise it when the same policy gives other bytes.
-inline constexpr std::uint32_t kCompilerVersion = 1;
+inline constexpr std::uint32_t kCompilerVersion = 2;
 
 struct CompileOptions {
     std::uint64_t generation{};

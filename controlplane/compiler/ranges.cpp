@@ -82,4 +82,14 @@ ServiceList service_list(std::span<const ServiceTerm> terms) {
     return list;
 }
 
+ServiceList any_service() {
+    constexpr auto no_next = static_cast<std::uint32_t>(abi::L4Proto::ipv6_no_next);
+    const Ranges<std::uint32_t> all{{.first = 0, .last = 65'535}};
+    return {.tcp = all,
+            .udp = all,
+            .icmp = all,
+            .icmp6 = all,
+            .proto = {{.first = 0, .last = no_next - 1}, {.first = no_next + 1, .last = 255}}};
+}
+
 }  // namespace sluice::cp

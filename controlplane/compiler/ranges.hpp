@@ -52,5 +52,8 @@ struct ServiceList {
     Ranges<std::uint32_t> tcp, udp, icmp, icmp6, proto;
 };
 ServiceList service_list(std::span<const ServiceTerm> terms);
+/// What a rule without services means: everything but IPv6 "no next header" (59, RFC 8200 section 4.7), which carries
+/// nothing that could be a service and passes only by a rule that names it.
+ServiceList any_service();
 
 }  // namespace sluice::cp

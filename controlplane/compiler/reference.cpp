@@ -56,8 +56,9 @@ std::optional<std::string_view> first_excluding_field(const Policy& policy, cons
                                                       const dp::LookupKey& key) {
     if (!side_holds(policy, rule.from, key.from, key.family, key.src)) return "from";
     if (!side_holds(policy, rule.to, key.to, key.family, key.dst)) return "to";
-    const bool service =
-        rule.service.empty() || std::any_of(rule.service.begin(), rule.service.end(),
+    // A rule without services means all that carry something (RFC 8200 section 4.7): 59 must be named.
+    const bool any = rule.service.empty() && key.proto != abi::L4Proto::ipv6_no_next;
+    const bool service = any || std::any_of(rule.service.begin(), rule.service.end(),
                                             [&](const ServiceTerm& t) { return service_holds(t, key); });
     if (!service) return "service";
     return std::nullopt;

@@ -91,11 +91,10 @@ ListIndex TermBuilder::intern(AddressKey key) {
 }
 
 ListIndex TermBuilder::intern(const std::vector<ServiceTerm>& service) {
-    if (service.empty()) return kAnyList;
     std::vector<ServiceTerm> key = service;
     sort_unique(key, less<ServiceTerm>);
     const auto [it, fresh] = service_index_.try_emplace(std::move(key), static_cast<ListIndex>(services_.size()));
-    if (fresh) services_.push_back(service_list(it->first));
+    if (fresh) services_.push_back(service.empty() ? any_service() : service_list(it->first));
     return it->second;
 }
 

@@ -18,7 +18,7 @@ namespace sluice::cp {
 
 using ZoneBits = std::bitset<abi::kZonesMax>;
 
-/// Index of a list; kAnyList allows everything and is no list.
+/// Index of a list; kAnyList allows every address and is no list.
 using ListIndex = std::uint32_t;
 inline constexpr ListIndex kAnyList = 0xffffffff;
 
@@ -31,7 +31,7 @@ struct Side {
 struct Term {
     std::uint32_t rule{};
     Side from, to;
-    ListIndex service{kAnyList};
+    ListIndex service{};
 };
 
 class TermBuilder {
@@ -61,7 +61,7 @@ private:
     };
     struct ExpandedRule {
         std::vector<Side> from, to;
-        ListIndex service{kAnyList};
+        ListIndex service{};
     };
 
     std::vector<Side> group(const std::vector<Endpoint>& alternatives);

@@ -51,6 +51,32 @@ TEST(Compiler, AnswersWithTheFirstRuleThatMatches) {
     EXPECT_EQ(t.view().port_zone[1], abi::ZoneId{1});
 }
 
+// F18: no next header (59) is nobody's service. A rule without services means all that carry something.
+TEST(Compiler, NoNextHeaderNeedsARuleThatNamesIt) {
+    const Policy policy =
+        two_zones()
+            .rule({.id = "seen", .from = {"inside"}, .mode = abi::RuleMode::observe})
+            .rule({.id = "egress", .from = {"inside"}, .action = Action::allow})
+            .rule({.id = "named", .from = {"outside"}, .service = {"proto/59"}, .action = Action::allow})
+            .rule({.id = "tcp-too", .service = {"proto/59", "tcp/1-65535"}, .action = Action::reject})
+            .build();
+    const CompiledTables t{policy};
+    constexpr L4Proto kNoNextHeader{59};
+    for (const auto& [k, rule] : {std::pair{key(1, "2001:db8::1", 0, "2001:db8::2", kNoNextHeader), "tcp-too"},
+                                  {key(0, "2001:db8::1", 1, "2001:db8::2", kNoNextHeader), "named"},
+                                  {key(1, "2001:db8::1", 0, "2001:db8::2", L4Proto{58}, 0xffff), "egress"},
+                                  {key(1, "2001:db8::1", 0, "2001:db8::2", L4Proto{60}), "egress"},
+                                  {key(1, "2001:db8::1", 0, "2001:db8::2", L4Proto{255}), "egress"},
+                                  {key(1, "2001:db8::1", 0, "2001:db8::2", L4Proto::udp, 65535), "egress"},
+                                  {key(1, "192.0.2.1", 0, "192.0.2.2", L4Proto::icmp, 0), "egress"},
+                                  {key(1, "192.0.2.1", 0, "192.0.2.2", L4Proto::tcp, 0), "egress"}}) {
+        EXPECT_EQ(t.rule_for(k), rule) << static_cast<unsigned>(k.proto);
+        EXPECT_EQ(reference_rule_id(policy, reference_lookup(policy, k).rule), rule) << static_cast<unsigned>(k.proto);
+    }
+    EXPECT_EQ(first_excluding_field(policy, policy.rules[1], key(1, "2001:db8::1", 0, "2001:db8::2", kNoNextHeader)),
+              "service");
+}
+
 Policy some_policy(std::size_t rules) {
     test::Random random{7};
     return test::Pool{7}.policy(test::random_rules(random, rules));
