@@ -109,6 +109,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         const std::pair<const char*, const abi::Counter*> fields[] = {
             {"bursts", &worker.bursts},
             {"idle_sleeps", &worker.idle_sleeps},
+            {"busy_ns", &worker.busy_ns},
             {"flows", &worker.flows},
             {"flows_created", &worker.flows_created},
             {"flows_expired", &worker.flows_expired},
