@@ -22,6 +22,7 @@ using boost::system::error_code;
 using Tcp = asio::ip::tcp;
 
 constexpr std::size_t kReadThreads = 2;
+constexpr std::size_t kWalkThreads = 1;
 constexpr std::size_t kCommitThreads = 1;
 /// Pause after a failed accept (descriptors used up): retrying at once would only burn the CPU.
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -75,6 +76,7 @@ struct ApiServer::Core {
     void stop_threads() {
         if (hub) hub->stop();
         reads.join();
+        walks.join();
         commits.join();
     }
 
@@ -88,6 +90,7 @@ struct ApiServer::Core {
     std::optional<SessionShared> shared;
     asio::io_context io{1};
     asio::thread_pool reads{kReadThreads};
+    asio::thread_pool walks{kWalkThreads};
     asio::thread_pool commits{kCommitThreads};
     std::optional<Tcp::acceptor> acceptor;
     std::uint16_t port{};
@@ -189,6 +192,7 @@ Expected<void, std::string> ApiServer::open() {
                                       .counters = core.counters,
                                       .tls = core.tls,
                                       .reads = core.reads,
+                                      .walks = core.walks,
                                       .commits = core.commits});
     asio::co_spawn(core.io, core.accept_loop(), asio::detached);
     return {};

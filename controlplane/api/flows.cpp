@@ -66,6 +66,7 @@ Response get_flows(const Request& request, PolicyService& service) {
 void add_flow_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/flows",
+                .lane = Lane::walks,
                 .query_parameters = {"limit", "cursor"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
 }

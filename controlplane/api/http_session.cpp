@@ -264,6 +264,7 @@ private:
         switch (route.lane) {
             case Lane::inline_: response = call(); break;
             case Lane::reads: response = co_await offload(shared_.reads, call); break;
+            case Lane::walks: response = co_await offload(shared_.walks, call); break;
             case Lane::commits: response = co_await offload(shared_.commits, call); break;
         }
         if (!response.stream || head) co_return co_await write(std::move(response), request.id, head, keep_alive);

