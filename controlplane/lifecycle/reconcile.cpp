@@ -1,4 +1,6 @@
 /// Brings what is stored and what the dataplane runs together again after either has been away.
+#include <cstdio>
+
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/canonical.hpp"
 
@@ -12,8 +14,12 @@ constexpr auto kRetryEvery = 1s;
 }  // namespace
 
 void PolicyServiceImpl::load_current() {
-    if (auto slots = SlotMap::from_text(store_->slots(), slots_.capacity())) slots_ = std::move(*slots);
     std::string trouble;
+    if (auto slots = SlotMap::from_text(store_->slots(), slots_.capacity())) {
+        slots_ = std::move(*slots);
+    } else {
+        trouble = slots.error() + ": rules get new counters, and what older ones counted may stand at another rule";
+    }
     for (const auto& damage : store_->damage()) trouble += (trouble.empty() ? "" : "; ") + damage;
     PreparedPtr current;
     if (store_->current()) {
@@ -26,6 +32,8 @@ void PolicyServiceImpl::load_current() {
             trouble += (trouble.empty() ? "" : "; ") + loaded.error();
         }
     }
+    // What is put right by publishing again is no trouble any more, but it must not pass unseen.
+    if (!trouble.empty()) std::fprintf(stderr, "sluice-controlplane: %s\n", trouble.c_str());
     const std::lock_guard lock{state_mutex_};
     shared_.current = std::move(current);
     shared_.trouble = trouble;

@@ -144,6 +144,21 @@ protected:
     std::unique_ptr<PolicyServiceImpl> service;
 };
 
+// A5: the policy holds without its slots, but nobody shall believe the counters as if nothing had happened.
+TEST_F(PolicyServiceTest, DamagedSlotsAreTold) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    service.reset();
+    std::ofstream{config.state_dir + "/slots"} << "live 4 web-in\nlive 4 web";
+    testing::internal::CaptureStderr();
+    start_service();
+    EXPECT_TRUE(soon([&] { return ready(); }));
+    const auto log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("slots:"), std::string::npos) << log;
+    EXPECT_EQ(service->current()->hash, first.hash);
+    EXPECT_EQ(running_hash(), first.hash);
+}
+
 TEST_F(PolicyServiceTest, WithoutADataplaneNothingIsStored) {
     dataplane.reset();
     open_service();
