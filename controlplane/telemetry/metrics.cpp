@@ -172,16 +172,16 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
 
 void rule_families(Families& all, const Totals& t, const Names& names) {
     auto& hits = all.family("sluice_rule_hits_total", MetricType::Counter, "Decisions of the rule.");
-    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
-        if (!names.rules[s].empty()) Families::add(hits, {{"rule", names.rules[s]}}, t.rules[s].hits);
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules->size(); ++s) {
+        if (!(*names.rules)[s].empty()) Families::add(hits, {{"rule", (*names.rules)[s]}}, t.rules[s].hits);
     }
     auto& packets = all.family("sluice_rule_packets_total", MetricType::Counter, "Packets of flows it decided.");
-    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
-        if (!names.rules[s].empty()) Families::add(packets, {{"rule", names.rules[s]}}, t.rules[s].packets);
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules->size(); ++s) {
+        if (!(*names.rules)[s].empty()) Families::add(packets, {{"rule", (*names.rules)[s]}}, t.rules[s].packets);
     }
     auto& bytes = all.family("sluice_rule_bytes_total", MetricType::Counter, "Bytes of flows it decided.");
-    for (std::size_t s = 0; s < t.rules.size() && s < names.rules.size(); ++s) {
-        if (!names.rules[s].empty()) Families::add(bytes, {{"rule", names.rules[s]}}, t.rules[s].bytes);
+    for (std::size_t s = 0; s < t.rules.size() && s < names.rules->size(); ++s) {
+        if (!(*names.rules)[s].empty()) Families::add(bytes, {{"rule", (*names.rules)[s]}}, t.rules[s].bytes);
     }
 }
 

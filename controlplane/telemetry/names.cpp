@@ -9,7 +9,7 @@ constexpr std::size_t kGenerationsKept = 8;
 
 std::string_view Names::rule(abi::RuleSlot slot) const noexcept {
     const auto i = static_cast<std::size_t>(slot);
-    return i < rules.size() ? std::string_view{rules[i]} : std::string_view{};
+    return i < rules->size() ? std::string_view{(*rules)[i]} : std::string_view{};
 }
 
 std::string_view Names::zone(std::uint64_t generation, abi::ZoneId zone) const noexcept {
@@ -39,7 +39,7 @@ void NameBook::change(Change&& apply) {
 }
 
 void NameBook::set_rules(std::vector<std::string> by_slot) {
-    change([&](Names& names) { names.rules = std::move(by_slot); });
+    change([&](Names& names) { names.rules = std::make_shared<const std::vector<std::string>>(std::move(by_slot)); });
 }
 
 void NameBook::add_generation(std::uint64_t generation, std::vector<std::string> zones) {

@@ -16,7 +16,8 @@
 namespace sluice::cp {
 
 struct Names {
-    std::vector<std::string> rules;                                        ///< by slot; empty = unknown
+    /// By slot; empty = unknown. Shared: there is one per slot, and most changes leave them as they are.
+    std::shared_ptr<const std::vector<std::string>> rules{std::make_shared<const std::vector<std::string>>()};
     std::deque<std::pair<std::uint64_t, std::vector<std::string>>> zones;  ///< by generation, newest last
     std::vector<std::string> ports;
 
