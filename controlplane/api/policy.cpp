@@ -183,6 +183,15 @@ json::object plan_json(const DryRunResult& plan) {
         for (const auto& id : list) out.emplace_back(id);
         return out;
     };
+    json::array changes;
+    for (const auto& change : plan.changes) {
+        json::array fields;
+        for (const auto& field : change.fields) {
+            fields.push_back(json::object{{"name", field.name}, {"before", field.before}, {"after", field.after}});
+        }
+        changes.push_back(json::object{
+            {"op", change.op}, {"kind", change.kind}, {"id", valid_utf8(change.id)}, {"fields", std::move(fields)}});
+    }
     return {{"ok", plan.ok},
             {"version", plan.version},
             {"hash", plan.hash},
@@ -191,7 +200,10 @@ json::object plan_json(const DryRunResult& plan) {
             {"warnings", errors_json(plan.warnings)},
             {"rules_added", ids(plan.rules_added)},
             {"rules_changed", ids(plan.rules_changed)},
-            {"rules_removed", ids(plan.rules_removed)}};
+            {"rules_removed", ids(plan.rules_removed)},
+            {"changes", std::move(changes)},
+            {"compared_with", plan.compared_with},
+            {"waiting", plan.waiting}};
 }
 
 void add_policy_routes(Router& router, PolicyService& service) {

@@ -101,6 +101,9 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
     result.rules_added = std::move(diff.added);
     result.rules_changed = std::move(diff.changed);
     result.rules_removed = std::move(diff.removed);
+    result.changes = std::move(diff.changes);
+    if (now.current) result.compared_with = now.current->version;
+    if (now.pending) result.waiting = now.pending->version;
     if (!now.connected) {
         result.warnings.push_back({"dataplane-unavailable", "", {}, "the dataplane is not there to be asked"});
     } else if (const auto trouble = port_trouble(plan, now.port_names()); !trouble.empty()) {

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "controlplane/lifecycle/plan_changes.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {
@@ -88,6 +89,7 @@ PlanDiff plan_diff(const Policy* before, const Policy& after) {
     if (before == nullptr) {
         for (const auto& rule : after.rules) diff.added.push_back(rule.id);
         diff.added.emplace_back(abi::kIdDefault);
+        diff.changes = plan_changes(Policy{}, after, {});
         return diff;
     }
     std::unordered_map<std::string_view, std::size_t> place_before;
@@ -107,6 +109,7 @@ PlanDiff plan_diff(const Policy* before, const Policy& after) {
         if (!ids_after.contains(rule.id)) diff.removed.push_back(rule.id);
     }
     diff_builtins(*before, after, diff.changed);
+    diff.changes = plan_changes(*before, after, moves);
     return diff;
 }
 

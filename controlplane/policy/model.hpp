@@ -60,6 +60,12 @@ struct NetSet {
     SourcePos pos;
 };
 
+/// As the policy defines it; rules hold its terms.
+struct NamedService {
+    std::string name;
+    std::vector<ServiceTerm> terms;
+};
+
 struct Rule {
     std::string id;
     std::vector<Endpoint> from, to;    ///< OR; never empty
@@ -97,6 +103,7 @@ struct Policy {
     abi::FlowTimeouts timeouts{};
     std::vector<Zone> zones;
     std::vector<NetSet> sets;
+    std::vector<NamedService> services;
     std::vector<Rule> rules;
     std::vector<PolicyTest> tests;
     abi::Digest256 version{};  ///< SHA-256 of the canonical form

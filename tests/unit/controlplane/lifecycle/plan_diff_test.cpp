@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <tuple>
+
+#include "controlplane/policy/reader.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::cp {
@@ -46,6 +50,92 @@ TEST(PlanDiff, DefaultAndWireStandAmongTheIds) {
     after.default_action = Action::reject;
     after.wire_nd = abi::WireAction::deny;
     EXPECT_EQ(plan_diff(&before, after).changed, (Ids{"default", "builtin:nd"}));
+}
+
+/// `~ rule a  to: web -> any`, one per change.
+Ids lines(const Policy& before, const Policy& after) {
+    Ids out;
+    for (const auto& change : plan_diff(&before, after).changes) {
+        auto line = change.op + " " + change.kind + " " + change.id;
+        for (const auto& field : change.fields) line += "|" + field.name + ":" + field.before + ">" + field.after;
+        out.push_back(line);
+    }
+    return out;
+}
+
+Policy read(const std::string& text) {
+    auto policy = read_policy(text, PolicyFormat::yaml, {});
+    EXPECT_TRUE(policy.has_value()) << (policy ? "" : policy.error().front().detail);
+    return policy ? std::move(*policy) : Policy{};
+}
+
+const std::string kBase = R"(sluice: 1
+name: edge
+default: {action: deny}
+zones:
+  outside: {ports: [p0]}
+  inside: {ports: [p1]}
+sets:
+  shop: {nets: [198.51.100.80]}
+services:
+  web: [tcp/80]
+rules:
+  - {id: web-in, from: outside, to: shop, service: web, action: allow}
+  - {id: ops, from: outside, to: inside, service: ssh, action: deny}
+tests:
+  - {from: 192.0.2.1@outside, to: "198.51.100.80@inside:80/tcp", expect: allow}
+)";
+
+std::string with(const std::string& from, const std::string& to) {
+    auto text = kBase;
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+}
+
+TEST(PlanChanges, NothingThatDiffersIsHidden) {
+    const auto before = read(kBase);
+    EXPECT_EQ(lines(before, before), Ids{});
+    const std::vector<std::tuple<std::string, std::string, Ids>> cases{
+        {"name: edge", "name: rim", {"change name |:edge>rim"}},
+        {"{action: deny}\nz", "{action: allow, log: both}\nz", {"change default |action:deny>allow|log:none>both"}},
+        {"zones:", "wire: {arp: deny}\nzones:", {"change wire |arp:allow>deny"}},
+        {"198.51.100.80]", "198.51.100.80, 0.0.0.0/0]", {"change set shop|net:>0.0.0.0/0"}},
+        {"[tcp/80]",
+         "[tcp/81]",
+         {"change service web|term:tcp/80>|term:>tcp/81", "change rule web-in|service:tcp/80>tcp/81"}},
+        {"to: shop", "to: [inside, 192.0.2.9]", {"change rule web-in|to:shop>192.0.2.9, inside"}},
+        {"service: ssh, action: deny",
+         "action: reject, mode: observe, log: start",
+         {"change rule ops|action:deny>reject|service:tcp/22>any|mode:enforce>observe|log:none>start"}},
+        {"expect: allow}",
+         "expect: allow, by: web-in}",
+         {"add test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow by web-in",
+          "remove test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow"}},
+        {"service: web", "service: tcp/80", {"change wording |:>other words or another order, with the same meaning"}},
+    };
+    for (const auto& [from, to, expected] : cases) EXPECT_EQ(lines(before, read(with(from, to))), expected) << to;
+}
+
+TEST(PlanChanges, SwappedZonesAndMovedRulesShow) {
+    const auto before = read(kBase);
+    auto after = before;
+    std::swap(after.zones[0].ports, after.zones[1].ports);
+    EXPECT_EQ(lines(before, after),
+              (Ids{"change zone outside|port:p0>|port:>p1", "change zone inside|port:p1>|port:>p0"}));
+    after = before;
+    std::swap(after.rules[0], after.rules[1]);
+    EXPECT_EQ(lines(before, after).size(), 1U);
+    EXPECT_EQ(lines(before, after).front().substr(0, 9), "move rule");
+}
+
+TEST(PlanChanges, AFirstPolicyIsListedWhole) {
+    const auto after = read(kBase);
+    std::map<std::string, int> kinds;
+    for (const auto& change : plan_diff(nullptr, after).changes) ++kinds[change.kind];
+    EXPECT_EQ(kinds["zone"], 2);
+    EXPECT_EQ(kinds["rule"], 2);
+    EXPECT_EQ(kinds["set"] + kinds["service"] + kinds["test"] + kinds["default"] + kinds["wire"], 5);
 }
 
 }  // namespace

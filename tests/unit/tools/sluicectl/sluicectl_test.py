@@ -33,7 +33,8 @@ class Case(unittest.TestCase):
     def run_ctl(self, *arguments, code=0, stdin="", environment=None):
         run = subprocess.run([SLUICECTL, *arguments], input=stdin, capture_output=True, text=True, timeout=HANG_LIMIT_S,
                              env=dict(self.environment, **(environment or {})), check=False)
-        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        if code is not None:
+            self.assertEqual(run.returncode, code, run.stdout + run.stderr)
         self.assertNotIn("\x1b", run.stdout)  # no colours when piped
         return run
 
@@ -42,13 +43,19 @@ class PolicyCommands(Case):
     def test_plan_tells_by_its_exit_code(self):
         good = self.file("name: demo\nrule web-in\n")
         run = self.run_ctl("plan", "-f", good, code=2)
-        self.assertIn("+ rule web-in\ntests 1 passed, 0 failed\nplan demo@", run.stdout)
+        self.assertIn("+ rule web-in  action allow\ntests 1 passed, 0 failed\nplan demo@", run.stdout)
         self.run_ctl("apply", "-f", good)
         self.assertIn(": no changes", self.run_ctl("plan", "-f", good, code=0).stdout)
         other = self.file("name: demo\nrule new\n", "other.yaml")
         run = self.run_ctl("plan", "-f", other, code=2)
-        self.assertIn("+ rule new\n- rule web-in\n", run.stdout)
+        self.assertIn("+ rule new  action allow\n- rule web-in\n", run.stdout)
         self.assertTrue(json.loads(self.run_ctl("plan", "-f", other, "-o", "json", code=2).stdout)["ok"])
+        opened = self.run_ctl("plan", "-f", self.file("rule web-in\nOPENED\n", "opened.yaml"), code=2).stdout
+        self.assertIn("~ set shop  + 0.0.0.0/0\n^ rule b  place: behind a -> first\n", opened)
+        self.assertIn("0 to add, 1 to change, 1 to move, 0 to remove", opened)
+        self.assertNotIn("compared with", opened)
+        self.run_ctl("apply", "-f", other, "--confirm", "10m")
+        self.assertRegex(self.run_ctl("plan", "-f", good, code=None).stdout, r"compared with the stored policy demo@[0-9a-f]{6}; demo@\w+ waits for confirmation\n")
 
     def test_errors_have_file_line_and_column(self):
         broken, failing, warned = self.file("BROKEN", "b.yaml"), self.file("TESTFAIL", "t.yaml"), self.file("WARN", "w.yaml")
