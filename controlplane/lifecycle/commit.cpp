@@ -35,13 +35,14 @@ Problem failed_tests(const std::vector<TestOutcome>& tests) {
     PolicyErrors errors;
     for (const auto& test : tests) {
         if (test.passed) continue;
-        std::string detail = "test " + test.from + " -> " + test.to + " expects " + test.expect;
-        if (!test.by.empty()) detail += " by \"" + test.by + "\"";
-        detail += ", got " + test.got + " by \"" + test.got_rule + "\"; correct the rules or the test";
+        std::string detail = "test " + test.from + " -> " + test.to + ": expected " + test.expect;
+        if (!test.by.empty()) detail += " by " + test.by;
+        detail += ", got " + test.got + " by " + test.got_rule + "; correct the rules or the test";
         const auto index = static_cast<std::size_t>(&test - tests.data());
         errors.push_back({"test-failed", "/tests/" + std::to_string(index), test.pos, std::move(detail)});
     }
-    auto detail = std::to_string(errors.size()) + " of " + std::to_string(tests.size()) + " policy tests failed";
+    auto detail = std::to_string(errors.size()) + " of " + std::to_string(tests.size()) +
+                  " policy tests failed; nothing was changed";
     return problem(422, "policy-tests-failed", "Policy tests failed", std::move(detail), std::move(errors));
 }
 
@@ -63,8 +64,10 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
 
 // ------------------------------------------------------------------------------------------------------------ reading
 PolicyServiceImpl::Read PolicyServiceImpl::read_body(std::string_view body, PolicyFormat format) const {
-    const auto wires = shared().wires();
-    auto source = read_source(std::string{body}, format, {.wires = &wires});
+    const auto now = shared();
+    const auto wires = now.wires();
+    const auto ports = now.port_names();
+    auto source = read_source(std::string{body}, format, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!source) return Unexpected(invalid_policy(std::move(source.error())));
     return std::move(*source);
 }
@@ -73,8 +76,11 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
     if (base == nullptr) {
         return Unexpected(problem(409, "no-policy", "There is no policy to edit", "put a whole policy first"));
     }
-    const auto wires = shared().wires();
-    auto edited = apply_edits(base->document, base->format, edits, {.wires = &wires});
+    const auto now = shared();
+    const auto wires = now.wires();
+    const auto ports = now.port_names();
+    auto edited =
+        apply_edits(base->document, base->format, edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
     return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->document)};
 }

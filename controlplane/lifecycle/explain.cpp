@@ -27,6 +27,18 @@ std::optional<std::uint16_t> zone_behind(const Policy& policy, const WireHint& h
     return std::nullopt;
 }
 
+/// The ports that there are, and of which zone if `word` is the name of one.
+std::string port_hint(const Policy& policy, std::string_view word) {
+    std::string ports;
+    for (const auto& zone : policy.zones) {
+        std::string own;
+        for (const auto& port : zone.ports) own += (own.empty() ? "" : ", ") + port;
+        if (zone.name == word) return "; that is a zone, its ports are " + own;
+        ports += (ports.empty() || own.empty() ? "" : ", ") + own;
+    }
+    return "; its ports are " + ports;
+}
+
 }  // namespace
 
 Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& query) {
@@ -39,7 +51,8 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     const auto from = zone_of(policy, query.in_port);
     if (!from) {
         return Unexpected(problem(422, "unknown-port", "The port is in no zone",
-                                  "no zone of " + active->version + " has a port \"" + query.in_port + "\""));
+                                  "no zone of " + active->version + " has a port \"" + query.in_port + "\"" +
+                                      port_hint(policy, query.in_port)));
     }
     const auto to = zone_behind(policy, now.wires(), query.in_port, *from);
     if (!to) {

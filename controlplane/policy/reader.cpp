@@ -49,6 +49,7 @@ public:
         read_default();
         read_wire();
         read_zones();
+        check_every_port_has_a_zone();
         read_sets();
         read_services();
         read_rules();
@@ -124,7 +125,33 @@ private:
                                "port " + quoted(port.text) + " stands here and at " + place(taken->second.first) +
                                    "; each port is in one zone, remove one");
         }
+        if (options_.ports != nullptr && std::ranges::find(*options_.ports, port.text) == options_.ports->end()) {
+            const std::vector<std::string_view> known{options_.ports->begin(), options_.ports->end()};
+            report_.add(path, port.pos, "unknown-port",
+                        "the dataplane has no port " + quoted(port.text) + ", it has " + port_list() +
+                            did_you_mean(port.text, known));
+        }
         zone.ports.emplace_back(port.text);
+    }
+
+    std::string port_list() const {
+        constexpr std::size_t kShown = 16;
+        std::string list;
+        for (std::size_t i = 0; i < options_.ports->size() && i < kShown; ++i) {
+            list += (i == 0 ? "" : ", ") + (*options_.ports)[i];
+        }
+        return options_.ports->size() > kShown ? list + ", ..." : list;
+    }
+
+    /// The dataplane refuses such a policy; here its author learns where to write the port.
+    void check_every_port_has_a_zone() {
+        const auto* zones = root_.find("zones");
+        if (options_.ports == nullptr || zones == nullptr || zones->kind != Node::Kind::map) return;
+        for (const auto& port : *options_.ports) {
+            if (port_zones_.contains(port)) continue;
+            report_.add(Path{top_, "zones"}, zones->pos, "port-without-zone",
+                        "port " + quoted(port) + " of the dataplane is in no zone; add it to the ports of one");
+        }
     }
 
     void read_sets() {

@@ -24,6 +24,8 @@ struct WireHint {
 
 struct ReadOptions {
     const WireHint* wires{};  ///< may be null
+    /// Of the dataplane: zones must bind all of them and no others. Null = not known, not checked.
+    const std::vector<std::string>* ports{};
 };
 
 /// Errors stand in the order of the text.

@@ -265,30 +265,35 @@ TEST_F(PolicyServiceTest, ErrorsAndFailingTestsChangeNothing) {
     ASSERT_FALSE(failing);
     EXPECT_EQ(failing.error().code, "policy-tests-failed");
     ASSERT_EQ(failing.error().errors.size(), 1U);
-    EXPECT_NE(failing.error().errors[0].detail.find("got deny by \"default\""), std::string::npos)
+    EXPECT_NE(failing.error().errors[0].detail.find("got deny by default"), std::string::npos)
         << failing.error().errors[0].detail;
     EXPECT_GT(failing.error().errors[0].pos.line, 1U);
     EXPECT_EQ(dataplane->offers(), 1U);
     EXPECT_EQ(service->current()->hash, before.hash);
 }
 
-TEST_F(PolicyServiceTest, ARefusedPolicyKeepsTheOldOne) {
+TEST_F(PolicyServiceTest, PortsThatTheDataplaneDoesNotHaveAreErrorsOfThePolicy) {
     start_service();
     const auto before = must_put(policy_text(kWebIn));
     auto other = policy_text(kWebIn);
     other.replace(other.find("[inside]"), 8, "[nowhere]");
     const auto refused = put(other);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().status, 409);
-    EXPECT_EQ(refused.error().code, "refused-by-dataplane");
+    EXPECT_EQ(refused.error().status, 422);
+    const auto& errors = refused.error().errors;
+    ASSERT_EQ(errors.size(), 2U);
+    EXPECT_EQ(errors[0].code, "port-without-zone");
+    EXPECT_EQ(errors[1].code, "unknown-port");
+    EXPECT_EQ(errors[1].pos.line, 6U);
+    EXPECT_EQ(errors[1].detail, "the dataplane has no port \"nowhere\", it has outside, inside");
+    EXPECT_EQ(dataplane->offers(), 1U);
     EXPECT_EQ(service->current()->hash, before.hash);
     EXPECT_FALSE(std::filesystem::exists(config.state_dir + "/policy/pending"));
-    // Its number is spent all the same: numbers never come twice.
-    EXPECT_EQ(must_put(policy_text(kSshOut)).generation, 3U);
+    EXPECT_EQ(must_put(policy_text(kSshOut)).generation, 2U);  // no number is spent on it
     const auto plan = service->dry_run(other, PolicyFormat::yaml);
     ASSERT_TRUE(plan);
     EXPECT_FALSE(plan->ok);
-    EXPECT_EQ(plan->errors.at(0).code, "refused-by-dataplane");
+    EXPECT_EQ(plan->errors.at(0).code, "port-without-zone");
 }
 
 // A6: the disk is full: 507, nothing offered, old files intact, and it works again when there is room.
@@ -524,6 +529,9 @@ TEST_F(PolicyServiceTest, ExplainSaysWhoDecidesAndWhyOthersDidNot) {
     EXPECT_EQ(answer->skipped[0].field, "from");
     query.in_port = "wan7";
     EXPECT_EQ(service->explain(query).error().code, "unknown-port");
+    EXPECT_NE(service->explain(query).error().detail.find("; its ports are outside, inside"), std::string::npos);
+    query.in_port = "internet";
+    EXPECT_NE(service->explain(query).error().detail.find("that is a zone, its ports are outside"), std::string::npos);
 }
 
 TEST_F(PolicyServiceTest, FlowsHaveNamesAndCursors) {
