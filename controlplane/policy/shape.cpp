@@ -77,6 +77,19 @@ void check_choice(const Node& node, const Field& field, const Path& path, Report
     report.add(path, node.pos, "bad-choice", quoted(node.text) + " is not known here; write " + words);
 }
 
+/// The key that was meant, else all that may stand there.
+std::string known_keys(std::string_view key, const ObjectSchema& schema) {
+    std::vector<std::string_view> known;
+    std::string list;
+    for (const auto& field : schema.fields) {
+        known.push_back(field.key);
+        if (field.shape == Shape::unsupported) continue;
+        list += (list.empty() ? "" : ", ") + std::string{field.key};
+    }
+    const auto hint = did_you_mean(key, known);
+    return hint.empty() ? "; it may have " + list : hint;
+}
+
 void check_version(const Node& node, const Path& path, Report& report) {
     if (!check_kind(node, Node::Kind::scalar, "1", path, report)) return;
     const bool is_number = node.form == Node::Form::plain || node.form == Node::Form::number;
@@ -184,11 +197,9 @@ void check_object(const Node& node, const ObjectSchema& schema, const Path& path
         const Path at{path, key.text};
         const auto* field = schema.find(key.text);
         if (field == nullptr) {
-            std::vector<std::string_view> known;
-            for (const auto& candidate : schema.fields) known.push_back(candidate.key);
             report.add(at, key.pos, "unknown-key",
                        "key " + quoted(key.text) + " is not part of " + std::string{schema.name} +
-                           did_you_mean(key.text, known));
+                           known_keys(key.text, schema));
         } else if (field->shape == Shape::unsupported) {
             has_unsupported = true;
             report.add(at, key.pos, "not-supported-yet",

@@ -99,6 +99,11 @@ void Symbols::report_undefined(std::string_view name, SourcePos pos, const Path&
     }
     std::ranges::sort(known);  // the same proposal every time, whatever the order of the table
     auto hint = did_you_mean(name, known);
+    const bool service_wanted = std::ranges::find(kinds, Kind::service) != kinds.end();
+    if (service_wanted && !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos) {
+        hint = "; a port alone names no protocol, write " + quoted("tcp/" + std::string{name}) + " or " +
+               quoted("udp/" + std::string{name});
+    }
     if (hint.empty()) hint = "; define it or correct the name";
     report_.add(path, pos, "undefined-name", std::string{wanted} + " " + quoted(name) + " is not defined" + hint);
 }

@@ -79,7 +79,7 @@ TEST(ReaderErrors, OfTheDocument) {
         {"bad-name", "/name", "sluice: 1\nname: <!>N\ndefault: {action: deny}\nzones: {a: {ports: [p]}}\n",
          "write 1 to 63 of a-z, 0-9 and -"},
         {"unknown-key", "/zone", good + "<!>zone: {}\n", "did you mean \"zones\"?"},
-        {"unknown-key", "/xyzzy", good + "<!>xyzzy: {}\n", "not part of the policy"},
+        {"unknown-key", "/xyzzy", good + "<!>xyzzy: {}\n", "not part of the policy; it may have sluice, name, default, wire"},
         {"duplicate-key", "/name", good + "<!>name: again\n", "stands here and at 2:1; keep one"},
         {"duplicate-key", "/zones/a",
          "sluice: 1\nname: n\ndefault: {action: deny}\nzones:\n  a: {ports: [p]}\n  <!>a: {ports: [q]}\n",
@@ -203,6 +203,7 @@ TEST(ReaderErrors, P5_OfServices) {
         {"undefined-name", "htps", "did you mean \"https\"?"},
         {"undefined-name", "mgnt", "did you mean \"mgmt\"?"},
         {"undefined-name", "web-things", "define it or correct the name"},
+        {"undefined-name", "22", "write \"tcp/22\" or \"udp/22\""},
         {"wrong-kind", "lan", "is a zone (defined at 5:3); write a service here"},
     };
     for (const auto& service : services) {
