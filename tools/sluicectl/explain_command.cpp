@@ -124,6 +124,9 @@ json::object explain_question(const std::string& in_port, const std::string& src
     const auto to = parse_place(std::string_view{dst}.substr(0, slash), dst);
     json::object question{{"in_port", in_port}, {"src", from.address}, {"dst", to.address}};
     add_protocol(question, std::string_view{dst}.substr(slash + 1), to, dst);
+    if ((from.address.find(':') == std::string::npos) != (to.address.find(':') == std::string::npos)) {
+        throw CommandError{"source and destination are of different address families; write both as IPv4 or IPv6"};
+    }
     if (from.port) question["sport"] = *from.port;
     return question;
 }

@@ -33,6 +33,15 @@ std::string endpoint(const json::object& event, std::string_view address_key, st
 /// 2026-11-22T22:10:36.123Z -> 22:10:36.123
 std::string clock_text(const std::string& time) { return time.size() >= 23 ? time.substr(11, 12) : time; }
 
+/// Of the two directions.
+std::string bytes_words(const json::object& event) {
+    const auto* value = event.if_contains("bytes");
+    const auto* pair = value == nullptr ? nullptr : value->if_array();
+    if (pair == nullptr || pair->size() != 2) return {};
+    return fmt::format("  {} sent, {} back", bytes_text((*pair)[0].to_number<std::uint64_t>()),
+                       bytes_text((*pair)[1].to_number<std::uint64_t>()));
+}
+
 std::string event_line(const json::object& event, bool colours) {
     const auto kind = field(event, "event");
     const auto word = kind == "drop" ? std::string{"drop"} : field(event, "verdict");
@@ -40,16 +49,16 @@ std::string event_line(const json::object& event, bool colours) {
     auto proto = field(event, "proto");
     if (const auto type = field(event, "icmp_type"); !type.empty()) proto += '/' + type;
     std::string line =
-        fmt::format("{:<12}  {}{:<{}}  {:<8}  {} -> {}  {}", clock_text(field(event, "time")),
+        fmt::format("{:<12}  {}{:<{}}  {:<8}  {:<21} -> {:<21}  {:<16}", clock_text(field(event, "time")),
                     painted(word, verdict_colour(word), colours), "", word.size() < 6 ? 6 - word.size() : 0, proto,
                     endpoint(event, "src", "sport"), endpoint(event, "dst", "dport"), why);
     const auto from = field(event, "from");
     const auto to = field(event, "to");
     if (!from.empty() && !to.empty()) line += "  " + from + "->" + to;
-    if (kind == "observed") line += "  (observed: would)";
+    if (kind == "observed") line += "  observed, not enforced";
     if (kind == "flow_end") {
         line += "  end " + field(event, "end");
-        if (const auto bytes = field(event, "bytes"); !bytes.empty()) line += "  bytes " + bytes;
+        line += bytes_words(event);
     } else if (kind == "flow_start") {
         line += "  start";
     }

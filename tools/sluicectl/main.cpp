@@ -62,6 +62,7 @@ public:
         app_.fallthrough();
         add_policy_commands();
         add_view_commands();
+        refuse_unknown_commands(argc, argv);
         try {
             app_.parse(argc, argv);
         } catch (const CLI::ParseError& error) {
@@ -71,6 +72,30 @@ public:
     }
 
 private:
+    /// Names the word that is no command; the parser would only say that one is missing.
+    void refuse_unknown_commands(int argc, char** argv) const {
+        const CLI::App* at = &app_;
+        for (int i = 1; i < argc; ++i) {
+            const std::string_view word = argv[i];
+            if (word.starts_with('-')) {
+                const bool takes_value =
+                    word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" || word == "--output";
+                if (takes_value) ++i;
+                continue;
+            }
+            const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+            if (commands.empty()) return;
+            std::vector<std::string> names;
+            const CLI::App* found = nullptr;
+            for (const auto* command : commands) {
+                names.push_back(command->get_name());
+                if (command->get_name() == word) found = command;
+            }
+            if (found == nullptr) throw CommandError{unknown_word(word, names)};
+            at = found;
+        }
+    }
+
     template <typename Call>
     CLI::App* command(CLI::App& parent, const std::string& name, const std::string& help, Call call) {
         auto* added = parent.add_subcommand(name, help);
@@ -109,9 +134,10 @@ private:
         command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
             return confirm(c, options_.generation);
         })->add_option("GENERATION", options_.generation, "default: the one that runs");
-        command(app_, "rollback", "return to the policy before", [this](const Context& c) {
-            return rollback(c, options_.generation);
-        })->add_option("GENERATION", options_.generation, "the one to leave; default: the one that runs");
+        command(app_, "rollback", "leave a generation for the policy before it",
+                [this](const Context& c) { return rollback(c, options_.generation); })
+            ->add_option("GENERATION", options_.generation,
+                         "the generation to leave, not the one to return to; default: the one that runs");
     }
 
     void add_limit(CLI::App* to) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -56,6 +57,43 @@ std::string printable(std::string_view text) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
     }
     return out;
+}
+
+namespace {
+
+/// Single letters to change, add or leave out (Levenshtein).
+std::size_t changes_between(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        auto diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const auto above = row[j];
+            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+}  // namespace
+
+std::string unknown_word(std::string_view word, const std::vector<std::string>& known) {
+    constexpr std::size_t kWordMax = 64, kChangesMax = 2;
+    word = word.substr(0, kWordMax);
+    std::string list;
+    std::string_view best;
+    auto best_changes = kChangesMax + 1;
+    for (const auto& name : known) {
+        list += (list.empty() ? "" : ", ") + name;
+        if (const auto changes = changes_between(word, name); changes < best_changes) {
+            best = name;
+            best_changes = changes;
+        }
+    }
+    return fmt::format("\"{}\" is no command; {}", printable(word),
+                       best.empty() ? "there are " + list : fmt::format("did you mean \"{}\"?", best));
 }
 
 Colour verdict_colour(std::string_view verdict) noexcept {

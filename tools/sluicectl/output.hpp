@@ -17,6 +17,9 @@ std::string duration_text(double seconds);
 /// Seconds from now (negative: past) of an RFC 3339 time in UTC; 0 when it can't be read.
 double seconds_from_now(std::string_view time);
 
+/// `"stats" is no command; did you mean "status"?`, or with the list of `known` if none is near.
+std::string unknown_word(std::string_view word, const std::vector<std::string>& known);
+
 /// Control characters become `?`: what a peer named must not steer our terminal.
 std::string printable(std::string_view text);
 

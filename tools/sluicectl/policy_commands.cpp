@@ -37,7 +37,7 @@ std::string test_lines(const json::value& plan, std::string_view file) {
         const bool placed = test.as_object().contains("line") && test.as_object().contains("column");
         const auto by = text_of(test, "by");
         out += fmt::format(
-            "{}{}: test {} -> {}: expected {}{}, got {} by {}; change the rules or the test\n", file,
+            "{}{}: test {} -> {}: expected {}{}, got {} by {}; correct the rules or the test\n", file,
             placed ? fmt::format(":{}:{}", count_of(test, "line"), count_of(test, "column")) : std::string{},
             text_of(test, "from"), text_of(test, "to"), text_of(test, "expect"),
             by.empty() ? std::string{} : fmt::format(" by {}", by), text_of(test, "got"), text_of(test, "got_rule"));
@@ -200,7 +200,8 @@ int apply(const Context& context, const ApplyOptions& options) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
     request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
     add_confirm_header(request, options.confirm);
-    const auto etag = options.force_first ? std::nullopt : stored_etag(context);
+    const auto etag = stored_etag(context);
+    if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
     if (etag) {
         request.headers.emplace_back("If-Match", *etag);
     } else {

@@ -40,6 +40,14 @@ std::string dataplane_line(const json::value& dataplane) {
     return line;
 }
 
+/// While a commit waits for its confirmation, the dataplane runs that one, and all is well.
+std::string sync_note(const json::value& status) {
+    const auto& dataplane = status.at("dataplane");
+    if (flag_of(dataplane, "in_sync")) return {};
+    if (text_of(status.at("policy"), "confirm_deadline").empty()) return "  NOT what the dataplane runs";
+    return fmt::format("; waits for confirmation: generation {}", count_of(dataplane, "generation"));
+}
+
 void print_status(const json::value& answer, bool colours) {
     const auto& dataplane = answer.at("dataplane");
     const auto& policy = answer.at("policy");
@@ -58,7 +66,7 @@ void print_status(const json::value& answer, bool colours) {
         std::cout << "policy     none stored\n";
     } else {
         std::cout << "policy     " << text_of(policy, "version") << "  generation " << count_of(policy, "generation")
-                  << (flag_of(dataplane, "in_sync") ? "" : "  NOT what the dataplane runs") << '\n';
+                  << sync_note(answer) << '\n';
     }
     if (const auto deadline = text_of(policy, "confirm_deadline"); !deadline.empty()) {
         std::cout << "confirm    within " << duration_text(seconds_from_now(deadline))
@@ -150,10 +158,14 @@ int get_rules(const Context& context) {
                  {"FIRST HIT", Align::right},
                  {"LAST HIT", Align::right}}};
     const auto rules = parse_json(reply.body);
+    std::string last_word;
+    for (const auto& rule : rules.as_array()) {
+        if (text_of(rule, "id") == "default") last_word = text_of(rule, "action");
+    }
     for (const auto& rule : rules.as_array()) {
         const auto action = text_of(rule, "action");
         table.add({text_of(rule, "id"),
-                   {action, verdict_colour(action)},
+                   {action == "pass" && !last_word.empty() ? "pass -> " + last_word : action, verdict_colour(action)},
                    text_of(rule, "mode"),
                    count_text(count_of(rule, "hits")),
                    count_text(count_of(rule, "packets")),

@@ -61,8 +61,8 @@ TEST(EventStreamReader, JoinsPieces) {
 
 TEST(Explain, QuestionFromWords) {
     using boost::json::serialize;
-    EXPECT_EQ(serialize(explain_question("p", "198.51.100.7", "[2001:db8::1]:443/tcp")),
-              R"({"in_port":"p","src":"198.51.100.7","dst":"2001:db8::1","dport":443,"proto":"tcp"})");
+    EXPECT_EQ(serialize(explain_question("p", "2001:db8::7", "[2001:db8::1]:443/tcp")),
+              R"({"in_port":"p","src":"2001:db8::7","dst":"2001:db8::1","dport":443,"proto":"tcp"})");
     EXPECT_EQ(
         serialize(explain_question("p", "[::1]:9", "2001:db8::1/icmp6")),
         R"({"in_port":"p","src":"::1","dst":"2001:db8::1","icmp_type":128,"icmp_code":0,"proto":"icmp6","sport":9})");

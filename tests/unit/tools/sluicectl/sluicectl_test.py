@@ -74,7 +74,7 @@ class PolicyCommands(Case):
     def test_apply_sends_the_right_precondition(self):
         first, second = self.file("a", "a.yaml"), self.file("b", "b.yaml")
         self.assertRegex(self.run_ctl("apply", "-f", first, "--force-first").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  1/1 tests\n$")
-        self.assertIn("a policy is stored already", self.run_ctl("apply", "-f", second, "--force-first", code=1).stderr)
+        self.assertIn("a policy is already stored; leave out --force-first", self.run_ctl("apply", "-f", second, "--force-first", code=1).stderr)
         self.assertIn("generation 2", self.run_ctl("apply", "-f", second).stdout)
         self.assertIn("unchanged", self.run_ctl("apply", "-f", second).stdout)
         self.assertEqual(self.run_ctl("get", "policy").stdout, "b\n")
@@ -151,7 +151,7 @@ class ViewCommands(Case):
         self.server.tell("events 4")
         lines = [follower.stdout.readline() for _ in range(2)]
         for line in lines:
-            self.assertIn("deny    tcp       198.51.100.7:40000 -> 198.51.100.80:443  default", line)
+            self.assertIn("deny    tcp       198.51.100.7:40000    -> 198.51.100.80:443      default", line)
         self.assertEqual([json.loads(quiet.stdout.readline())["verdict"] for _ in range(4)], ["allow", "deny", "allow", "deny"])
         for process in (follower, quiet):
             process.terminate()
@@ -180,6 +180,10 @@ class Connection(Case):
     def test_usage(self):
         self.assertIn("Subcommands:", self.run_ctl("--help").stdout)
         self.assertRegex(self.run_ctl("--version").stdout, r"^\d+\.\d+\.\d+\n$")
+        self.assertIn('"stats" is no command; did you mean "status"?', self.run_ctl("stats", code=1).stderr)
+        self.assertIn('"frobnicate" is no command; there are plan, apply, ', self.run_ctl("-o", "json", "frobnicate", "--help", code=1).stderr)
+        self.assertIn('"rulez" is no command; did you mean "rules"?', self.run_ctl("get", "rulez", code=1).stderr)
+        self.assertEqual(self.run_ctl("explain", "a", "192.0.2.1", "[2001:db8::1]:22/tcp", code=1).stderr.count("address families"), 1)
         for arguments in ((), ("nope",), ("get",), ("apply",), ("get", "rules", "-o", "xml"), ("flows", "--verdict", "deny"), ("flows", "-f", "--verdict", "x")):
             self.run_ctl(*arguments, code=1)
 
