@@ -62,6 +62,7 @@ int get_policy(const Context& context);
 // view_commands.cpp
 int status(const Context& context);
 int get_rules(const Context& context);
+int get_drops(const Context& context);
 int get_flows(const Context& context, std::uint64_t count_max);
 
 // explain_command.cpp

@@ -1,5 +1,9 @@
-/// status, get rules, get flows.
+/// status, get rules, get drops, get flows.
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -173,6 +177,40 @@ int get_rules(const Context& context) {
                    ago(rule, "first_hit"),
                    ago(rule, "last_hit")});
     }
+    std::cout << table.text(context.colours);
+    return 0;
+}
+
+/// From the metrics: `sluice_drop_reasons_total{port="p",reason="r"} 3`; reasons that never came are left out.
+int get_drops(const Context& context) {
+    const auto reply = send(context, {.method = "GET", .target = "/metrics", .headers = {}, .body = {}});
+    const auto label = [](std::string_view line, std::string_view key) -> std::string {
+        const auto start = line.find(key);
+        if (start == std::string_view::npos) return {};
+        const auto rest = line.substr(start + key.size());
+        return printable(rest.substr(0, rest.find('"')));
+    };
+    struct Drops {
+        std::string port, reason;
+        std::uint64_t count{};
+    };
+    std::vector<Drops> drops;
+    std::istringstream lines{reply.body};
+    for (std::string line; std::getline(lines, line);) {
+        const auto value = line.rfind(' ');
+        if (!line.starts_with("sluice_drop_reasons_total{") || value == std::string::npos) continue;
+        const auto count = std::strtoull(line.c_str() + value, nullptr, 10);
+        if (count != 0) drops.push_back({label(line, "port=\""), label(line, "reason=\""), count});
+    }
+    std::ranges::stable_sort(drops, std::greater{}, &Drops::count);
+    if (context.json) {
+        json::array out;
+        for (const auto& d : drops) out.push_back({{"port", d.port}, {"reason", d.reason}, {"packets", d.count}});
+        std::cout << json::serialize(out) << '\n';
+        return 0;
+    }
+    Table table{{{"PORT"}, {"REASON"}, {"PACKETS", Align::right}}};
+    for (const auto& d : drops) table.add({d.port, d.reason, count_text(d.count)});
     std::cout << table.text(context.colours);
     return 0;
 }

@@ -321,6 +321,11 @@ Expected<FlowPage, Problem> MemoryPolicyService::flows(std::uint32_t count_max,
 
 std::string MemoryPolicyService::metrics(bool with_rules) {
     std::string text = "# HELP sluice_flows Live flows.\n# TYPE sluice_flows gauge\nsluice_flows 250\n";
+    text +=
+        "# HELP sluice_drop_reasons_total Drops.\n# TYPE sluice_drop_reasons_total counter\n"
+        "sluice_drop_reasons_total{port=\"inside\",reason=\"no_policy\"} 2\n"
+        "sluice_drop_reasons_total{port=\"inside\",reason=\"tx_full\"} 0\n"
+        "sluice_drop_reasons_total{port=\"outside\",reason=\"policy_deny\"} 4711\n";
     if (with_rules)
         text +=
             "# HELP sluice_rule_hits_total Decisions.\n# TYPE sluice_rule_hits_total "

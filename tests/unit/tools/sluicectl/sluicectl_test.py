@@ -125,6 +125,12 @@ class ViewCommands(Case):
         self.assertIn("web-in     allow   enforce    12    3,400  5.3 MiB", rules)
         self.assertIn("never", rules)
 
+    def test_drops_by_reason(self):
+        self.assertEqual(self.run_ctl("get", "drops").stdout,
+                         "PORT     REASON       PACKETS\noutside  policy_deny    4,711\ninside   no_policy          2\n")
+        self.assertEqual(json.loads(self.run_ctl("get", "drops", "-o", "json").stdout)[1],
+                         {"port": "inside", "reason": "no_policy", "packets": 2})
+
     def test_flows_by_pages(self):
         everything = json.loads(self.run_ctl("get", "flows", "-o", "json", "--limit", "100000").stdout)
         self.assertEqual((len(everything["flows"]), everything["next"]), (250, None))
