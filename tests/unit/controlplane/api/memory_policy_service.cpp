@@ -249,7 +249,7 @@ SystemStatus MemoryPolicyService::status() {
     const std::lock_guard lock{mutex_};
     SystemStatus status;
     status.dataplane_connected = true;
-    status.in_sync = true;
+    status.in_sync = !confirm_deadline_;
     if (current_) {
         status.policy_name = current_->name;
         status.version = current_->version;
@@ -284,7 +284,8 @@ Expected<ExplainResult, Problem> MemoryPolicyService::explain(const ExplainQuery
 
 std::vector<RuleStats> MemoryPolicyService::rules() {
     const auto now = std::chrono::system_clock::now();
-    return {{.id = "web-in",
+    return {{.id = "ping-in", .action = "pass", .mode = "enforce"},
+            {.id = "web-in",
              .action = "allow",
              .mode = "enforce",
              .hits = 12,

@@ -90,6 +90,8 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m")
         self.assertIn("else the dataplane reverts: sluicectl confirm 2", run.stdout)
         self.assertIn("confirm    within", self.run_ctl("status").stdout)
+        self.assertIn("; waits for confirmation: generation 2\n", self.run_ctl("status").stdout)
+        self.assertNotIn("NOT what", self.run_ctl("status").stdout)
         self.run_ctl("confirm")
         self.run_ctl("confirm", "2", code=1)
         self.run_ctl("apply", "-f", self.file("c"), "--confirm", "1h30m")
@@ -122,7 +124,8 @@ class ViewCommands(Case):
             lines = self.run_ctl(*arguments).stdout.splitlines()
             self.assertEqual(len({len(line) for line in lines}), 1, arguments)
         rules = self.run_ctl("get", "rules").stdout
-        self.assertIn("web-in     allow   enforce    12    3,400  5.3 MiB", rules)
+        self.assertIn("web-in     allow         enforce    12    3,400  5.3 MiB", rules)
+        self.assertIn("ping-in    pass -> deny  enforce", rules)
         self.assertIn("never", rules)
 
     def test_drops_by_reason(self):
