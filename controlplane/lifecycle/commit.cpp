@@ -28,7 +28,7 @@ Problem unreachable(const std::string& why) {
 
 Problem refused(const abi::Answer& answer) {
     return problem(409, "refused-by-dataplane", "The dataplane refused the policy",
-                   std::string{dp::to_string(answer.reason)} + ": " + answer.where.data());
+                   std::string{dp::to_string(answer.reason)} + ": " + answer.where.data() + "; nothing was changed");
 }
 
 Problem failed_tests(const std::vector<TestOutcome>& tests) {
