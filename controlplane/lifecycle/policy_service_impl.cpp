@@ -70,10 +70,14 @@ void PolicyServiceImpl::on_claim(bool granted, std::uint32_t holder_pid) {
 }
 
 void PolicyServiceImpl::on_notice(const abi::Notice& notice) {
-    heard(notice.state);
-    if (notice.kind != abi::NoticeKind::reverted) return;
-    drop_pending_if_not_run();
-    wake_keeper();
+    const bool reverted = notice.kind == abi::NoticeKind::reverted;
+    {
+        // At once: who sees the reverted state must not find its commit waiting any more.
+        const std::lock_guard lock{state_mutex_};
+        if (shared_.hello) shared_.hello->state = notice.state;
+        if (reverted && shared_.pending && shared_.connected && !shared_.runs(shared_.pending)) shared_.pending.reset();
+    }
+    if (reverted) wake_keeper();
 }
 
 void PolicyServiceImpl::on_status(const abi::ProcessState& state) { heard(state); }
