@@ -8,7 +8,10 @@ constexpr std::chrono::milliseconds kWait{250};
 
 }  // namespace
 
-EventHub::EventHub(PolicyService& service) : service_{service}, thread_{[this] { run(); }} {}
+// Where it starts is settled before the thread runs: one that is scheduled late would take what came meanwhile for
+// seen, and a follower that had already looked would never be woken for it.
+EventHub::EventHub(PolicyService& service)
+    : service_{service}, thread_{[this, seen = service.newest_event()] { run(seen); }} {}
 
 EventHub::~EventHub() { stop(); }
 
@@ -34,8 +37,7 @@ void EventHub::stop() {
     if (thread_.joinable()) thread_.join();
 }
 
-void EventHub::run() {
-    std::uint64_t seen = service_.newest_event();
+void EventHub::run(std::uint64_t seen) {
     std::unique_lock lock{mutex_};
     while (true) {
         changed_.wait(lock, [&] { return stopping_ || !followers_.empty(); });

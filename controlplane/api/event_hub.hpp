@@ -27,7 +27,7 @@ public:
     void stop();
 
 private:
-    void run();
+    void run(std::uint64_t seen);
 
     PolicyService& service_;
     std::mutex mutex_;

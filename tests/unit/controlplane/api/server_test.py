@@ -444,7 +444,9 @@ class Events(unittest.TestCase):
 
     def read_until(self, connection, text):
         data = b""
+        end = time.monotonic() + 30  # the keep-alives of a stream would hold a plain read for ever
         while text not in data:
+            self.assertLess(time.monotonic(), end, "%r did not come: %r" % (text, data[-200:]))
             piece = connection.recv(65536)
             self.assertTrue(piece, "the stream ended before %r: %r" % (text, data[-200:]))
             data += piece
