@@ -52,8 +52,9 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", action="store_true", help="leave the lab running afterwards")
     parser.add_argument("--long", action="store_true", help="ten times the kills")
+    parser.add_argument("--lab", default="t", help="another name where a second run goes on beside this one")
     options = parser.parse_args()
-    lab = Lab("t")
+    lab = Lab(options.lab)
     failed = 0
     bench = None
     try:

@@ -69,8 +69,9 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", action="store_true", help="leave the firewall running afterwards")
     parser.add_argument("--long", action="store_true", help="accepted for tools/test; there is no longer version")
+    parser.add_argument("--lab", default="ts", help="another name where a second run goes on beside this one")
     options = parser.parse_args()
-    lab = Lab("ts")
+    lab = Lab(options.lab)
     failed = 0
     try:
         demo.take_down(lab)
