@@ -65,8 +65,11 @@ class Server:
         assert code == 0, "server ended with %s: %s" % (code, errors)
 
     def tell(self, line):
+        """Returns when the server has done it."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer == "done\n", "the server said %r to %r" % (answer, line)
 
     def connect(self):
         return self.tls.wrap_socket(socket.create_connection(("127.0.0.1", self.port), HANG_LIMIT_S),

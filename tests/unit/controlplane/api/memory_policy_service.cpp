@@ -92,6 +92,18 @@ std::string sha256_text(std::string_view text) {
     return out;
 }
 
+void MemoryPolicyService::release() {
+    const std::lock_guard lock{gate_mutex_};
+    released_ = true;
+    gate_.notify_all();
+}
+
+void MemoryPolicyService::wait_released() {
+    constexpr std::chrono::seconds kHangLimit{30};
+    std::unique_lock lock{gate_mutex_};
+    gate_.wait_for(lock, kHangLimit, [&] { return released_; });
+}
+
 Expected<void, Problem> MemoryPolicyService::precondition(const CommitOptions& options) const {
     if (!options.if_match && !options.if_none_match_any)
         return problem(428, "precondition-required", "send If-Match with the ETag of the policy");
@@ -142,7 +154,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
 Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, PolicyFormat format,
                                                          const CommitOptions& options) {
     if (says(body, "THROW")) throw std::runtime_error{"secret inside"};
-    if (says(body, "SLOW")) std::this_thread::sleep_for(std::chrono::milliseconds{500});
+    if (says(body, "SLOW")) wait_released();
     const std::lock_guard lock{mutex_};
     if (auto met = precondition(options); !met) return tl::make_unexpected(met.error());
     if (says(body, "BROKEN")) return problem(422, "policy-invalid", "2 errors in the policy", two_errors());
@@ -306,7 +318,7 @@ std::vector<RuleStats> MemoryPolicyService::rules() {
 
 Expected<FlowPage, Problem> MemoryPolicyService::flows(std::uint32_t count_max,
                                                        const std::optional<std::string>& cursor) {
-    if (cursor == "SLOW") std::this_thread::sleep_for(std::chrono::seconds{1});
+    if (cursor == "SLOW") wait_released();
     std::uint32_t first = 0;
     if (cursor) {
         const auto [end, error] = std::from_chars(cursor->data(), cursor->data() + cursor->size(), first);

@@ -1,7 +1,8 @@
 /// A policy service that lives in memory, for tests of the REST server and of sluicectl: the server is tested on its
 /// own, against answers that a test can provoke. Words in the policy's text steer it:
 ///     BROKEN 422 with two errors, REFUSED 409, NODATAPLANE 503, STALL 202 with a worker, THROW an exception,
-///     SLOW half a second of work, TESTFAIL 422 with a failing policy test; `rule ID` lines are the rules of a plan.
+///     SLOW work that ends with `release` (so does the cursor SLOW of the flows), TESTFAIL 422 with a failing policy
+///     test; `rule ID` lines are the rules of a plan.
 #pragma once
 
 #include <condition_variable>
@@ -31,8 +32,11 @@ public:
 
     void add_events(std::uint64_t count, std::size_t padding_bytes);
     void set_not_ready(std::vector<std::string> reasons);
+    /// Lets whatever is SLOW go on, now and from now on.
+    void release();
 
 private:
+    void wait_released();
     Expected<void, Problem> precondition(const CommitOptions&) const;
     Expected<CommitResult, Problem> adopt(std::string text, PolicyFormat format, const CommitOptions&);
 
@@ -44,6 +48,9 @@ private:
     std::vector<std::string> not_ready_;
     std::vector<EventPage::Line> events_;
     std::uint64_t newest_{};
+    std::mutex gate_mutex_;
+    std::condition_variable gate_;
+    bool released_{};
 };
 
 std::string sha256_text(std::string_view text);

@@ -1,6 +1,6 @@
 /// The real server over a policy service in memory, as a process, for tests that speak TLS to it. Prints `port N` when
-/// it listens, then obeys lines on stdin: `events N [PADDING]`, `not-ready TEXT`, `ready`, `stop`; end of file stops
-/// it.
+/// it listens, then obeys lines on stdin: `events N [PADDING]`, `not-ready TEXT`, `ready`, `release`, `stop`, and says
+/// `done` after each; end of file stops it.
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -54,6 +54,8 @@ void obey(sluice::cp::api::test::MemoryPolicyService& service) {
             words >> count >> padding;
             service.add_events(count, padding);
         }
+        if (word == "release") service.release();
+        std::cout << "done" << std::endl;
     }
 }
 
@@ -71,6 +73,7 @@ int main(int argc, char** argv) {
     std::thread io{[&] { server.run(); }};
     obey(service);
     server.stop();
+    service.release();
     io.join();
     return EXIT_SUCCESS;
 }
