@@ -157,6 +157,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::put(std::string_view body, Po
                                                        const CommitOptions& options) {
     // Reading a big policy takes longest and needs no lock; the precondition is looked at before (cheap refusal) and
     // under the lock (the one that counts).
+    look_at_pending();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     auto read = read_body(body, format);
     const std::lock_guard lock{commit_mutex_};
@@ -165,6 +166,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::put(std::string_view body, Po
 
 Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits, const CommitOptions& options) {
     const std::lock_guard lock{commit_mutex_};
+    look_at_pending();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     const auto base = shared().current;
     auto read = read_edits(base, edits);
@@ -355,8 +357,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generat
     const auto answer = client_.confirm(generation);
     if (!answer) return Unexpected(unreachable(to_text(answer.error())));
     if (answer->kind == abi::AnswerKind::refused) {
-        ask_what_runs();  // it knows better
-        drop_pending_if_not_run();
+        look_at_pending();  // it knows better
         wake_keeper();
         return Unexpected(
             problem(409, "nothing-to-confirm", "The dataplane has nothing to confirm", answer->where.data()));

@@ -103,8 +103,12 @@ void PolicyServiceImpl::heard(const abi::ProcessState& state) {
 /// revert would return to. Without an answer the connection is over, and the next hello tells.
 void PolicyServiceImpl::ask_what_runs() { (void)client_.get_status(); }
 
-/// What waits for a confirmation and no longer runs waits no more. The store's intent goes with the keeper.
-void PolicyServiceImpl::drop_pending_if_not_run() {
+/// What waits for a confirmation and no longer runs waits no more. The dataplane is asked: its notice of a deadline
+/// that has just run out may still be on its way, and the next commit must not be refused for it. The store's intent
+/// goes with the keeper.
+void PolicyServiceImpl::look_at_pending() {
+    if (!shared().pending) return;
+    ask_what_runs();
     const std::lock_guard lock{state_mutex_};
     if (shared_.pending && shared_.connected && !shared_.runs(shared_.pending)) shared_.pending.reset();
 }

@@ -119,7 +119,7 @@ private:
     Shared shared() const;
     void heard(const abi::ProcessState& state);
     void ask_what_runs();
-    void drop_pending_if_not_run();
+    void look_at_pending();
     void wake_keeper();
 
     const ControlConfig config_;
