@@ -1,6 +1,7 @@
 """The lab itself: what a crash of it leaves is found and named, `down` removes what `up` made and nothing else."""
 import os
 import signal
+import socket
 
 from lab import demo, network
 from lab.names import ROOT
@@ -54,4 +55,16 @@ def down_removes_what_up_made(bench):
         os.rmdir(folder)
 
 
-TESTS = [up_leaves_a_policy_of_the_user_in_force, leftovers_of_a_crash_are_named, down_removes_what_up_made]
+def a_taken_port_is_named(bench):
+    """Behind `down`: the lab's port is held by a stranger, here by this very test."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", bench.lab.port))
+        holder.listen()
+        done = _demo(bench, "up")
+        assert done.returncode == 1, done.stdout
+        assert f"port {bench.lab.port} is taken by" in done.stderr and f"process {os.getpid()}" in done.stderr, done.stderr
+        assert not network.namespaces_present(bench.lab), "nothing is begun that can't be finished"
+
+
+TESTS = [up_leaves_a_policy_of_the_user_in_force, leftovers_of_a_crash_are_named, down_removes_what_up_made, a_taken_port_is_named]

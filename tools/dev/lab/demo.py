@@ -2,8 +2,10 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -81,11 +83,28 @@ def own_processes(lab):
 
 
 # ------------------------------------------------------------------------------------------------------------------- up
+def require_free_port(lab):
+    """Named at once: the control plane would start, fail and start again until somebody reads its log."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", lab.port))
+            return
+        except OSError:
+            pass
+    told = run("ss", "-Hltnp", f"sport = :{lab.port}", check=False).stdout
+    holders = [f"{name} (process {pid})" for name, pid in re.findall(r'"([^"]+)",pid=(\d+)', told)]
+    raise Trouble(
+        f"port {lab.port} is taken by {', '.join(holders) or 'somebody'}", "end that, or use another lab: --lab NAME"
+    )
+
+
 def build_up(lab, huge=True, with_hosts=True, **dataplane_changes):
     """Makes the lab; the processes run, no policy is applied. The caller reports trouble."""
     for path in (lab.run_dir, lab.lib_dir, lab.log_dir):
         if os.path.isdir(path) and os.listdir(path) and not os.path.exists(f"{path}/.lab"):
             raise Trouble(f"{path} exists and is not the lab's", "use another lab: tools/demo --lab NAME")
+    require_free_port(lab)
     huge_before = None
     if huge:
         huge, huge_before = network.reserve_huge_pages(daemons.HUGE_PAGES_NEEDED)
