@@ -1,0 +1,132 @@
+#include "tests/bench/rig/real_worker.hpp"
+
+#include <array>
+#include <utility>
+
+#include <sluice/abi/drop_reasons.hpp>
+
+#include "dataplane/port/eal.hpp"
+#include "tests/bench/rig/measure.hpp"
+
+namespace sluice::bench {
+
+namespace {
+
+constexpr std::size_t kRingRecords = 4096;  ///< overwritten, never read: events cost what they cost in the product
+constexpr std::uint32_t kSpareSlots = 64;   ///< the built-in rules' and some
+
+dp::WorkerConfig worker_config(std::uint32_t flow_entries_max, const dp::TscRate& tsc) {
+    dp::WorkerConfig c;
+    c.port_count = 2;
+    c.wire_partner.fill(dp::kNoPort);
+    c.wire_partner[0] = dp::MemorySource::kServers;
+    c.wire_partner[1] = dp::MemorySource::kClients;
+    c.flow_entries_max = flow_entries_max;
+    c.tsc = tsc;
+    c.hash_secret = {0x243f6a8885a308d3, 0x13198a2e03707344};
+    return c;
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& policy, std::uint64_t generation) {
+    auto made = std::unique_ptr<Tables>{new Tables{static_cast<std::uint32_t>(policy.rules.size()) + kSpareSlots}};
+    if (const auto assigned = made->slots_.assign(policy); !assigned) {
+        return Unexpected<std::string>{assigned.error().to_string()};
+    }
+    const Stopwatch watch;
+    auto compiled = cp::compile(policy, made->slots_, {.generation = generation});
+    made->compile_s_ = watch.stop(1).cpu_s;
+    if (!compiled) return Unexpected<std::string>{compiled.error().code + ": " + compiled.error().detail};
+    made->compiled_ = std::move(*compiled);
+    const auto view = made->validate();
+    if (!view) return Unexpected<std::string>{view.error().where};
+    made->view_ = *view;
+    return made;
+}
+
+Expected<dp::TableView, dp::Refusal> Tables::validate() const {
+    static constexpr std::string_view kPorts[] = {"p0", "p1"};
+    return dp::validate(compiled_.manifest_bytes(), compiled_.section_bytes(),
+                        {.rule_slots_max = slots_.capacity(), .ports = kPorts});
+}
+
+bool Tables::validate_again() const { return validate().has_value(); }
+
+RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
+                       const dp::TscRate& tsc)
+    : source_{source},
+      counters_{std::make_unique<abi::WorkerCounters>()},
+      rules_(rule_slots),
+      ring_slots_(kRingRecords),
+      worker_{std::make_unique<dp::Worker>(
+          worker_config(flow_entries_max, tsc), source,
+          dp::WorkerTelemetry{.counters = counters_.get(), .rules = rules_, .ring = &ring_, .ring_slots = ring_slots_},
+          published_)} {
+    worker_->go_online();
+}
+
+void RealWorker::publish(const Tables& tables) {
+    ++sequence_;
+    active_.push_back(std::make_unique<dp::ActiveTables>(dp::ActiveTables{
+        .view = tables.view(), .sequence = sequence_, .policy_seq = static_cast<std::uint32_t>(sequence_)}));
+    active_.back()->view.generation = sequence_;
+    published_.publish(active_.back().get());
+}
+
+void RealWorker::run(std::uint64_t packets) noexcept {
+    const std::uint64_t end = source_.made() + packets;
+    while (source_.made() < end) worker_->run_once(dp::tsc_now());
+}
+
+std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept {
+    const std::uint64_t end = source_.made() + packets;
+    std::uint64_t late = 0;
+    for (dp::TscTime now = dp::tsc_now(); source_.made() < end;) {
+        worker_->run_once(now);
+        const dp::TscTime after = dp::tsc_now();
+        late += after.since(now) > limit ? 1 : 0;
+        now = after;
+    }
+    return late;
+}
+
+std::uint64_t RealWorker::drops() const noexcept {
+    std::uint64_t sum = 0;
+    for (const abi::PortCounters& port : counters_->ports) {
+        for (const abi::Counter& drop : port.drops) sum += drop.read();
+    }
+    return sum;
+}
+
+std::string RealWorker::complaint(std::uint64_t flows_expected) const {
+    std::string what;
+    for (const abi::PortCounters& port : counters_->ports) {
+        for (std::size_t r = 0; r < port.drops.size(); ++r) {
+            if (port.drops[r].read() == 0) continue;
+            what += std::to_string(port.drops[r].read()) + " packets dropped as " +
+                    std::string{abi::kDropReasons[r].name} + "; ";
+        }
+    }
+    if (source_.made() != source_.sent()) {
+        what += std::to_string(source_.made()) + " packets went in, " + std::to_string(source_.sent()) + " came out; ";
+    }
+    if (flows() != flows_expected) {
+        what += std::to_string(flows()) + " flows instead of " + std::to_string(flows_expected) + "; ";
+    }
+    if (source_.starved() != 0) what += "the source ran out of buffers; ";
+    return what.substr(0, what.empty() ? 0 : what.size() - 2);
+}
+
+void run_alone(dp::MemorySource& source, std::uint64_t packets) noexcept {
+    std::array<dp::Packet, dp::kBurstMax> burst;
+    const std::uint64_t end = source.made() + packets;
+    while (source.made() < end) {
+        for (const auto& [in, out] : {std::pair{dp::MemorySource::kClients, dp::MemorySource::kServers},
+                                      std::pair{dp::MemorySource::kServers, dp::MemorySource::kClients}}) {
+            source.send(out, {burst.data(), source.receive(in, burst)});
+        }
+    }
+}
+
+}  // namespace sluice::bench

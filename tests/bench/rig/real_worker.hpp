@@ -1,0 +1,78 @@
+/// A whole worker as the product runs it, over the memory source: real stages, real flow table, tables that the real
+/// compiler made and the real validator let in. It says afterwards whether all that went in came out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/expected.hpp>
+
+#include "controlplane/compiler/compiler.hpp"
+#include "controlplane/compiler/slot_map.hpp"
+#include "dataplane/acl/validator.hpp"
+#include "dataplane/pipeline/worker.hpp"
+#include "dataplane/port/memory_source.hpp"
+
+namespace sluice::bench {
+
+/// A compiled policy and the view that the validator gave.
+class Tables {
+public:
+    /// Error: the compiler's or the validator's own sentence.
+    static Expected<std::unique_ptr<Tables>, std::string> make(const cp::Policy& policy, std::uint64_t generation);
+
+    const dp::TableView& view() const noexcept { return view_; }
+    std::uint64_t bytes() const noexcept { return compiled_.bytes(); }
+    double compile_s() const noexcept { return compile_s_; }
+    std::uint32_t rule_slots() const noexcept { return slots_.capacity(); }
+    /// As the dataplane does for every generation that it is offered.
+    bool validate_again() const;
+
+private:
+    explicit Tables(std::uint32_t slots) : slots_{slots} {}
+    Expected<dp::TableView, dp::Refusal> validate() const;
+
+    cp::SlotMap slots_;
+    cp::CompiledGeneration compiled_;
+    dp::TableView view_;
+    double compile_s_{};
+};
+
+class RealWorker {
+public:
+    RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
+               const dp::TscRate& tsc);
+
+    /// From the next burst on. Also from another thread, one at a time.
+    void publish(const Tables& tables);
+    bool adopted() const noexcept { return published_.readers_before(sequence_) == 0; }
+
+    /// Until the source has made `packets` more.
+    void run(std::uint64_t packets) noexcept;
+    /// The same, counting rounds of the loop that took longer than `limit`.
+    std::uint64_t run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept;
+
+    std::uint64_t flows() const noexcept { return counters_->flows.read(); }
+    std::uint64_t lookups() const noexcept { return counters_->lookups.read(); }
+    std::uint64_t drops() const noexcept;
+    /// Empty, or what must not be: packets dropped (with the reason), lost, or flows that are not `flows_expected`.
+    std::string complaint(std::uint64_t flows_expected) const;
+
+private:
+    dp::MemorySource& source_;
+    std::unique_ptr<abi::WorkerCounters> counters_;
+    std::vector<abi::RuleCounters> rules_;
+    abi::EventRingHeader ring_;
+    std::vector<abi::EventSlot> ring_slots_;
+    dp::TablesQsbr published_;
+    std::vector<std::unique_ptr<dp::ActiveTables>> active_;
+    std::uint64_t sequence_{1};
+    std::unique_ptr<dp::Worker> worker_;
+};
+
+/// The source by itself, as a worker fetches from it: packets are made and taken back.
+void run_alone(dp::MemorySource& source, std::uint64_t packets) noexcept;
+
+}  // namespace sluice::bench
