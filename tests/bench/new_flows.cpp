@@ -1,0 +1,81 @@
+/// First packets: a miss in the flow table, a lookup in N rules, an insert. The table is made anew between runs,
+/// outside of what is timed. The peer looks up and forwards and keeps no flow.
+#include <cstdio>
+
+#include "tests/bench/acl_peer.hpp"
+#include "tests/bench/options.hpp"
+#include "tests/bench/rig/measure.hpp"
+#include "tests/bench/rig/real_worker.hpp"
+#include "tests/bench/rig/rules.hpp"
+
+namespace sluice::bench {
+
+namespace {
+constexpr std::uint8_t kUdp = 17;
+}
+
+int bench_new_flows(const Options& o, const Machine& machine) {
+    const std::uint32_t flows = whole_flows(o.flows);
+    const auto rules = made_rules(o.rules, kUdp);
+    const auto targets = targets_of(rules);
+    if (flows > std::uint64_t{targets.size()} * dp::MemorySource::kPerTargetMax)
+        return failed("more flows than tuples");
+    const auto tables = Tables::make(policy_of(rules), 1);
+    if (!tables) return failed(tables.error());
+    const auto acl = RteAcl::build(rules, random_trace(rules, 8192, o.seed), false);
+    if (!acl) return failed(acl.error());
+
+    const dp::MemorySourceConfig config{.pool = machine.pool,
+                                        .conversation = dp::Conversation::udp,
+                                        .flow_count = flows,
+                                        .targets = targets,
+                                        .marked_good = !o.sw_csum,
+                                        .seed = o.seed};
+    std::string complaint;
+    std::uint64_t flows_read_back = 0, drops = 0;
+    double thp_mib = 0;
+    const auto ours = [&] {
+        dp::MemorySource source{config};
+        RealWorker worker{source, flows, (*tables)->rule_slots(), machine.tsc};
+        worker.publish(**tables);
+        const Stopwatch watch;
+        worker.run(flows);
+        const Run run = watch.stop(flows);
+        complaint = worker.complaint(flows);
+        if (worker.lookups() != flows) complaint += " not every packet was looked up";
+        flows_read_back = worker.flows();
+        drops = worker.drops();
+        thp_mib = huge_mib();
+        return run;
+    };
+    const auto theirs = [&] {
+        dp::MemorySource source{config};
+        AclForwarder forwarder{**acl, rules, source};
+        const Stopwatch watch;
+        forwarder.run(flows);
+        const Run run = watch.stop(flows);
+        if (forwarder.refused() != 0) complaint = "the peer refused packets";
+        return run;
+    };
+    const auto alone = [&] {
+        dp::MemorySource source{config};
+        const Stopwatch watch;
+        run_alone(source, flows);
+        return watch.stop(flows);
+    };
+    const auto runs = take_turns(o.runs, {ours, theirs, alone}, [&] { return complaint.empty(); });
+    if (!complaint.empty()) return failed(complaint);
+    Result result{"new-flows", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
+    result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64);
+    result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
+    result.number("flows_read_back", static_cast<double>(flows_read_back))
+        .number("drops", static_cast<double>(drops))
+        .number("thp_mib", thp_mib)
+        .number("build_s", (*tables)->compile_s())
+        .number("peer_build_s", (*acl)->build_s())
+        .text("peer_method", (*acl)->method());
+    std::printf("%s\n", result.json().c_str());
+    return 0;
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,48 @@
+/// What a bench was asked for, and the machine's part that all share. tools/bench sets these; nobody types them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <rte_mempool.h>
+
+#include "dataplane/pipeline/tsc.hpp"
+
+namespace sluice::bench {
+
+struct Options {
+    std::string bench;
+    std::uint32_t flows{1'000'000};
+    std::uint32_t rules{1'000};
+    std::string filters;  ///< plain ClassBench file; empty: made rules
+    int runs{5};
+    std::uint64_t count{2'000'000};  ///< packets or lookups of a run
+    std::uint32_t burst{32};
+    std::uint64_t seed{1};
+    bool sw_csum{};
+    bool scalar{};
+    std::uint32_t cpu{};
+    std::uint32_t memory_mib{256};  ///< DPDK's share
+};
+
+/// What the process has, after DPDK has started.
+struct Machine {
+    dp::TscRate tsc;
+    rte_mempool* pool{};  ///< first in, first out, as a device's ring of descriptors: no buffer stays hot
+};
+
+/// Each prints its results as lines of JSON, and returns 0, or 1 with a sentence on stderr: then nothing was measured.
+int bench_established(const Options& options, const Machine& machine);
+int bench_new_flows(const Options& options, const Machine& machine);
+int bench_classify(const Options& options, const Machine& machine);
+int bench_flow_index(const Options& options, const Machine& machine);
+int bench_policy_swap(const Options& options, const Machine& machine);
+
+/// `sluice_bench: WHAT` on stderr; returns 1.
+int failed(const std::string& what);
+/// Upwards to a whole number of the source's steps.
+std::uint32_t whole_flows(std::uint64_t flows);
+/// Transparent huge pages that this process has, in MiB.
+double huge_mib();
+
+}  // namespace sluice::bench

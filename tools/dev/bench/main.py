@@ -1,0 +1,168 @@
+"""tools/bench: measures one thing at a time and says what it was measured on.
+
+    established   packets of live TCP flows through the whole worker; peer: rte_acl with parse and forward
+    new-flows     first packets: miss, lookup in N rules, insert; same peer
+    classify      the classifier alone over a ClassBench file or made rules; peer: rte_acl
+    flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
+    policy-swap   what ten publishes a second cost; peer: a control run without them
+    end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
+    compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
+
+Figures are by thread CPU time; the wall's are beside them. Ours and the peer's runs alternate in one process."""
+import argparse
+import json
+import os
+import sys
+
+from lab.names import ROOT, Trouble
+
+from . import compare, end_to_end, environment, runner
+
+_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "flow-index": "1M", "policy-swap": "100k"}
+_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "classify": "1k", "policy-swap": "10k"}
+_DEFAULT_COUNT = {"established": "4M", "classify": "1M", "flow-index": "4M", "policy-swap": "16M"}
+_BENCHES = ("established", "new-flows", "classify", "flow-index", "policy-swap")
+
+
+def number(text):
+    """`100`, `64k`, `1M`"""
+    factor = {"k": 1_000, "M": 1_000_000}.get(text[-1:], 1)
+    try:
+        value = int(text[:-1] if factor > 1 else text) * factor
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: a number like 100, 64k or 10M is needed")
+    return value
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=(*_BENCHES, "end-to-end", "compare"), metavar="NAME", help="one of the above")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="compare: the two result files")
+    parser.add_argument("--json", action="store_true", help="one line for the environment, one for each result")
+    parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
+    parser.add_argument("--flows", type=number, help="live flows; " + _said(_DEFAULT_FLOWS))
+    parser.add_argument("--rules", type=number, help="made rules; " + _said(_DEFAULT_RULES))
+    parser.add_argument("--filters", help="classify: a ClassBench file, plain or .xz")
+    parser.add_argument("--count", type=number, help="packets or lookups of a run; " + _said(_DEFAULT_COUNT))
+    parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
+    parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
+    parser.add_argument("--sw", action="store_true", help="classify: both sides without vector instructions")
+    parser.add_argument("--seed", type=number, default=1, help="of orders and traces (1)")
+    parser.add_argument("--cpu", type=int, help="the worker's; the last that we may use")
+    parser.add_argument("--seconds", type=float, default=2.0, help="end-to-end: of a stream (2)")
+    parser.add_argument("--lab", default="bench", help="end-to-end: name of the lab, at most 7 letters (bench)")
+    parser.add_argument("--build", default=runner.BUILD, help="folder of the programs (build-bench, a release)")
+    parser.add_argument("--no-build", action="store_true", help="the programs are there already")
+    options = parser.parse_args(arguments)
+    if (len(options.files) == 2) != (options.name == "compare"):
+        parser.error("compare takes two files, the others none")
+    return options
+
+
+def _said(defaults):
+    return ", ".join(f"{name} {value}" for name, value in defaults.items())
+
+
+class Output:
+    """Lines of JSON as they come, or a table for people."""
+
+    def __init__(self, options):
+        self.options = options
+        self.results = 0
+        self.described = False
+
+    def describe(self, process):
+        self.described = True
+        found = environment.describe(self.options.build, process, runner.priority_possible())
+        if self.options.json:
+            print(json.dumps({"environment": found}), flush=True)
+            return
+        dirty = " (dirty)" if found["dirty"] else ""
+        print(
+            f"{found['cpu_model']}, {found['cores']} cores, load {found['load_average'][0]:.1f}, kernel {found['kernel']}\n"
+            f"commit {found['commit']}{dirty}, {found.get('build_type')}, {found.get('compiler')}, DPDK {found.get('dpdk', '-')}, "
+            f"huge pages {'yes' if found.get('dpdk_huge_pages') else 'no'}/{found['transparent_huge_pages']}"
+        )
+        print(f"{'what':<34}{'Mpps':>8}{'net':>8}{'cycles':>8}  {'peer':<24}{'Mpps':>8}{'ratio':>8}{'+-':>7}{'runs':>5}{'spread':>8}")
+
+    def take(self, line):
+        if "process" in line:
+            self.describe(line["process"])
+            return
+        self.results += 1
+        if self.options.json:
+            print(json.dumps(line), flush=True)
+        else:
+            self.show(line)
+
+    @staticmethod
+    def show(line):
+        def figure(name, digits=2):
+            return f"{line[name]:.{digits}f}" if isinstance(line.get(name), (int, float)) else "-"
+
+        print(
+            f"{line['bench'] + ' ' + line['variant']:<34}{figure('mpps'):>8}{figure('net_mpps'):>8}{figure('cycles', 0):>8}  "
+            f"{line['peer'] or '-':<24}{figure('peer_mpps'):>8}{figure('ratio'):>8}{figure('ratio_spread'):>7}"
+            f"{line['runs']:>5}{figure('spread'):>8}"
+        )
+        known = {"bench", "variant", "mpps", "net_mpps", "cycles", "peer", "peer_mpps", "ratio", "ratio_spread", "runs", "spread"}
+        rest = {**line.pop("params"), **{name: value for name, value in line.items() if name not in known}}
+        print("    " + ", ".join(f"{name} {value}" for name, value in rest.items()), flush=True)
+
+
+def program_options(options):
+    def chosen(value, defaults):
+        return value or number(defaults.get(options.name, "1"))
+
+    return {
+        "flows": chosen(options.flows, _DEFAULT_FLOWS),
+        "rules": chosen(options.rules, _DEFAULT_RULES),
+        "runs": options.runs,
+        "count": chosen(options.count, _DEFAULT_COUNT),
+        "burst": options.burst,
+        "seed": options.seed,
+        "sw-csum": int(options.sw_csum),
+        "scalar": int(options.sw),
+        "cpu": options.cpu if options.cpu is not None else max(os.sched_getaffinity(0)),
+    }
+
+
+def measure(options):
+    output = Output(options)
+    given = program_options(options)
+    if options.filters and options.name != "classify":
+        raise Trouble("--filters is for classify", "tools/bench --help")
+    if options.filters:
+        try:
+            with runner.plain_filters(options.filters) as (path, rules):
+                return start(options, output, {**given, "filters": path, "rules": rules})
+        except OSError as problem:
+            raise Trouble(f"{options.filters}: {problem}", "a ClassBench file, plain or .xz") from problem
+    return start(options, output, given)
+
+
+def start(options, output, given):
+    mib = runner.memory_mib(options.name, given["rules"], given["flows"])
+    runner.reserve_huge_pages(mib)
+    code = runner.run(options.build, options.name, {**given, "memory-mib": mib}, output.take)
+    if code == 0 and output.results == 0:
+        raise Trouble("the program gave no result", "run it by hand")
+    return code
+
+
+def main(arguments):
+    options = parse(arguments)
+    if options.name == "compare":
+        return compare.compare(*options.files)
+    options.build = os.path.join(ROOT, options.build)
+    try:
+        if options.name == "end-to-end":
+            return end_to_end.measure(options, Output(options))
+        if not options.no_build:
+            runner.build(options.build, "tests/bench/sluice_bench")
+        return measure(options)
+    except Trouble as trouble:
+        print(f"tools/bench: {trouble.cause}; {trouble.cure}", file=sys.stderr)
+        return 2
