@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""Smoke test of the benches:   tests/bench/run.py [--only PART_OF_NAME] [--lab NAME]
+
+Every bench at a size that takes a moment, with the programs of $BUILD: the lines have the contract's shape, nothing was
+dropped, the flows are as many as asked for, and what must fail does. No figure is judged: that needs a quiet machine.
+Needs root, for the end-to-end lane's namespaces. Prints `ok NAME` or `FAIL NAME: why`.
+"""
+import argparse
+import json
+import lzma
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.realpath(os.path.join(HERE, "../.."))
+SAMPLE = os.path.join(HERE, "sample.filters")
+_BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+_HANG_S = 120
+
+_ENVIRONMENT = {
+    "commit", "dirty", "cpu_model", "cpu_flags", "cores", "load_average", "kernel", "huge_pages", "compiler", "build_type",
+    "transparent_huge_pages", "autogroup_nice",
+}  # fmt: skip
+_PROCESS = {"tsc_hz", "dpdk", "dpdk_huge_pages", "cpu"}
+_RESULT = ["bench", "variant", "params", "mpps", "cycles", "peer", "peer_mpps", "ratio", "runs", "spread"]
+
+
+def tools_bench(*arguments, expect=0):
+    done = subprocess.run(
+        [os.path.join(ROOT, "tools/bench"), *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=_HANG_S,
+    )  # fmt: skip
+    said = [line for line in done.stderr.split("\n") if line.strip() and not line.startswith("EAL: ")]
+    assert done.returncode == expect, f"code {done.returncode}, said {said[-1:]}"
+    return done.stdout, done.stderr
+
+
+def bench(name, *options, runs=2):
+    """One result of a tiny run, its shape checked."""
+    out, _ = tools_bench(name, "--json", "--build", _BUILD, "--no-build", "--runs", str(runs), *options)
+    first, *results = [json.loads(line) for line in out.splitlines()]
+    environment = first["environment"]
+    wanted = _ENVIRONMENT | (_PROCESS if name != "end-to-end" else set())
+    assert wanted <= set(environment), f"environment lacks {wanted - set(environment)}"
+    assert environment["commit"] and environment["build_type"] and environment["compiler"], environment
+    for result in results:
+        assert list(result)[: len(_RESULT)] == _RESULT, f"keys are {list(result)}"
+        assert result["bench"] == name and result["runs"] == runs, result
+        assert result["spread"] >= 0 and isinstance(result["params"], dict), result
+    return results
+
+
+def one(name, *options, runs=2):
+    (result,) = bench(name, *options, runs=runs)
+    for field in ("mpps", "cycles", "peer_mpps", "ratio", "mpps_wall"):
+        assert result[field] > 0, f"{field} is {result[field]}"
+    assert result["ratio_spread"] >= 0
+    return result
+
+
+def flows_and_drops(result, flows):
+    assert result["params"]["flows"] == flows, result["params"]
+    assert result["flows_read_back"] == flows, result["flows_read_back"]
+    assert result["drops"] == 0, result["drops"]
+
+
+def established():
+    result = one("established", "--flows", "1k", "--rules", "10", "--count", "20k")
+    flows_and_drops(result, 1024)
+    assert result["variant"] == "marked-good" and result["source_cycles"] > 0 and result["net_mpps"] >= result["mpps"], result
+
+
+def established_with_checksums_in_software():
+    result = one("established", "--flows", "1k", "--rules", "10", "--count", "20k", "--sw-csum")
+    flows_and_drops(result, 1024)
+    assert result["variant"] == "sw-csum", result["variant"]
+
+
+def new_flows():
+    flows_and_drops(one("new-flows", "--flows", "6400", "--rules", "100"), 6400)
+
+
+def classify_made_rules():
+    result = one("classify", "--rules", "200", "--count", "10k")
+    assert result["params"]["rules"] == 200 and result["disagreements"] == 0, result
+
+
+def classify_a_filter_file():
+    with open(SAMPLE, "rb") as file:
+        content = file.read()
+    rules = content.count(b"\n")
+    results = [one("classify", "--filters", SAMPLE, "--count", "10k"), one("classify", "--filters", SAMPLE, "--count", "10k", "--sw")]
+    with tempfile.TemporaryDirectory() as folder:
+        packed = os.path.join(folder, "sample.filters.xz")
+        with lzma.open(packed, "wb") as file:
+            file.write(content)
+        results.append(one("classify", "--filters", packed, "--count", "10k"))
+    for result in results:
+        assert result["params"]["rules"] == rules and result["disagreements"] == 0, result
+        assert result["params"]["filters"] == "sample.filters", result["params"]
+    assert [result["variant"] for result in results] == ["vector", "scalar", "vector"]
+    assert results[1]["peer_method"] == "scalar"
+
+
+def flow_index():
+    result = one("flow-index", "--flows", "5000", "--count", "20k")
+    assert result["flows_read_back"] == 5000 and result["bytes_per_flow"] > 64, result
+    # Of a single run nothing is left to choose: the ratio is that of the two figures, and there is no spread.
+    single = one("flow-index", "--flows", "5000", "--count", "20k", runs=1)
+    assert abs(single["ratio"] * single["peer_mpps"] / single["mpps"] - 1) < 1e-3 and single["spread"] == 0, single
+
+
+def policy_swap():
+    result = one("policy-swap", "--flows", "640", "--rules", "100", "--count", "50k")
+    flows_and_drops(result, 640)
+    assert result["publishes"] >= 3, result  # one at least in each turn, the first one included
+
+
+def end_to_end():
+    results = bench("end-to-end", "--lab", end_to_end.lab, "--seconds", "0.2", runs=1)
+    assert [result["variant"] for result in results] == ["udp-60B-one-flow", "tcp-bulk-one-flow"], results
+    assert results[0]["mpps"] > 0 and results[0]["peer_mpps"] > 0, results[0]
+    assert results[1]["gbit_s"] > 0 and results[1]["peer_gbit_s"] > 0, results[1]
+    assert all(result["lane"].startswith("correctness") for result in results)
+
+
+def what_cannot_be_measured_is_said():
+    with tempfile.TemporaryDirectory() as folder:
+        broken = os.path.join(folder, "broken")
+        with open(broken, "w", encoding="utf-8") as file:
+            file.write("@10.0.0.0/8 oops\n")
+        _, said = tools_bench("classify", "--build", _BUILD, "--no-build", "--filters", broken, expect=1)
+        assert "line 1 is no ClassBench filter" in said, said
+    _, said = tools_bench("classify", "--no-build", "--filters", "/nowhere", expect=2)
+    assert "/nowhere" in said, said
+    tools_bench("sing", expect=2)
+    out, _ = tools_bench("--help")
+    for test in ("established", "new-flows", "classify", "flow-index", "policy-swap", "end-to-end", "compare"):
+        assert test in out, f"--help does not name {test}"
+
+
+def people_get_a_table():
+    out, _ = tools_bench("flow-index", "--build", _BUILD, "--no-build", "--runs", "1", "--flows", "1k", "--count", "2k")
+    assert "rte_hash+record" in out and "ratio" in out and "{" not in out, out
+
+
+TESTS = [
+    established, established_with_checksums_in_software, new_flows, classify_made_rules, classify_a_filter_file, flow_index,
+    policy_swap, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+]  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--long", action="store_true", help="the same: sizes are tools/bench's matter")
+    parser.add_argument("--lab", default="tb", help="another name where a second run goes on beside this one")
+    options = parser.parse_args()
+    end_to_end.lab = options.lab
+    failed = 0
+    for test in TESTS:
+        name = f"bench/{test.__name__}"
+        if options.only not in name:
+            continue
+        try:
+            test()
+            print(f"ok {name}", flush=True)
+        except Exception as problem:  # noqa: BLE001  a test's failure must not end the others
+            failed += 1
+            where = next(frame for frame in reversed(traceback.extract_tb(problem.__traceback__)) if frame.filename == __file__)
+            print(f"FAIL {name}: line {where.lineno}: {str(problem)[:600] or where.line}".replace("\n", " | "), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
