@@ -104,7 +104,8 @@ cp::Policy policy_of(std::span<const FilterRule> rules) {
     policy.timeouts.tcp_opening_ms = policy.timeouts.tcp_established_ms = abi::kTimeoutMsMax;
     policy.timeouts.udp_oneway_ms = policy.timeouts.udp_stream_ms = abi::kTimeoutMsMax;
     for (std::size_t i = 0; i < rules.size(); ++i) {
-        cp::Rule rule{.id = "r" + std::to_string(i)};
+        cp::Rule rule;
+        rule.id = std::to_string(i).insert(0, 1, 'r');
         rule.from = {endpoint(rules[i].src)};
         rule.to = {endpoint(rules[i].dst)};
         for (const Service& s : rules[i].services) {

@@ -40,7 +40,7 @@ TEST(Measure, TheStopwatchCountsItsOwnThreadsTime) {
     const Stopwatch watch;
     volatile std::uint64_t sink = 0;
     for (std::uint64_t i = 0; i < 1'000'000; ++i) sink = sink + i;
-    const Run r = watch.stop(7);
+    const auto r = watch.stop(7);
     EXPECT_EQ(r.count, 7U);
     EXPECT_GT(r.cpu_s, 0);
     EXPECT_GT(r.wall_s, 0);
