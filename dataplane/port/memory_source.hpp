@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <span>
 
-#include <rte_mempool.h>
-
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/port/permutation.hpp"
+
+struct rte_mempool;
 
 namespace sluice::dp {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include <rte_mempool.h>
-
 #include "dataplane/pipeline/tsc.hpp"
+
+struct rte_mempool;
 
 namespace sluice::bench {
 

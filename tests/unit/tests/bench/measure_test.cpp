@@ -32,9 +32,7 @@ TEST(Measure, FiguresAreByCpuTimeAndTheWallStandsBeside) {
     EXPECT_DOUBLE_EQ(nanoseconds_each(run(100)), 100);
 }
 
-TEST(Measure, RatiosAreTakenByTurn) {
-    EXPECT_EQ(ratios({10, 30}, {5, 10}), (std::vector<double>{2, 3}));
-}
+TEST(Measure, RatiosAreTakenByTurn) { EXPECT_EQ(ratios({10, 30}, {5, 10}), (std::vector<double>{2, 3})); }
 
 TEST(Measure, TheStopwatchCountsItsOwnThreadsTime) {
     const Stopwatch watch;

@@ -50,7 +50,8 @@ TEST(ReadFilters, TakesWhatThePolicyLanguageHas) {
 TEST(ReadFilters, NamesTheLineThatIsNone) {
     for (const char* const wrong :
          {"@192.0.2.9/33\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0xFF\t0x0/0x0", "192.0.2.9/24 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF",
-          "@192.0.2.9/24\t0.0.0.0/0\t0 : 1\t9 : 1\t0x06/0xFF\t0x0/0x0", "@1.2.3.256/24\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0xFF",
+          "@192.0.2.9/24\t0.0.0.0/0\t0 : 1\t9 : 1\t0x06/0xFF\t0x0/0x0",
+          "@1.2.3.256/24\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0xFF",
           "@192.0.2.9/24\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0x0F\t0x0/0x0"}) {
         std::istringstream in{kFilters + std::string{wrong} + "\n"};
         const auto rules = read_filters(in);
@@ -96,7 +97,8 @@ TEST(Rules, MadeOnesDoNotOverlap) {
     const auto targets = targets_of(rules);
     ASSERT_EQ(targets.size(), 1'000U);
     for (std::size_t i = 0; i < targets.size(); ++i) {
-        AclKey key{.proto = 17, .src = __builtin_bswap32(targets[i].src_net | 77), .dst = __builtin_bswap32(targets[i].dst)};
+        AclKey key{
+            .proto = 17, .src = __builtin_bswap32(targets[i].src_net | 77), .dst = __builtin_bswap32(targets[i].dst)};
         key.dport = __builtin_bswap16(targets[i].dport);
         std::size_t matches = 0;
         for (const FilterRule& rule : rules) matches += first_match({rule}, key) == 0 ? 1 : 0;
