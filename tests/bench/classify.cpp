@@ -111,7 +111,7 @@ int bench_classify(const Options& o, const Machine& machine) {
         result.ours(runs[0]).against("rte_acl", runs[1]);
         result.number("build_s", (*tables)->compile_s())
             .number("table_mib", static_cast<double>((*tables)->bytes()) / (1 << 20))
-            .number("disagreements", 0);
+            .count("disagreements", 0);
     } else {
         const auto runs = take_turns(o.runs, {theirs}, [] { return true; });
         result.text("refused", tables.error()).peer_alone("rte_acl", runs[0]);

@@ -67,8 +67,8 @@ int bench_established(const Options& o, const Machine& machine) {
     Result result{"established", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", flows).param("rules", o.rules).param("packets", o.count).param("frame_bytes", 64);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
-    result.number("flows_read_back", static_cast<double>(worker.flows()))
-        .number("drops", static_cast<double>(worker.drops()))
+    result.count("flows_read_back", worker.flows())
+        .count("drops", worker.drops())
         .number("thp_mib", huge_mib())
         .text("peer_method", (*acl)->method());
     std::printf("%s\n", result.json().c_str());

@@ -176,7 +176,7 @@ int bench_flow_index(const Options& o, const Machine& machine) {
     Result result{"flow-index", "find+write", static_cast<double>(machine.tsc.hz)};
     result.param("flows", o.flows).param("lookups", o.count).param("burst", kBatch);
     result.ours(runs[0]).against("rte_hash+record", runs[1]).net_of(runs[2]);
-    result.number("flows_read_back", ours.table.count())
+    result.count("flows_read_back", ours.table.count())
         .number("bytes_per_flow", static_cast<double>(ours.table.memory_bytes()) / o.flows)
         .number("thp_mib", huge_mib());
     std::printf("%s\n", result.json().c_str());

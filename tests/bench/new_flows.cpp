@@ -68,8 +68,8 @@ int bench_new_flows(const Options& o, const Machine& machine) {
     Result result{"new-flows", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
-    result.number("flows_read_back", static_cast<double>(flows_read_back))
-        .number("drops", static_cast<double>(drops))
+    result.count("flows_read_back", flows_read_back)
+        .count("drops", drops)
         .number("thp_mib", thp_mib)
         .number("build_s", (*tables)->compile_s())
         .number("peer_build_s", (*acl)->build_s())

@@ -116,11 +116,11 @@ int bench_policy_swap(const Options& o, const Machine& machine) {
     result.ours(runs[0]).against("control run", runs[1]);
     const double kept = median(ratios(each(runs[0], mega_per_second), each(runs[1], mega_per_second)));
     result.number("rate_lost_percent", 100 * (1 - kept))
-        .number("publishes", static_cast<double>(publishes))
+        .count("publishes", publishes)
         .number("late_per_s", median(late_with))
         .number("peer_late_per_s", median(late_without))
-        .number("flows_read_back", static_cast<double>(worker.flows()))
-        .number("drops", static_cast<double>(worker.drops()));
+        .count("flows_read_back", worker.flows())
+        .count("drops", worker.drops());
     std::printf("%s\n", result.json().c_str());
     return 0;
 }

@@ -98,6 +98,10 @@ Result& Result::number(std::string_view name, double value) {
     put(fields_, name, number_text(value));
     return *this;
 }
+Result& Result::count(std::string_view name, std::uint64_t value) {
+    put(fields_, name, std::to_string(value));
+    return *this;
+}
 Result& Result::text(std::string_view name, std::string_view value) {
     put(fields_, name, quoted(value));
     return *this;

@@ -66,7 +66,8 @@ public:
     /// Sets source_cycles and net_mpps, net_cycles: each turn's own cost of the source taken off. With a peer also
     /// net_ratio. Call it last.
     Result& net_of(const std::vector<Run>& source);
-    Result& number(std::string_view name, double value);
+    Result& number(std::string_view name, double value);  ///< six digits: for measured things
+    Result& count(std::string_view name, std::uint64_t value);
     Result& text(std::string_view name, std::string_view value);
     std::string json() const;
 

@@ -83,11 +83,11 @@ TEST(Result, IsTheLineThatTheContractNames) {
 
 TEST(Result, SaysNullWhereThereIsNoFigure) {
     Result result{"classify", "vector", 2e9};
-    result.text("refused", "too-big").peer_alone("rte_acl", {run(100)});
+    result.text("refused", "too-big").count("flows", 12'345'678).peer_alone("rte_acl", {run(100)});
     EXPECT_EQ(result.json(),
               "{\"bench\": \"classify\", \"variant\": \"vector\", \"params\": {}, \"mpps\": null, \"cycles\": null, "
               "\"peer\": \"rte_acl\", \"peer_mpps\": 10, \"ratio\": null, \"runs\": 0, \"spread\": null, \"refused\": "
-              "\"too-big\", \"peer_spread\": 0}");
+              "\"too-big\", \"flows\": 12345678, \"peer_spread\": 0}");
 }
 
 }  // namespace
