@@ -100,7 +100,7 @@ int bench_classify(const Options& o, const Machine& machine) {
     });
 
     Result result{"classify", o.scalar ? "scalar" : "vector", static_cast<double>(machine.tsc.hz)};
-    result.param("rules", rules->size()).param("lookups", trace.size()).param("burst", o.burst);
+    result.param("rules", rules->size()).param("lookups", trace.size()).param("burst", o.burst).param("seed", o.seed);
     result.param("filters", o.filters.empty() ? "made" : o.filters.substr(o.filters.rfind('/') + 1));
     if (tables) {
         if (const auto wrong = disagreements(sides); wrong != 0) {

@@ -65,7 +65,11 @@ int bench_established(const Options& o, const Machine& machine) {
         });
     if (!complaint.empty()) return failed(complaint);
     Result result{"established", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
-    result.param("flows", flows).param("rules", o.rules).param("packets", o.count).param("frame_bytes", 64);
+    result.param("flows", flows)
+        .param("rules", o.rules)
+        .param("packets", o.count)
+        .param("frame_bytes", 64)
+        .param("seed", o.seed);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
     result.count("flows_read_back", worker.flows())
         .count("drops", worker.drops())

@@ -174,7 +174,7 @@ int bench_flow_index(const Options& o, const Machine& machine) {
     if (ours.table.count() != o.flows)
         return failed("the table holds " + std::to_string(ours.table.count()) + " flows");
     Result result{"flow-index", "find+write", static_cast<double>(machine.tsc.hz)};
-    result.param("flows", o.flows).param("lookups", o.count).param("burst", kBatch);
+    result.param("flows", o.flows).param("lookups", o.count).param("burst", kBatch).param("seed", o.seed);
     result.ours(runs[0]).against("rte_hash+record", runs[1]).net_of(runs[2]);
     result.count("flows_read_back", ours.table.count())
         .number("bytes_per_flow", static_cast<double>(ours.table.memory_bytes()) / o.flows)

@@ -66,7 +66,7 @@ int bench_new_flows(const Options& o, const Machine& machine) {
     const auto runs = take_turns(o.runs, {ours, theirs, alone}, [&] { return complaint.empty(); });
     if (!complaint.empty()) return failed(complaint);
     Result result{"new-flows", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
-    result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64);
+    result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64).param("seed", o.seed);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
     result.count("flows_read_back", flows_read_back)
         .count("drops", drops)

@@ -112,7 +112,11 @@ int bench_policy_swap(const Options& o, const Machine& machine) {
     });
     if (!complaint.empty()) return failed(complaint);
     Result result{"policy-swap", "10-a-second", static_cast<double>(machine.tsc.hz)};
-    result.param("flows", flows).param("rules", o.rules).param("changed", kChangedRules).param("packets", o.count);
+    result.param("flows", flows)
+        .param("rules", o.rules)
+        .param("changed", kChangedRules)
+        .param("packets", o.count)
+        .param("seed", o.seed);
     result.ours(runs[0]).against("control run", runs[1]);
     const double kept = median(ratios(each(runs[0], mega_per_second), each(runs[1], mega_per_second)));
     result.number("rate_lost_percent", 100 * (1 - kept))
