@@ -119,12 +119,13 @@ constexpr bool beyond(std::uint32_t a, std::uint32_t b) noexcept { return static
 /// `ack` lies behind the SYN of `side` and not behind what `side` sent along with it. Fast Open (RFC 7413): a peer may
 /// acknowledge the SYN alone or its data too.
 bool acks_syn_of(const FlowHot& flow, Direction side, std::uint32_t ack) noexcept {
-    return !beyond(flow.seq_limit[index(side)], ack) && !beyond(ack, flow.seq_end[index(side)]);
+    // Distances from the SYN, not two comparisons: half the circle away a number is beyond in neither direction.
+    return ack - flow.seq_limit[index(side)] <= flow.seq_end[index(side)] - flow.seq_limit[index(side)];
 }
 
 /// The same without the upper end: data that followed the SYN-ACK at once may be acknowledged too.
 bool acks_at_least_syn_of(const FlowHot& flow, Direction side, std::uint32_t ack) noexcept {
-    return !beyond(flow.seq_limit[index(side)], ack);
+    return static_cast<std::int32_t>(ack - flow.seq_limit[index(side)]) >= 0;
 }
 
 void remember_syn(FlowHot& flow, Direction from, const TcpSegment& s) noexcept {

@@ -90,6 +90,18 @@ TEST(TcpState, T7_SynAckWithWrongAckIsDroppedThenTheRightOnePasses) {
                 {O, A, 0, 1001, 5001, Ph::established}});
 }
 
+// Half the circle away a number is neither ahead nor behind: the two comparisons of serial numbers both say no (RFC
+// 1982 section 3.2), and what asks only them takes it for equal.
+TEST(TcpState, T7_AckHalfTheCircleAwayIsWrongToo) {
+    constexpr std::uint32_t kHalf = 0x80000000;
+    play("SYN-ACK", {{O, S, 0, 1000, 0, Ph::syn_sent},
+                     {Re, S | A, 0, 5000, 1001 + kHalf, Ph::syn_sent, DropReason::tcp_bad_ack},
+                     {Re, S | A, 0, 5000, 1001, Ph::syn_received},
+                     {O, A, 0, 1001, 5001 + kHalf, Ph::syn_received, DropReason::tcp_bad_ack}});
+    play("RST",
+         {{O, S, 0, 1000, 0, Ph::syn_sent}, {Re, R | A, 0, 0, 1001 + kHalf, Ph::syn_sent, DropReason::tcp_bad_rst}});
+}
+
 TEST(TcpState, T8_OldIncarnationChallengeAckThenRstThenNewSyn) {
     play("T8", {{O, S, 0, 1000, 0, Ph::syn_sent},
                 {Re, A, 0, 90000, 80000, Ph::syn_sent},
