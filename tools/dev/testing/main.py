@@ -8,7 +8,7 @@ import time
 from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SUITES = ("unit", "property", "check", "bench", "scenarios", "e2e")
+SUITES = ("unit", "property", "check", "bench", "scenarios", "differential", "e2e")
 
 
 def build_dir():

@@ -1,0 +1,1 @@
+"""The same frames through Sluice and through Linux conntrack, verdict by verdict. See ../run.py."""

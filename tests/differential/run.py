@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""The same frames through Sluice and through Linux conntrack + nftables, verdict by verdict. As root:
+
+    tests/differential/run.py                       100,000 frames; SEED=N or --seed N repeats a run
+    tests/differential/run.py --long                10,000,000
+    tests/differential/run.py --replay SEED[:CASE]  one run, or one case of it, again; differences are shrunk
+
+Differences that are meant stand in intended.yaml, each with its reason. Any other is a failure: it is shrunk to the
+smallest case that shows it, listed, and written as pcapng. Prints `ok NAME` or `FAIL NAME: why`.
+"""
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../scenarios"), os.path.join(HERE, "../../tools/dev")]
+
+from lab.names import Lab, Trouble  # noqa: E402
+
+from duel.arena import Arena, Tally  # noqa: E402
+from duel.intended import Intended  # noqa: E402
+
+FRAMES, FRAMES_LONG = 100_000, 10_000_000
+FRAMES_TO_NEED_ALL = 2_000_000  # the rarest entries explain one frame in 300,000 or so
+SHOWN_MAX = 5  # differences that are shrunk and shown; one bug makes many
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long, however many frames")
+    parser.add_argument("--long", action="store_true", help=f"{FRAMES_LONG:,} frames")
+    parser.add_argument("--replay", metavar="SEED[:CASE]")
+    parser.add_argument("--lab", default="td", help="another name where a second run goes on beside this one")
+    out = os.path.join(tempfile.gettempdir(), "sluice-differential")
+    parser.add_argument("--out", default=out, help=f"folder for pcapng files, default {out}")
+    options = parser.parse_args()
+    options.only_case = None
+    if options.replay:
+        seed, _colon, number = options.replay.partition(":")
+        options.seed, options.only_case = int(seed), int(number) if number else None
+    if options.seed is None:
+        options.seed = int(os.environ.get("SEED") or random.SystemRandom().getrandbits(32))
+    options.frames = options.frames or (FRAMES_LONG if options.long else FRAMES)
+    return options
+
+
+def play(options, arena, tally):
+    """All cases until enough frames went through, or time is up."""
+    number = options.only_case or 0
+    end = time.monotonic() + options.seconds
+    while tally.frames < options.frames and time.monotonic() < end:
+        tally.add(arena.play(options.seed, number))
+        if options.only_case is not None or max(len(tally.unexplained), len(tally.bursts)) >= SHOWN_MAX:
+            return
+        number += 1
+
+
+def report(options, arena, tally, intended):
+    """Returns the number of failures."""
+    for line in tally.lines(intended):
+        print(f"    {line}")
+    failed = 0
+    for number, complaint in tally.bursts[:SHOWN_MAX]:
+        failed += 1
+        print(f"FAIL differential/bursts: {complaint}; --replay {options.seed}:{number}", flush=True)
+        for line in arena.smallest_for_bursts(options.seed, number, options.out):
+            print(f"    {line}", flush=True)
+    for number, difference in tally.unexplained[:SHOWN_MAX]:
+        failed += 1
+        print(f"FAIL differential/verdicts: {difference.text()}; --replay {options.seed}:{number}", flush=True)
+        for line in arena.smallest(options.seed, number, difference, options.out):
+            print(f"    {line}", flush=True)
+    # An entry that explains nothing any more would hide the next bug of its kind. Only a long run can say so.
+    if idle := intended.idle():
+        if tally.frames >= FRAMES_TO_NEED_ALL:
+            print(f"FAIL differential/intended: never needed: {', '.join(idle)}")
+            failed += 1
+        else:
+            print(f"    not needed: {', '.join(idle)}")
+    if not failed:
+        print("ok differential/verdicts\nok differential/bursts\nok differential/intended", flush=True)
+    return failed
+
+
+def main():
+    options = parse()
+    print(f"    seed {options.seed}", flush=True)
+    start = time.monotonic()
+    failed = 0
+    try:
+        intended = Intended.read(os.path.join(HERE, "intended.yaml"))
+        with Arena(Lab(options.lab), intended) as arena:
+            tally = Tally()
+            play(options, arena, tally)
+            failed = report(options, arena, tally, intended)
+    except Trouble as trouble:
+        print(f"FAIL differential/rig: {trouble.cause} ({trouble.cure})", flush=True)
+        failed += 1
+    print(f"    {time.monotonic() - start:.0f} s", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
