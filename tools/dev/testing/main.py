@@ -8,7 +8,7 @@ import time
 from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SUITES = ("unit", "property", "check", "bench", "scenarios", "differential", "e2e")
+SUITES = ("unit", "property", "simulation", "check", "bench", "scenarios", "differential", "e2e")
 
 
 def build_dir():
@@ -59,7 +59,7 @@ def main(arguments):
     hours = 4 * 3600 if options.long else 3600
     for suite in wanted:
         start = time.monotonic()
-        if suite in ("unit", "property"):
+        if suite in ("unit", "property", "simulation"):
             meson_suite(results, suite, options.long)
         elif suite == "check":
             results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check")], 1800)

@@ -1,0 +1,53 @@
+/// A frame together with what its sender knows about it: the model reads this, the product reads the bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <sluice/abi/drop_reasons.hpp>
+#include <sluice/abi/net_order.hpp>
+
+#include "tests/harness/memory_io.hpp"
+
+namespace sluice::sim {
+
+inline constexpr std::uint8_t kPorts = 4;  ///< two wires: 0-1 and 2-3
+constexpr std::uint8_t partner(std::uint8_t port) noexcept { return port ^ 1U; }
+
+/// What tells one conversation from another, in the order of travel.
+struct Tuple {
+    abi::IpFamily family{};
+    abi::IpAddr src{}, dst{};
+    abi::L4Proto proto{};
+    std::uint16_t sport{}, dport{};  ///< host order; 0 where the protocol has none
+    std::uint16_t icmp_id{};
+    std::uint8_t icmp_type{};
+};
+
+enum class Role : std::uint8_t {
+    syn,
+    syn_ack,
+    ack,  ///< with or without data
+    fin,
+    rst,
+    plain,  ///< UDP, an ICMP request, protocols without a machine: may open a flow in either direction
+    icmp_reply,
+    icmp_error,  ///< Letter::quoted tells about whom
+    arp,
+    other_ethertype,
+    broken,  ///< Letter::fault is certain, whatever the policy
+};
+
+struct Letter {
+    test::FrameBytes frame;
+    std::uint8_t port{};
+    Role role{};
+    abi::DropReason fault{};
+    Tuple tuple{};
+    Tuple quoted{};
+    bool answerable{true};  ///< a rejected sender may be told
+    std::size_t conversation{};
+    bool of_conversation{};  ///< false: noise that the two ends know nothing of
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,186 @@
+/// What one worker promises, said as slowly and plainly as we can: this is the specification that the simulation holds
+/// the product to. It shares the ABI's types and the reference matcher with the product, nothing else.
+///
+/// Theory of operation. Flows stand in a map by an unambiguous key. Time is counted in the flow table's hundredths of a
+/// second, in 64 bits, so that nothing wraps here. A flow is over when its timeout under the policy of the moment has
+/// passed since its last sign of life; the table may keep it a little longer (kLapMs), but for every packet it is gone.
+/// TCP conversations are well-formed, so flags alone say where a flow stands; sequence numbers are another model's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/abi/messages.hpp>
+#include <sluice/abi/telemetry.hpp>
+
+#include "controlplane/policy/model.hpp"
+#include "dataplane/acl/lookup.hpp"
+#include "tests/simulation/letter.hpp"
+
+namespace sluice::sim {
+
+/// One generation as the model sees it.
+struct Edition {
+    std::uint64_t generation{};
+    cp::Policy policy;
+    std::vector<abi::RuleSlot> slots;                ///< by rule index, the default's last
+    std::array<abi::ZoneId, kPorts> zone_of_port{};  ///< by port index
+};
+
+struct Instant {
+    std::uint64_t now_ns{};  ///< since the table's clock started
+    std::uint64_t mono_ns{};
+    std::uint64_t tick() const noexcept { return now_ns / 10'000'000; }
+};
+
+struct ModelOptions {
+    std::uint32_t flow_entries_max{};
+    std::size_t buffers{};
+    std::uint32_t answers_per_second{};
+    std::uint32_t events_per_second_and_cause{};
+    std::uint32_t rule_slots{};
+};
+
+/// What the devices do, as the schedule set them.
+struct Devices {
+    std::array<bool, kPorts> link_up{true, true, true, true};
+    std::array<std::size_t, kPorts> tx_room{SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+    bool can_allocate{true};
+};
+
+struct ModelFlow {
+    Tuple original{};
+    std::uint8_t port{};  ///< where the original direction arrives
+    abi::FlowState state{};
+    abi::RuleSlot slot{};
+    abi::RuleLog log{};
+    std::uint64_t judged_generation{}, judged_at{};  ///< `judged_at` counts this worker's switches
+    std::array<abi::ZoneId, 2> zone{};
+    std::uint64_t started_tick{}, seen_tick{};
+    std::array<std::uint64_t, 2> packets{}, bytes{};
+};
+
+struct Sent {
+    std::uint8_t port{};
+    test::FrameBytes frame;  ///< of an answer: the frame that it answers
+    bool answer{};
+};
+
+class WorkerModel {
+public:
+    /// How long a flow that is over may stand in the table while the worker runs: one lap of the clock hand (250 ms)
+    /// and a tick for rounding. Far inside the second that CASES Q27 allows.
+    static constexpr std::uint64_t kLapTicks = 26;
+
+    WorkerModel(const ModelOptions& options, std::uint8_t worker) : options_{options}, worker_{worker} {
+        rules.resize(options.rule_slots);
+    }
+
+    bool arrive(Letter letter);  ///< false: no buffer, the device missed it
+
+    // One loop: begin, each port's burst, end. `edition` is null while no policy has been seen.
+    void begin_loop(std::shared_ptr<const Edition> edition, std::uint64_t switch_number, const Instant& at);
+    /// What the worker takes from a port now; returns how many packets.
+    std::size_t burst(std::uint8_t port, Devices& devices);
+    /// `present`: the table after the loop. Empty if it may stand so, else what is wrong. Flows that are over and gone
+    /// are taken out here.
+    std::string end_loop(const std::vector<abi::FlowRecord>& present);
+
+    // What must be seen after the loop.
+    struct Port {
+        std::uint64_t rx_packets{}, rx_bytes{}, tx_packets{}, tx_bytes{}, originated{}, forwarded{};
+        std::array<std::uint64_t, abi::kDropReasonCount> drops{};
+    };
+    struct Rule {
+        std::uint64_t hits{}, packets{}, bytes{}, first_ns{}, last_ns{};
+    };
+    std::array<Port, kPorts> ports{};
+    std::vector<Rule> rules;
+    std::map<std::string, ModelFlow> flows;
+    std::uint64_t created{}, expired{}, closed{}, ended_by_policy{}, reopened{}, answers_limited{}, events_suppressed{};
+    std::vector<abi::FlowEvent> events;  ///< since taken
+    std::vector<Sent> sent;              ///< since taken
+    struct Fate {
+        Letter letter;
+        std::string text;
+        bool way_out_only{};  ///< decided to pass, lost behind the decision
+    };
+    std::vector<Fate> fates;  ///< since taken
+
+    std::size_t waiting() const;
+    /// The dataplane is gone, and what waited at this port with it.
+    template <typename Tell>
+    void abandon(std::uint8_t port, Tell tell) {
+        for (const Letter& letter : queue_[port]) tell(letter);
+        queue_[port].clear();
+    }
+    const std::shared_ptr<const Edition>& edition() const noexcept { return edition_; }
+
+private:
+    struct Ruling {
+        abi::RuleSlot slot{};
+        abi::Verdict verdict{};
+        abi::RuleLog log{};
+    };
+    enum class End : std::uint8_t { undecided, pass, drop, reject };
+    struct Decision {
+        End end{};
+        abi::DropReason reason{};
+        bool by_rule{};
+    };
+    struct Budget {
+        std::uint64_t second_start_ns{};
+        std::uint32_t used{}, suppressed{};
+        abi::FlowEvent first{};
+    };
+
+    bool over(const ModelFlow& flow) const;
+    std::uint64_t timeout_ticks(const ModelFlow& flow) const;
+    bool stale(const ModelFlow& flow) const noexcept { return flow.judged_at != switch_number_; }
+    ModelFlow* find(const Letter& letter);
+
+    Decision without_policy(const Letter& letter);
+    Decision wire_frame(const Letter& letter);
+    Decision at_once(const Letter& letter);
+    Decision in_turn(const Letter& letter);
+    Decision open(const Letter& letter);
+    Decision follow(const Letter& letter, ModelFlow& flow);
+    Decision refuse(const Ruling& ruling);
+    Ruling ask(const Tuple& tuple, std::uint8_t port, abi::RuleIndex* observed);
+    void judge(ModelFlow& flow, const Ruling& ruling);
+
+    void hit(abi::RuleSlot slot);
+    void meter(abi::RuleSlot slot, const Letter& letter);
+    void end_flow(const std::string& key, abi::FlowEnd why, const Ruling& ruling, bool wanted);
+    void end_naturally(const std::string& key, abi::FlowEnd why);
+
+    abi::FlowEvent event_about(const Letter& letter, abi::EventKind kind) const;
+    void write_sampled(const abi::FlowEvent& event);
+    void report(Budget& budget);
+    void settle();
+    void account_drop(const Letter& letter, const Decision& decision);
+    bool take_answer();
+    void leave(std::vector<Letter>& letters, std::vector<Decision>& decisions, Devices& devices);
+
+    ModelOptions options_;
+    std::uint8_t worker_;
+    std::array<std::deque<Letter>, kPorts> queue_;
+    std::shared_ptr<const Edition> edition_;
+    std::uint64_t switch_number_{}, switched_tick_{};
+    Instant at_{};
+    std::map<std::size_t, Budget> budgets_;
+    bool answered_{};
+    std::uint64_t answer_start_ns_{}, answer_refills_{}, answer_tokens_{};
+};
+
+/// Both directions of a conversation give the same key.
+std::string flow_key(std::uint8_t port, const Tuple& tuple, Role role);
+/// The packet goes the way that the flow's first packet went.
+bool goes_original(const ModelFlow& flow, const Tuple& tuple, Role role);
+
+}  // namespace sluice::sim

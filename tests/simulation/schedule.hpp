@@ -1,0 +1,55 @@
+/// What happens in one run, as a list of small steps that each mean something by themselves: any subset of a schedule
+/// is a schedule, so a failure can be made small by leaving steps out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "controlplane/policy/model.hpp"
+
+namespace sluice::sim {
+
+enum class StepKind : std::uint8_t {
+    packet,           ///< a: conversation, b: choice
+    noise,            ///< a: conversation, b: which
+    loop,             ///< a: worker
+    stalled_loop,     ///< a: worker, b: port at which it stands still, c: how many steps happen meanwhile
+    clock,            ///< a: milliseconds
+    publish,          ///< a: number of the policy, b: milliseconds to confirm within, 0 = none
+    confirm,          ///< the running generation
+    revert,           ///< on request
+    link,             ///< a: port, b: up
+    tx_room,          ///< a: port, b: packets that the device still takes
+    no_answers,       ///< a: worker, b: no buffer can be allocated
+    crash,            ///< of the dataplane; a: whether the descriptor store survives
+    restart_control,  ///< the control plane's slots go through their file
+};
+
+struct Step {
+    StepKind kind{};
+    std::uint32_t a{}, b{}, c{};
+};
+
+/// What does not change during a run.
+struct Setup {
+    std::uint32_t flow_entries_max{};
+    std::size_t buffers{};
+    std::uint32_t rule_slots{};
+    std::uint32_t answers_per_second{};
+    std::uint64_t start_ns{};  ///< of the flow table's clock
+    std::uint64_t hash_secret{};
+    std::uint32_t policy_pool{};  ///< which kPolicies policies there are
+};
+inline constexpr std::uint32_t kPolicies = 96;
+inline constexpr std::uint64_t kSeedsPerPool = 500;  ///< neighbours share a pool, because compiling it takes a while
+
+Setup setup_of(std::uint64_t seed);
+std::vector<Step> schedule_of(std::uint64_t seed);
+std::string to_text(const Step& step);
+
+/// A function of the number: few zones that change, few rules that shadow each other, ids that come and go, all kinds
+/// of timeouts.
+cp::Policy policy_of(std::uint32_t number);
+
+}  // namespace sluice::sim

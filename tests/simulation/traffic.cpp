@@ -1,0 +1,299 @@
+#include "tests/simulation/traffic.hpp"
+
+#include <utility>
+
+#include "tests/harness/frames.hpp"
+
+namespace sluice::sim {
+
+using abi::DropReason;
+using abi::IpFamily;
+using abi::L4Proto;
+using namespace sluice::test;
+
+namespace {
+
+struct Host {
+    std::string addr;
+    std::uint8_t port;
+};
+
+/// Who talks to whom over what; fixed for each conversation.
+struct Cast {
+    IpFamily family;
+    L4Proto proto;
+    Host client, server;
+    std::uint16_t dport;
+};
+
+Cast cast_of(std::size_t c) {
+    static constexpr std::array<std::pair<bool, L4Proto>, 8> kKinds{{{false, L4Proto::udp},
+                                                                     {true, L4Proto::udp},
+                                                                     {false, L4Proto::icmp},
+                                                                     {true, L4Proto::icmp6},
+                                                                     {false, L4Proto::gre},
+                                                                     {true, L4Proto::sctp},
+                                                                     {false, L4Proto::tcp},
+                                                                     {true, L4Proto::tcp}}};
+    static constexpr std::array<std::uint16_t, 3> kPorts3{53, 443, 8000};
+    const auto [v6, proto] = kKinds[c % 8];
+    const auto wire = static_cast<std::uint8_t>(c / 8 % 2);
+    const std::string net = v6 ? "fd00:" + std::to_string(wire) + "::" : "10." + std::to_string(wire) + ".";
+    const std::string client = net + (v6 ? "1:" : "1.") + std::to_string(c + 1);
+    const std::string server = net + (v6 ? "2:" : "2.") + std::to_string(1 + c % 2);
+    const auto side = static_cast<std::uint8_t>((c * 5 / 4) & 1U);
+    const auto low = static_cast<std::uint8_t>(wire * 2);
+    return {v6 ? IpFamily::v6 : IpFamily::v4,
+            proto,
+            {client, static_cast<std::uint8_t>(low + side)},
+            {server, static_cast<std::uint8_t>(low + 1 - side)},
+            kPorts3[c % 3]};
+}
+
+Bytes wrap(const Cast& cast, bool from_client, const L4& l4, const Eth& eth = {}) {
+    const Host &from = from_client ? cast.client : cast.server, &to = from_client ? cast.server : cast.client;
+    if (cast.family == IpFamily::v6) return frame(Ipv6{.src = from.addr, .dst = to.addr}, l4, eth);
+    return frame(Ipv4{.src = from.addr, .dst = to.addr}, l4, eth);
+}
+
+std::uint16_t client_port(std::size_t c, std::uint32_t incarnation) {
+    return static_cast<std::uint16_t>(2000 + c * 100 + incarnation % 8);
+}
+
+Tuple tuple_of(const Cast& cast, std::size_t c, bool from_client, std::uint32_t incarnation) {
+    const Host &from = from_client ? cast.client : cast.server, &to = from_client ? cast.server : cast.client;
+    Tuple t{.family = cast.family, .src = address(from.addr), .dst = address(to.addr), .proto = cast.proto};
+    switch (cast.proto) {
+        case L4Proto::icmp:
+            t.icmp_id = static_cast<std::uint16_t>(c + 1);
+            t.icmp_type = from_client ? 8 : 0;
+            break;
+        case L4Proto::icmp6:
+            t.icmp_id = static_cast<std::uint16_t>(c + 1);
+            t.icmp_type = from_client ? 128 : 129;
+            break;
+        case L4Proto::tcp:
+        case L4Proto::udp:
+        case L4Proto::sctp:
+            t.sport = from_client ? client_port(c, incarnation) : cast.dport;
+            t.dport = from_client ? cast.dport : client_port(c, incarnation);
+            break;
+        default: break;
+    }
+    return t;
+}
+
+/// Transport header and data of everything that is not TCP.
+L4 message(const Tuple& t) {
+    switch (t.proto) {
+        case L4Proto::udp: return Udp{.sport = t.sport, .dport = t.dport, .payload = bytes_of(20)};
+        case L4Proto::icmp:
+        case L4Proto::icmp6: return Icmp{.type = t.icmp_type, .id = t.icmp_id, .payload = bytes_of(24)};
+        case L4Proto::sctp: return Sctp{.sport = t.sport, .dport = t.dport, .chunks = bytes_of(16)};
+        case L4Proto::tcp: return Tcp{.sport = t.sport, .dport = t.dport, .flags = kAck, .payload = bytes_of(5)};
+        default: return Raw{static_cast<std::uint8_t>(t.proto), bytes_of(30)};
+    }
+}
+
+}  // namespace
+
+std::optional<Letter> Traffic::next(std::size_t c, std::uint32_t choice) {
+    const Cast cast = cast_of(c);
+    if (cast.proto == L4Proto::tcp) return next_tcp(c, choice);
+    const bool from_client = choice % 3 != 2;
+    // A port is left after a while for another one, so that flows come and go.
+    if (choice % 16 == 15) ++talks_[c].incarnation;
+    Letter letter;
+    letter.tuple = tuple_of(cast, c, from_client, talks_[c].incarnation);
+    letter.frame = wrap(cast, from_client, message(letter.tuple));
+    letter.port = from_client ? cast.client.port : cast.server.port;
+    const bool icmp = cast.proto == L4Proto::icmp || cast.proto == L4Proto::icmp6;
+    letter.role = icmp && !from_client ? Role::icmp_reply : Role::plain;
+    letter.answerable = cast.proto != L4Proto::sctp;  // its checksum is the receiver's to verify
+    letter.conversation = c;
+    letter.of_conversation = true;
+    return letter;
+}
+
+std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
+    Talk& t = talks_[c];
+    if (t.in_flight) return std::nullopt;
+    const bool ended = t.stage == Stage::ended || (t.stage == Stage::reset && choice % 2 == 0);
+    if (t.cut) ++t.incarnation;
+    if (t.cut || ended) {
+        t.stage = Stage::none;
+        t.cut = false;
+    }
+    bool from_client = true;
+    std::uint8_t flags = kAck;
+    std::size_t data = 0;
+    Role role = Role::ack;
+    switch (t.stage) {
+        case Stage::none:
+            t.next_seq = {t.next_seq[0] + (1U << 20), t.next_seq[1] + (1U << 21)};
+            std::tie(flags, role, t.stage) = std::tuple{kSyn, Role::syn, Stage::syn};
+            break;
+        case Stage::syn:
+            from_client = false;
+            if (choice % 8 == 7) {  // nobody listens
+                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kRst | kAck, Role::rst, Stage::reset};
+            } else {
+                std::tie(flags, role, t.stage) =
+                    std::tuple<int, Role, Stage>{kSyn | kAck, Role::syn_ack, Stage::syn_ack};
+            }
+            break;
+        case Stage::syn_ack: t.stage = Stage::open; break;
+        case Stage::open:
+            from_client = choice % 2 == 0;
+            if (choice % 8 < 5) {
+                data = choice % 40;
+            } else if (choice % 8 == 7) {
+                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kRst | kAck, Role::rst, Stage::reset};
+            } else {
+                t.client_closes = from_client;
+                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kFin | kAck, Role::fin, Stage::fin};
+            }
+            break;
+        case Stage::fin:
+            from_client = !t.client_closes;
+            data = choice % 20;  // half closed: the other side may go on
+            t.stage = Stage::fin_acked;
+            break;
+        case Stage::fin_acked:
+            from_client = !t.client_closes;
+            std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kFin | kAck, Role::fin, Stage::both_fins};
+            break;
+        case Stage::both_fins:
+            from_client = t.client_closes;
+            t.stage = Stage::ended;
+            break;
+        case Stage::ended: break;
+        case Stage::reset: data = 5; break;  // what was still on its way
+    }
+    const Cast cast = cast_of(c);
+    Letter letter;
+    letter.tuple = tuple_of(cast, c, from_client, t.incarnation);
+    const std::size_t me = from_client ? 0 : 1;
+    letter.frame = wrap(cast, from_client,
+                        Tcp{.sport = letter.tuple.sport,
+                            .dport = letter.tuple.dport,
+                            .seq = t.next_seq[me],
+                            .ack = (flags & kAck) != 0 ? t.next_seq[1 - me] : 0,
+                            .flags = flags,
+                            .payload = bytes_of(data)});
+    t.next_seq[me] += static_cast<std::uint32_t>(data) + ((flags & (kSyn | kFin)) != 0 ? 1U : 0U);
+    letter.port = from_client ? cast.client.port : cast.server.port;
+    letter.role = role;
+    letter.answerable = role != Role::rst;
+    letter.conversation = c;
+    letter.of_conversation = t.in_flight = true;
+    return letter;
+}
+
+void Traffic::hear(const Letter& letter, bool cut) {
+    if (!letter.of_conversation) return;
+    Talk& t = talks_[letter.conversation];
+    t.in_flight = false;
+    if (cut) t.cut = true;
+}
+
+void Traffic::lose(const Letter& letter) { hear(letter, true); }
+
+Letter Traffic::noise(std::size_t c, Noise noise) const {
+    const Cast cast = cast_of(c);
+    Letter letter;
+    letter.conversation = c;
+    letter.port = cast.client.port;
+    letter.tuple = tuple_of(cast, c, true, talks_[c].incarnation);
+    letter.role = Role::broken;
+    letter.answerable = false;
+    const L4 l4 = message(letter.tuple);
+    const Ipv4 ip4{.src = cast.client.addr, .dst = cast.server.addr};
+    const bool v6 = cast.family == IpFamily::v6;
+    const Udp udp{.sport = 7, .dport = 9, .payload = bytes_of(12)};
+    switch (noise) {
+        case Noise::wrong_checksum:
+            letter.frame = wrap(cast, true, udp);
+            letter.frame.back() ^= 1U;
+            letter.fault = DropReason::bad_l4_csum;
+            break;
+        case Noise::truncated:
+            letter.frame = wrap(cast, true, l4);
+            letter.frame.pop_back();
+            letter.fault = DropReason::ip_malformed;
+            break;
+        case Noise::vlan:
+            letter.frame = wrap(cast, true, l4, Eth{.tags = {{0x8100, 7}}});
+            letter.fault = DropReason::vlan_deny;
+            break;
+        case Noise::fragment:
+            letter.frame =
+                v6 ? frame(Ipv6{.src = cast.client.addr, .dst = cast.server.addr, .ext = {fragment(0, true)}},
+                           Raw{17, bytes_of(64)})
+                   : frame(Ipv4{.src = cast.client.addr, .dst = cast.server.addr, .more_fragments = true},
+                           Raw{17, bytes_of(64)});
+            letter.fault = DropReason::frag_unsupported;
+            break;
+        case Noise::ip_options:
+            if (v6) return this->noise(c, Noise::vlan);
+            letter.frame = frame(Ipv4{.src = ip4.src, .dst = ip4.dst, .options = {7, 4, 4, 0}}, udp);
+            letter.fault = DropReason::ip_options;
+            break;
+        case Noise::land:
+            letter.frame = v6 ? frame(Ipv6{.src = cast.client.addr, .dst = cast.client.addr}, udp)
+                              : frame(Ipv4{.src = cast.client.addr, .dst = cast.client.addr}, udp);
+            letter.fault = DropReason::martian;
+            break;
+        case Noise::wrong_port:
+            if (cast.proto == L4Proto::tcp) return this->noise(c, Noise::truncated);
+            letter.frame = wrap(cast, true, l4);
+            letter.port = cast.server.port;
+            letter.role = Role::plain;
+            letter.answerable = cast.proto != L4Proto::sctp;
+            break;
+        case Noise::related_error:
+        case Noise::unrelated_error: {
+            const std::string to = noise == Noise::related_error ? cast.client.addr : v6 ? "fd00:9::9" : "10.9.9.9";
+            const std::string router = v6 ? "fd00:8::8" : "10.8.8.8";
+            const Bytes quote =
+                v6 ? datagram(Ipv6{.src = cast.client.addr, .dst = cast.server.addr}, l4) : datagram(ip4, l4);
+            const Icmp error{.type = static_cast<std::uint8_t>(v6 ? 1 : 3), .id = 0, .seq = 0, .payload = quote};
+            letter.frame =
+                v6 ? frame(Ipv6{.src = router, .dst = to}, error) : frame(Ipv4{.src = router, .dst = to}, error);
+            letter.port = cast.server.port;
+            letter.quoted = letter.tuple;
+            letter.tuple = {.family = cast.family,
+                            .src = address(router),
+                            .dst = address(to),
+                            .proto = v6 ? L4Proto::icmp6 : L4Proto::icmp,
+                            .icmp_type = error.type};
+            letter.role = Role::icmp_error;
+            if (noise == Noise::unrelated_error) letter.quoted.src = letter.quoted.dst;  // nobody's flow
+            break;
+        }
+        case Noise::arp:
+            letter.frame = frame(Arp{});
+            letter.role = Role::arp;
+            break;
+        case Noise::other_ethertype:
+            letter.frame = frame(std::uint16_t{0x88b5}, bytes_of(46));
+            letter.role = Role::other_ethertype;
+            break;
+    }
+    return letter;
+}
+
+std::string to_text(const Letter& letter) {
+    static constexpr std::array<const char*, 11> kRoles{"SYN",   "SYN-ACK", "ACK", "FIN",       "RST",   "packet",
+                                                        "reply", "error",   "ARP", "ethertype", "broken"};
+    std::string text = letter.of_conversation ? "" : "noise about ";
+    text += "conversation " + std::to_string(letter.conversation) + " ";
+    text += kRoles[static_cast<std::size_t>(letter.role)];
+    const Tuple& t = letter.tuple;
+    text += " proto " + std::to_string(static_cast<unsigned>(t.proto)) + (t.family == IpFamily::v6 ? " v6 " : " v4 ") +
+            std::to_string(t.sport) + ">" + std::to_string(t.dport) + " " + std::to_string(letter.frame.size()) +
+            " bytes to port " + std::to_string(letter.port);
+    return text;
+}
+
+}  // namespace sluice::sim

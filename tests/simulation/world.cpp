@@ -1,0 +1,322 @@
+#include "tests/simulation/world.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <utility>
+
+namespace sluice::sim {
+
+namespace {
+
+constexpr std::uint64_t kOriginCycles = 1'000'000'000, kOriginMonoNs = 5'000'000'000, kNsPerMs = 1'000'000;
+constexpr std::size_t kRingRecords = 1024;
+const std::vector<std::string> kPortNames{"p0", "p1", "p2", "p3"};
+
+dp::WorkerConfig config_of(const Setup& setup, std::uint8_t index) {
+    dp::WorkerConfig c{};
+    c.index = index;
+    c.worker_count = kWorkers;
+    c.port_count = kPorts;
+    c.wire_partner.fill(dp::kNoPort);
+    for (std::uint8_t p = 0; p < kPorts; ++p) c.wire_partner[p] = dp::PortIndex{partner(p)};
+    c.flow_entries_max = setup.flow_entries_max;
+    c.tsc = {.hz = 1'000'000'000, .origin = {kOriginCycles}, .origin_mono = {kOriginMonoNs}};
+    c.hash_secret = {setup.hash_secret, ~setup.hash_secret};
+    c.rejects_per_second_max = setup.answers_per_second;
+    return c;
+}
+
+ModelOptions options_of(const Setup& setup) {
+    return {.flow_entries_max = setup.flow_entries_max,
+            .buffers = setup.buffers,
+            .answers_per_second = setup.answers_per_second,
+            .events_per_second_and_cause = 100 / kWorkers,
+            .rule_slots = setup.rule_slots};
+}
+
+}  // namespace
+
+World::Lane::Lane(const Setup& setup, std::uint8_t index)
+    : io{setup.buffers},
+      counters{std::make_unique<abi::WorkerCounters>()},
+      rules(setup.rule_slots),
+      ring_slots(kRingRecords),
+      model{options_of(setup), index} {
+    for (std::uint8_t p = 0; p < kPorts; ++p) {
+        io.memory.link[p] = true;
+        io.memory.tx_room[p] = SIZE_MAX;
+    }
+}
+
+World::World(const Setup& setup, std::function<void(const std::string&)> fail,
+             std::function<void(const std::string&)> trace)
+    : setup_{setup},
+      fail_{std::move(fail)},
+      trace_{std::move(trace)},
+      now_ns_{setup.start_ns},
+      slots_{setup.rule_slots},
+      slot_model_{setup.rule_slots},
+      state_{XXH3_createState()} {
+    XXH3_64bits_reset(state_);
+    start_dataplane();
+}
+
+World::~World() {
+    for (auto& lane : lanes_) lane.reset();
+    XXH3_freeState(state_);
+}
+
+void World::start_dataplane() {
+    qsbr_ = std::make_unique<dp::TablesQsbr>();
+    generations_ = std::make_unique<dp::Generations>(*qsbr_);
+    for (std::uint8_t w = 0; w < kWorkers; ++w) {
+        lanes_[w] = std::make_unique<Lane>(setup_, w);
+        Lane& lane = *lanes_[w];
+        lane.worker = std::make_unique<dp::Worker>(config_of(setup_, w), lane.io,
+                                                   dp::WorkerTelemetry{.counters = lane.counters.get(),
+                                                                       .rules = lane.rules,
+                                                                       .ring = &lane.ring,
+                                                                       .ring_slots = lane.ring_slots},
+                                                   *qsbr_);
+        lane.worker->go_online();
+    }
+}
+
+Instant World::instant() const { return {.now_ns = now_ns_, .mono_ns = kOriginMonoNs + now_ns_}; }
+
+void World::run(const std::vector<Step>& steps) {
+    for (next_step_ = 0; next_step_ < steps.size();) step(steps);
+    // What is still on its way arrives, and what has been told is compared one last time.
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+        do {
+            loop(w, 0, 0, steps);
+        } while (lanes_[w]->model.waiting() != 0);
+    }
+    for (const auto& lane : lanes_) count_flows(*lane);
+}
+
+void World::count_flows(const Lane& lane) {
+    tally.flows += lane.counters->flows_created.read();
+    tally.expired += lane.counters->flows_expired.read();
+    tally.ended_by_policy += lane.counters->flows_ended_by_policy.read();
+    tally.reopened += lane.counters->flow_reopen.read();
+}
+
+std::uint64_t World::digest() const { return XXH3_64bits_digest(state_); }
+
+void World::step(const std::vector<Step>& steps) {
+    const std::size_t number = next_step_;
+    const Step& s = steps[next_step_++];
+    if (trace_) say(std::to_string(number) + std::string(2 * static_cast<std::size_t>(depth_) + 2, ' ') + to_text(s));
+    switch (s.kind) {
+        case StepKind::packet: post(traffic_.next(s.a % kConversations, s.b)); break;
+        case StepKind::noise: post(traffic_.noise(s.a % kConversations, static_cast<Noise>(s.b % kNoises))); break;
+        case StepKind::loop: loop(s.a % kWorkers, 0, 0, steps); break;
+        case StepKind::stalled_loop: loop(s.a % kWorkers, s.b % kPorts, s.c, steps); break;
+        case StepKind::clock:
+            now_ns_ += s.a * kNsPerMs;
+            manage();
+            break;
+        case StepKind::publish: publish(s); break;
+        case StepKind::confirm: {
+            const auto& running = generations_->running();
+            check_switch("confirm", running && generations_->confirm(running->manifest.generation),
+                         switches_.confirm());
+            break;
+        }
+        case StepKind::revert: {
+            const auto running = generations_->running();
+            const bool done = running && generations_->revert(running->manifest.generation, abi::StateSource::reverted);
+            check_switch("revert", done, switches_.revert());
+            tally.reverts += done ? 1 : 0;
+            break;
+        }
+        case StepKind::link:
+            for (auto& lane : lanes_)
+                lane->io.memory.link[s.a % kPorts] = lane->devices.link_up[s.a % kPorts] = s.b != 0;
+            break;
+        case StepKind::tx_room:
+            for (auto& lane : lanes_) lane->io.memory.tx_room[s.a % kPorts] = lane->devices.tx_room[s.a % kPorts] = s.b;
+            break;
+        case StepKind::no_answers: {
+            Lane& lane = *lanes_[s.a % kWorkers];
+            lane.io.memory.can_allocate = lane.devices.can_allocate = s.b == 0;
+            break;
+        }
+        case StepKind::crash:
+            if (depth_ == 0) crash(s.a != 0);
+            break;
+        case StepKind::restart_control: restart_control(); break;
+    }
+}
+
+void World::post(const std::optional<Letter>& letter) {
+    if (!letter) return;
+    Lane& lane = *lanes_[Traffic::worker_of(letter->conversation)];
+    const bool taken = lane.io.memory.arrive(letter->port, letter->frame);
+    if (trace_) say("        " + to_text(*letter) + (taken ? "" : ": no buffer"));
+    check_switch("arrival", taken, lane.model.arrive(*letter));
+    if (!taken) traffic_.lose(*letter);
+}
+
+// --------------------------------------------------------------------------------------------------------- policies
+
+/// What the compiler makes of a policy takes milliseconds, nearly all of it for arrays that depend on the policy alone;
+/// so each policy is compiled once a process, and only what slots and number decide is put right for each generation.
+const World::Master& World::master(std::uint32_t number) {
+    static std::map<std::uint32_t, Master> masters;
+    if (masters.size() > 2 * kPolicies) masters.clear();  // of an earlier seed's pool; editions hold what they need
+    const auto known = masters.find(number);
+    if (known != masters.end()) return known->second;
+    Master m{.policy = policy_of(number), .tables = nullptr};
+    cp::SlotMap slots;
+    m.tables = std::make_shared<test::CompiledTables>(m.policy, slots, 1, kPortNames);
+    return masters.emplace(number, std::move(m)).first->second;
+}
+
+void World::compile(std::uint32_t number, Compiled& out, Edition& edition) {
+    const Master& m = master(number);
+    edition.policy = m.policy;
+    slot_model_.assign(edition.policy);
+    if (const auto assigned = slots_.assign(edition.policy); !assigned) failed(assigned.error().to_string());
+    for (const cp::Rule& rule : edition.policy.rules) {
+        const abi::RuleSlot slot = slots_.find(rule.id).value_or(abi::kNoSlot);
+        expect_equal("slot of " + rule.id, static_cast<std::uint64_t>(slot), slot_model_.slot(rule.id));
+        edition.slots.push_back(slot);
+    }
+    edition.slots.push_back(abi::kSlotDefault);
+    out.tables = m.tables;
+    out.generation.view = m.tables->view();
+    out.rules.assign(out.generation.view.rules.begin(), out.generation.view.rules.end());
+    for (std::size_t i = 0; i < out.rules.size(); ++i) out.rules[i].slot = edition.slots[i];
+    if (edition.generation % 64 == 0) {  // as it comes from the compiler, to see that it is the same
+        const test::CompiledTables whole{edition.policy, slots_, edition.generation, kPortNames};
+        const auto same = [](const abi::RuleRecord& a, const abi::RuleRecord& b) {
+            return std::memcmp(&a, &b, sizeof a) == 0;
+        };
+        const auto& rules = whole.view().rules;
+        if (!std::equal(rules.begin(), rules.end(), out.rules.begin(), out.rules.end(), same))
+            failed("the compiler's rules are others than those of the same policy with the slots put in");
+    }
+    out.generation.view.rules = out.rules;
+    out.generation.view.generation = out.generation.manifest.generation = edition.generation;
+    for (std::size_t z = 0; z < edition.policy.zones.size(); ++z) {
+        for (const std::string& port : edition.policy.zones[z].ports)
+            edition.zone_of_port[static_cast<std::size_t>(port[1] - '0')] = abi::ZoneId{static_cast<std::uint16_t>(z)};
+    }
+}
+
+void World::publish(const Step& s) {
+    auto compiled = std::make_shared<Compiled>();
+    auto edition = std::make_shared<Edition>();
+    edition->generation = ++generation_number_;
+    compile(setup_.policy_pool * kPolicies + s.a % kPolicies, *compiled, *edition);
+    const std::uint64_t deadline = s.b == 0 ? 0 : instant().mono_ns + s.b * kNsPerMs;
+    // The manager's own questions before it switches (manager/requests.cpp).
+    const bool allowed = (s.b == 0 || generations_->running()) && generations_->may_switch();
+    if (allowed) {
+        const dp::Generations::Held held{compiled, &compiled->generation};
+        (void)generations_->switch_to(held, abi::StateSource::publisher, {deadline});
+    }
+    tally.publishes += allowed ? 1 : 0;
+    tally.refused += allowed ? 0 : 1;
+    check_switch("publish", allowed, switches_.publish(edition, deadline));
+}
+
+/// What the manager's thread does between requests.
+void World::manage() {
+    (void)generations_->collect();
+    const abi::MonoTime deadline = generations_->confirm_deadline();
+    bool reverted = false;
+    if (deadline.ns != 0 && instant().mono_ns >= deadline.ns)
+        reverted = generations_->revert(generations_->running()->manifest.generation, abi::StateSource::reverted);
+    tally.reverts += reverted ? 1 : 0;
+    check_switch("revert at the deadline", reverted, switches_.time_is_up(instant().mono_ns) && switches_.revert());
+}
+
+void World::check_switch(const std::string& what, bool got, bool expected) {
+    if (trace_ && got != expected) say("        " + what);
+    if (got != expected) failed(what + (got ? " was done, " : " was refused, ") + "the model says otherwise");
+    const auto number = [](const auto& held) { return held ? held->manifest.generation : 0; };
+    const auto model_number = [](const auto& held) { return held ? held->generation : 0; };
+    expect_equal("running generation", number(generations_->running()), model_number(switches_.running()));
+    expect_equal("generation to return to", number(generations_->previous()), model_number(switches_.previous()));
+    expect_equal("deadline", generations_->confirm_deadline().ns, switches_.deadline_ns());
+    check_readers();
+}
+
+/// A worker in the middle of a loop reads what it began under: that must not have been freed.
+void World::check_readers() {
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+        const Lane& lane = *lanes_[w];
+        if (lane.busy && lane.reads_something && lane.reads.expired())
+            failed("worker " + std::to_string(w) + " stands in a loop, and the generation that it reads was freed");
+    }
+}
+
+void World::crash(bool store_survives) {
+    ++tally.crashes;
+    const auto running = generations_->running(), previous = generations_->previous();
+    const abi::MonoTime deadline = generations_->confirm_deadline();
+    const std::uint64_t highest = generations_->highest_seen();
+    for (auto& lane : lanes_) {
+        for (std::uint8_t p = 0; p < kPorts; ++p) lane->model.abandon(p, [this](const Letter& l) { traffic_.lose(l); });
+        count_flows(*lane);
+        lane.reset();
+    }
+    generations_.reset();
+    start_dataplane();
+    generations_->restore_highest_seen(highest);
+    if (store_survives && running) {
+        (void)generations_->switch_to(running, abi::StateSource::descriptor_store, deadline);
+        generations_->restore_previous(previous);
+    }
+    switches_.crash(store_survives);
+    check_switch("restore", true, true);
+    manage();
+}
+
+void World::restart_control() {
+    const std::string text = slots_.to_text();
+    auto loaded = cp::SlotMap::from_text(text, setup_.rule_slots);
+    if (!loaded) failed("the slots cannot be read back: " + loaded.error());
+    slots_ = std::move(*loaded);
+    if (slots_.to_text() != text) failed("the slots read back are others");
+}
+
+// -------------------------------------------------------------------------------------------------------- one loop
+
+void World::loop(std::size_t w, std::uint32_t stall_port, std::uint32_t stall_steps, const std::vector<Step>& steps) {
+    Lane& lane = *lanes_[w];
+    if (lane.busy) return;  // it stands in the middle of one
+    lane.busy = true;
+    lane.reads = generations_->running();
+    lane.reads_something = generations_->running() != nullptr;
+    const auto edition = switches_.running();
+    const std::uint64_t number = switches_.number();
+    const Instant began = instant();
+    lane.model.begin_loop(edition, number, began);
+    lane.io.before_receive = [&](std::uint8_t port) {
+        if (port != stall_port || stall_steps == 0) return;
+        ++tally.stalls;
+        ++depth_;
+        for (std::uint32_t n = std::exchange(stall_steps, 0); n != 0 && next_step_ < steps.size(); --n) step(steps);
+        --depth_;
+        check_readers();
+    };
+    lane.io.after_receive = [&](std::uint8_t port, std::size_t count) {
+        expect_equal("packets received", count, lane.model.burst(port, lane.devices));
+    };
+    dp::FlowDumpMailbox& box = lane.worker->dump_mailbox();
+    box.position = 0;
+    box.count_max = 64;
+    box.state.store(dp::FlowDumpMailbox::State::requested);
+    (void)lane.worker->run_once({kOriginCycles + began.now_ns});
+    lane.busy = false;
+    switches_.worker_saw(w, number);
+    check_loop(lane, w, edition ? edition->generation : 0);
+}
+
+}  // namespace sluice::sim

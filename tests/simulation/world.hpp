@@ -1,0 +1,146 @@
+/// The product, run by a schedule under a clock that only the schedule turns, with the model beside it: real workers
+/// over ports in memory, each with its own flow table, all reading the tables that the real dp::Generations publish and
+/// retire, tables compiled by the real compiler with a real SlotMap. After each step everything that can be seen is
+/// compared with what the model says, and goes into a digest.
+///
+/// One thread. Where threads would interleave inside a loop, a worker "stands still" in its receive call while other
+/// steps happen: generations come and go under it, other workers run, time passes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <xxhash.h>
+
+#include "controlplane/compiler/slot_map.hpp"
+#include "dataplane/manager/generations.hpp"
+#include "dataplane/pipeline/worker.hpp"
+#include "tests/harness/memory_io.hpp"
+#include "tests/harness/policies.hpp"
+#include "tests/simulation/model.hpp"
+#include "tests/simulation/schedule.hpp"
+#include "tests/simulation/switch_model.hpp"
+#include "tests/simulation/traffic.hpp"
+
+namespace sluice::sim {
+
+inline constexpr std::size_t kWorkers = 2;
+
+/// MemoryIo with a bell in its receive call.
+class BelledIo final : public dp::PacketIo {
+public:
+    explicit BelledIo(std::size_t buffers) : memory{buffers} {}
+    test::MemoryIo memory;
+    std::function<void(std::uint8_t port)> before_receive;
+    std::function<void(std::uint8_t port, std::size_t count)> after_receive;
+
+    std::size_t receive(dp::PortIndex port, std::span<dp::Packet> out) noexcept override {
+        before_receive(static_cast<std::uint8_t>(port));
+        const std::size_t n = memory.receive(port, out);
+        after_receive(static_cast<std::uint8_t>(port), n);
+        return n;
+    }
+    std::size_t send(dp::PortIndex port, std::span<const dp::Packet> packets) noexcept override {
+        return memory.send(port, packets);
+    }
+    void release(std::span<const dp::Packet> packets) noexcept override { memory.release(packets); }
+    bool allocate(std::uint32_t bytes, dp::Packet& out) noexcept override { return memory.allocate(bytes, out); }
+    bool link_up(dp::PortIndex port) const noexcept override { return memory.link_up(port); }
+};
+
+class World {
+public:
+    /// `fail` gets one sentence and does not return. `trace`, if there is one, gets a line per step.
+    World(const Setup& setup, std::function<void(const std::string&)> fail,
+          std::function<void(const std::string&)> trace);
+    ~World();
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
+
+    void run(const std::vector<Step>& steps);
+    /// Over everything that could be observed.
+    std::uint64_t digest() const;
+
+    /// How much of the interesting a run has met, for a summary over many seeds.
+    struct Tally {
+        std::uint64_t forwarded{}, dropped{}, flows{}, expired{}, ended_by_policy{}, reopened{}, publishes{}, refused{},
+            reverts{}, stalls{}, crashes{}, answers{}, events{};
+        void add(const Tally& t);
+    };
+    Tally tally;
+
+private:
+    struct Master {
+        cp::Policy policy;
+        std::shared_ptr<const test::CompiledTables> tables;
+    };
+    struct Compiled {
+        std::shared_ptr<const test::CompiledTables> tables;
+        std::vector<abi::RuleRecord> rules;
+        dp::Generation generation;
+    };
+    struct Lane {  ///< a worker with all that is its own
+        explicit Lane(const Setup& setup, std::uint8_t index);
+        BelledIo io;
+        std::unique_ptr<abi::WorkerCounters> counters;
+        std::vector<abi::RuleCounters> rules;
+        abi::EventRingHeader ring;
+        std::vector<abi::EventSlot> ring_slots;
+        std::uint64_t events_read{};
+        WorkerModel model;
+        Devices devices;
+        std::unique_ptr<dp::Worker> worker;
+        bool busy{};
+        std::weak_ptr<const dp::Generation> reads;  ///< while busy: what its loop began under
+        bool reads_something{};
+    };
+
+    void step(const std::vector<Step>& steps);
+    void post(const std::optional<Letter>& letter);
+    void loop(std::size_t worker, std::uint32_t stall_port, std::uint32_t stall_steps, const std::vector<Step>& steps);
+    static const Master& master(std::uint32_t number);
+    void compile(std::uint32_t number, Compiled& out, Edition& edition);
+    void publish(const Step& s);
+    void manage();
+    void crash(bool store_survives);
+    void restart_control();
+    void count_flows(const Lane& lane);
+    void start_dataplane();
+    Instant instant() const;
+
+    void check_loop(Lane& lane, std::size_t w, std::uint64_t generation);
+    void check_counters(const Lane& lane, std::size_t w, std::uint64_t generation);
+    void check_sent(Lane& lane);
+    void check_events(Lane& lane);
+    std::vector<abi::FlowRecord> read_dump(Lane& lane);
+    void check_switch(const std::string& what, bool got, bool expected);
+    void check_readers();
+
+    void see(const void* bytes, std::size_t count);
+    [[noreturn]] void failed(const std::string& text);
+    void say(const std::string& text);
+    void expect_equal(const std::string& what, std::uint64_t got, std::uint64_t expected);
+
+    Setup setup_;
+    std::function<void(const std::string&)> fail_, trace_;
+    Traffic traffic_;
+    std::uint64_t now_ns_;
+    std::uint64_t generation_number_{};
+    cp::SlotMap slots_;
+    SlotModel slot_model_;
+    SwitchModel switches_;
+    // Declared before the lanes: workers read the tables until they are gone.
+    std::unique_ptr<dp::TablesQsbr> qsbr_;
+    std::unique_ptr<dp::Generations> generations_;
+    std::array<std::unique_ptr<Lane>, kWorkers> lanes_;
+    std::size_t next_step_{};
+    int depth_{};
+    XXH3_state_t* state_;
+};
+
+}  // namespace sluice::sim
