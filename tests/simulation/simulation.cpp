@@ -26,7 +26,7 @@
 namespace sluice::sim {
 namespace {
 
-constexpr std::uint64_t kSeedsShort = 10'000, kSeedsLong = 1'000'000;
+constexpr std::uint64_t kSeedsShort = 20'000, kSeedsLong = 1'000'000;
 constexpr int kDifferent = 3;  ///< exit code of a run that found a difference
 
 /// What a child tells its parent; a child may die at any moment.
