@@ -30,7 +30,7 @@ def _tcp_options(rng):
     for _ in range(rng.choice([0, 0, 1, 2, 4])):
         options += rng.choice(
             [b"\x01", b"\x02\x04\x05\xb4", b"\x03\x03\x07", b"\x03\x03\x0f", b"\x04\x02", b"\x08\x0a" + bytes(8)]
-            + [b"\x00", b"\x02\x03\x05", b"\xfe\x04\x01\x02", b"\xfe\x00", b"\x05\x0a" + bytes(8)] * (rng.random() < 0.2)
+            + [b"\0", b"\x02\x03\x05", b"\xfe\x04\x01\x02", b"\xfe\0", b"\x05\x0a" + bytes(8)] * (rng.random() < 0.2)
         )
     return options[:40] + bytes(-len(options[:40]) % 4)
 
@@ -39,9 +39,10 @@ def _tcp(rng, payload):
     options = _tcp_options(rng)
     offset = min(15, _some(rng, 5 + len(options) // 4))
     flags = rng.choice([2, 2, 0x12, 0x10, 0x18, 0x11, 4, 0x14, 0xC2, rng.randrange(256)])
-    head = struct.pack("!HHIIBBHHH", rng.randrange(65536), rng.choice([443, 0, 22, rng.randrange(65536)]), rng.getrandbits(32),
-                       rng.getrandbits(32), offset << 4 | rng.randrange(2), flags, rng.randrange(65536), 0, rng.randrange(99))  # fmt: skip
-    return head + options + payload, 16
+    ports = struct.pack("!HH", rng.randrange(65536), rng.choice([443, 0, 22, rng.randrange(65536)]))
+    numbers = struct.pack("!II", rng.getrandbits(32), rng.getrandbits(32))
+    rest = struct.pack("!BBHHH", offset << 4 | rng.randrange(2), flags, rng.randrange(65536), 0, rng.randrange(99))
+    return ports + numbers + rest + options + payload, 16
 
 
 def _udp(rng, payload):
@@ -98,7 +99,8 @@ def _transport(rng, pseudo, v6):
 
 
 def _v4_address(rng, side):
-    return bytes(int(part) for part in rng.choice(_V4[side] if rng.random() < 0.98 else _V4_ODD + _V4[1 - side]).split("."))
+    text = rng.choice(_V4[side] if rng.random() < 0.98 else _V4_ODD + _V4[1 - side])
+    return bytes(int(part) for part in text.split("."))
 
 
 def _v6_address(rng, side):
@@ -112,7 +114,8 @@ def _ipv4(rng):
     fragment = rng.choice([0x4000] * 40 + [0, 0x2000, 0x2001, 0x00B9, 0x1FFF, 0x8000])
     ihl = min(15, _some(rng, 5 + len(options) // 4))
     total = _some(rng, 20 + len(options) + len(data))
-    head = struct.pack("!BBHHHBBH", _some(rng, 4) % 16 << 4 | ihl, 0, total & 0xFFFF, 7, fragment, 64, proto, 0) + src + dst + options
+    version = _some(rng, 4) % 16
+    head = struct.pack("!BBHHHBBH", version << 4 | ihl, 0, total & 0xFFFF, 7, fragment, 64, proto, 0) + src + dst + options
     covered = (head + data)[: ihl * 4]
     if len(covered) >= 12 and rng.random() < 0.98:
         head = head[:10] + struct.pack("!H", checksum(covered)) + head[12:]
@@ -129,8 +132,8 @@ def _extension(rng, kind):
     else:
         room = 6 + 8 * words
         body = rng.choice([bytes(room), bytes([1, room - 2]) + bytes(room - 2)] * 10
-                          + [b"\x05\x02" + bytes(room - 2), bytes([1, room - 1]) + bytes(room - 2), b"\xc2\x04" + bytes(room - 2),
-                             bytes(room - 1) + b"\x01"])  # fmt: skip
+                          + [b"\x05\x02" + bytes(room - 2), bytes([1, room - 1]) + bytes(room - 2),
+                             b"\xc2\x04" + bytes(room - 2), bytes(room - 1) + b"\x01"])  # fmt: skip
     return bytes([0, words]) + body
 
 
@@ -153,7 +156,8 @@ def _ipv6(rng):
 def _arp(rng):
     mac = rng.choice([bytes([2, 0, 0, 0, 0, 7])] * 9 + [bytes(6), b"\xff" * 6])
     ip = _v4_address(rng, 0)
-    body = struct.pack("!HHBBH", _some(rng, 1) & 0xFFFF, 0x0800, _some(rng, 6) & 0xFF, 4, rng.choice([1, 1, 2, 2, 3, 0]))
+    operation = rng.choice([1, 1, 2, 2, 3, 0])
+    body = struct.pack("!HHBBH", _some(rng, 1) & 0xFFFF, 0x0800, _some(rng, 6) & 0xFF, 4, operation)
     return 0x0806, body + mac + ip + bytes(6) + _v4_address(rng, 1)
 
 
@@ -166,7 +170,8 @@ def frame(rng):
     ethertype, content = rng.choice([_ipv4] * 9 + [_ipv6] * 9 + [_arp, _strange])(rng)
     head = rng.choice([b"\x02\0\0\0\0\x80"] * 8 + [b"\xff" * 6, b"\x33\x33\0\0\0\1"]) + b"\x02\0\0\0\0\x07"
     for _ in range(rng.choice([0] * 24 + [1] * 6 + [2] * 4 + [3])):
-        head += struct.pack("!HH", rng.choice([0x8100, 0x88A8]), rng.choice([7, 7, 0, 0, 9, 9, 0x2005, 0x2005, 0xE000, 4095]))
+        tci = rng.choice([7, 7, 0, 0, 9, 9, 0x2005, 0x2005, 0xE000, 4095])
+        head += struct.pack("!HH", rng.choice([0x8100, 0x88A8]), tci)
     data = head + struct.pack("!H", ethertype) + content
     if rng.random() < 0.3:
         data += rng.choice([b"\0", b"\xa5"]) * max(0, rng.choice([60, 64, len(data) + 3]) - len(data))

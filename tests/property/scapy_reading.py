@@ -21,7 +21,7 @@ _CHAIN = (0, 43, 44, 60)  # AH and the rest are opaque protocols to us: a rule f
 # field -> (what scapy's value becomes, why)
 DIFFERENCES = {
     "wscale": (lambda shift: min(shift, 14), "RFC 7323 section 2.3: a larger one is used as 14"),
-    "vlan": (lambda vids: next((vid for vid in vids if vid), 0), "a priority tag counts as none, the tag behind it decides"),
+    "vlan": (lambda vids: next((vid for vid in vids if vid), 0), "a priority tag counts as none, the next one decides"),
     "id": (lambda query: query[1] if query[0] in (0, 8, 13, 14) else 0, "only queries that we pair have one"),
 }
 
@@ -167,7 +167,8 @@ def _arp_reject(r):
 def _ip_malformed(r):
     if r.v4:
         header = r.ip.ihl * 4
-        return r.ip.version != 4 or header < 20 or r.ip.len < header or r.ip.len > len(r.l3) or checksum(r.l3[:header]) != 0
+        lengths = 20 <= header <= r.ip.len <= len(r.l3)
+        return r.ip.version != 4 or not lengths or checksum(r.l3[:header]) != 0
     if r.v6:
         jumbo = any(_has_jumbo(data) for kind, data in r.headers if kind in (0, 60))
         return r.ip.version != 6 or r.ip.plen == 0 or 40 + r.ip.plen > len(r.l3) or r.cut or jumbo
@@ -339,6 +340,12 @@ def _nd_reject(r):
     return src.is_unspecified and (source_link_layer or not solicited)
 
 
+def _icmp_type_deny(r):
+    if r.v4:
+        return r.proto == 1 and len(r.l4) >= 8 and r.l4[0] in (4, 5)  # source quench, redirect
+    return _neighbour(r) and r.l4[0] == 137
+
+
 REASONS = {
     "l2_deny": _l2_deny,
     "vlan_deny": lambda r: r.tags > 2 or 4095 in r.vids,
@@ -356,7 +363,7 @@ REASONS = {
     "udp_malformed": _udp_malformed,
     "udp_port0": lambda r: r.proto == 17 and len(r.l4) >= 8 and 0 in (UDP(r.l4).sport, UDP(r.l4).dport),
     "icmp_malformed": lambda r: r.proto in (1, 58) and len(r.l4) < 8,
-    "icmp_type_deny": lambda r: len(r.l4) >= 8 and ((r.v4 and r.proto == 1 and r.l4[0] in (4, 5)) or (_neighbour(r) and r.l4[0] == 137)),
+    "icmp_type_deny": _icmp_type_deny,
     "bad_l4_csum": _bad_l4_csum,
     "sctp_malformed": lambda r: r.proto == 132 and len(r.l4) < 12,
     "nd_hoplimit": lambda r: _neighbour(r) and r.ip.hlim != 255,

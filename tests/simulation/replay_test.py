@@ -13,7 +13,8 @@ SEEDS = 25
 
 
 def digest(program, seed, environment):
-    done = subprocess.run([program, "--seed", str(seed)], stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    command = [program, "--seed", str(seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
     return done.stdout.strip().split("\n")[-1]
 
 
