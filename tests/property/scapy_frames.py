@@ -115,7 +115,8 @@ def _ipv4(rng):
     ihl = min(15, _some(rng, 5 + len(options) // 4))
     total = _some(rng, 20 + len(options) + len(data))
     version = _some(rng, 4) % 16
-    head = struct.pack("!BBHHHBBH", version << 4 | ihl, 0, total & 0xFFFF, 7, fragment, 64, proto, 0) + src + dst + options
+    head = struct.pack("!BBHHHBBH", version << 4 | ihl, 0, total & 0xFFFF, 7, fragment, 64, proto, 0)
+    head += src + dst + options
     covered = (head + data)[: ihl * 4]
     if len(covered) >= 12 and rng.random() < 0.98:
         head = head[:10] + struct.pack("!H", checksum(covered)) + head[12:]
