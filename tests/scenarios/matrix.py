@@ -1,7 +1,18 @@
-"""Action x direction x (tcp, udp, icmp, other) x (v4, v6): the eight exchanges that folders 001 to 006 are made of."""
+"""Action x direction x protocol x version of IP: the exchanges that folders 001 to 008 and 013 to 018 are made of.
+
+tools/dev/check matrix reads from the folders' own files which of these combinations they hold, and refuses a hole.
+"""
+import itertools
+
+from scapy.layers.sctp import SCTP, SCTPChunkInit, SCTPChunkInitAck
+
 from rig.build import GRE_PROTO, ICMP, TCP, UDP, ICMPv6EchoReply, ICMPv6EchoRequest, Raw, Scenario, other
 
-_POLICY = """
+KINDS = ("tcp", "udp", "icmp", "gre", "sctp", "esp")
+FAMILIES = (4, 6)
+_ESP_PROTO = 50
+
+_HEAD = """
 sluice: 1
 name: {{name}}
 default: {{{{action: {default}}}}}
@@ -11,16 +22,23 @@ zones:
 sets:
   far: {{{{nets: {{outside_nets}}}}}}
   near: {{{{nets: {{inside_nets}}}}}}
-rules:
-  - {{{{id: judged, from: {{{{zone: {from_zone}, set: {from_set}}}}}, to: {{{{zone: {to_zone}, set: {to_set}}}}}, action: {action}}}}}
 """
+_RULE = """rules:
+  - {{{{id: judged, from: {{{{zone: {from_zone}, set: {from_set}}}}}, to: {{{{zone: {to_zone}, set: {to_set}}}}}, action: {action}{mode}}}}}
+"""
+# What else decides: never what the rule says, so that a rule that is not asked shows.
+_DEFAULT = {"allow": "deny", "deny": "allow", "reject": "allow", "observe": "allow"}
 
 
 def _policy(action, direction):
+    """`default-...`: no rule at all. `observe`: a rule that would deny and is only watched."""
+    if action.startswith("default-"):
+        return _HEAD.format(default=action.removeprefix("default-"))
     ends = ("out", "far", "in", "near") if direction == "inward" else ("in", "near", "out", "far")
-    return _POLICY.format(
-        default="deny" if action == "allow" else "allow",
-        action=action, from_zone=ends[0], from_set=ends[1], to_zone=ends[2], to_set=ends[3],
+    return (_HEAD + _RULE).format(
+        default=_DEFAULT[action], action="deny" if action == "observe" else action,
+        mode=", mode: observe" if action == "observe" else "",
+        from_zone=ends[0], from_set=ends[1], to_zone=ends[2], to_set=ends[3],
     )  # fmt: skip
 
 
@@ -49,27 +67,46 @@ def _ask_and_answer(scenario, start, family, kind):
             scenario.ip(back, family) / reply / Raw(b"ping"),
         )
     field = "proto" if family == 4 else "nh"
+    if kind == "sctp":
+        return (
+            scenario.ip(start, family, **{field: 132}) / SCTP(sport=sport, dport=3868, tag=0) / SCTPChunkInit(init_tag=7),
+            scenario.ip(back, family, **{field: 132}) / SCTP(sport=3868, dport=sport, tag=7) / SCTPChunkInitAck(init_tag=9),
+        )
+    proto = {"gre": GRE_PROTO, "esp": _ESP_PROTO}[kind]
     return (
-        scenario.ip(start, family, **{field: GRE_PROTO}) / Raw(bytes(4) + b"tunnelled"),
-        scenario.ip(back, family, **{field: GRE_PROTO}) / Raw(bytes(4) + b"tunnelled back"),
+        scenario.ip(start, family, **{field: proto}) / Raw(bytes(4) + b"tunnelled"),
+        scenario.ip(back, family, **{field: proto}) / Raw(bytes(4) + b"tunnelled back"),
     )
+
+
+def _answer(scenario, kind, ask):
+    """Nobody has looked at the CRC of an SCTP packet, and what may be damaged is not answered (dataplane/pipeline)."""
+    if kind == "sctp":
+        return None
+    return scenario.reset_for(ask) if kind == "tcp" else scenario.unreachable_for(ask)
 
 
 def make(make_file, action, direction):
     scenario = Scenario(make_file, _policy(action, direction))
     start = "outside" if direction == "inward" else "inside"
-    for family in (4, 6):
-        for kind in ("tcp", "udp", "icmp", "other"):
-            ask, reply = _ask_and_answer(scenario, start, family, kind)
-            what = f"{kind} v{family} {direction}"
+    rule = "judged" if action in ("allow", "deny", "reject") else "default"
+    end = "allow" if action == "observe" else action.removeprefix("default-")
+    for family, kind in itertools.product(FAMILIES, KINDS):
+        ask, reply = _ask_and_answer(scenario, start, family, kind)
+        what = f"{kind} v{family} {direction}"
+        if action == "observe":
+            scenario.count_rule("judged")
+        if end == "allow":
+            scenario.send(start, ask, f"{what}: first packet", rule=rule, flows=1)
+            scenario.send(other(start), reply, f"{what}: reply")
             if action == "allow":
-                scenario.send(start, ask, f"{what}: first packet", rule="judged", flows=1)
-                scenario.send(other(start), reply, f"{what}: reply")
                 scenario.send(start, ask, f"{what}: again, same flow")
-            elif action == "deny":
-                scenario.send(start, ask, f"{what}: first packet", drop="policy_deny", rule="judged")
-                scenario.send(start, ask, f"{what}: no state was made", drop="policy_deny", rule="judged")
-            else:
-                answer = scenario.reset_for(ask) if kind == "tcp" else scenario.unreachable_for(ask)
-                scenario.send(start, ask, f"{what}: answered", drop="policy_reject", answer=answer, rule="judged")
+        elif end == "deny":
+            scenario.send(start, ask, f"{what}: first packet", drop="policy_deny", rule=rule)
+            if action == "deny":
+                scenario.send(start, ask, f"{what}: no state was made", drop="policy_deny", rule=rule)
+        else:
+            answer = _answer(scenario, kind, ask)
+            said = "answered" if answer is not None else "not answered, its checksum is not known to be right"
+            scenario.send(start, ask, f"{what}: {said}", drop="policy_reject", answer=answer, rule=rule)
     scenario.write()

@@ -7,7 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
 
-from checks import layout, words  # noqa: E402
+from checks import layout, scenarios, words  # noqa: E402
 
 
 class Tree:
@@ -28,6 +28,39 @@ class Tree:
 
     def is_text(self, _name):
         return True
+
+
+class Matrix(unittest.TestCase):
+    POLICY = {"default": {"action": "allow"}, "rules": [{"from": {"zone": "out"}, "action": "deny"}]}
+
+    @staticmethod
+    def record(interface, step, sport, comment=""):
+        ip = bytes([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2])
+        frame = bytes(12) + b"\x08\x00" + ip + sport.to_bytes(2, "big") + bytes([0, 53]) + bytes(4)
+        return scenarios.pcapng.Record(interface, step, frame, comment)
+
+    def cells(self, policy, sent, expected):
+        return scenarios.cells_of(policy, sent, expected)
+
+    def test_a_dropped_packet_is_a_denied_cell(self):
+        cells, complaints = self.cells(self.POLICY, [self.record(0, 0, 7)], [])
+        self.assertEqual((cells, complaints), ({("deny", "inward", "udp", 4)}, []))
+
+    def test_what_comes_out_though_it_is_denied_is_no_cell(self):
+        cells, complaints = self.cells(self.POLICY, [self.record(0, 0, 7)], [self.record(1, 0, 7)])
+        self.assertEqual(cells, set())
+        self.assertIn("allow, its policy says deny", complaints[0])
+
+    def test_the_other_direction_is_not_the_rules(self):
+        self.assertEqual(self.cells(self.POLICY, [self.record(1, 0, 7)], [self.record(0, 0, 7)]), (set(), []))
+
+    def test_an_answer_makes_a_reject_and_observe_goes_by_the_default(self):
+        rejects = {"default": {"action": "reject"}}
+        cells, _ = self.cells(rejects, [self.record(1, 0, 7)], [self.record(1, 0, 7, "originated: no")])
+        self.assertEqual(cells, {("default-reject", "outward", "udp", 4)})
+        watched = {**self.POLICY, "rules": [{"from": {"zone": "out"}, "action": "deny", "mode": "observe"}]}
+        cells, _ = self.cells(watched, [self.record(0, 0, 7)], [self.record(1, 0, 7)])
+        self.assertEqual(cells, {("observe", "inward", "udp", 4)})
 
 
 class Arrows(unittest.TestCase):

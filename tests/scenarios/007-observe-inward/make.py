@@ -1,0 +1,9 @@
+#!/usr/bin/python3
+"""Every protocol and family that goes inward, under a rule that would deny and is only watched."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import matrix  # noqa: E402
+
+matrix.make(__file__, "observe", "inward")

@@ -1,0 +1,9 @@
+#!/usr/bin/python3
+"""Every protocol and family that goes inward, where no rule decides: reject."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import matrix  # noqa: E402
+
+matrix.make(__file__, "default-reject", "inward")
