@@ -1,4 +1,4 @@
-"""Who may include whom, tests beside their sources, file lengths, cases with a test."""
+"""Who may include whom, tests beside their sources, file lengths."""
 import os
 import re
 
@@ -20,11 +20,6 @@ _WITHOUT_DPDK = ("dataplane/abi/", "dataplane/acl/", "dataplane/flow/", "datapla
 _BEAST_FILES_MAX = 3
 _LINES_MAX = 600
 _TEST_LINES_MAX = 800  # a test file is a list: it is looked up, not read through
-
-# The cases that this version answers for; each must be named by a test.
-_CASES = (
-    "T1 T2 T4 I8 U1 U2 F1 F2 F3 F4 F5 F10 F15 F16 F17 F18 L1 L2 X10 P3 P5 P6 S1 S3 S6 A1 A2 A3 A4 A6 A7"
-).split()
 
 
 def _includes(tree, name):
@@ -113,12 +108,3 @@ def length(tree):
         if lines > most:
             complaints.append(f"{name}: {lines} lines; past {most} a second subject has moved in")
     return complaints
-
-
-def cases(tree):
-    tests = [name for name in tree.files if name.startswith("tests/") and tree.is_text(name)]
-    words = set()
-    for name in tests:
-        # gtest names can't hold a dash or a space: T2 stands in T2_IllegalFlags too.
-        words.update(re.findall(r"(?<![A-Za-z0-9])[TIUFLXPSA]\d+(?![A-Za-z0-9])", tree.text(name)))
-    return [f"no test names case {case}" for case in _CASES if case not in words]

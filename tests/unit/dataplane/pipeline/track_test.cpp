@@ -1,6 +1,8 @@
 // Packets and the flows that they belong to: who opens one, whose answer passes, what an ICMP error may quote.
 #include "dataplane/pipeline/track.hpp"
 
+#include <type_traits>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/dataplane/pipeline/edge.hpp"
@@ -96,7 +98,7 @@ TYPED_TEST(TrackBothFamilies, ARequestWithTheSameIdFromTheOtherSideIsAnotherFlow
     EXPECT_EQ(h.flows(), 2U);
 }
 
-TYPED_TEST(TrackBothFamilies, OtherIcmpTypesNeedARuleAndAreOneWay) {
+TYPED_TEST(TrackBothFamilies, I10_OtherIcmpTypesNeedARuleAndAreOneWay) {
     using E = Echo<TypeParam>;
     Harness h;
     h.use(edge().build());
@@ -105,17 +107,32 @@ TYPED_TEST(TrackBothFamilies, OtherIcmpTypesNeedARuleAndAreOneWay) {
     EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), Icmp{.type = E::solicited_other})), "policy_deny");
 }
 
-TYPED_TEST(TrackBothFamilies, OtherProtocolsAreTwoTupleFlows_G1) {
+/// Same protocol, same addresses: one flow. What has no ports is told apart by nothing else.
+TYPED_TEST(TrackBothFamilies, G1_G3_OtherProtocolsAreTwoTupleFlows) {
     Harness h;
     h.use(edge().build());
-    const Raw gre{47, bytes_of(40)};
-    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), gre)), "policy_deny");
-    EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), gre)), "forward");
-    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), gre)), "forward");
-    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), Raw{50, bytes_of(40)})), "policy_deny");
+    auto other_host = in<TypeParam>();
+    other_host.src = other_host.src.find(':') == std::string::npos ? "198.51.100.9" : "2001:db8:51::9";
+    for (const std::uint8_t proto : {47, 50, 4, 41, 253}) {  // GRE, ESP, IPv4 and IPv6 inside, an experiment
+        const Raw packet{proto, bytes_of(40)};
+        EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), packet)), "policy_deny") << int{proto};
+        EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), packet)), "forward") << int{proto};
+        EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), packet)), "forward") << int{proto};
+        EXPECT_EQ(h.fate(kOutside, frame(other_host, packet)), "policy_deny") << int{proto};
+    }
+    EXPECT_EQ(h.flows(), 5U);
 }
 
-TYPED_TEST(TrackBothFamilies, IcmpErrorsPassToTheSenderOfALiveFlow) {
+TEST(Track, G1_AhIsATwoTupleFlowInIpv4) {
+    Harness h;
+    h.use(edge().build());
+    const Raw ah{51, bytes_of(40)};
+    EXPECT_EQ(h.fate(kOutside, frame(in<Ipv4>(), ah)), "policy_deny");
+    EXPECT_EQ(h.fate(kInside, frame(out<Ipv4>(), ah)), "forward");
+    EXPECT_EQ(h.fate(kOutside, frame(in<Ipv4>(), ah)), "forward");
+}
+
+TYPED_TEST(TrackBothFamilies, I2_I3_I4_I6_IcmpErrorsPassToTheSenderOfALiveFlow) {
     using E = Echo<TypeParam>;
     Harness h;
     h.use(edge().build());
@@ -156,6 +173,55 @@ TYPED_TEST(TrackBothFamilies, IcmpErrorsPassToTheSenderOfALiveFlow) {
     quote.resize(quote.size() - 16);
     EXPECT_EQ(h.fate(kOutside, frame(router, Icmp{.type = E::unreachable, .id = 0, .seq = 0, .payload = quote})),
               "icmp_malformed");
+}
+
+/// Path MTU discovery lives on these: a router far away tells the sender, whose flow it is.
+TYPED_TEST(TrackBothFamilies, I1_TooBigFromARouterFarAwayPassesToTheSender) {
+    constexpr bool v4 = std::is_same_v<TypeParam, Ipv4>;
+    Harness h;
+    h.use(edge().build());
+    connect<TypeParam>(h);
+    auto router = in<TypeParam>();
+    router.src = v4 ? "203.0.113.1" : "2001:db8:99::1";
+    Icmp too_big{.type = v4 ? std::uint8_t{3} : std::uint8_t{2}, .code = v4 ? std::uint8_t{4} : std::uint8_t{0}};
+    too_big.id = 0;
+    too_big.seq = 1400;
+    too_big.payload = datagram(out<TypeParam>(), tcp_out(kAck, 5001, 1001));
+    EXPECT_EQ(h.fate(kOutside, frame(router, too_big)), "forward");
+    EXPECT_EQ(h.flows(), 1U);
+    EXPECT_EQ(h.rule("web-in").packets.read(), 4U) << "it counts for the flow's rule";
+}
+
+TYPED_TEST(TrackBothFamilies, I9_TwoClientsWithOneEchoIdAreBothAnswered) {
+    using E = Echo<TypeParam>;
+    Harness h;
+    h.use(edge().build());
+    auto second_in = in<TypeParam>();
+    second_in.src = second_in.src.find(':') == std::string::npos ? "198.51.100.9" : "2001:db8:51::9";
+    auto second_out = out<TypeParam>();
+    second_out.dst = second_in.src;
+    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), Icmp{.type = E::request, .id = 7})), "forward");
+    EXPECT_EQ(h.fate(kOutside, frame(second_in, Icmp{.type = E::request, .id = 7})), "forward");
+    EXPECT_EQ(h.fate(kInside, frame(second_out, Icmp{.type = E::reply, .id = 7})), "forward");
+    EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), Icmp{.type = E::reply, .id = 7})), "forward");
+    EXPECT_EQ(h.flows(), 2U);
+}
+
+/// Odd, but legal: nothing of it is ours to judge.
+TYPED_TEST(TrackBothFamilies, T31_UrgentDataAFullOptionListAndARstWithDataPass) {
+    Harness h;
+    h.use(edge().build());
+    Tcp syn = tcp_in(kSyn, 1000);
+    syn.options = bytes_of(40, 1);  // no-operation, as many as fit
+    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), syn)), "forward");
+    EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), tcp_out(kSyn | kAck, 5000, 1001))), "forward");
+    Tcp urgent = tcp_in(kAck | kUrg | kPsh, 1001, 5001);
+    urgent.payload = bytes_of(10);
+    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), urgent)), "forward");
+    Tcp reset = tcp_in(kRst, 1011);
+    reset.payload = bytes_of(30);
+    EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), reset)), "forward");
+    EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), tcp_out(kAck, 5001, 1011))), "tcp_closed");
 }
 
 TEST(Expiry, AFlowIsOverForItsPacketsEvenIfTheHandHasNotComeBy) {

@@ -7,7 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
 
-from checks import layout, scenarios, words  # noqa: E402
+from checks import cases, layout, scenarios, words  # noqa: E402
 
 
 class Tree:
@@ -121,12 +121,32 @@ class Words(unittest.TestCase):
 
 
 class Cases(unittest.TestCase):
-    def test_id_inside_a_test_name_counts(self):
-        tree = Tree({"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n", "tests/b_test.cpp": "// T11, F10\n"})
-        missing = layout.cases(tree)
-        self.assertNotIn("no test names case T2", missing)
-        self.assertNotIn("no test names case F10", missing)
-        self.assertIn("no test names case T1", missing)
+    ROW = "- {{id: {}, input: i, expected: e, source: s, {}}}\n"
+
+    def check(self, rows, tests):
+        text = "".join(self.ROW.format(case, rest) for case, rest in rows)
+        return cases.cases(Tree({"tests/cases/a.yaml": text, **tests}))
+
+    def test_an_answered_row_needs_a_test_that_names_it(self):
+        test = {"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n", "tests/b_test.cpp": "// F10: too long\n"}
+        rows = [("T2", "status: answered"), ("F10", "status: answered")]
+        self.assertEqual(self.check(rows, test), [])
+        complaint = self.check([*rows, ("T1", "status: answered")], test)
+        self.assertEqual(complaint, ["tests/cases/a.yaml: T1 is answered, but no test names it"])
+
+    def test_an_open_row_that_a_test_names_is_to_be_marked(self):
+        test = {"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n"}
+        self.assertIn("T2 waits for more, but tests/a_test.cpp names it", self.check([("T2", "waits_for: more")], test)[0])
+        self.assertEqual(self.check([("T2", "{status: partly, waits_for: more}".strip("{}"))], test), [])
+
+    def test_a_type_called_L4_and_the_tests_of_tools_name_no_case(self):
+        test = {"tests/a_test.cpp": "using L4 = int;\n", "tests/unit/tools/dev/a.py": "L4\n"}
+        self.assertEqual(self.check([("L4", "waits_for: more")], test), [])
+
+    def test_rows_have_a_shape(self):
+        self.assertIn("unknown key", self.check([("T1", "stauts: answered")], {})[0])
+        self.assertIn("one of the two", self.check([("T1", "note: x".replace("note", "counter"))], {})[0])
+        self.assertIn("stands twice", self.check([("T1", "waits_for: a"), ("T1", "waits_for: a")], {})[0])
 
 
 if __name__ == "__main__":
