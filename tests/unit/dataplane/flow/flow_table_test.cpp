@@ -151,6 +151,32 @@ TEST(FlowTable, AnIPv4FlowTakesAtMost112Bytes) {
     EXPECT_LE(t.memory_bytes() / kEntries, 112U);
 }
 
+TEST(FlowTable, ItsMemoryIsTheSumOfItsParts) {
+    constexpr std::uint32_t kEntries = 1U << 12;
+    const auto bytes = [](std::uint32_t v6) {
+        return FlowTable{{.entries_max = kEntries, .v6_entries_max = v6, .hash_secret = kSecret}}.memory_bytes();
+    };
+    EXPECT_EQ(bytes(kEntries) - bytes(0), kEntries * sizeof(FlowV6Line));
+    constexpr std::size_t kSlabs = sizeof(FlowHot) + sizeof(FlowCold) + sizeof(std::uint32_t);
+    EXPECT_GE(bytes(0), kEntries * (kSlabs + 8)) << "and an index slot, 6 bytes at a load of at most 0.75, for each";
+}
+
+/// Whoever finds keys of one hash finds the flows behind them, and no other, at once.
+TEST(FlowTable, KeysOfOneHashAreToldApart) {
+    FlowTable t{config(64)};
+    constexpr std::uint64_t kHash = 0x1234'5678'9abc'def0;
+    std::vector<FlowHandle> handles;
+    for (std::uint32_t i = 0; i < 12; ++i) {  // more than a bucket holds
+        handles.push_back(i % 2 == 0 ? t.insert(v4_key(i), kHash, 1) : t.insert(v6_key(i), kHash, 1));
+        ASSERT_NE(handles.back(), kNoFlow) << i;
+    }
+    for (std::uint32_t i = 0; i < 12; ++i) {
+        EXPECT_EQ(i % 2 == 0 ? t.find(v4_key(i), kHash) : t.find(v6_key(i), kHash), handles[i]) << i;
+        EXPECT_EQ(i % 2 == 0 ? t.find(v6_key(i), kHash) : t.find(v4_key(i), kHash), kNoFlow) << i;
+    }
+    EXPECT_EQ(t.find(v4_key(100), kHash), kNoFlow);
+}
+
 TEST(FlowTable, CountersCarryIntoTheColdPartAndStayExact) {
     FlowTable t{config(4)};
     const FlowHandle h = add(t, v4_key(1), 1);
@@ -196,6 +222,36 @@ std::vector<FlowHandle> age_to(FlowTable& t, std::uint32_t from, std::uint32_t t
 }
 
 constexpr std::uint32_t kSecond = 1000 / kTickMs;
+
+TEST(Ageing, EachPhaseHasItsTimeoutRoundedUpToATick) {
+    const TimeoutTable t{{.tcp_opening_ms = 1'001,
+                          .tcp_established_ms = 2'000,
+                          .tcp_closing_ms = 3'009,
+                          .tcp_closed_ms = 4'010,
+                          .udp_oneway_ms = 5'000,
+                          .udp_stream_ms = 6'000,
+                          .icmp_ms = 7'000,
+                          .other_ms = 8'000}};
+    using P = FlowPhase;
+    for (const P p : {P::syn_sent, P::syn_crossed, P::syn_acked_ahead, P::syn_received}) EXPECT_EQ(t[p], 101U);
+    EXPECT_EQ(t[P::established], 200U);
+    for (const P p : {P::fin_wait_original, P::fin_wait_reply, P::closing, P::time_wait}) EXPECT_EQ(t[p], 301U);
+    EXPECT_EQ(t[P::closed], 401U);
+    EXPECT_EQ(t[P::udp_oneway], 500U);
+    EXPECT_EQ(t[P::udp_stream], 600U);
+    EXPECT_EQ(t[P::icmp_oneway], 700U);
+    EXPECT_EQ(t[P::icmp_answered], 700U);
+    EXPECT_EQ(t[P::other_oneway], 800U);
+    EXPECT_EQ(t[P::other_stream], 800U);
+}
+
+/// A share of less than an entry per tick is rounded up: else the hand would never move.
+TEST(Ageing, TheSmallestTableIsWalkedTooHoweverOftenItIsAsked) {
+    FlowTable t{config(1)};
+    (void)age_to(t, 0, 0);
+    add(t, v4_key(1), 0, FlowPhase::udp_oneway);  // 30 s
+    EXPECT_EQ(age_to(t, 1, 31 * kSecond).size(), 1U);
+}
 
 TEST(Ageing, EveryPhaseEndsWithinASecondOfItsTimeout) {
     abi::FlowTimeouts set{};

@@ -200,6 +200,7 @@ TEST(TcpState, T28_FastOpenAcksDataOrTheSynAlone) {
     play("server data ahead of the handshake's ACK", {{O, S, 100, 1000, 0, Ph::syn_sent},
                                                       {Re, S | A, 0, 5000, 1101, Ph::syn_received},
                                                       {Re, P | A, 400, 5001, 1101, Ph::syn_received},
+                                                      {Re, S | A, 0, 5000, 1101, Ph::syn_received},
                                                       {O, A, 0, 1101, 5401, Ph::established}});
 }
 
