@@ -9,6 +9,7 @@ from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 SUITES = ("unit", "property", "simulation", "check", "bench", "scenarios", "differential", "e2e")
+LONG_SUITES = (*SUITES, "mutation")  # what takes minutes and says nothing that changes from day to day
 
 
 def build_dir():
@@ -48,10 +49,12 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="tools/test")
     parser.add_argument("--fast", action="store_true", help="unit and property tests only; no root")
     parser.add_argument("--long", action="store_true", help="long versions where there are some")
-    parser.add_argument("--only", help=f"suites, with commas: {' '.join(SUITES)}")
+    parser.add_argument("--only", help=f"suites, with commas: {' '.join(LONG_SUITES)}")
     options = parser.parse_args(arguments)
     wanted = options.only.split(",") if options.only else ("unit", "property") if options.fast else SUITES
-    if unknown := set(wanted) - set(SUITES):
+    if options.long and not options.only and not options.fast:
+        wanted = LONG_SUITES
+    if unknown := set(wanted) - set(LONG_SUITES):
         parser.error(f"unknown suite: {', '.join(sorted(unknown))}")
     results = Results(read_skips(os.path.join(ROOT, "tests/skips")))
     results.take("ok", "build", echo=False)
@@ -63,6 +66,8 @@ def main(arguments):
             meson_suite(results, suite, options.long)
         elif suite == "check":
             results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check")], 1800)
+        elif suite == "mutation":
+            results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), "--minutes", "60"], hours)
         elif os.geteuid() != 0:
             results.take("FAIL", suite, "needs root; tools/test --fast does not")
         else:

@@ -1,0 +1,167 @@
+"""The command: picks mutants, tries them in as many copies as there are jobs, says what survived."""
+import argparse
+import os
+import queue
+import random
+import threading
+import time
+
+from .affected import Reach
+from .copy import Copy
+from .explained import NAME, Explained
+from .places import GROUPS, changed_lines, group_of, mutants_of, sampled
+from .trial import NOT_COMPILED, NOT_REACHED, SURVIVED, TIMEOUT_MORE_S, Baseline, attempt
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
+_SAMPLE = 60
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(prog="tools/dev/mutate")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--group", help=f"with commas, of: {' '.join(GROUPS)}")
+    parser.add_argument("--sample", type=int, default=_SAMPLE, help=f"how many (default {_SAMPLE}); 0 = all")
+    parser.add_argument("--seed", help="of the sample; default: the environment's SEED, or a new one, which is printed")
+    parser.add_argument("--jobs", type=int, default=1, help="copies at work at the same time")
+    parser.add_argument("--changed", nargs="?", const="main", metavar="BASE", help="only lines changed since BASE")
+    parser.add_argument("--list", action="store_true", help="print the mutants, run nothing")
+    parser.add_argument("--explained", action="store_true", help=f"try those of {NAME}: none may be killed")
+    parser.add_argument("--far", action="store_true", help="the other process's tests too")
+    parser.add_argument("--minutes", type=float, default=0, help="start no mutant after that many")
+    parser.add_argument("--self-test", action="store_true")
+    options = parser.parse_args(argv)
+    if options.group and (unknown := set(options.group.split(",")) - set(GROUPS)):
+        parser.error(f"unknown group: {', '.join(sorted(unknown))}")
+    options.files = [os.path.relpath(os.path.abspath(file), ROOT) for file in options.files]
+    for file in options.files:
+        if not os.path.isfile(os.path.join(ROOT, file)):
+            parser.error(f"{file}: no such file")
+    return options
+
+
+def _files(options):
+    files = list(options.files)
+    groups = options.group.split(",") if options.group else [] if files else list(GROUPS)
+    return files + [file for group in groups for file in GROUPS[group] if file not in files]
+
+
+def _pick(options, explained, seed):
+    """(mutants to try, those that are explained)."""
+    files = _files(options)
+    lines = changed_lines(ROOT, options.changed, files) if options.changed else None
+    mutants = [
+        mutant
+        for file in files
+        for mutant in mutants_of(ROOT, file)
+        if lines is None or mutant.line in lines.get(file, ())
+    ]
+    known = [mutant for mutant in mutants if explained.why(mutant)]
+    if options.explained:
+        return known, []
+    return sampled([mutant for mutant in mutants if not explained.why(mutant)], options.sample, seed), known
+
+
+def _report_one(outcome):
+    by = f" by {outcome.by}" if outcome.noticed else ""
+    print(f"{outcome.verdict}{by} ({outcome.seconds:.0f} s): {outcome.mutant}", flush=True)
+
+
+def _prepared(mutants, copies, far, timeout_more_s):
+    """What the mutants' files reach, and how those tests do unbroken. Stops with a sentence if one fails."""
+    print(f"building {len(copies)} private cop{'y' if len(copies) == 1 else 'ies'} of the tree ...", flush=True)
+    files = sorted({mutant.file for mutant in mutants})
+    cores = len(os.sched_getaffinity(0))
+    for copy in copies:
+        copy.refresh()
+        if not all(file.endswith(".cpp") for file in files) and (complaint := copy.make(jobs=cores)):
+            raise SystemExit(f"the tree does not build unbroken: {complaint}")
+        reach = Reach(copy.build, far)
+        wanted = sorted({program for file in files for program in reach.tests_of(file)}, key=lambda p: p.name)
+        if wanted and (complaint := copy.make(*(program.target for program in wanted), jobs=cores)):
+            raise SystemExit(f"the tree does not build unbroken: {complaint}")
+    baseline = Baseline(copies[0], wanted, timeout_more_s)
+    if baseline.failing:
+        raise SystemExit(f"fails unbroken, so its failing would say nothing: {', '.join(baseline.failing)}")
+    print("tests: " + ", ".join(f"{p.name} {baseline.seconds[p.name]:.1f} s" for p in baseline.in_order(wanted)))
+    return reach, baseline
+
+
+def try_all(mutants, copies, minutes=0.0, far=False, timeout_more_s=TIMEOUT_MORE_S):
+    """Outcomes, in the order in which they came."""
+    reach, baseline = _prepared(mutants, copies, far, timeout_more_s)
+    work, outcomes, lock = queue.Queue(), [], threading.Lock()
+    for mutant in mutants:
+        work.put(mutant)
+    end = time.monotonic() + minutes * 60 if minutes else None
+
+    def worker(copy):
+        while end is None or time.monotonic() < end:
+            try:
+                mutant = work.get_nowait()
+            except queue.Empty:
+                return
+            outcome = attempt(mutant, copy, reach, baseline)
+            with lock:
+                outcomes.append(outcome)
+                _report_one(outcome)
+
+    threads = [threading.Thread(target=worker, args=(copy,)) for copy in copies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def _scores(outcomes, known):
+    for group in dict.fromkeys(group_of(outcome.mutant.file) for outcome in outcomes):
+        of_group = [outcome for outcome in outcomes if group_of(outcome.mutant.file) == group]
+        tried = [outcome for outcome in of_group if outcome.verdict not in (NOT_COMPILED, NOT_REACHED)]
+        noticed = sum(outcome.noticed for outcome in tried)
+        explained = sum(group_of(mutant.file) == group for mutant in known)
+        share = f"{100 * noticed / len(tried):.0f} %" if tried else "-"
+        print(f"score {group}: {share} ({noticed} of {len(tried)} noticed; {len(of_group) - len(tried)} did not compile "
+              f"or have no test; {explained} explained ones left out)")
+
+
+def _report(options, outcomes, known, count):
+    """Returns the exit code."""
+    if options.explained:
+        wrong = [outcome for outcome in outcomes if outcome.noticed]
+        for outcome in wrong:
+            print(f"{NAME} calls it equivalent, but {outcome.by} notices it: {outcome.mutant}")
+        print(f"{len(outcomes) - len(wrong)} of {len(outcomes)} explained mutants survive, as they should")
+        return 1 if wrong else 0
+    _scores(outcomes, known)
+    left = [outcome for outcome in outcomes if outcome.verdict in (SURVIVED, NOT_REACHED)]
+    for outcome in left:
+        mutant = outcome.mutant
+        print(f"survivor {mutant.file}:{mutant.line}: {mutant.what}\n    {mutant.before}\n    {mutant.after}\n"
+              f"    ran: {', '.join(outcome.ran) or 'no test reaches this file'}")
+    if len(outcomes) < count:
+        print(f"time is over: {count - len(outcomes)} of {count} were not tried")
+    print(f"{'FAIL' if left else 'ok'} mutation/sample: {len(left)} unexplained survivors of {len(outcomes)} mutants")
+    return 1 if left else 0
+
+
+def main(argv):
+    options = _arguments(argv)
+    if options.self_test:
+        from .self_test import self_test
+
+        return self_test(ROOT)
+    explained = Explained(ROOT)
+    if complaints := explained.complaints([mutant for file in explained.files() for mutant in mutants_of(ROOT, file)]):
+        print("\n".join(complaints))
+        return 1
+    seed = options.seed or os.environ.get("SEED") or str(random.SystemRandom().randrange(1 << 32))
+    mutants, known = _pick(options, explained, seed)
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant}\n    => {mutant.after}")
+        return 0
+    print(f"seed {seed}, {len(mutants)} mutants")
+    if not mutants:
+        return 0
+    copies = [Copy(ROOT, number) for number in range(max(1, min(options.jobs, len(mutants))))]
+    return _report(options, try_all(mutants, copies, options.minutes, options.far), known, len(mutants))

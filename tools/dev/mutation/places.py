@@ -1,0 +1,62 @@
+"""Which files are broken: the parts where a mistake lets a packet through, or a bad table in."""
+import os
+import random
+import re
+import subprocess
+
+from .operators import expression_mutants
+from .statements import statement_mutants
+
+GROUPS = {
+    "flow": ["dataplane/flow/tcp_state.cpp", "dataplane/flow/flow_table.cpp", "dataplane/flow/ageing.cpp",
+             "dataplane/flow/phase.cpp"],
+    "acl": ["dataplane/acl/lookup.cpp", "dataplane/acl/row_and.cpp", "dataplane/acl/check.cpp",
+            "dataplane/acl/validate_classes.cpp", "dataplane/acl/validate_rules.cpp",
+            "dataplane/acl/validate_zones.cpp", "dataplane/acl/validator.cpp"],
+    "parse": ["dataplane/pipeline/parse_inner.cpp", "dataplane/pipeline/parse_ipv4.cpp",
+              "dataplane/pipeline/parse_ipv6.cpp", "dataplane/pipeline/parse_l4.cpp",
+              "dataplane/pipeline/parse_link.cpp", "dataplane/pipeline/parse_nd.cpp"],
+    "stages": ["dataplane/pipeline/track.cpp", "dataplane/pipeline/classify.cpp", "dataplane/pipeline/admit.cpp"],
+    "shm": ["dataplane/manager/attach.cpp", "dataplane/manager/generations.cpp", "dataplane/manager/memfd.cpp",
+            "dataplane/manager/last_good.cpp"],
+    "compiler": ["controlplane/compiler/classes.cpp", "controlplane/compiler/compiler.cpp",
+                 "controlplane/compiler/ranges.cpp", "controlplane/compiler/slot_map.cpp",
+                 "controlplane/compiler/terms.cpp"],
+}  # fmt: skip
+
+
+def group_of(file):
+    return next((name for name, files in GROUPS.items() if file in files), os.path.dirname(file))
+
+
+def mutants_of(root, file):
+    """All mutants of a file, in the order of their places."""
+    with open(os.path.join(root, file), encoding="utf-8") as opened:
+        text = opened.read()
+    found = [*expression_mutants(file, text), *statement_mutants(file, text)]
+    return sorted(found, key=lambda mutant: (mutant.start, mutant.end, mutant.new))
+
+
+def sampled(mutants, count, seed):
+    if count == 0 or count >= len(mutants):
+        return mutants
+    chosen = set(random.Random(f"sample {seed}").sample(range(len(mutants)), count))
+    return [mutant for i, mutant in enumerate(mutants) if i in chosen]
+
+
+def changed_lines(root, base, files):
+    """file -> line numbers that differ from the point where `base` was left."""
+    fork = subprocess.run(
+        ["git", "-C", root, "merge-base", base, "HEAD"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
+    diff = subprocess.run(
+        ["git", "-C", root, "diff", "-U0", "--no-color", fork, "--", *files], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    lines, current = {}, None
+    for line in diff.split("\n"):
+        if line.startswith("+++ "):
+            current = line[6:] if line.startswith("+++ b/") else None
+        elif current and (found := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line)):
+            first, count = int(found[1]), int(found[2] or 1)
+            lines.setdefault(current, set()).update(range(first, first + count))
+    return lines
