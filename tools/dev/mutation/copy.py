@@ -1,4 +1,6 @@
 """A private copy of the tree, with a build folder of its own; it is kept between runs, so that a run starts fast."""
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -6,9 +8,26 @@ import subprocess
 _BUILD_OPTIONS = ("-Ddataplane=disabled",)
 
 
+def free_copies(root, count):
+    """Copies that no other run holds. They are ours as long as this process lives."""
+    found = []
+    os.makedirs(os.path.join(root, "build-mutation"), exist_ok=True)
+    for number in itertools.count():
+        lock = open(os.path.join(root, "build-mutation", f"{number}.lock"), "w", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        found.append(Copy(root, number, lock))
+        if len(found) == count:
+            return found
+
+
 class Copy:
-    def __init__(self, root, number):
+    def __init__(self, root, number, lock):
         self.source = root
+        self._lock = lock
         self.tree = os.path.join(root, "build-mutation", str(number))
         self.build = os.path.join(self.tree, "build")
         self._environment = {

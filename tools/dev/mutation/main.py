@@ -7,7 +7,7 @@ import threading
 import time
 
 from .affected import Reach
-from .copy import Copy
+from .copy import free_copies
 from .explained import NAME, Explained
 from .places import GROUPS, changed_lines, group_of, mutants_of, sampled
 from .trial import NOT_COMPILED, NOT_REACHED, SURVIVED, TIMEOUT_MORE_S, Baseline, attempt
@@ -163,5 +163,5 @@ def main(argv):
     print(f"seed {seed}, {len(mutants)} mutants")
     if not mutants:
         return 0
-    copies = [Copy(ROOT, number) for number in range(max(1, min(options.jobs, len(mutants))))]
+    copies = free_copies(ROOT, max(1, min(options.jobs, len(mutants))))
     return _report(options, try_all(mutants, copies, options.minutes, options.far), known, len(mutants))

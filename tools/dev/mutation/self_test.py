@@ -9,7 +9,7 @@ import os
 import subprocess
 import tempfile
 
-from .copy import Copy
+from .copy import free_copies
 from .explained import Explained
 from .main import try_all
 from .places import GROUPS, mutants_of
@@ -61,7 +61,7 @@ def _planted():
 
 def _verdicts(root, mutants):
     with contextlib.redirect_stdout(io.StringIO()):
-        outcomes = try_all(mutants, [Copy(root, 0)], timeout_more_s=3)
+        outcomes = try_all(mutants, free_copies(root, 1), timeout_more_s=3)
     return outcomes
 
 

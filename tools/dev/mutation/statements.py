@@ -43,6 +43,9 @@ def _in_parentheses(tokens):
 
 def _starts_statement(tokens, i):
     before = tokens[i - 1].text
+    if before == "{" and i >= 2:
+        # A block has a space before it; the braces of a value have none, or stand behind one of these.
+        return tokens[i - 2].end < tokens[i - 1].start and tokens[i - 2].text not in ("return", "=", ",", "(", "{")
     if before in _BEFORE:
         return True
     if before == ")":  # the one statement of an if, for or while without braces

@@ -100,6 +100,13 @@ TEST(ParseLink, L4_MalformedArpIs_arp_reject) {
     }
 }
 
+TEST(ParseLink, L1_AFrameOfAHeaderAndNothingElseIsWhole) {
+    const Bytes bare = frame(0x88b5, {});
+    ASSERT_EQ(bare.size(), 14U);
+    EXPECT_EQ(reason_of(bare), "pass");
+    EXPECT_EQ(reason_of(first(bare, 13)), "l2_deny");
+}
+
 TEST(ParseLink, HeadersBehindTheFirstSegmentAre_headers_split) {
     // Where a segment ends is the sender's choice as little as ours: every cut inside the headers has the same answer.
     Bytes whole = frame(Ipv6{.ext = {hop_by_hop()}}, Tcp{.options = {2, 4, 5, 180}, .payload = bytes_of(100)});

@@ -102,5 +102,24 @@ TEST(ParseNd, I10_RedirectNeverCrosses) {
     EXPECT_EQ(reason_of(frame(from_afar, nd_redirect(kHost, kTarget))), "nd_hoplimit");
 }
 
+/// All of a message is looked at, its options too, so all of it must be at hand.
+TEST(ParseNd, AMessageWhoseEndStandsInALaterSegmentIs_headers_split) {
+    for (const Row& row : valid_messages()) {
+        Bytes whole = frame(row.ip, row.message);
+        for (std::size_t cut = 54; cut <= whole.size(); ++cut) {
+            dp::Packet packet = as_packet(whole);
+            packet.contiguous_bytes = static_cast<std::uint32_t>(cut);
+            packet.l4_checksum = dp::L4Checksum::good;  // else a part of it would not even be summed up
+            dp::ParsedPacket p;
+            const auto reason = dp::parse(packet, p);
+            if (cut < whole.size()) {
+                EXPECT_EQ(reason, abi::DropReason::headers_split) << row.name << ", " << cut;
+            } else {
+                EXPECT_EQ(reason, std::nullopt) << row.name;
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace sluice::test

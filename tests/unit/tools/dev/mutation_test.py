@@ -55,7 +55,8 @@ class Statements(unittest.TestCase):
         self.assertEqual(self.mutants("count(a);"), [";"])
         self.assertEqual(self.mutants("a.b[c] = d;"), [";"])
         self.assertEqual(self.mutants("++count_;"), [";"])
-        for body in ("const auto a = b();", "FlowHot& e = f();", "T a{b};", "return f();", "std::array<T, 3> a = b();"):
+        for body in ("const auto a = b();", "FlowHot& e = f();", "T a{b};", "return f();", "std::array<T, 3> a = b();",
+                     "return {f(a), b};"):
             self.assertEqual(self.mutants(body), [], body)
 
     def test_checks_are_left_out_and_conditions_turned(self):
