@@ -30,8 +30,11 @@ inline constexpr std::size_t kUnretiredMax = 4;  ///< the running one included
 class Generations {
 public:
     using Held = std::shared_ptr<const Generation>;
+    static constexpr std::uint64_t kNothingSeen = 1;  ///< a worker that is online and has seen no switch
 
-    explicit Generations(TablesQsbr& tables) noexcept : tables_{tables} {}
+    /// `sequence`: of what went before; a test may begin just below the wrap of its low 32 bits.
+    explicit Generations(TablesQsbr& tables, std::uint64_t sequence = kNothingSeen) noexcept
+        : tables_{tables}, sequence_{sequence} {}
     ~Generations();
     Generations(const Generations&) = delete;
     Generations& operator=(const Generations&) = delete;
@@ -79,7 +82,7 @@ private:
     Held running_, previous_;
     abi::MonoTime confirm_deadline_{};
     abi::StateSource source_{abi::StateSource::none};
-    std::uint64_t sequence_{1};  // 1 means "online, nothing seen yet"
+    std::uint64_t sequence_;
     std::uint64_t highest_seen_{};
 };
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/dataplane/manager/rig.hpp"
@@ -66,6 +67,18 @@ TEST(Generations, NeverMoreThanFourUnretired) {
         ASSERT_LE(g, dp::kUnretiredMax);
     }
     EXPECT_EQ(g, dp::kUnretiredMax);
+}
+
+TEST(Generations, NoSwitchHasThePolicySequenceThatMeansNeverJudged) {
+    dp::TablesQsbr tables;
+    Generations generations{tables, 0xffff'fffeU};
+    const auto switched = [&](std::uint64_t number) {
+        generations.switch_to(numbered(number), abi::StateSource::publisher, {});
+        return std::pair{tables.current()->sequence, tables.current()->policy_seq};
+    };
+    EXPECT_EQ(switched(1), std::pair(std::uint64_t{0xffff'ffff}, std::uint32_t{0xffff'ffff}));
+    EXPECT_EQ(switched(2), std::pair(std::uint64_t{0x1'0000'0001}, std::uint32_t{1})) << "0 is left out";
+    EXPECT_EQ(switched(3), std::pair(std::uint64_t{0x1'0000'0002}, std::uint32_t{2}));
 }
 
 TEST(Generations, PreviousIsTheLastConfirmedOne) {
