@@ -293,13 +293,15 @@ TEST(Ageing, AShorterPhaseCountsFromItsStart) {
 }
 
 TEST(Ageing, ShorterTimeoutsOfANewPolicyHoldForOldFlows) {
-    FlowTable t{config(100)};
-    add(t, v4_key(1), 0, FlowPhase::established);
-    EXPECT_TRUE(age_to(t, 0, 60 * kSecond).empty());
-    abi::FlowTimeouts shorter{};
-    shorter.tcp_established_ms = 30'000;
-    t.set_timeouts(TimeoutTable{shorter});
-    EXPECT_EQ(age_to(t, 60 * kSecond, 61 * kSecond).size(), 1U);
+    for (const std::uint32_t entries : {100U, 1U}) {  // the last entry of a lap is looked at too
+        FlowTable t{config(entries)};
+        add(t, v4_key(1), 0, FlowPhase::established);
+        EXPECT_TRUE(age_to(t, 0, 60 * kSecond).empty());
+        abi::FlowTimeouts shorter{};
+        shorter.tcp_established_ms = 30'000;
+        t.set_timeouts(TimeoutTable{shorter});
+        EXPECT_EQ(age_to(t, 60 * kSecond, 61 * kSecond).size(), 1U) << entries;
+    }
 }
 
 /// What one step leaves over is the next step's, not the next tick's: loops are many per tick, and a table must not

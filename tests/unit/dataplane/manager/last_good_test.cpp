@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -83,6 +84,25 @@ TEST_F(LastGood, A3TablesForOtherPortsAreNotUsed) {
     EXPECT_EQ(generation_after_start(), 0U);
 }
 
+// A3: the checksum is right, and a length in the manifest is made to wrap when it is rounded up.
+TEST_F(LastGood, A3ImpossibleLengthsUnderARightChecksumAreCutOff) {
+    for (const std::uint64_t length : {std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{6},
+                                       abi::kSectionBytesMax + 1, std::uint64_t{content.size()}}) {
+        std::string changed = content;
+        abi::LastGoodHeader header;
+        std::memcpy(&header, changed.data(), sizeof header);
+        char* const manifest = changed.data() + sizeof header;
+        std::memcpy(manifest + offsetof(abi::Manifest, sections) + offsetof(abi::SectionRef, bytes), &length,
+                    sizeof length);
+        header.xxh3 = XXH3_64bits(manifest, changed.size() - sizeof header);
+        std::memcpy(changed.data(), &header, sizeof header);
+        write(changed);
+        const auto loaded = dp::LastGood::open(path(), {geteuid()})->load();
+        ASSERT_FALSE(loaded.has_value()) << length;
+        EXPECT_NE(loaded.error().find("ends before its parts do"), std::string::npos) << loaded.error();
+    }
+}
+
 // S6: planted before the start.
 TEST_F(LastGood, S6ASymlinkIsAReasonNotToStart) {
     write(content);
@@ -106,7 +126,8 @@ TEST_F(LastGood, S6WhatOthersCanWriteIsAReasonNotToStart) {
     fs::permissions(path(), fs::perms{0777});
     const auto refused = dp::LastGood::open(path(), {geteuid()});
     ASSERT_FALSE(refused.has_value());
-    EXPECT_NE(refused.error().find("chmod"), std::string::npos) << refused.error();
+    EXPECT_NE(refused.error().find("has mode 0777, so others could write it; chmod go-w"), std::string::npos)
+        << refused.error();
 }
 
 TEST_F(LastGood, S6WhatIsNoFileIsAReasonNotToStart) {
