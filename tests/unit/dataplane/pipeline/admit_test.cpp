@@ -29,6 +29,7 @@ TEST(Observe, IsRecordedAndOtherwiseAbsent) {
     const auto events = h.events();
     ASSERT_EQ(events.size(), 1U);
     EXPECT_EQ(events[0].kind, abi::EventKind::observed);
+    EXPECT_EQ(events[0].slot, abi::kSlotFirstFree) << "the rule that watches, not the one that decides";
     EXPECT_EQ(events[0].verdict, abi::Verdict::deny);
 }
 

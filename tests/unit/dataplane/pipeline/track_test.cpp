@@ -107,13 +107,29 @@ TYPED_TEST(TrackBothFamilies, I10_OtherIcmpTypesNeedARuleAndAreOneWay) {
     EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), Icmp{.type = E::solicited_other})), "policy_deny");
 }
 
+TYPED_TEST(TrackBothFamilies, IcmpTypesThatAreNoQueryAreAFlowEach) {
+    using E = Echo<TypeParam>;
+    Harness h;
+    h.use(edge().build());
+    for (int again = 0; again < 2; ++again) {
+        for (const int more : {0, 1, 2}) {
+            const auto type = static_cast<std::uint8_t>(E::solicited_other + more);
+            EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), Icmp{.type = type, .id = 7})), "forward");
+        }
+    }
+    EXPECT_EQ(h.flows(), 3U);
+    for (const auto& flow : h.dump()) EXPECT_GE(flow.dport.to_host() >> 8, E::solicited_other);
+}
+
 /// Same protocol, same addresses: one flow. What has no ports is told apart by nothing else.
 TYPED_TEST(TrackBothFamilies, G1_G3_OtherProtocolsAreTwoTupleFlows) {
     Harness h;
     h.use(edge().build());
     auto other_host = in<TypeParam>();
     other_host.src = other_host.src.find(':') == std::string::npos ? "198.51.100.9" : "2001:db8:51::9";
-    for (const std::uint8_t proto : {47, 50, 4, 41, 253}) {  // GRE, ESP, IPv4 and IPv6 inside, an experiment
+    using Proto = std::uint8_t;
+    for (const Proto proto :
+         {Proto{47}, Proto{50}, Proto{4}, Proto{41}, Proto{253}}) {  // GRE, ESP, IPv4 and IPv6 inside, an experiment
         const Raw packet{proto, bytes_of(40)};
         EXPECT_EQ(h.fate(kOutside, frame(in<TypeParam>(), packet)), "policy_deny") << int{proto};
         EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), packet)), "forward") << int{proto};

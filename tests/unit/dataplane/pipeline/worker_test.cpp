@@ -74,6 +74,17 @@ TEST(Bursts, AFlowThatTheFirstPacketOpensIsThereForTheSecond) {
     EXPECT_EQ(h.drops(DropReason::tcp_bad_ack), 1U) << "an ACK where a SYN-ACK is due, not tcp_no_flow";
 }
 
+TEST(Bursts, ASmallerOneHasNothingOfTheOneBefore) {
+    Harness h;
+    h.use(edge().build());
+    const auto first = frame(Ipv4{}, Udp{.sport = 1000, .dport = 443});
+    const auto second = frame(Ipv4{}, Udp{.sport = 1001, .dport = 443});
+    EXPECT_EQ(h.send({{kOutside, first}, {kOutside, second}}).size(), 2U);
+    EXPECT_EQ(h.send({{kOutside, first}}).size(), 1U);
+    EXPECT_EQ(h.rule("web-in").packets.read(), 3U);
+    EXPECT_EQ(h.rule("web-in").hits.read(), 2U);
+}
+
 TEST(Zones, TheSameTupleOnAnotherWireIsAnotherFlow) {
     Harness h{{.ports = 4}};
     PolicyBuilder p;
