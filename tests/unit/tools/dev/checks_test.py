@@ -7,7 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
 
-from checks import cases, layout, scenarios, words  # noqa: E402
+from checks import abi, cases, layout, scenarios, words  # noqa: E402
 
 
 class Tree:
@@ -118,6 +118,50 @@ class Words(unittest.TestCase):
 
     def test_innocent_words(self):
         self.assertEqual(words.forbidden(Tree({"a.cpp": "// now for the rest: a stubborn place to hold\n"})), [])
+
+
+class AbiLayout(unittest.TestCase):
+    HEADER = """
+    /// struct Wrong { int a; };
+    struct alignas(kCacheLine) One {
+        MessageHeader header{.type = MessageType::hello};  // not a {brace
+        std::array<WirePair, kPortsMax / 2> wires{};
+        std::uint32_t a{}, b{};
+        static One of(int v) noexcept { return {v}; }
+        constexpr auto operator<=>(const One&) const = default;
+    };
+    class Two {
+    public:
+        constexpr Two() noexcept = default;
+        bool good() const { return value_ != 0; }
+
+    private:
+        std::uint64_t value_{};
+    };
+    enum class Three : std::uint8_t { none = 0 };
+    """
+
+    def test_structs_and_fields_are_found(self):
+        self.assertEqual(abi.structs(self.HEADER), {"One": ["header", "wires", "a", "b"], "Two": ["value_"]})
+
+    def test_what_layout_leaves_out_is_named(self):
+        folder = "dataplane/abi/include/sluice/abi/"
+        listed = "    SLUICE_LAYOUT(One, header, wires,\n        a),\n"
+        complaints = abi.complete(Tree({folder + "x.hpp": self.HEADER, folder + "layout.hpp": listed}))
+        self.assertEqual(len(complaints), 2)
+        self.assertIn("One: layout.hpp does not list b", complaints[0])
+        self.assertIn("Two is not in layout.hpp", complaints[1])
+
+    def test_a_new_hash_needs_a_new_version(self):
+        old = [(1, "aa")]
+        self.assertEqual(abi.judge(old, old, 1, "aa"), [])
+        self.assertIn("raise kAbiVersion to 2", abi.judge(old, old, 1, "bb")[0])
+        self.assertIn("add the line `2 bb`", abi.judge(old, old, 2, "bb")[0])
+        self.assertEqual(abi.judge([*old, (2, "bb")], old, 2, "bb"), [])
+
+    def test_an_old_line_stays(self):
+        self.assertIn("`1 aa` was changed or removed", abi.judge([(1, "bb")], [(1, "aa")], 1, "bb")[0])
+        self.assertIn("wanted 1, 2, 3", abi.judge([(1, "aa"), (3, "cc")], [(1, "aa")], 3, "cc")[0])
 
 
 class Cases(unittest.TestCase):

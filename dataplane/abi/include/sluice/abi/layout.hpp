@@ -1,6 +1,7 @@
 /// One number for the layout of everything in this folder. Both processes put it into what they exchange and refuse
-/// another's. FNV-1a over sizes and offsets at compile time: a field moved or resized without raising kAbiVersion is
-/// still noticed.
+/// another's. FNV-1a over every size, alignment and offset at compile time: a field moved or resized without raising
+/// kAbiVersion is still noticed. tools/dev/check sees to it that no struct and no field is left out here, and that a
+/// new hash comes with a new version (dataplane/abi/layout.history).
 #pragma once
 
 #include <cstddef>
@@ -25,54 +26,106 @@ constexpr std::uint64_t fnv1a(std::initializer_list<std::uint64_t> values) noexc
     return h;
 }
 
+// A struct's size, its alignment, and each field's offset and size, in one line: SLUICE_LAYOUT(ArrayRef, offset,
+// count). The preprocessor walks the list by rescanning: 64 times is more than the longest struct has fields.
+#define SLUICE_PARENTHESES ()
+#define SLUICE_RESCAN(...) SLUICE_RESCAN_16(SLUICE_RESCAN_16(SLUICE_RESCAN_16(SLUICE_RESCAN_16(__VA_ARGS__))))
+#define SLUICE_RESCAN_16(...) SLUICE_RESCAN_4(SLUICE_RESCAN_4(SLUICE_RESCAN_4(SLUICE_RESCAN_4(__VA_ARGS__))))
+#define SLUICE_RESCAN_4(...) SLUICE_RESCAN_1(SLUICE_RESCAN_1(SLUICE_RESCAN_1(SLUICE_RESCAN_1(__VA_ARGS__))))
+#define SLUICE_RESCAN_1(...) __VA_ARGS__
+#define SLUICE_FIELDS(type, field, ...) \
+    , offsetof(type, field), sizeof(type::field) __VA_OPT__(SLUICE_FIELDS_AGAIN SLUICE_PARENTHESES(type, __VA_ARGS__))
+#define SLUICE_FIELDS_AGAIN() SLUICE_FIELDS
+#define SLUICE_LAYOUT(type, ...) sizeof(type), alignof(type) SLUICE_RESCAN(SLUICE_FIELDS(type, __VA_ARGS__))
+
+/// Reasons are numbered by their place, so their names in order are part of the layout.
+constexpr std::uint64_t drop_reason_hash() noexcept {
+    std::uint64_t h = kDropReasonCount;
+    for (const DropReasonInfo& reason : kDropReasons) {
+        for (const char c : reason.name) h = fnv1a({h, static_cast<std::uint64_t>(c)});
+        h = fnv1a({h, 0});
+    }
+    return h;
+}
+
+// clang-format off
 inline constexpr std::uint64_t kLayoutHash = fnv1a({
     kAbiVersion,
-    kDropReasonCount,
-    sizeof(SectionHeader),
-    offsetof(SectionHeader, digest),
-    sizeof(SectionRef),
-    sizeof(Manifest),
-    offsetof(Manifest, generation),
-    offsetof(Manifest, policy_version),
-    offsetof(Manifest, sections),
-    sizeof(FlowTimeouts),
-    sizeof(SettingsSection),
-    offsetof(SettingsSection, timeouts),
-    sizeof(ZoneRecord),
-    sizeof(ZoneBinding),
-    offsetof(ZoneBinding, vni),
-    sizeof(ZonesSection),
-    offsetof(ZonesSection, text),
-    sizeof(RuleRecord),
-    offsetof(RuleRecord, id),
-    sizeof(RulesSection),
-    offsetof(RulesSection, to_zone_rows),
-    sizeof(IntervalV4),
-    sizeof(IntervalV6),
-    sizeof(AddrClassSection),
-    offsetof(AddrClassSection, rows),
-    sizeof(TransportSection),
-    offsetof(TransportSection, rows),
-    sizeof(TelemetryHeader),
-    offsetof(TelemetryHeader, first_block),
-    sizeof(PortCounters),
-    offsetof(PortCounters, drops),
-    sizeof(WorkerCounters),
-    offsetof(WorkerCounters, ports),
-    sizeof(ManagerCounters),
-    sizeof(RuleCounters),
-    sizeof(FlowEvent),
-    offsetof(FlowEvent, slot),
-    sizeof(EventSlot),
-    sizeof(MessageHeader),
-    sizeof(ProcessState),
-    sizeof(Hello),
-    sizeof(Offer),
-    sizeof(Answer),
-    sizeof(Notice),
-    sizeof(FlowRecord),
-    sizeof(FlowDump),
-    sizeof(LastGoodHeader),
+    drop_reason_hash(),
+    SLUICE_LAYOUT(Ipv6Addr, bytes),
+    SLUICE_LAYOUT(IpAddr, bytes),
+    SLUICE_LAYOUT(MonoTime, ns),
+    SLUICE_LAYOUT(Digest128, low, high),
+    SLUICE_LAYOUT(Digest256, bytes),
+    SLUICE_LAYOUT(ArrayRef, offset, count),
+    SLUICE_LAYOUT(TextRef, offset, bytes),
+    SLUICE_LAYOUT(SectionHeader, magic, abi_version, kind, layout_hash, bytes, digest, must_be_zero),
+    SLUICE_LAYOUT(SectionRef, kind, must_be_zero, bytes, digest),
+    SLUICE_LAYOUT(Manifest, magic, abi_version, section_count, layout_hash, bytes, digest, generation,
+        generation_digest, policy_version, created_unix_ns, compiler_version, rule_slots, policy_name, sections),
+    SLUICE_LAYOUT(FlowTimeouts, tcp_opening_ms, tcp_established_ms, tcp_closing_ms, tcp_closed_ms, udp_oneway_ms,
+        udp_stream_ms, icmp_ms, other_ms),
+    SLUICE_LAYOUT(SettingsSection, header, wire_arp, wire_nd, wire_other, on_change, must_be_zero, timeouts),
+    SLUICE_LAYOUT(ZoneRecord, name),
+    SLUICE_LAYOUT(ZoneBinding, port, zone, vlan, vni),
+    SLUICE_LAYOUT(ZonesSection, header, zones, bindings, text),
+    SLUICE_LAYOUT(RuleRecord, slot, verdict, mode, log, is_pass, id),
+    SLUICE_LAYOUT(RulesSection, header, term_count, word_count, rules, term_rule, observe_mask, from_zone_rows,
+        to_zone_rows, text),
+    SLUICE_LAYOUT(IntervalV4, first, class_index),
+    SLUICE_LAYOUT(IntervalV6, first_high, first_low, class_index, must_be_zero),
+    SLUICE_LAYOUT(AddrClassSection, header, class_count, word_count, root, intervals, rows),
+    SLUICE_LAYOUT(TransportSection, header, class_count, word_count, proto_class, tcp_dport, udp_dport, icmp, icmp6,
+        rows),
+    SLUICE_LAYOUT(Counter, value),
+    SLUICE_LAYOUT(PortName, text),
+    SLUICE_LAYOUT(TelemetryHeader, magic, abi_version, kind, layout_hash, bytes, boot_id, worker_count, port_count,
+        rule_slots, ring_records, first_block, block_bytes, must_be_zero),
+    SLUICE_LAYOUT(PortCounters, rx_packets, rx_bytes, tx_packets, tx_bytes, originated_packets, forwarded_packets,
+        consumed_packets, held_packets, drops),
+    SLUICE_LAYOUT(WorkerCounters, worker, lcore, heartbeat_ns, generation, bursts, idle_sleeps, busy_ns, flows,
+        flows_created, flows_expired, flows_closed, flows_ended_by_policy, lookups, events_written, events_suppressed,
+        tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot, rejects_limited, ports),
+    SLUICE_LAYOUT(ManagerCounters, generation, publishes_adopted, publishes_refused, publishes_stalled, reverts,
+        confirm_deadline_ns, fail_open, flow_capacity, port_rx_missed, port_link_up),
+    SLUICE_LAYOUT(RuleCounters, hits, packets, bytes, first_hit_ns, last_hit_ns, must_be_zero),
+    SLUICE_LAYOUT(FlowEvent, time, generation, packets, bytes, started, src, dst, sport, dport, slot, suppressed,
+        from_zone, to_zone, drop, kind, verdict, family, proto, end, in_port, must_be_zero),
+    SLUICE_LAYOUT(EventSlot, sequence, event),
+    SLUICE_LAYOUT(EventRingHeader, written),
+    SLUICE_LAYOUT(MessageHeader, magic, type, bytes, sequence),
+    SLUICE_LAYOUT(ProcessState, boot_id, running_generation, running_digest, running_policy_version, started,
+        confirm_deadline, previous_generation, last_delta, stalled_workers, worker_count, port_count, pid, fail_open,
+        source, must_be_zero),
+    SLUICE_LAYOUT(WirePair, a, b),
+    SLUICE_LAYOUT(Hello, header, abi_version, rule_slots_max, layout_hash, state, ports, wires, wire_count,
+        must_be_zero),
+    SLUICE_LAYOUT(Claim, header),
+    SLUICE_LAYOUT(Claimed, header, granted, holder_pid),
+    SLUICE_LAYOUT(Offer, header, generation, digest, confirm_within_ms, adopt_within_ms, section_fd),
+    SLUICE_LAYOUT(Answer, header, kind, reason, generation, digest, stalled_workers, confirm_deadline, adopt_ns, where),
+    SLUICE_LAYOUT(Confirm, header, generation),
+    SLUICE_LAYOUT(Revert, header, generation),
+    SLUICE_LAYOUT(GetRunning, header),
+    SLUICE_LAYOUT(Running, header, generation),
+    SLUICE_LAYOUT(GetStatus, header),
+    SLUICE_LAYOUT(Status, header, state),
+    SLUICE_LAYOUT(Notice, header, kind, worker, state),
+    SLUICE_LAYOUT(DumpFlows, header, cursor, count_max, must_be_zero),
+    SLUICE_LAYOUT(FlowRecord, src, dst, packets, bytes, generation, age_ms, idle_ms, slot, sport, dport, from_zone,
+        to_zone, family, proto, state, worker),
+    SLUICE_LAYOUT(FlowDump, header, next, count, last, flows),
+    SLUICE_LAYOUT(LastGoodHeader, magic, layout_hash, bytes, xxh3, must_be_zero),
 });
+// clang-format on
+
+#undef SLUICE_PARENTHESES
+#undef SLUICE_RESCAN
+#undef SLUICE_RESCAN_16
+#undef SLUICE_RESCAN_4
+#undef SLUICE_RESCAN_1
+#undef SLUICE_FIELDS
+#undef SLUICE_FIELDS_AGAIN
+#undef SLUICE_LAYOUT
 
 }  // namespace sluice::abi
