@@ -99,7 +99,7 @@ struct ApiServer::Core {
 
 Expected<void, std::string> ApiServer::Core::load_tls(const ServerSecrets& secrets) {
     const auto fail = [&](std::string_view what, const error_code& error) {
-        return tl::make_unexpected(fmt::format("cannot use {}: {}", what, error.message()));
+        return Unexpected(fmt::format("cannot use {}: {}", what, error.message()));
     };
     error_code error;
     tls.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_compression, error);
@@ -113,8 +113,7 @@ Expected<void, std::string> ApiServer::Core::load_tls(const ServerSecrets& secre
     tls.use_private_key_file(secrets.key.string(), asio::ssl::context::pem, error);
     if (error) return fail(secrets.key.string(), error);
     if (SSL_CTX_check_private_key(tls.native_handle()) != 1) {
-        return tl::make_unexpected(
-            fmt::format("{} does not belong to {}", secrets.key.string(), secrets.certificate.string()));
+        return Unexpected(fmt::format("{} does not belong to {}", secrets.key.string(), secrets.certificate.string()));
     }
     return {};
 }
@@ -166,11 +165,10 @@ Expected<void, std::string> ApiServer::open() {
     error_code error;
     const auto address = asio::ip::make_address(listen ? listen->address : std::string{}, error);
     if (!listen || error) {
-        return tl::make_unexpected(
-            fmt::format("listen: \"{}\" is no ADDRESS:PORT or [ADDRESS]:PORT", core.config.listen));
+        return Unexpected(fmt::format("listen: \"{}\" is no ADDRESS:PORT or [ADDRESS]:PORT", core.config.listen));
     }
     const auto secrets = ensure_secrets(core.config.state_dir, listen->address);
-    if (!secrets) return tl::make_unexpected(secrets.error());
+    if (!secrets) return Unexpected(secrets.error());
     if (auto loaded = core.load_tls(*secrets); !loaded) return loaded;
     core.first_start = secrets->made_now;
     core.gateway.emplace(core.router, BearerAuth{secrets->token}, core.config.metrics_open, core.counters);
@@ -181,7 +179,7 @@ Expected<void, std::string> ApiServer::open() {
     if (!error) core.acceptor->set_option(Tcp::acceptor::reuse_address{true}, error);
     if (!error) core.acceptor->bind(endpoint, error);
     if (!error) core.acceptor->listen(asio::socket_base::max_listen_connections, error);
-    if (error) return tl::make_unexpected(fmt::format("cannot listen on {}: {}", core.config.listen, error.message()));
+    if (error) return Unexpected(fmt::format("cannot listen on {}: {}", core.config.listen, error.message()));
     core.port = core.acceptor->local_endpoint().port();
 
     core.hub.emplace(core.service);

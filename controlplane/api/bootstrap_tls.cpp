@@ -38,7 +38,7 @@ using Bio = std::unique_ptr<BIO, Freer<&BIO_free_all>>;
 template <typename T>
 using Result = Expected<T, std::string>;
 
-Unexpected<std::string> failed(std::string sentence) { return tl::make_unexpected(std::move(sentence)); }
+Unexpected<std::string> failed(std::string sentence) { return Unexpected(std::move(sentence)); }
 
 // Ten years: there is no renewal by itself yet, and a firewall must not become unmanageable on some night. To renew,
 // remove the three files and restart.

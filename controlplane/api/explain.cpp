@@ -181,10 +181,10 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
     options.max_depth = kJsonDepthMax;
     json::error_code error;
     const json::value document = json::parse({body.data(), body.size()}, error, {}, options);
-    if (error) return tl::make_unexpected(bad_body("the body is no JSON document: " + error.message()));
-    if (!document.is_object()) return tl::make_unexpected(bad_body("the body must be a JSON object"));
+    if (error) return Unexpected(bad_body("the body is no JSON document: " + error.message()));
+    if (!document.is_object()) return Unexpected(bad_body("the body must be a JSON object"));
     if (const auto key = duplicate_key(body)) {
-        return tl::make_unexpected(bad_body("the key \"" + valid_utf8(*key) + "\" stands twice in one object"));
+        return Unexpected(bad_body("the key \"" + valid_utf8(*key) + "\" stands twice in one object"));
     }
 
     PolicyErrors errors;
@@ -206,7 +206,7 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
     if (!errors.empty()) {
         auto detail =
             errors.size() > 1 ? std::to_string(errors.size()) + " errors in the question" : errors.begin()->detail;
-        return tl::make_unexpected(bad_body(std::move(detail), std::move(errors)));
+        return Unexpected(bad_body(std::move(detail), std::move(errors)));
     }
     return query;
 }

@@ -58,7 +58,7 @@ std::optional<Server> parse_url(std::string_view url) {
     return server;
 }
 
-Unexpected<std::string> failed(std::string sentence) { return tl::make_unexpected(std::move(sentence)); }
+Unexpected<std::string> failed(std::string sentence) { return Unexpected(std::move(sentence)); }
 
 class Exchange {
 public:

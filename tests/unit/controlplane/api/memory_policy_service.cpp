@@ -16,7 +16,7 @@ constexpr std::uint32_t kFlowCount = 250;
 constexpr std::size_t kRingEvents = 2000;
 
 Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors = {}) {
-    return tl::make_unexpected(Problem{.status = status,
+    return Unexpected(Problem{.status = status,
                                        .code = std::move(code),
                                        .title = {},
                                        .detail = std::move(detail),
@@ -156,7 +156,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, 
     if (says(body, "THROW")) throw std::runtime_error{"secret inside"};
     if (says(body, "SLOW")) wait_released();
     const std::lock_guard lock{mutex_};
-    if (auto met = precondition(options); !met) return tl::make_unexpected(met.error());
+    if (auto met = precondition(options); !met) return Unexpected(met.error());
     if (says(body, "BROKEN")) return problem(422, "policy-invalid", "2 errors in the policy", two_errors());
     if (says(body, "TESTFAIL")) {
         return problem(422, "policy-test-failed", "1 of 1 policy tests failed",
@@ -173,7 +173,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, 
 
 Expected<CommitResult, Problem> MemoryPolicyService::patch(std::string_view edits, const CommitOptions& options) {
     const std::lock_guard lock{mutex_};
-    if (auto met = precondition(options); !met) return tl::make_unexpected(met.error());
+    if (auto met = precondition(options); !met) return Unexpected(met.error());
     if (edits.empty() || edits.front() != '[') return problem(400, "bad-edits", "edits are a JSON array");
     return adopt(current_->text + "# " + std::string{edits} + "\n", current_->format, options);
 }
