@@ -94,7 +94,7 @@ Expected<void, std::string> check(const Datagram& datagram) {
         case MessageType::hello: return check_hello(datagram.as<abi::Hello>());
         case MessageType::answer: {
             const auto& answer = datagram.as<abi::Answer>();
-            if (!valid_enum(answer.kind) || answer.reason > abi::RefuseReason::malformed_message) {
+            if (!valid_enum(answer.kind) || answer.reason > abi::kRefuseReasonLast) {
                 return Fault("answer of unknown kind");
             }
             if (!terminated(answer.where)) return Fault("answer with a text without end");

@@ -113,7 +113,7 @@ struct Offer {
 
 enum class AnswerKind : std::uint32_t { adopted = 1, refused = 2, stalled = 3 };
 
-/// Stable codes; `where` says which place. The list is append-only.
+/// Stable codes; `where` says which place. The list is append-only; kRefuseReasonLast goes along.
 enum class RefuseReason : std::uint32_t {
     none = 0,
     not_publisher,
@@ -141,6 +141,7 @@ enum class RefuseReason : std::uint32_t {
     malformed_message,
     permissions,  ///< owner or mode of a descriptor
 };
+inline constexpr RefuseReason kRefuseReasonLast = RefuseReason::permissions;
 
 struct Answer {
     MessageHeader header{.type = MessageType::answer};
