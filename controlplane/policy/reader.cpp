@@ -259,8 +259,8 @@ private:
         const Path from_path{path, "from"}, to_path{path, "to"};
         auto source = parse_test_source(from.text);
         auto target = parse_test_target(to.text);
-        if (!source) report_.add(from_path, from.pos, std::move(source).error());
-        if (!target) report_.add(to_path, to.pos, std::move(target).error());
+        if (!source) report_.add(from_path, from.pos, std::move(source.error()));
+        if (!target) report_.add(to_path, to.pos, std::move(target.error()));
         std::optional<std::uint16_t> from_zone;
         if (source) from_zone = symbols_.zone(source->zone, from.pos, from_path);
         if (!source || !target) return;
