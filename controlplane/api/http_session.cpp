@@ -153,6 +153,11 @@ bool is_parser_error(const error_code& error) {
            error != http::error::end_of_stream && error != http::error::partial_message;
 }
 
+void limit(Parser& parser, const ApiLimits& limits) {
+    parser.header_limit(limits.header_bytes_max);
+    parser.body_limit(limits.body_bytes_max);
+}
+
 class Session {
 public:
     Session(asio::ip::tcp::socket socket, SessionShared& shared)
@@ -189,8 +194,7 @@ private:
         }
         const Held<std::size_t> in_flight{shared_.requests_in_flight, 1};
         Parser parser;
-        parser.header_limit(shared_.limits.header_bytes_max);
-        parser.body_limit(shared_.limits.body_bytes_max);
+        limit(parser, shared_.limits);
         expires_after(shared_.limits.header_timeout);
         co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
         if (error) co_return co_await refuse(error);
@@ -401,6 +405,40 @@ private:
 };
 
 }  // namespace
+
+std::optional<BufferedRequest> request_from(std::string_view bytes, const ApiLimits& limits) {
+    Parser parser;
+    limit(parser, limits);
+    BufferedRequest out;
+    error_code error;
+    // As async_read_header and async_read do it: the header alone, then the rest.
+    while (!parser.is_header_done() && !error && out.bytes < bytes.size()) {
+        const auto taken = parser.put(asio::buffer(bytes.substr(out.bytes)), error);
+        out.bytes += taken;
+        if (error == http::error::need_more || (taken == 0 && !error)) return std::nullopt;
+    }
+    if (!error && !parser.is_header_done()) return std::nullopt;
+    if (!error) {
+        auto read = to_request(parser.get());
+        out.request = std::move(read.request);
+        out.refused = std::move(read.refused);
+        out.has_body = !parser.is_done();
+        if (out.refused) return out;
+        parser.eager(true);
+    }
+    while (!parser.is_done() && !error) {
+        if (out.bytes == bytes.size()) return std::nullopt;
+        const auto taken = parser.put(asio::buffer(bytes.substr(out.bytes)), error);
+        out.bytes += taken;
+        if (error == http::error::need_more || (taken == 0 && !error)) return std::nullopt;
+    }
+    if (error) {
+        out.refused = refusal_of(error);
+    } else {
+        out.request.body = std::move(parser.get().body());
+    }
+    return out;
+}
 
 asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, SessionShared& shared) {
     Session session{std::move(socket), shared};

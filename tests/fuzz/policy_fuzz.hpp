@@ -1,23 +1,15 @@
 /// What must hold for any text that is handed to the policy reader, whatever its format. Aborts with a sentence.
 #pragma once
 
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 #include "controlplane/policy/canonical.hpp"
 #include "controlplane/policy/edits.hpp"
 #include "controlplane/policy/emit.hpp"
 #include "controlplane/policy/reader.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace sluice::test {
-
-inline void must(bool holds, const char* sentence) {
-    if (holds) return;
-    std::fprintf(stderr, "policy reader: %s\n", sentence);
-    std::abort();
-}
 
 inline bool same_tree(const cp::Node& a, const cp::Node& b) {
     if (a.kind != b.kind || a.text != b.text || a.children.size() != b.children.size()) return false;

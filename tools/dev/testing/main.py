@@ -8,7 +8,7 @@ import time
 from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SUITES = ("unit", "property", "simulation", "check", "bench", "scenarios", "differential", "e2e")
+SUITES = ("unit", "property", "simulation", "check", "bench", "fuzz", "scenarios", "differential", "e2e")
 LONG_SUITES = (*SUITES, "mutation")  # what takes minutes and says nothing that changes from day to day
 
 
@@ -65,9 +65,11 @@ def main(arguments):
         if suite in ("unit", "property", "simulation"):
             meson_suite(results, suite, options.long)
         elif suite == "check":
-            results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check")], 1800)
+            results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check"), "--whole", *long], hours)
         elif suite == "mutation":
             results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), "--minutes", "60"], hours)
+        elif suite == "fuzz":
+            results.take_output_of("fuzz", [os.path.join(ROOT, "tests/fuzz/run.py"), *long], 2 * hours)
         elif os.geteuid() != 0:
             results.take("FAIL", suite, "needs root; tools/test --fast does not")
         else:

@@ -268,6 +268,11 @@ TEST(EventJson, SaysWhatHappenedInNames) {
     // A7: a wall clock after 2038 and before 1970 is still written right.
     EXPECT_EQ(rfc3339(4'000'000'000'123'000'000), "2096-10-02T07:06:40.123Z");
     EXPECT_EQ(rfc3339(-1), "1969-12-31T23:59:59.999Z");
+    // A hostile dataplane's times: any number gives some time, by arithmetic that is defined.
+    EXPECT_EQ(clock.utc_ns({5'000'000'001}), 1'795'384'742'000'000'001);
+    for (const std::uint64_t ns : {~0ULL, 1ULL << 63U, (1ULL << 63U) - 1}) {
+        EXPECT_EQ(rfc3339(clock.utc_ns({ns})).size(), std::size("2096-10-02T07:06:40.123Z") - 1) << ns;
+    }
     EXPECT_EQ(json_string("a\"\\\n"), R"("a\"\\\u000a")");
 }
 

@@ -7,7 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
 
-from checks import abi, cases, layout, scenarios, words  # noqa: E402
+from checks import abi, cases, layout, scenarios, tidy, words  # noqa: E402
 
 
 class Tree:
@@ -162,6 +162,40 @@ class AbiLayout(unittest.TestCase):
     def test_an_old_line_stays(self):
         self.assertIn("`1 aa` was changed or removed", abi.judge([(1, "bb")], [(1, "aa")], 1, "bb")[0])
         self.assertIn("wanted 1, 2, 3", abi.judge([(1, "aa"), (3, "cc")], [(1, "aa")], 3, "cc")[0])
+
+
+class Tidy(unittest.TestCase):
+    TREE = {
+        ".clang-tidy": "",
+        "a/one.cpp": '#include "a/one.hpp"\n',
+        "a/one.hpp": "#include <sluice/abi/x.hpp>\n",
+        "a/two.cpp": '#include "a/one.hpp"\n#include <vector>\n',
+        "dataplane/abi/include/sluice/abi/x.hpp": "",
+    }
+
+    def test_findings_are_those_of_the_project_once(self):
+        line = "../a/one.hpp:7:3: warning: 'x' used after it was moved [bugprone-use-after-move]"
+        output = f"{line}\n    x.f();\n../a/one.hpp:6:1: note: move occurred here\n{line}\n/usr/include/y.h:1:1: warning: z"
+        self.assertEqual(
+            tidy.findings(output, "/p/build", "/p"),
+            ["a/one.hpp:7: 'x' used after it was moved [bugprone-use-after-move]"],
+        )
+
+    def test_the_key_follows_every_header_and_flag(self):
+        def key(tree, flags=("g++", "-O2")):
+            return tidy._key(tree, tidy._Includes(tree), "a/two.cpp", list(flags), "settings")
+
+        first = key(Tree(self.TREE))
+        self.assertEqual(first, key(Tree({**self.TREE, "a/one.cpp": "// another unit\n"})))
+        self.assertNotEqual(first, key(Tree({**self.TREE, "dataplane/abi/include/sluice/abi/x.hpp": "int i;\n"})))
+        self.assertNotEqual(first, key(Tree(self.TREE), ("g++", "-O3")))
+
+    def test_a_changed_header_is_looked_at_through_its_source_or_a_user(self):
+        tree = Tree(self.TREE)
+        units, includes = {"a/one.cpp": [], "a/two.cpp": []}, tidy._Includes(tree)
+        self.assertEqual(tidy._units_of({"a/one.hpp"}, units, includes), {"a/one.cpp"})
+        self.assertEqual(tidy._units_of({"dataplane/abi/include/sluice/abi/x.hpp"}, units, includes), {"a/one.cpp"})
+        self.assertEqual(tidy._units_of({"a/two.cpp", "README.md"}, units, includes), {"a/two.cpp"})
 
 
 class Cases(unittest.TestCase):
