@@ -18,7 +18,10 @@ public:
     UtcClock() noexcept;
     UtcClock(std::int64_t utc_ns, abi::MonoTime mono) noexcept
         : utc_minus_mono_ns_{utc_ns - static_cast<std::int64_t>(mono.ns)} {}
-    std::int64_t utc_ns(abi::MonoTime t) const noexcept { return static_cast<std::int64_t>(t.ns) + utc_minus_mono_ns_; }
+    /// Of a time from another process: nonsense gives some time, since unsigned numbers wrap.
+    std::int64_t utc_ns(abi::MonoTime t) const noexcept {
+        return static_cast<std::int64_t>(t.ns + static_cast<std::uint64_t>(utc_minus_mono_ns_));
+    }
 
 private:
     std::int64_t utc_minus_mono_ns_{};

@@ -55,7 +55,8 @@ void EventReader::drain_ring(std::uint32_t worker, const Sink& sink) {
         lost_ += oldest - next;
         next = oldest;
     }
-    for (; next <= written; ++next) {
+    // Counted, not compared: a hostile writer may claim the highest sequence that there is.
+    for (std::uint64_t left = written - next + 1; left > 0; --left, ++next) {
         const auto& slot = slots[(next - 1) % slots.size()];
         abi::FlowEvent event;
         // acquire: the record is not read before its sequence; pairs with the writer's release of the sequence.
