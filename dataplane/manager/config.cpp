@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -244,6 +245,36 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
     resolve_wires(r, root, wires, config);
 }
 
+/// Looks over the events before a tree is built of them. yaml-cpp takes some texts, `,` is one, for documents without
+/// end, and follows aliases into cycles.
+class OneDocument final : public YAML::EventHandler {
+public:
+    void OnDocumentStart(const YAML::Mark& mark) override {
+        if (++count == 2) throw YAML::ParserException{mark, "a second YAML document starts here; write one"};
+    }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+        throw YAML::ParserException{mark, "aliases are not taken; write the value out"};
+    }
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+
+    std::size_t count{};
+};
+
+std::size_t count_documents(const std::string& text) {
+    std::istringstream stream{text};
+    YAML::Parser parser{stream};
+    OneDocument handler;
+    while (parser.HandleNextDocument(handler)) {
+    }
+    return handler.count;
+}
+
 }  // namespace
 
 Expected<Config, ConfigErrors> parse_config(const std::string& text, std::string_view file_name) {
@@ -251,11 +282,10 @@ Expected<Config, ConfigErrors> parse_config(const std::string& text, std::string
     ConfigErrors errors;
     Reader reader{file_name, errors};
     try {
-        const auto documents = YAML::LoadAll(text);
-        if (documents.size() != 1) {
-            errors.push_back(fmt::format("{}:1:1: {} YAML documents; write one", file_name, documents.size()));
+        if (count_documents(text) == 0) {
+            errors.push_back(fmt::format("{}:1:1: there is nothing in it; write the configuration", file_name));
         } else {
-            read_root(reader, documents.front(), config);
+            read_root(reader, YAML::Load(text), config);
         }
     } catch (const YAML::Exception& e) {
         errors.push_back(
