@@ -58,12 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t n = 0; n < kRequestsMax; ++n) {
         auto read = request_from(left, limits);
         if (!read) return 0;
-        must(read->bytes != 0 && read->bytes <= left.size(), "a request has bytes, and no more than there are");
-        left.remove_prefix(read->bytes);
         if (read->refused) {
             check(*read->refused);
             return 0;
         }
+        must(read->bytes != 0 && read->bytes <= left.size(), "a request has bytes, and no more than there are");
+        left.remove_prefix(read->bytes);
         must(read->request.body.size() <= limits.body_bytes_max, "no body above the limit");
         const auto admission = gateway.admit(read->request, read->has_body);
         if (const auto* refused = std::get_if<Response>(&admission)) {
