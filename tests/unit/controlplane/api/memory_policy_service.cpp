@@ -17,10 +17,10 @@ constexpr std::size_t kRingEvents = 2000;
 
 Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors = {}) {
     return Unexpected(Problem{.status = status,
-                                       .code = std::move(code),
-                                       .title = {},
-                                       .detail = std::move(detail),
-                                       .errors = std::move(errors)});
+                              .code = std::move(code),
+                              .title = {},
+                              .detail = std::move(detail),
+                              .errors = std::move(errors)});
 }
 
 bool says(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
