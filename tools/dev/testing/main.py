@@ -65,7 +65,7 @@ def main(arguments):
         if suite in ("unit", "property", "simulation"):
             meson_suite(results, suite, options.long)
         elif suite == "check":
-            results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check"), "--whole", *long], hours)
+            results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check"), *long], hours)
         elif suite == "mutation":
             results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), "--minutes", "60"], hours)
         elif suite == "fuzz":
