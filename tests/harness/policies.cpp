@@ -199,6 +199,11 @@ void CompiledTables::make(const cp::Policy& policy, cp::SlotMap& slots, std::uin
     view_ = *view;
 }
 
+void CompiledTables::renumber(std::uint64_t generation) {
+    cp::renumber(compiled_, generation, 0);
+    view_.generation = generation;
+}
+
 dp::LookupResult CompiledTables::lookup(const dp::LookupKey& key) const noexcept {
     dp::LookupResult result;
     dp::lookup(view_, std::span{&key, 1}, std::span{&result, 1});

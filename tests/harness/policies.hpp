@@ -70,6 +70,9 @@ public:
     CompiledTables(const CompiledTables&) = delete;
     CompiledTables& operator=(const CompiledTables&) = delete;
 
+    /// The same tables as another generation.
+    void renumber(std::uint64_t generation);
+
     const dp::TableView& view() const noexcept { return view_; }
     const cp::CompiledGeneration& compiled() const noexcept { return compiled_; }
 
