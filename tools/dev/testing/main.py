@@ -8,8 +8,8 @@ import time
 from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SUITES = ("unit", "property", "simulation", "check", "bench", "fuzz", "scenarios", "differential", "e2e")
-LONG_SUITES = (*SUITES, "mutation")  # what takes minutes and says nothing that changes from day to day
+SUITES = ("unit", "property", "simulation", "check", "model", "bench", "fuzz", "scenarios", "differential", "e2e")
+LONG_SUITES = (*SUITES, "sanitizers", "mutation")  # what takes minutes and says nothing that changes from day to day
 
 
 def build_dir():
@@ -70,6 +70,10 @@ def main(arguments):
             results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), "--minutes", "60"], hours)
         elif suite == "fuzz":
             results.take_output_of("fuzz", [os.path.join(ROOT, "tests/fuzz/run.py"), *long], 2 * hours)
+        elif suite == "model":
+            results.take_output_of("model", [os.path.join(ROOT, "tests/model/run.py"), *long], hours)
+        elif suite == "sanitizers":
+            results.take_output_of("sanitizers", [os.path.join(ROOT, "tools/dev/sanitize"), *long], hours)
         elif os.geteuid() != 0:
             results.take("FAIL", suite, "needs root; tools/test --fast does not")
         else:
