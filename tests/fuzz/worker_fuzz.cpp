@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 
 #include "tests/fuzz/input.hpp"
 #include "tests/fuzz/repair.hpp"
@@ -16,18 +17,28 @@ namespace {
 
 constexpr std::size_t kStepsMax = 64;
 
-cp::Policy policy(cp::Action inwards, abi::RuleLog log) {
-    PolicyBuilder p;
-    p.zone("outside", {"p0"}).zone("inside", {"p1"});
-    p.rule({.id = "watch", .from = {"outside"}, .to = {"inside"}, .mode = abi::RuleMode::observe});
-    p.rule({.id = "in", .from = {"outside"}, .to = {"inside"}, .action = inwards, .log = log});
-    p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .action = cp::Action::allow, .log = log});
-    return p.build();
+/// Compiled once: that takes longer than a walk.
+const CompiledTables& tables(std::size_t which) {
+    static const auto all = [] {
+        std::array<std::unique_ptr<CompiledTables>, 6> made;
+        constexpr cp::Action kActions[] = {cp::Action::allow, cp::Action::reject, cp::Action::deny};
+        for (std::size_t i = 0; i < made.size(); ++i) {
+            const auto log = i % 2 == 0 ? abi::RuleLog::both : abi::RuleLog::none;
+            PolicyBuilder p;
+            p.zone("outside", {"p0"}).zone("inside", {"p1"});
+            p.rule({.id = "watch", .from = {"outside"}, .to = {"inside"}, .mode = abi::RuleMode::observe});
+            p.rule({.id = "in", .from = {"outside"}, .to = {"inside"}, .action = kActions[i % 3], .log = log});
+            p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .action = cp::Action::allow, .log = log});
+            made[i] = std::make_unique<CompiledTables>(p.build(), i + 1, std::vector<std::string>{"p0", "p1"});
+        }
+        return made;
+    }();
+    return *all[which % all.size()];
 }
 
 class Walk {
 public:
-    explicit Walk(Input in) : in_{in} { use(0); }
+    explicit Walk(Input in) : in_{in} { h_.use(tables(0)); }
 
     void run() {
         for (std::size_t step = 0; step < kStepsMax && !in_.empty(); ++step) {
@@ -47,14 +58,9 @@ private:
             case 3: arrive(what, segment()); break;
             case 4: arrive(what, error_about_last()); break;
             case 5: time(what); break;
-            case 6: use(what >> 3U); break;
+            case 6: h_.use(tables(what >> 3U)); break;
             case 7: circumstances(what); break;
         }
-    }
-
-    void use(unsigned which) {
-        constexpr cp::Action kActions[] = {cp::Action::allow, cp::Action::reject, cp::Action::deny};
-        h_.use(policy(kActions[which % 3], which % 2 == 0 ? abi::RuleLog::both : abi::RuleLog::none));
     }
 
     void time(std::uint8_t what) {

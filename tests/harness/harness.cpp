@@ -58,11 +58,19 @@ Harness::Harness(const HarnessOptions& o)
 }
 
 void Harness::use(const cp::Policy& policy) {
+    auto compiled =
+        std::make_unique<CompiledTables>(policy, slots_, published_.size() + 1, port_names(config_.port_count));
+    const dp::TableView view = compiled->view();
+    publish(view, std::move(compiled));
+}
+
+void Harness::use(const CompiledTables& compiled) { publish(compiled.view(), nullptr); }
+
+void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled) {
     auto next = std::make_unique<Published>();
-    const std::uint64_t number = published_.size() + 1;
-    next->compiled = std::make_unique<CompiledTables>(policy, slots_, number, port_names(config_.port_count));
-    next->active = {.view = next->compiled->view(), .sequence = number + 1, .policy_seq = 0};
-    next->active.policy_seq = static_cast<std::uint32_t>(next->active.sequence);
+    next->compiled = std::move(compiled);
+    const std::uint64_t sequence = published_.size() + 2;
+    next->active = {.view = view, .sequence = sequence, .policy_seq = static_cast<std::uint32_t>(sequence)};
     published_.push_back(std::move(next));
     const dp::ActiveTables& active = published_.back()->active;
     tables.publish(&active);

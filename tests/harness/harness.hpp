@@ -42,6 +42,8 @@ public:
 
     /// Publishes a policy as the next generation and runs one loop, after which the worker uses it.
     void use(const cp::Policy& policy);
+    /// The same with tables that are compiled already and outlive the harness; `rule` does not know their ids.
+    void use(const CompiledTables& tables);
 
     /// One frame, one loop. "forward": left unchanged through the wire's other port. Else the drop reason's name,
     /// "+answer" behind it if a packet of our own went back. Anything else is described, so that no test accepts it.
@@ -87,9 +89,10 @@ private:
     std::vector<abi::EventSlot> ring_slots_;
     cp::SlotMap slots_;
     struct Published {
-        std::unique_ptr<CompiledTables> compiled;
+        std::unique_ptr<CompiledTables> compiled;  ///< empty: somebody else's
         dp::ActiveTables active;
     };
+    void publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled);
     std::vector<std::unique_ptr<Published>> published_;
     std::unique_ptr<dp::Worker> worker_;
     dp::TscTime now_{kStart};
