@@ -414,6 +414,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
     if (state->previous_generation == 0 || target == history.rend()) {
         return nothing("the dataplane holds no earlier generation of a stored policy");
     }
+    // A copy, for restoring changes the history that it stands in.
+    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
     const PolicyRef ref = *target;
     const auto loaded = load(ref);
     if (!loaded) return nothing(loaded.error());
