@@ -38,7 +38,7 @@ def _policy(colour):
     if colour == 1:
         rules = [
             f"{{id: c{colour}-stop, from: internet, to: servers, service: [{_ports(pattern, False)}], action: deny}}",
-            f"{{id: c{colour}-pass, from: internet, to: servers, service: udp, action: allow}}",
+            f"{{id: c{colour}-pass, from: internet, to: servers, service: udp/1-65535, action: allow}}",
         ]
     else:
         rules = [f"{{id: c{colour}-pass, from: internet, to: servers, service: [{_ports(pattern, True)}], action: allow}}"]
