@@ -155,6 +155,7 @@ ManagerOptions manager_options(const Config& config, std::uint64_t boot_id, cons
     options.boot_id = boot_id;
     options.fail_open = config.fail_open;
     options.watchdog_period_ns = watchdog_period_ns();
+    options.pickup_ns = std::uint64_t{config.pickup_s} * 1'000'000'000;
     options.read_ports = [&devices](abi::ManagerCounters& counters) { devices.read(counters); };
     return options;
 }

@@ -179,6 +179,7 @@ std::vector<std::byte> write_settings(const Policy& policy) {
     out.section.wire_arp = policy.wire_arp;
     out.section.wire_nd = policy.wire_nd;
     out.section.wire_other = policy.wire_other;
+    out.section.seq_check = policy.seq_check;
     out.section.timeouts = policy.timeouts;
     return out.finish();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/abi/net_order.hpp>
@@ -93,6 +94,23 @@ struct PolicyTest {
     SourcePos pos;
 };
 
+/// The keys of `timeouts:`, in the order in which they are told.
+struct TimeoutKey {
+    std::string_view key;
+    std::uint32_t abi::FlowTimeouts::*member;
+};
+inline constexpr std::array<TimeoutKey, 9> kTimeoutKeys{{
+    {"tcp_opening", &abi::FlowTimeouts::tcp_opening_ms},
+    {"tcp_established", &abi::FlowTimeouts::tcp_established_ms},
+    {"tcp_unacknowledged", &abi::FlowTimeouts::tcp_unacknowledged_ms},
+    {"tcp_closing", &abi::FlowTimeouts::tcp_closing_ms},
+    {"tcp_closed", &abi::FlowTimeouts::tcp_closed_ms},
+    {"udp_oneway", &abi::FlowTimeouts::udp_oneway_ms},
+    {"udp_stream", &abi::FlowTimeouts::udp_stream_ms},
+    {"icmp", &abi::FlowTimeouts::icmp_ms},
+    {"other", &abi::FlowTimeouts::other_ms},
+}};
+
 struct Policy {
     std::string name;
     Action default_action{Action::deny};  ///< allow, deny or reject
@@ -100,6 +118,7 @@ struct Policy {
     abi::WireAction wire_arp{abi::WireAction::allow};
     abi::WireAction wire_nd{abi::WireAction::allow};
     abi::WireAction wire_other{abi::WireAction::deny};
+    abi::SeqCheck seq_check{abi::SeqCheck::strict};
     abi::FlowTimeouts timeouts{};
     std::vector<Zone> zones;
     std::vector<NetSet> sets;

@@ -37,6 +37,9 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.udp_zero_csum6 += from.udp_zero_csum6.read();
     into.flow_reopen += from.flow_reopen.read();
     into.tcp_overshoot += from.tcp_overshoot.read();
+    into.flow_pickup += from.flow_pickup.read();
+    into.tcp_window_unknown += from.tcp_window_unknown.read();
+    into.tcp_seq_logged += from.tcp_seq_logged.read();
 }
 
 }  // namespace
@@ -83,6 +86,9 @@ Totals& Totals::operator+=(const Totals& o) {
     udp_zero_csum6 += o.udp_zero_csum6;
     flow_reopen += o.flow_reopen;
     tcp_overshoot += o.tcp_overshoot;
+    flow_pickup += o.flow_pickup;
+    tcp_window_unknown += o.tcp_window_unknown;
+    tcp_seq_logged += o.tcp_seq_logged;
     publishes_adopted += o.publishes_adopted;
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;

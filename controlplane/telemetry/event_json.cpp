@@ -16,6 +16,7 @@ constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
         case abi::EventKind::flow_rejected: return "flow_rejected";
         case abi::EventKind::observed: return "observed";
         case abi::EventKind::drop: return "drop";
+        case abi::EventKind::seq_check: return "seq_check";
     }
     return "unknown";
 }
@@ -144,6 +145,7 @@ std::string event_json(const abi::FlowEvent& e, const Names& names, const UtcClo
     } else {
         member(line, "verdict", abi::to_string(e.verdict));
         if (const auto rule = names.rule(e.slot); !rule.empty()) member(line, "rule", rule);
+        if (e.kind == abi::EventKind::seq_check) member(line, "reason", abi::to_string(e.drop));
     }
     member(line, "generation", e.generation);
     if (e.kind == abi::EventKind::flow_end) {

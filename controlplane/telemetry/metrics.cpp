@@ -121,6 +121,9 @@ void total_families(Families& all, const Totals& t) {
                              "Oddities that were let pass or handled, by kind.");
     Families::add(notes, {{"kind", "tcp_inexact_rst"}}, t.tcp_inexact_rst);
     Families::add(notes, {{"kind", "tcp_overshoot"}}, t.tcp_overshoot);
+    Families::add(notes, {{"kind", "flow_pickup"}}, t.flow_pickup);
+    Families::add(notes, {{"kind", "tcp_window_unknown"}}, t.tcp_window_unknown);
+    Families::add(notes, {{"kind", "tcp_seq_logged"}}, t.tcp_seq_logged);
     Families::add(notes, {{"kind", "udp_zero_csum6"}}, t.udp_zero_csum6);
     Families::add(notes, {{"kind", "flow_reopen"}}, t.flow_reopen);
     auto& switches =

@@ -42,14 +42,18 @@ bool check_settings(Check& check, const abi::SettingsSection& s) {
            check_wire(check, "wire_other", s.wire_other) &&
            check.require(s.on_change == abi::OnChange::reevaluate, R::enum_value, "on_change is ",
                          static_cast<std::uint64_t>(s.on_change)) &&
-           check.require(s.must_be_zero == 0, R::bounds, "padding is not zero") &&
+           check.require(static_cast<std::uint8_t>(s.seq_check) < abi::kSeqCheckCount, R::enum_value, "seq_check is ",
+                         static_cast<std::uint64_t>(s.seq_check)) &&
+           check.require(s.must_be_zero == decltype(s.must_be_zero){} && s.must_be_zero_behind == 0, R::bounds,
+                         "padding is not zero") &&
            check_timeout(check, "tcp_opening_ms", t.tcp_opening_ms) &&
            check_timeout(check, "tcp_established_ms", t.tcp_established_ms) &&
            check_timeout(check, "tcp_closing_ms", t.tcp_closing_ms) &&
            check_timeout(check, "tcp_closed_ms", t.tcp_closed_ms) &&
            check_timeout(check, "udp_oneway_ms", t.udp_oneway_ms) &&
            check_timeout(check, "udp_stream_ms", t.udp_stream_ms) && check_timeout(check, "icmp_ms", t.icmp_ms) &&
-           check_timeout(check, "other_ms", t.other_ms);
+           check_timeout(check, "other_ms", t.other_ms) &&
+           check_timeout(check, "tcp_unacknowledged_ms", t.tcp_unacknowledged_ms);
 }
 
 bool check_zones(Check& check, const abi::ZonesSection& s) {

@@ -5,9 +5,15 @@
 
 namespace sluice::dp {
 
+namespace {
+
+constexpr std::uint32_t ticks_of(std::uint32_t ms) noexcept { return ms / kTickMs + (ms % kTickMs != 0 ? 1 : 0); }
+
+}  // namespace
+
 TimeoutTable::TimeoutTable(const abi::FlowTimeouts& t) noexcept {
     const auto set = [this](FlowPhase phase, std::uint32_t ms) {
-        ticks_[static_cast<std::size_t>(phase)] = ms / kTickMs + (ms % kTickMs != 0 ? 1 : 0);
+        ticks_[static_cast<std::size_t>(phase)] = ticks_of(ms);
     };
     for (const FlowPhase p :
          {FlowPhase::syn_sent, FlowPhase::syn_crossed, FlowPhase::syn_acked_ahead, FlowPhase::syn_received}) {
@@ -25,6 +31,13 @@ TimeoutTable::TimeoutTable(const abi::FlowTimeouts& t) noexcept {
     set(FlowPhase::icmp_answered, t.icmp_ms);
     set(FlowPhase::other_oneway, t.other_ms);
     set(FlowPhase::other_stream, t.other_ms);
+    in_flight_ = ticks_;
+    const std::uint32_t unacknowledged = ticks_of(t.tcp_unacknowledged_ms);
+    for (const FlowPhase p :
+         {FlowPhase::established, FlowPhase::fin_wait_original, FlowPhase::fin_wait_reply, FlowPhase::closing}) {
+        std::uint32_t& ticks = in_flight_[static_cast<std::size_t>(p)];
+        ticks = std::min(ticks, unacknowledged);
+    }
 }
 
 void FlowTable::set_timeouts(const TimeoutTable& timeouts) noexcept {
@@ -36,7 +49,7 @@ void FlowTable::set_timeouts(const TimeoutTable& timeouts) noexcept {
 
 void FlowTable::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(h)];
-    expiry_[at(h)] = deadline(now_tick + timeouts_[phase]);
+    expiry_[at(h)] = deadline(now_tick + timeouts_.shortest(phase));
     // release: whoever reads this memory later and sees a phase sees the whole entry.
     std::atomic_ref<FlowPhase>{e.phase}.store(phase, std::memory_order_release);
 }
@@ -67,7 +80,9 @@ std::size_t FlowTable::collect_expired(std::uint32_t now_tick, std::span<FlowHan
         if (expired(h, now_tick)) {
             out[found++] = h;
         } else {
-            expiry_[i] = deadline(hot_[i].last_seen_tick + timeouts_[hot_[i].phase]);
+            const FlowHot& e = hot_[i];
+            const std::uint32_t remaining = timeouts_.of(e) - (now_tick - e.last_seen_tick);
+            expiry_[i] = deadline(now_tick + std::min(remaining, timeouts_.shortest(e.phase)));
         }
     }
     return found;

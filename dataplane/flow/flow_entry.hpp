@@ -88,12 +88,10 @@ struct alignas(64) FlowHot {
         FlowKeyV4 v4;
         V6KeyRef v6;
     };
-    // this worker, by direction. Before the window checks exist: `seq_end` = number behind the side's last SYN or FIN;
-    // `seq_limit` = the first number that may acknowledge the side's SYN. With them: the window of van Rooij, "Real
-    // stateful TCP packet filtering in IP Filter" (2001), the windows unscaled, as sent.
-    std::array<std::uint32_t, 2> seq_end;
-    std::array<std::uint32_t, 2> seq_limit;
-    std::array<std::uint16_t, 2> window_max;
+    // this worker, by direction; TCP only (tcp_window.hpp)
+    std::array<std::uint32_t, 2> seq_end;     ///< number behind the last that this side has sent
+    std::array<std::uint32_t, 2> seq_acked;   ///< the highest that the other side has acknowledged of it
+    std::array<std::uint16_t, 2> window_max;  ///< the largest window it has offered, as sent; in bytes while opening
     std::uint32_t last_seen_tick;
     std::uint32_t policy_seq;  ///< ActiveTables::policy_seq it was last judged under
     std::array<SmallCounters, 2> counters;
@@ -101,7 +99,7 @@ struct alignas(64) FlowHot {
     std::array<std::uint8_t, 2> zone;  ///< zone of arrival by direction
     FlowPhase phase;
     std::uint8_t flags;                     ///< flow_flag
-    std::uint8_t window_scales;             ///< low half: original, high half: reply; 15 = not offered
+    std::uint8_t window_scales;             ///< low half: original, high half: reply; 15 = not offered, not known
     std::array<std::uint8_t, 3> extension;  ///< 1 + number of a 64-byte extension (NAT, SYN proxy), 0 = none
 
     abi::RuleSlot slot() const noexcept { return abi::RuleSlot{slot_and_log & kSlotMask}; }
@@ -109,8 +107,11 @@ struct alignas(64) FlowHot {
     void set_rule(abi::RuleSlot s, abi::RuleLog l) noexcept {
         slot_and_log = (static_cast<std::uint32_t>(s) & kSlotMask) | (static_cast<std::uint32_t>(l) << 30);
     }
+    /// TCP: one side has sent what the other has not acknowledged.
+    bool in_flight() const noexcept { return seq_end != seq_acked; }
     bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
     void set(std::uint8_t flag) noexcept { flags = static_cast<std::uint8_t>(flags | flag); }
+    void clear(unsigned some) noexcept { flags = static_cast<std::uint8_t>(flags & ~some); }
     abi::IpFamily family() const noexcept { return has(flow_flag::v6) ? abi::IpFamily::v6 : abi::IpFamily::v4; }
     Direction direction_of(bool source_is_low) const noexcept {
         return source_is_low == has(flow_flag::original_is_low) ? Direction::original : Direction::reply;

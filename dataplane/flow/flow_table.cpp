@@ -209,6 +209,18 @@ void FlowTable::erase(FlowHandle handle) noexcept {
     --count_;
 }
 
+void FlowTable::restart(FlowHandle handle, std::uint32_t now_tick) noexcept {
+    FlowHot& e = hot_[at(handle)];
+    e.seq_end = e.seq_acked = {};
+    e.window_max = {};
+    e.window_scales = 0;
+    e.counters = {};
+    e.clear(flow_flag::fin_original | flow_flag::fin_reply | flow_flag::fin_acked_original |
+            flow_flag::fin_acked_reply);
+    e.last_seen_tick = now_tick;
+    cold_[at(handle)] = FlowCold{.started_tick = now_tick, .packets = {}, .bytes = {}};
+}
+
 FlowTuple FlowTable::original_tuple(FlowHandle h) const noexcept {
     const FlowHot& e = hot(h);
     const bool low = e.has(flow_flag::original_is_low);

@@ -10,7 +10,9 @@
 ///
 /// Ageing. `expiry_` holds one packed deadline per entry. A clock hand walks it, a bounded number of entries per call;
 /// the packet path writes `last_seen_tick` only, and the hand pushes a deadline on when it finds that the entry was
-/// used since (lazy refresh). A shorter timeout (a close) is written at once by `set_phase`.
+/// used since (lazy refresh). A shorter timeout (a close) is written at once by `set_phase`. Data in flight shorten a
+/// timeout too, and the packet path writes no deadline for them: so no deadline is further away than the phase's
+/// shortest timeout, and the hand looks at an idle established flow every few minutes.
 #pragma once
 
 #include <array>
@@ -32,16 +34,20 @@ inline constexpr FlowHandle kNoFlow{0xffffffff};
 /// The table's clock: 10 ms per tick, wraps after 497 days; the longest timeout is 30 days, so differences are safe.
 inline constexpr std::uint32_t kTickMs = 10;
 
-/// Idle timeouts by phase, in ticks, rounded up.
+/// Idle timeouts by phase, in ticks, rounded up. A TCP flow that waits for an acknowledgement may have a shorter one.
 class TimeoutTable {
 public:
     TimeoutTable() noexcept : TimeoutTable{abi::FlowTimeouts{}} {}
     explicit TimeoutTable(const abi::FlowTimeouts& timeouts) noexcept;
     std::uint32_t operator[](FlowPhase phase) const noexcept { return ticks_[static_cast<std::size_t>(phase)]; }
+    /// The shortest that an entry in this phase can have.
+    std::uint32_t shortest(FlowPhase phase) const noexcept { return in_flight_[static_cast<std::size_t>(phase)]; }
+    std::uint32_t of(const FlowHot& e) const noexcept { return e.in_flight() ? shortest(e.phase) : (*this)[e.phase]; }
     bool operator==(const TimeoutTable&) const = default;
 
 private:
     std::array<std::uint32_t, kFlowPhaseCount> ticks_{};
+    std::array<std::uint32_t, kFlowPhaseCount> in_flight_{};
 };
 
 struct FlowTableConfig {
@@ -71,6 +77,8 @@ public:
     FlowHandle insert(const FlowKeyV4& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
     FlowHandle insert(const FlowKeyV6& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
     void erase(FlowHandle handle) noexcept;
+    /// The entry begins anew under the same key: numbers, counters and start are as after `insert`.
+    void restart(FlowHandle handle, std::uint32_t now_tick) noexcept;
 
     FlowHot& hot(FlowHandle h) noexcept { return hot_[at(h)]; }
     const FlowHot& hot(FlowHandle h) const noexcept { return hot_[at(h)]; }
@@ -93,7 +101,8 @@ public:
     void set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept;
     bool expired(FlowHandle h, std::uint32_t now_tick) const noexcept {
         const FlowHot& e = hot_[at(h)];
-        return now_tick - e.last_seen_tick >= timeouts_[e.phase];
+        const std::uint32_t idle = now_tick - e.last_seen_tick;
+        return idle >= timeouts_.shortest(e.phase) && idle >= timeouts_.of(e);
     }
     /// Moves the hand. Fills `out` with entries whose time is over; they stay until the caller erases them. Bounded by
     /// kAgeingStepMax entries and by `out`.

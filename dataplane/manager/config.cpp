@@ -26,6 +26,7 @@ constexpr std::size_t kPortNameMax = sizeof(abi::PortName::text) - 1;
 constexpr std::uint32_t kLcoreMax = 127;  // RTE_MAX_LCORE - 1 of Debian's build
 constexpr std::uint32_t kFlowEntriesMin = 1024, kFlowEntriesMax = 1U << 28;
 constexpr std::uint32_t kRuleSlotsMin = 1024, kRuleSlotsMax = 1U << 20;
+constexpr std::uint32_t kPickupSMax = 600;
 constexpr std::uint32_t kSleepUsMax = 100'000;
 
 /// Options of DPDK that would say again, and differently, what other keys of this file say.
@@ -215,6 +216,7 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
     const Reader::Field entries_max = [&](const Node& n) {
         r.number(n, "entries_max", kFlowEntriesMin, kFlowEntriesMax, config.flow_entries_max);
     };
+    const Reader::Field pickup_s = [&](const Node& n) { r.number(n, "pickup_s", 0, kPickupSMax, config.pickup_s); };
     const Reader::Field publisher = [&](const Node& n) {
         std::uint32_t uid{};
         if (r.number(n, "a uid of publisher_uids", 0, UINT32_MAX - 1, uid)) config.publisher_uids.push_back(uid);
@@ -231,7 +233,7 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
             [&](const Node& n) { r.number(n, "rule_slots_max", kRuleSlotsMin, kRuleSlotsMax, config.rule_slots_max); }},
            {"flow_table",
             [&](const Node& n) {
-                r.map(n, "flow_table", {{"entries_max", entries_max}});
+                r.map(n, "flow_table", {{"entries_max", entries_max}, {"pickup_s", pickup_s}});
             }},
            {"idle", [&](const Node& n) { r.map(n, "idle", idle); }},
            {"fail_mode", fail_mode},

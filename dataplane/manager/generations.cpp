@@ -18,6 +18,7 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     node->active.view = generation->view;
     node->active.sequence = sequence_;
     node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
+    node->active.pickup_until = pickup_until_;
     node->generation = generation;
     tables_.publish(&node->active);
     if (current_) retiring_.push_back({std::move(current_), sequence_});

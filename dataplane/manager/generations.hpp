@@ -54,6 +54,9 @@ public:
         highest_seen_ = std::max(highest_seen_, generation);
     }
 
+    /// After a restart, before the first switch: until when workers take up flows in mid-stream.
+    void open_pickup(abi::MonoTime until) noexcept { pickup_until_ = until; }
+
     /// Bit set of online workers that may run something older than `sequence`.
     std::uint64_t late_workers(std::uint64_t sequence) const noexcept { return tables_.readers_before(sequence); }
     /// Frees what no worker can hold any more; returns how many nodes are still unretired, the running one included.
@@ -84,6 +87,7 @@ private:
     abi::StateSource source_{abi::StateSource::none};
     std::uint64_t sequence_;
     std::uint64_t highest_seen_{};
+    abi::MonoTime pickup_until_{};
 };
 
 }  // namespace sluice::dp

@@ -63,8 +63,11 @@ void Manager::tell_ready() {
 // ------------------------------------------------------------------------------------------------------------ restart
 
 void Manager::restore(const LastGood& last_good) {
+    // A generation that is restored had flows, and they are gone. Whoever starts with none has had none.
+    if (options_.pickup_ns != 0) generations_.open_pickup({options_.clock().ns + options_.pickup_ns});
     if (!restore_from_store(last_good)) restore_last_good(last_good);
     if (!generations_.running()) {
+        generations_.open_pickup({});
         log_warning(
             "no policy to start with: {}; fail_mode={}",
             options_.fail_open ? "everything passes until one is published" : "nothing passes until one is published",

@@ -40,6 +40,7 @@ struct ManagerOptions {
     std::uint64_t boot_id{};
     bool fail_open{};
     std::uint64_t watchdog_period_ns{};  ///< 0 = none
+    std::uint64_t pickup_ns{};           ///< after a restart without its flows; 0 = none are picked up
     /// Injected by tests; the product's is abi::MonoTime::now.
     std::function<abi::MonoTime()> clock{abi::MonoTime::now};
     /// Called once a second: device counters and link state into the manager's block.

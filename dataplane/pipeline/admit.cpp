@@ -53,14 +53,21 @@ void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     d.events.write_sampled(event);
 }
 
+/// In mid-stream, and the worker takes up what an earlier process knew (CASES D5).
+bool picks_up(const Desk& d, std::size_t i) noexcept {
+    return d.burst.tracked[i].kind == TrackKind::tcp && d.flows.pickup_open() &&
+           tcp_picks_up(d.burst.parsed[i].tcp.flags);
+}
+
 /// Without a flow and no right to open one.
 bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
     switch (d.burst.tracked[i].kind) {
         case TrackKind::icmp_error: d.burst.drop(i, DropReason::icmp_unrelated); return true;
         case TrackKind::icmp_reply: d.burst.drop(i, DropReason::icmp_no_flow); return true;
         case TrackKind::tcp:
-            if (tcp_opens(d.burst.parsed[i].tcp.flags)) return false;
-            d.burst.drop(i, DropReason::tcp_no_flow);
+            if (tcp_opens(d.burst.parsed[i].tcp.flags) || picks_up(d, i)) return false;
+            // While flows are picked up, what is refused is the kind of segment and not that its flow is unknown (T5).
+            d.burst.drop(i, d.flows.pickup_open() ? DropReason::tcp_bad_flags : DropReason::tcp_no_flow);
             return true;
         default: return false;
     }
@@ -79,15 +86,20 @@ void open_flow(const Desk& d, std::size_t i) noexcept {
     if (t.answer.observe != abi::kNoRule) note_observed(d, i, t.answer.observe);
     d.rules.hit(ruling.slot, d.burst.moment.mono);
     d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
+    const bool pickup = picks_up(d, i);
     if (ruling.verdict != abi::Verdict::allow) {
-        refuse(d.burst, i, ruling.verdict);
+        // Nobody is answered in mid-stream: this may be the reply of a flow that its original side is about to bring
+        // back, and a RST would end it.
+        refuse(d.burst, i, pickup ? abi::Verdict::deny : ruling.verdict);
         return note_refused(d, i, ruling);
     }
-    const FlowHandle h = d.flows.start(d.burst, i, ruling, first_phase(t.kind));
+    const FlowHandle h = d.flows.start(d.burst, i, ruling, pickup ? FlowPhase::established : first_phase(t.kind));
     if (h == kNoFlow) return d.burst.drop(i, DropReason::flow_table_full);
-    if (t.kind == TrackKind::tcp) {
-        const ParsedPacket& p = d.burst.parsed[i];
-        tcp_open(d.flows.table.hot(h), {p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes});
+    if (pickup) {
+        d.counters.flow_pickup.add(1);
+        tcp_pick_up(d.flows.table.hot(h), tcp_segment(d.burst.parsed[i]));
+    } else if (t.kind == TrackKind::tcp) {
+        tcp_open(d.flows.table.hot(h), tcp_segment(d.burst.parsed[i]));
     }
     d.flows.table.count_packet(h, Direction::original, d.burst.packet[i].total_bytes);
     d.burst.forward(i);

@@ -32,12 +32,14 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
       wire_partner_{config.wire_partner},
       worker_{static_cast<std::uint8_t>(config.index)} {}
 
-void FlowBook::use(const PolicyStamp& stamp, const abi::FlowTimeouts& timeouts) noexcept {
+void FlowBook::use(const PolicyStamp& stamp, const abi::SettingsSection& settings, bool pickup_open) noexcept {
+    pickup_open_ = pickup_open;
     if (stamp.policy_seq == stamp_.policy_seq) return;
     stamp_ = stamp;
     known_stamps_[next_stamp_] = stamp;
     next_stamp_ = (next_stamp_ + 1) % kStampsKept;
-    table.set_timeouts(TimeoutTable{timeouts});
+    seq_check_ = settings.seq_check;
+    table.set_timeouts(TimeoutTable{settings.timeouts});
 }
 
 std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
@@ -81,7 +83,8 @@ void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passag
     e.zone[index(Direction::reply)] = from_in_port ? to : from;
 }
 
-void FlowBook::say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept {
+/// The flow's own fields, in the original direction.
+abi::FlowEvent FlowBook::event_about(FlowHandle h, abi::EventKind kind, const Moment& moment) const noexcept {
     const FlowHot& e = table.hot(h);
     const FlowTuple tuple = table.original_tuple(h);
     const FlowTotals sum = totals(e, table.cold(h));
@@ -96,16 +99,42 @@ void FlowBook::say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, con
     event.dst = tuple.dst;
     event.sport = tuple.sport;
     event.dport = tuple.dport;
-    event.slot = ruling.slot;
+    event.slot = e.slot();
     event.from_zone = zone_of(e.zone[index(Direction::original)]);
     event.to_zone = zone_of(e.zone[index(Direction::reply)]);
-    event.kind = abi::EventKind::flow_end;
-    event.verdict = ruling.verdict;
+    event.kind = kind;
+    event.verdict = abi::Verdict::allow;
     event.family = e.family();
     event.proto = tuple.proto;
-    event.end = why;
     event.in_port = arrival_port(h);
+    return event;
+}
+
+void FlowBook::say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept {
+    abi::FlowEvent event = event_about(h, abi::EventKind::flow_end, moment);
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    event.end = why;
     events_.write(event);
+}
+
+void FlowBook::renew(FlowHandle h, const Moment& moment) noexcept {
+    const abi::RuleLog log = table.hot(h).log();
+    if (abi::logs_end(log)) say_end(h, abi::FlowEnd::reused, {table.hot(h).slot(), abi::Verdict::allow, log}, moment);
+    counters_.flows_closed.add(1);
+    counters_.flows_created.add(1);
+    late_syns.forget(h);
+    table.restart(h, moment.tick);
+    table.set_phase(h, FlowPhase::syn_sent, moment.tick);
+    if (abi::logs_start(log)) events_.write(event_about(h, abi::EventKind::flow_start, moment));
+}
+
+void FlowBook::note_violation(const Burst& burst, std::size_t i, abi::DropReason reason) noexcept {
+    counters_.tcp_seq_logged.add(1);
+    abi::FlowEvent event = event_of(burst, i, abi::EventKind::seq_check, stamp_.generation);
+    event.verdict = abi::Verdict::allow;
+    event.drop = reason;
+    events_.write_sampled(event);
 }
 
 /// Where the original direction arrives. A wire's domain is the number of its lower port.
@@ -116,6 +145,7 @@ std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
 }
 
 void FlowBook::forget(FlowHandle h) noexcept {
+    late_syns.forget(h);
     table.erase(h);
     counters_.flows.set(table.count());
 }

@@ -9,6 +9,7 @@
 #include <sluice/abi/telemetry.hpp>
 
 #include "dataplane/flow/flow_table.hpp"
+#include "dataplane/flow/late_syns.hpp"
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/flow_dump.hpp"
@@ -33,15 +34,23 @@ public:
     FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events) noexcept;
 
     FlowTable table;
+    LateSyns late_syns;
 
-    /// Once per burst: which policy speaks. Timeouts of a new one hold from now on.
-    void use(const PolicyStamp& stamp, const abi::FlowTimeouts& timeouts) noexcept;
+    /// Once per loop: which policy speaks. Its settings hold from now on, for old flows too. `pickup_open`: flows may
+    /// be taken up in mid-stream.
+    void use(const PolicyStamp& stamp, const abi::SettingsSection& settings, bool pickup_open) noexcept;
+    abi::SeqCheck seq_check() const noexcept { return seq_check_; }
+    bool pickup_open() const noexcept { return pickup_open_; }
     const PolicyStamp& stamp() const noexcept { return stamp_; }
     bool stale(FlowHandle h) const noexcept { return table.hot(h).policy_seq != stamp_.policy_seq; }
 
     /// Makes packet i's flow: its original direction is that packet's. kNoFlow: no room.
     FlowHandle start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept;
     void end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept;
+    /// Ends the flow and starts one with the same key, direction and rule in its place; the caller sets its state.
+    void renew(FlowHandle h, const Moment& moment) noexcept;
+    /// Packet i passes although its numbers don't fit its flow (`seq_check: log`).
+    void note_violation(const Burst& burst, std::size_t i, abi::DropReason reason) noexcept;
     /// Ends a flow that the current policy no longer allows; the event names the rule that decided so.
     void end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
     /// Still allowed: the flow carries on under the rule that says so now.
@@ -59,6 +68,7 @@ private:
     static constexpr std::uint32_t kDumpRecordsPerLoop = 64;   ///< each misses the cache a few times: some 20 us
     static constexpr std::size_t kStampsKept = 8;
 
+    abi::FlowEvent event_about(FlowHandle h, abi::EventKind kind, const Moment& moment) const noexcept;
     void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;
     void forget(FlowHandle h) noexcept;
     std::uint8_t arrival_port(FlowHandle h) const noexcept;
@@ -70,6 +80,8 @@ private:
     std::array<PortIndex, abi::kPortsMax> wire_partner_;
     std::uint8_t worker_;
     PolicyStamp stamp_{};
+    abi::SeqCheck seq_check_{};
+    bool pickup_open_{};
     std::array<PolicyStamp, kStampsKept> known_stamps_{};  ///< to tell under which generation a flow was judged
     std::size_t next_stamp_{};
     std::uint32_t dump_at_{};

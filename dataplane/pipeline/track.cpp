@@ -140,12 +140,15 @@ LookupKey flow_question(const Burst& burst, FlowHandle h, const FlowTable& table
     return q;
 }
 
-bool can_open(const Burst& burst, std::size_t i) noexcept {
+/// What the policy is asked about a packet without a flow.
+bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept {
     switch (burst.tracked[i].kind) {
         case TrackKind::none:
         case TrackKind::icmp_reply:
         case TrackKind::icmp_error: return false;
-        case TrackKind::tcp: return tcp_opens(burst.parsed[i].tcp.flags);
+        case TrackKind::tcp:
+            return tcp_opens(burst.parsed[i].tcp.flags) ||
+                   (flows.pickup_open() && tcp_picks_up(burst.parsed[i].tcp.flags));
         default: return true;
     }
 }
@@ -164,8 +167,31 @@ void track_one(Burst& burst, std::size_t i, FlowBook& flows, RuleMeter& rules, a
         if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules);
         if (follow_flow(burst, i, h, flows, rules, counters)) return;
     }
-    if (can_open(burst, i)) return wait_and_ask(burst, i, own_question(burst, i), false);
+    if (can_open(burst, i, flows)) return wait_and_ask(burst, i, own_question(burst, i), false);
     wait(burst, i);  // an earlier packet of this burst may open its flow
+}
+
+void count(const TcpResult& r, const Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows,
+           abi::WorkerCounters& counters) noexcept {
+    if ((r.notes & tcp_note::overshoot) != 0) counters.tcp_overshoot.add(1);
+    if ((r.notes & tcp_note::inexact_rst) != 0) counters.tcp_inexact_rst.add(1);
+    if ((r.notes & tcp_note::window_unknown) != 0) counters.tcp_window_unknown.add(1);
+    if ((r.notes & tcp_note::violation) != 0) flows.note_violation(burst, i, r.reason);
+    if ((r.notes & tcp_note::syn_on_live) != 0) flows.late_syns.keep(h, tcp_segment(burst.parsed[i]));
+}
+
+/// The peer agrees to the SYN that passed while the flow was alive (CASES D2, T9): the flow begins anew with that SYN.
+void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows,
+                       RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
+    constexpr std::uint8_t mask = tcp_flag::syn | tcp_flag::ack | tcp_flag::rst;
+    if (from != Direction::reply || (burst.parsed[i].tcp.flags & mask) != (tcp_flag::syn | tcp_flag::ack)) return;
+    const TcpSegment* syn = flows.late_syns.find(h);
+    if (syn == nullptr || !tcp_answers(*syn, tcp_segment(burst.parsed[i]))) return;
+    counters.flow_reopen.add(1);
+    const TcpSegment first = *syn;
+    flows.renew(h, burst.moment);
+    rules.hit(flows.table.hot(h).slot(), burst.moment.mono);
+    tcp_open(flows.table.hot(h), first);
 }
 
 FlowPhase answered(FlowPhase phase) noexcept {
@@ -198,6 +224,10 @@ LookupKey own_question(const Burst& burst, std::size_t i) noexcept {
     return q;
 }
 
+TcpSegment tcp_segment(const ParsedPacket& p) noexcept {
+    return {p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes, p.tcp.window, p.tcp.wscale};
+}
+
 FlowPhase first_phase(TrackKind kind) noexcept {
     switch (kind) {
         case TrackKind::tcp: return FlowPhase::syn_sent;
@@ -221,7 +251,8 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
     FlowPhase next = e.phase;
     bool refreshes = true;
     if (t.kind == TrackKind::tcp) {
-        const TcpResult r = tcp_advance(e, from, {p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes});
+        if ((p.tcp.flags & tcp_flag::syn) != 0) renew_if_answered(burst, i, h, from, flows, rules, counters);
+        const TcpResult r = tcp_advance(e, from, tcp_segment(p), flows.seq_check());
         if (r.outcome == TcpOutcome::drop) {
             burst.drop(i, r.reason);
             return true;
@@ -233,6 +264,7 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
         }
         next = r.next;
         refreshes = r.refreshes;
+        if (r.notes != 0) count(r, burst, i, h, flows, counters);
     } else if (from == Direction::reply) {
         next = answered(e.phase);
     }

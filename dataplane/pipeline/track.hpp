@@ -3,6 +3,7 @@
 /// the order of arrival. (A flow that the burst's first packet opens must be there for its second.)
 #pragma once
 
+#include "dataplane/flow/tcp_state.hpp"
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/flow_book.hpp"
 #include "dataplane/pipeline/rule_meter.hpp"
@@ -24,6 +25,9 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
 
 /// What `classify` is to be asked about packet i as the first of a flow.
 LookupKey own_question(const Burst& burst, std::size_t i) noexcept;
+
+/// A TCP packet as the state machine wants it.
+TcpSegment tcp_segment(const ParsedPacket& p) noexcept;
 
 /// The phase in which a flow of this kind starts.
 FlowPhase first_phase(TrackKind kind) noexcept;

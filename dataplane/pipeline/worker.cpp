@@ -98,7 +98,8 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
-        w.flows.use({active->view.generation, active->policy_seq}, active->view.settings->timeouts);
+        w.flows.use({active->view.generation, active->policy_seq}, *active->view.settings,
+                    moment.mono < active->pickup_until);
     }
     std::size_t received = 0;
     for (std::size_t port = 0; port < w.config.port_count; ++port) {

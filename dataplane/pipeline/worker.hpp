@@ -22,6 +22,8 @@ struct ActiveTables {
     std::uint64_t
         sequence{};  ///< counts switches, from 2 (1 = "online, nothing seen yet"); never repeats, unlike generations
     std::uint32_t policy_seq{};  ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
+    /// Until then flows that the process before this one knew are taken up in mid-stream (CASES D5); 0 = never.
+    abi::MonoTime pickup_until{};
 };
 using TablesQsbr = Qsbr<ActiveTables>;
 

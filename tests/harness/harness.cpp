@@ -54,6 +54,9 @@ Harness::Harness(const HarnessOptions& o)
         config_, io,
         dp::WorkerTelemetry{.counters = counters_.get(), .rules = rules_, .ring = &ring_, .ring_slots = ring_slots_},
         tables);
+    if (o.pickup.count() != 0) {
+        pickup_until_ = {now_mono().ns + static_cast<std::uint64_t>(o.pickup.count()) * 1'000'000};
+    }
     worker_->go_online();
 }
 
@@ -70,7 +73,10 @@ void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables>
     auto next = std::make_unique<Published>();
     next->compiled = std::move(compiled);
     const std::uint64_t sequence = published_.size() + 2;
-    next->active = {.view = view, .sequence = sequence, .policy_seq = static_cast<std::uint32_t>(sequence)};
+    next->active = {.view = view,
+                    .sequence = sequence,
+                    .policy_seq = static_cast<std::uint32_t>(sequence),
+                    .pickup_until = pickup_until_};
     published_.push_back(std::move(next));
     const dp::ActiveTables& active = published_.back()->active;
     tables.publish(&active);

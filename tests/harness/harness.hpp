@@ -34,6 +34,7 @@ struct HarnessOptions {
     std::uint32_t rejects_per_second_max{100};
     std::uint32_t rule_slots{1024};
     std::uint32_t ring_records{1024};
+    std::chrono::milliseconds pickup{0};  ///< after a restart: so long from the start on flows are picked up
 };
 
 class Harness {
@@ -97,6 +98,7 @@ private:
     std::unique_ptr<dp::Worker> worker_;
     dp::TscTime now_{kStart};
     std::size_t buffers_{};
+    abi::MonoTime pickup_until_{};
     std::uint64_t events_read_{};
 };
 

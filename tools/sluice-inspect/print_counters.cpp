@@ -122,6 +122,9 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"udp_zero_csum6", &worker.udp_zero_csum6},
             {"flow_reopen", &worker.flow_reopen},
             {"tcp_overshoot", &worker.tcp_overshoot},
+            {"flow_pickup", &worker.flow_pickup},
+            {"tcp_window_unknown", &worker.tcp_window_unknown},
+            {"tcp_seq_logged", &worker.tcp_seq_logged},
             {"rejects_limited", &worker.rejects_limited},
             {"worker_generation", &worker.generation}};
         for (const auto& [name, counter] : fields) {

@@ -73,6 +73,10 @@ class Scenario:
         if flows:
             self._count("flows_created", flows)
 
+    def count(self, name):
+        """Something that a worker counts besides the packet's way."""
+        self._count(name, 1)
+
     def count_rule(self, rule):
         self._count("rule_hits", 1, rule=rule)
 

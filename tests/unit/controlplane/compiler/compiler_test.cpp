@@ -128,6 +128,7 @@ TEST(Compiler, CarriesSettingsAndSlots) {
     const CompiledTables first{b.build(), slots, 1};
     b.policy.rules.erase(b.policy.rules.begin());
     b.policy.timeouts.icmp_ms = 5'000;
+    b.policy.seq_check = abi::SeqCheck::log;
     b.wire(abi::WireAction::deny, abi::WireAction::allow, abi::WireAction::allow);
     b.default_action(Action::deny, abi::RuleLog::start);
     const CompiledTables second{b.build(), slots, 2};
@@ -136,6 +137,8 @@ TEST(Compiler, CarriesSettingsAndSlots) {
     EXPECT_EQ(second.view().rules[1].log, abi::RuleLog::start);
     EXPECT_EQ(second.compiled().manifest.rule_slots, static_cast<std::uint32_t>(first.view().rules[1].slot) + 1);
     EXPECT_EQ(second.view().settings->timeouts.icmp_ms, 5'000U);
+    EXPECT_EQ(first.view().settings->seq_check, abi::SeqCheck::strict);
+    EXPECT_EQ(second.view().settings->seq_check, abi::SeqCheck::log);
     EXPECT_EQ(second.view().settings->wire_arp, abi::WireAction::deny);
     EXPECT_EQ(second.view().settings->wire_other, abi::WireAction::allow);
 }

@@ -269,6 +269,12 @@ TEST(EventJson, SaysWhatHappenedInNames) {
     const auto icmp = event_json(e, *book.names(), clock);
     EXPECT_NE(icmp.find(R"("icmp_type":8,"icmp_code":0,"icmp_id":40000)"), std::string::npos);
     EXPECT_NE(icmp.find(R"("suppressed":4})"), std::string::npos);
+    e.kind = abi::EventKind::seq_check;
+    e.drop = abi::DropReason::tcp_out_of_window;
+    const auto passed = event_json(e, *book.names(), clock);
+    EXPECT_NE(passed.find(R"("event":"seq_check")"), std::string::npos);
+    EXPECT_NE(passed.find(R"("verdict":"allow")"), std::string::npos);
+    EXPECT_NE(passed.find(R"("reason":"tcp_out_of_window")"), std::string::npos);
     // A7: a wall clock after 2038 and before 1970 is still written right.
     EXPECT_EQ(rfc3339(4'000'000'000'123'000'000), "2096-10-02T07:06:40.123Z");
     EXPECT_EQ(rfc3339(-1), "1969-12-31T23:59:59.999Z");

@@ -17,9 +17,13 @@ abi::SettingsSection& settings(EditableGeneration& g) { return g.section<abi::Se
 const Damage kSettingsDamages[] = {
     {"wire action", [](auto& g) { settings(g).wire_nd = abi::WireAction{2}; }, R::enum_value},
     {"on_change", [](auto& g) { settings(g).on_change = abi::OnChange{1}; }, R::enum_value},
+    {"settings padding behind", [](auto& g) { settings(g).must_be_zero_behind = 1; }, R::bounds},
+    {"seq_check", [](auto& g) { settings(g).seq_check = abi::SeqCheck{3}; }, R::enum_value},
+    {"unacknowledged too short", [](auto& g) { settings(g).timeouts.tcp_unacknowledged_ms = abi::kTimeoutMsMin - 1; },
+     R::bounds},
     {"timeout too short", [](auto& g) { settings(g).timeouts.icmp_ms = abi::kTimeoutMsMin - 1; }, R::bounds},
     {"timeout too long", [](auto& g) { settings(g).timeouts.tcp_established_ms = abi::kTimeoutMsMax + 1; }, R::bounds},
-    {"settings padding", [](auto& g) { settings(g).must_be_zero = 1; }, R::bounds},
+    {"settings padding", [](auto& g) { settings(g).must_be_zero[2] = 1; }, R::bounds},
 };
 
 TEST(ValidateSettings, S1RefusesEachDamageWithItsReason) { expect_refused(kSettingsDamages); }

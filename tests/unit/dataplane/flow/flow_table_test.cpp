@@ -304,6 +304,26 @@ TEST(Ageing, ShorterTimeoutsOfANewPolicyHoldForOldFlows) {
     }
 }
 
+// Nothing is written for data in flight but the entry's own line: the hand must come by in time all the same.
+TEST(Ageing, DataInFlightShortenTheTimeoutOfAnOpenFlow) {
+    FlowTable t{config(100)};  // 124 min, 5 min in flight
+    const FlowHandle idle = add(t, v4_key(1), 0, FlowPhase::established);
+    const FlowHandle waiting = add(t, v4_key(2), 0, FlowPhase::established);
+    EXPECT_TRUE(age_to(t, 0, 200 * kSecond).empty());
+    t.hot(waiting).last_seen_tick = 200 * kSecond;
+    t.hot(waiting).seq_end[0] = 1;
+    EXPECT_FALSE(t.expired(waiting, 500 * kSecond - 1));
+    EXPECT_TRUE(t.expired(waiting, 500 * kSecond));
+    EXPECT_TRUE(age_to(t, 200 * kSecond, 500 * kSecond - 1).empty());
+    const auto over = age_to(t, 500 * kSecond, 501 * kSecond);
+    ASSERT_EQ(over.size(), 1U);
+    EXPECT_EQ(over[0], waiting);
+    t.erase(waiting);
+    EXPECT_FALSE(t.expired(idle, 7440 * kSecond - 1));
+    EXPECT_TRUE(age_to(t, 501 * kSecond, 7440 * kSecond - 1).empty());
+    EXPECT_EQ(age_to(t, 7440 * kSecond, 7441 * kSecond).size(), 1U);
+}
+
 /// What one step leaves over is the next step's, not the next tick's: loops are many per tick, and a table must not
 /// fill with flows whose time is over because they end faster than one small step per tick.
 TEST(Ageing, ManyFlowsThatEndTogetherAreGoneWithinALap) {

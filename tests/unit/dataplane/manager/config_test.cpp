@@ -59,7 +59,7 @@ TEST(Config, HasDefaultsThatFailClosed) {
 
 TEST(Config, ReadsTheOptionalKeys) {
     const auto config = parse_config(with("tables_socket_group: 64110\npublisher_uids: [64110]\nrule_slots_max: 2048\n"
-                                          "last_good_uid: 7\nfail_mode: open\n"),
+                                          "last_good_uid: 7\nfail_mode: open\nflow_table: {pickup_s: 0}\n"),
                                      "dp.yaml");
     ASSERT_TRUE(config.has_value()) << config.error().front();
     EXPECT_EQ(config->tables_socket_gid, 64'110U);
@@ -67,6 +67,7 @@ TEST(Config, ReadsTheOptionalKeys) {
     EXPECT_EQ(config->rule_slots_max, 2'048U);
     EXPECT_EQ(config->last_good_uid, 7U);
     EXPECT_TRUE(config->fail_open);
+    EXPECT_EQ(config->pickup_s, 0U);
 }
 
 TEST(Config, NamesPlaceAndCureOfEveryMistake) {
@@ -80,6 +81,7 @@ TEST(Config, NamesPlaceAndCureOfEveryMistake) {
         {"idle: {sleep_us: 400}", "sleep_us_max"},
         {"idle: 20", "must be a map"},
         {"flow_table: {entries_max: 10}", "1024"},
+        {"flow_table: {pickup_s: 601}", "600"},
         {"eal: --no-pci", "must be a list"},
         {"eal: [-l, \"0-3\"]", "workers:"},
         {"eal: [--vdev=net_null0]", "ports:"},

@@ -127,6 +127,33 @@ TEST(Restart, RunsAgainWhatItRan) {
     EXPECT_EQ(client.answer().generation, 2U);
 }
 
+// D5: who runs a generation again had flows and has lost them; who starts with none has had none.
+TEST(Restart, D5OpensTheTimeOfPickupForARestoredGenerationOnly) {
+    Supervisor supervisor;
+    {
+        Rig rig{{.notify_socket = supervisor.path()}};
+        Client client{rig.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(1)).kind, abi::AnswerKind::adopted);
+        EXPECT_EQ(rig.workers[0]->pickup_until_ns, 0U) << "the very first start";
+    }
+    const std::uint64_t before = abi::MonoTime::now().ns;
+    {
+        Rig again{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out(), .pickup_ns = 7'000'000'000}};
+        ASSERT_TRUE(eventually([&] { return again.workers[0]->generation == 1; }));
+        const std::uint64_t until = again.workers[0]->pickup_until_ns;
+        EXPECT_GE(until, before + 7'000'000'000);
+        EXPECT_LE(until, abi::MonoTime::now().ns + 7'000'000'000);
+        Client client{again.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(2)).kind, abi::AnswerKind::adopted);
+        EXPECT_EQ(again.workers[0]->pickup_until_ns, until) << "a publish neither ends nor prolongs it";
+    }
+    Rig never{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out(), .pickup_ns = 0}};
+    ASSERT_TRUE(eventually([&] { return never.workers[0]->generation == 2; }));
+    EXPECT_EQ(never.workers[0]->pickup_until_ns, 0U);
+}
+
 // P10: the deadline passes while nobody runs.
 TEST(Restart, P10AnUnconfirmedGenerationDoesNotOutliveItsDeadline) {
     Supervisor supervisor;

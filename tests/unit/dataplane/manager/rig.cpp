@@ -109,6 +109,7 @@ void TestWorker::run() {
             // Touches the tables: a mapping that went too early is a crash, or a report of the sanitizers.
             const auto rules = now->view.rules;
             if (rules.empty() || now->view.rule_id(now->view.default_rule()) != abi::kIdDefault) std::abort();
+            pickup_until_ns = now->pickup_until.ns;
             generation = now->view.generation;
         }
         while (stall && !stop_) std::this_thread::yield();
@@ -147,6 +148,7 @@ Rig::Rig(Options options) : stop_fd_{eventfd(0, EFD_CLOEXEC)} {
     mo.worker_count = options.workers;
     mo.rule_slots_max = 1024;
     mo.fail_open = options.fail_open;
+    mo.pickup_ns = options.pickup_ns;
     mo.clock = [this] { return abi::MonoTime{abi::MonoTime::now().ns + offset_ns}; };
     std::vector<dp::FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < options.workers; ++w) {

@@ -62,6 +62,7 @@ public:
 
     std::atomic<bool> stall{false};
     std::atomic<std::uint64_t> generation{0};
+    std::atomic<std::uint64_t> pickup_until_ns{0};
     dp::FlowDumpMailbox mailbox;
     std::uint32_t flow_count{0};  ///< set before the first dump
 
@@ -85,6 +86,7 @@ public:
         dp::StoredFds stored{};
         std::string last_good{};
         bool fail_open{false};
+        std::uint64_t pickup_ns{30'000'000'000};
     };
     Rig() : Rig(Options{}) {}
     explicit Rig(Options options);

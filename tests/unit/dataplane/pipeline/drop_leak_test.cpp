@@ -106,6 +106,10 @@ std::vector<DropCase> cases() {
         ASSERT_EQ(h.fate(0, frame(Ipv4{}, Tcp{.seq = 1001, .flags = kRst})), "forward");
     };
     all.push_back(closed);
+    DropCase beyond =
+        always(DropReason::tcp_out_of_window, frame(Ipv4{}, Tcp{.seq = 500'000, .ack = 5001, .flags = kAck}));
+    beyond.prepare = establish;
+    all.push_back(beyond);
     DropCase full{.reason = DropReason::flow_table_full,
                   .frame =
                       [](std::uint16_t n) {

@@ -51,7 +51,8 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(no_mbuf,             L2, "no buffer left for a packet of our own")                                                 \
     X(tx_full,             L1, "the device did not take the packet")                                                     \
     X(port_down,           L1, "the way out has no link")                                                               \
-    X(sctp_malformed,      L1, "SCTP common header truncated")
+    X(sctp_malformed,      L1, "SCTP common header truncated")                                                          \
+    X(tcp_out_of_window,   L1, "TCP segment beyond the window of its flow, or long acknowledged")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

@@ -26,7 +26,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 1;
+inline constexpr std::uint32_t kAbiVersion = 2;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -112,6 +112,15 @@ struct Manifest {
 enum class WireAction : std::uint8_t { deny = 0, allow = 1 };
 enum class OnChange : std::uint8_t { reevaluate = 0 };  ///< what a policy change does to live flows
 
+/// What becomes of a TCP segment whose numbers don't fit its flow: out of the window, acknowledging what was never
+/// sent, a RST elsewhere. The handshake is always checked.
+enum class SeqCheck : std::uint8_t {
+    strict = 0,  ///< dropped
+    log = 1,     ///< passes, is counted and makes an event
+    off = 2,     ///< passes: for networks whose traffic takes another way back
+};
+inline constexpr std::uint8_t kSeqCheckCount = 3;
+
 /// Idle timeouts in milliseconds, 1 s to 30 days each.
 struct FlowTimeouts {
     std::uint32_t tcp_opening_ms{30'000};
@@ -122,6 +131,7 @@ struct FlowTimeouts {
     std::uint32_t udp_stream_ms{180'000};
     std::uint32_t icmp_ms{60'000};
     std::uint32_t other_ms{600'000};
+    std::uint32_t tcp_unacknowledged_ms{300'000};  ///< instead of a longer one, while sent data wait for their ACK
 };
 inline constexpr std::uint32_t kTimeoutMsMin = 1'000;
 inline constexpr std::uint32_t kTimeoutMsMax = 30U * 24 * 3600 * 1000;
@@ -132,8 +142,10 @@ struct SettingsSection {
     WireAction wire_nd{WireAction::allow};
     WireAction wire_other{WireAction::deny};
     OnChange on_change{OnChange::reevaluate};
-    std::uint32_t must_be_zero{};
+    SeqCheck seq_check{SeqCheck::strict};
+    std::array<std::uint8_t, 3> must_be_zero{};
     FlowTimeouts timeouts{};
+    std::uint32_t must_be_zero_behind{};
 };
 
 // -------------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,10 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter lookups;  ///< classifier decisions
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
-    Counter rejects_limited;  ///< rejects that got no answer because of the rate limit (still policy_reject)
+    Counter flow_pickup;         ///< flows taken up in mid-stream after a restart
+    Counter tcp_window_unknown;  ///< segments not checked: their flow's handshake was not seen
+    Counter tcp_seq_logged;      ///< segments that `seq_check: log` let pass
+    Counter rejects_limited;     ///< rejects that got no answer because of the rate limit (still policy_reject)
     std::array<PortCounters, kPortsMax> ports;
 };
 
@@ -126,10 +129,11 @@ enum class EventKind : std::uint8_t {
     flow_end = 2,     ///< an entry went away; `end` says why
     flow_denied = 3,  ///< a first packet was denied
     flow_rejected = 4,
-    observed = 5,  ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
-    drop = 6,      ///< sampled drop that no rule decided; `drop` is the reason
+    observed = 5,   ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
+    drop = 6,       ///< sampled drop that no rule decided; `drop` is the reason
+    seq_check = 7,  ///< sampled; passed because of `seq_check: log`; `drop` is what strict would have said
 };
-inline constexpr std::uint8_t kEventKindCount = 7;
+inline constexpr std::uint8_t kEventKindCount = 8;
 
 enum class FlowEnd : std::uint8_t { none = 0, expired = 1, closed = 2, reset = 3, policy = 4, reused = 5 };
 inline constexpr std::uint8_t kFlowEndCount = 6;
