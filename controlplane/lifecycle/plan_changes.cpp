@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "controlplane/policy/address.hpp"
+#include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/service.hpp"
 
 namespace sluice::cp {
@@ -36,6 +37,9 @@ std::string text_of(abi::RuleLog log) {
 
 std::string text_of(abi::RuleMode mode) { return mode == abi::RuleMode::observe ? "observe" : "enforce"; }
 std::string text_of(abi::WireAction action) { return action == abi::WireAction::allow ? "allow" : "deny"; }
+std::string text_of(abi::SeqCheck check) {
+    return check == abi::SeqCheck::off ? "off" : check == abi::SeqCheck::log ? "log" : "strict";
+}
 std::string text_of(abi::Verdict verdict) {
     return verdict == abi::Verdict::allow ? "allow" : verdict == abi::Verdict::reject ? "reject" : "deny";
 }
@@ -138,11 +142,22 @@ private:
             return std::vector<PlanField>{
                 {"arp", "", text_of(p.wire_arp)}, {"nd", "", text_of(p.wire_nd)}, {"other", "", text_of(p.wire_other)}};
         };
+        const auto tracking = [](const Policy& p) {
+            std::vector<PlanField> fields{{"seq_check", "", text_of(p.seq_check)}};
+            for (const auto& [key, member] : kTimeoutKeys) {
+                fields.push_back({std::string{key}, "", duration_text(p.timeouts.*member)});
+            }
+            return fields;
+        };
         if (before_.name.empty()) {  // there was no policy
             changes_.push_back({"add", "default", "", defaults(after_)});
             changes_.push_back({"add", "wire", "", wire(after_)});
+            if (auto set = differing(tracking(before_), tracking(after_)); !set.empty()) {
+                changes_.push_back({"add", "tracking", "", std::move(set)});
+            }
             return;
         }
+        add_change("tracking", "", differing(tracking(before_), tracking(after_)));
         add_change("default", "", differing(defaults(before_), defaults(after_)));
         add_change("wire", "", differing(wire(before_), wire(after_)));
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "controlplane/policy/address.hpp"
+#include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/emit.hpp"
 #include "controlplane/policy/schema.hpp"
 #include "controlplane/policy/service.hpp"
@@ -97,7 +98,7 @@ public:
 private:
     using Members = std::vector<std::pair<std::string_view, std::string>>;
 
-    /// Left out altogether it still means something: `wire`.
+    /// Left out altogether it still means something: `wire`, `timeouts`.
     static bool has_standards(const ObjectSchema& schema) {
         return std::ranges::all_of(schema.fields, [](const Field& field) { return !field.standard.empty(); });
     }
@@ -123,6 +124,11 @@ private:
         items.reserve(node.children.size());
         for (const auto& child : node.children) items.push_back(object(child, schema));
         return join(items, '[', ']');
+    }
+
+    static std::string duration(std::string_view text) {
+        const auto ms = parse_duration(text);
+        return json_string(ms ? duration_text(*ms) : std::string{text});
     }
 
     static std::string test_source(std::string_view text) {
@@ -160,6 +166,7 @@ private:
             case Shape::test_source: return test_source(node.text);
             case Shape::test_target: return test_target(node.text);
             case Shape::test_service: return service(node.text);
+            case Shape::duration: return duration(node.text);
             case Shape::name:
             case Shape::choice:
             case Shape::unsupported: break;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/service.hpp"
 #include "controlplane/policy/shape.hpp"
@@ -48,6 +49,8 @@ public:
         policy_.name = word(root_, "name");
         read_default();
         read_wire();
+        read_seq_check();
+        read_timeouts();
         read_zones();
         check_every_port_has_a_zone();
         read_sets();
@@ -76,6 +79,21 @@ private:
         read("arp", policy_.wire_arp);
         read("nd", policy_.wire_nd);
         read("other", policy_.wire_other);
+    }
+
+    void read_seq_check() {
+        const auto text = word(root_, "seq_check");
+        if (text == "log") policy_.seq_check = abi::SeqCheck::log;
+        if (text == "off") policy_.seq_check = abi::SeqCheck::off;
+    }
+
+    void read_timeouts() {
+        const auto* node = root_.find("timeouts");
+        if (node == nullptr) return;
+        for (const auto& [key, member] : kTimeoutKeys) {
+            const auto text = word(*node, key);
+            if (const auto ms = parse_duration(text); !text.empty() && ms) policy_.timeouts.*member = *ms;
+        }
     }
 
     /// Members of a map from names that is there and is a map.

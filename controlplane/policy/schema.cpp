@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 3> kVerdicts{"allow", "deny", "reject"};
 constexpr std::array<std::string_view, 2> kWireActions{"allow", "deny"};
 constexpr std::array<std::string_view, 4> kLogs{"none", "start", "end", "both"};
 constexpr std::array<std::string_view, 2> kModes{"enforce", "observe"};
+constexpr std::array<std::string_view, 3> kSeqChecks{"strict", "log", "off"};
 constexpr std::array<std::string_view, 3> kOps{"insert", "replace", "remove"};
 
 constexpr Field unsupported(std::string_view key) { return {.key = key, .shape = Shape::unsupported}; }
@@ -48,6 +49,24 @@ constexpr std::array kWireFields{
     choice("other", kWireActions, "deny", "Any ethertype that is neither IP nor ARP."),
 };
 constexpr ObjectSchema kWire{"wire", kWireFields};
+
+constexpr Field duration(std::string_view key, std::string_view standard, std::string_view about) {
+    return {.key = key, .shape = Shape::duration, .required = false, .about = about, .standard = standard};
+}
+
+constexpr std::array kTimeoutFields{
+    duration("tcp_opening", "30s", "TCP, from the SYN to the end of the handshake."),
+    duration("tcp_established", "124m",
+             "TCP, established and idle (RFC 5382 REQ-5 asks for two hours and four minutes)."),
+    duration("tcp_unacknowledged", "5m", "TCP, sent data wait for an acknowledgement; cuts longer timeouts."),
+    duration("tcp_closing", "2m", "TCP, one side or both have closed."),
+    duration("tcp_closed", "10s", "TCP, after a reset."),
+    duration("udp_oneway", "30s", "UDP, without a reply yet."),
+    duration("udp_stream", "3m", "UDP, answered."),
+    duration("icmp", "1m", "ICMP requests and their replies."),
+    duration("other", "10m", "Any other protocol."),
+};
+constexpr ObjectSchema kTimeouts{"timeouts", kTimeoutFields};
 
 constexpr std::array kZoneFields{
     required("ports", Shape::port_names, "Names of ports of the dataplane; each port is in one zone."),
@@ -128,6 +147,10 @@ constexpr std::array kDocumentFields{
           .about = "What happens when no rule decides; nothing is allowed by silence.",
           .object = &kDefault},
     optional("wire", Shape::object, "Frames that are no IP, between the two ports of a wire.", &kWire),
+    choice("seq_check", kSeqChecks, "strict",
+           "TCP segments whose numbers don't fit their flow: strict drops them, log counts and logs them, off lets "
+           "them pass."),
+    optional("timeouts", Shape::object, "When an idle flow ends.", &kTimeouts),
     Field{.key = "zones",
           .shape = Shape::object_map,
           .required = true,
@@ -145,7 +168,6 @@ constexpr std::array kDocumentFields{
     unsupported("nat"),
     unsupported("never_block"),
     unsupported("schedules"),
-    unsupported("timeouts"),
 };
 constexpr ObjectSchema kDocument{"the policy", kDocumentFields};
 

@@ -13,6 +13,7 @@ enum class Shape : std::uint8_t {
     version,       ///< the number 1
     name,          ///< names.hpp: is_name
     choice,        ///< one of Field::choices
+    duration,      ///< duration.hpp: parse_duration
     object,        ///< Field::object
     object_map,    ///< name -> Field::object, not empty
     object_list,   ///< of Field::object, not empty
@@ -36,7 +37,7 @@ struct Field {
     bool required{};
     std::string_view about;                     ///< a sentence for the JSON Schema
     std::span<const std::string_view> choices;  ///< Shape::choice
-    std::string_view standard;                  ///< what an absent choice means; empty = nothing
+    std::string_view standard;                  ///< what an absent choice or duration means; empty = nothing
     const ObjectSchema* object{};               ///< Shape::object, object_map, object_list
 };
 

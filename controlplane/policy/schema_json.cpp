@@ -57,6 +57,11 @@ json::object value(const Field& field) {
             if (!field.standard.empty()) result["default"] = view(field.standard);
             return result;
         }
+        case Shape::duration: {
+            json::object result{{"type", "string"}, {"pattern", "^[0-9]+(ms|s|m|h|d)$"}};
+            if (!field.standard.empty()) result["default"] = view(field.standard);
+            return result;
+        }
         case Shape::test_source:
         case Shape::test_target:
         case Shape::test_service:

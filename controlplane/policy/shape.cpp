@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/tree_builder.hpp"
 
@@ -77,6 +78,11 @@ void check_choice(const Node& node, const Field& field, const Path& path, Report
     report.add(path, node.pos, "bad-choice", quoted(node.text) + " is not known here; write " + words);
 }
 
+void check_duration(const Node& node, const Path& path, Report& report) {
+    if (!check_text(node, path, report)) return;
+    if (const auto ms = parse_duration(node.text); !ms) report.add(path, node.pos, ms.error());
+}
+
 /// The key that was meant, else all that may stand there.
 std::string known_keys(std::string_view key, const ObjectSchema& schema) {
     std::vector<std::string_view> known;
@@ -137,6 +143,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::version: return check_version(node, path, report);
         case Shape::name: return check_name(node, path, report);
         case Shape::choice: return check_choice(node, field, path, report);
+        case Shape::duration: return check_duration(node, path, report);
         case Shape::object: return check_object(node, *field.object, path, report);
         case Shape::object_list: return check_object_list(node, *field.object, path, report);
         case Shape::port_names: return check_words(node, false, "a list of ports: [wan0]", path, report);

@@ -52,8 +52,11 @@ TEST(Canonical, IsWhatEveryVersionIsTheHashOf) {
         R"({"default":{"action":"deny","log":"none"},"name":"edge","rules":[)"
         R"({"action":"allow","from":["lan"],"id":"one","log":"none","mode":"enforce","service":["https","mgmt"],"to":["wan","web"]},)"
         R"({"action":"deny","from":[{"set":["web"],"zone":"wan"}],"id":"two","log":"none","mode":"enforce","to":["any"]}],)"
+        R"("seq_check":"strict",)"
         R"("services":{"mgmt":["tcp/22","tcp/3389"]},"sets":{"web":{"nets":["10.0.0.0/8","2001:db8::/32"]}},"sluice":1,)"
         R"("tests":[{"expect":"allow","from":"10.0.0.1@lan","to":"192.0.2.1@wan tcp/443"}],)"
+        R"("timeouts":{"icmp":"1m","other":"10m","tcp_closed":"10s","tcp_closing":"2m","tcp_established":"124m",)"
+        R"("tcp_opening":"30s","tcp_unacknowledged":"5m","udp_oneway":"30s","udp_stream":"3m"},)"
         R"("wire":{"arp":"allow","nd":"allow","other":"deny"},"zones":{"lan":{"ports":["p","q"]},"wan":{"ports":["r"]}}})");
     EXPECT_EQ(version(kBase), to_hex(sha256(text)));
     // FIPS 180-2, appendix B.1.

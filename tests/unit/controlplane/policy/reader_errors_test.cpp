@@ -100,6 +100,13 @@ TEST(ReaderErrors, OfTheDocument) {
         {"empty-list", "/rules", good + "rules: <!>[]\n", "list at least one"},
         {"empty-list", "/zones", "sluice: 1\nname: n\ndefault: {action: deny}\nzones: <!>{}\n", "list at least one"},
         {"bad-choice", "/wire/arp", good + "wire: {arp: <!>no}\n", "write allow or deny"},
+        {"bad-choice", "/seq_check", good + "seq_check: <!>maybe\n", "write strict, log or off"},
+        {"unknown-key", "/timeouts/tcp_open", good + "timeouts: {<!>tcp_open: 3s}\n", "tcp_opening"},
+        {"bad-duration", "/timeouts/icmp", good + "timeouts: {icmp: <!>30}\n",
+         "write a number and one of ms, s, m, h, d"},
+        {"bad-duration", "/timeouts/icmp", good + "timeouts: {icmp: <!>999ms}\n", "write at least 1s"},
+        {"bad-duration", "/timeouts/icmp", good + "timeouts: {icmp: <!>31d}\n", "write at most 30d"},
+        {"wrong-type", "/timeouts", good + "timeouts: <!>30s\n", "write a map"},
     };
     for (const auto& c : cases) expect_only(c, c.text);
 }
@@ -262,7 +269,7 @@ TEST(ReaderErrors, OfRules) {
 
 TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
     for (const std::string_view key :
-         {"layer", "active", "feeds", "schedules", "nat", "limits", "auto_block", "never_block", "timeouts"}) {
+         {"layer", "active", "feeds", "schedules", "nat", "limits", "auto_block", "never_block"}) {
         expect_only({"not-supported-yet", "/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }

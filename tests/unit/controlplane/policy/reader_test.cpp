@@ -7,6 +7,8 @@
 #include <string>
 
 #include "controlplane/policy/address.hpp"
+#include "controlplane/policy/duration.hpp"
+#include "controlplane/policy/schema.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -43,6 +45,31 @@ Policy read(std::string_view tail, const ReadOptions& options = {}) {
 }
 
 std::string rule(std::string_view fields) { return "rules:\n  - {id: r, " + std::string{fields} + "}\n"; }
+
+TEST(Reader, ReadsHowFlowsAreTracked) {
+    const auto standard = read(rule("from: any, to: any, action: deny"));
+    EXPECT_EQ(standard.seq_check, abi::SeqCheck::strict);
+    for (const auto& [key, member] : kTimeoutKeys) {
+        EXPECT_EQ(standard.timeouts.*member, abi::FlowTimeouts{}.*member) << key;
+        std::string text = "timeouts: {" + std::string{key} + ": 77s}\n";
+        const auto set = read(text + rule("from: any, to: any, action: deny"));
+        EXPECT_EQ(set.timeouts.*member, 77'000U) << key;
+    }
+    EXPECT_EQ(read("seq_check: off\n" + rule("from: any, to: any, action: deny")).seq_check, abi::SeqCheck::off);
+    EXPECT_EQ(read("seq_check: log\n" + rule("from: any, to: any, action: deny")).seq_check, abi::SeqCheck::log);
+}
+
+// What the field table calls the standard is what a policy without the key means.
+TEST(Reader, TheStandardsOfTimeoutsAreTheDefaults) {
+    const auto* timeouts = document_schema().find("timeouts");
+    ASSERT_NE(timeouts, nullptr);
+    EXPECT_EQ(timeouts->object->fields.size(), kTimeoutKeys.size());
+    for (const auto& [key, member] : kTimeoutKeys) {
+        const auto* field = timeouts->object->find(key);
+        ASSERT_NE(field, nullptr) << key;
+        EXPECT_EQ(field->standard, duration_text(abi::FlowTimeouts{}.*member)) << key;
+    }
+}
 
 TEST(Reader, ReadsTheWholeOfASmallPolicy) {
     const auto policy = read(R"(wire: {arp: deny, other: allow}
