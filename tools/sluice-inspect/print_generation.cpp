@@ -35,6 +35,11 @@ std::string_view log_name(abi::RuleLog log) {
     return kNames[static_cast<std::size_t>(log)];
 }
 
+std::string_view seq_check_name(abi::SeqCheck check) {
+    static constexpr std::string_view kNames[] = {"strict", "log", "off"};
+    return kNames[static_cast<std::size_t>(check)];
+}
+
 std::string_view text_of(const dp::TableView& view, const abi::TextRef& ref) {
     return {view.zones_text + ref.offset, ref.bytes};
 }
@@ -53,6 +58,7 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
         fmt::print("  section {:<10} {:>10} bytes  {:016x}{:016x}\n",
                    kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high, ref.digest.low);
     }
+    fmt::print("  seq_check {}\n", seq_check_name(view.settings->seq_check));
     for (const auto& binding : view.bindings) {
         fmt::print("  zone {:<16} port {} vlan {}\n", view.zone_name(binding.zone), text_of(view, binding.port),
                    binding.vlan);
@@ -83,7 +89,7 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
                             ref.digest.low);
         separator = ", ";
     }
-    text += "], \"zones\": [";
+    text += fmt::format("], \"seq_check\": \"{}\", \"zones\": [", seq_check_name(view.settings->seq_check));
     separator.clear();
     for (const auto& binding : view.bindings) {
         text +=
