@@ -80,6 +80,9 @@ std::uint64_t WorkerModel::timeout_ticks(const ModelFlow& flow) const {
             case FlowState::closed: ms = t.tcp_closed_ms; break;
             default: ms = t.tcp_closing_ms; break;
         }
+        const bool open = flow.state == FlowState::established || flow.state == FlowState::fin_wait ||
+                          flow.state == FlowState::closing;
+        if (open && flow.tcp_sent != flow.tcp_acked) ms = std::min(ms, t.tcp_unacknowledged_ms);
     }
     return (ms + 9) / 10;
 }
@@ -215,6 +218,11 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
             if (way == 1) next = FlowState::stream;
             break;
     }
+    if (letter.tuple.proto == L4Proto::tcp && letter.role != Role::rst) {
+        if (letter.role == Role::syn_ack) flow.tcp_acked[way] = letter.tcp_end;  // a SYN waits for nothing
+        flow.tcp_sent[way] = letter.tcp_end;
+        flow.tcp_acked[1 - way] = letter.tcp_ack;
+    }
     flow.state = next;
     flow.seen_tick = at_.tick();
     ++flow.packets[way];
@@ -298,6 +306,7 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
     ModelFlow flow{.original = letter.tuple, .port = letter.port};
     flow.state = letter.role == Role::syn ? FlowState::syn_sent : FlowState::oneway;
     flow.started_tick = flow.seen_tick = at_.tick();
+    flow.tcp_sent[0] = flow.tcp_acked[0] = letter.tcp_end;
     flow.packets[0] = 1;
     flow.bytes[0] = letter.frame.size();
     judge(flow, ruling);

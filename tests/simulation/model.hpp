@@ -63,6 +63,7 @@ struct ModelFlow {
     std::array<abi::ZoneId, 2> zone{};
     std::uint64_t started_tick{}, seen_tick{};
     std::array<std::uint64_t, 2> packets{}, bytes{};
+    std::array<std::uint32_t, 2> tcp_sent{}, tcp_acked{};  ///< of each side: behind its last, and what the other has
 };
 
 struct Sent {

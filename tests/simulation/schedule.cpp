@@ -162,7 +162,8 @@ cp::Policy policy_of(std::uint32_t number) {
                 .udp_oneway_ms = timeout(),
                 .udp_stream_ms = timeout(),
                 .icmp_ms = timeout(),
-                .other_ms = timeout()});
+                .other_ms = timeout(),
+                .tcp_unacknowledged_ms = timeout()});
     return p.policy;
 }
 

@@ -184,6 +184,8 @@ std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
     t.next_seq[me] += static_cast<std::uint32_t>(data) + ((flags & (kSyn | kFin)) != 0 ? 1U : 0U);
     letter.port = from_client ? cast.client.port : cast.server.port;
     letter.role = role;
+    letter.tcp_end = t.next_seq[me];
+    letter.tcp_ack = (flags & kAck) != 0 ? t.next_seq[1 - me] : 0;
     letter.answerable = role != Role::rst;
     letter.conversation = c;
     letter.of_conversation = t.in_flight = true;
