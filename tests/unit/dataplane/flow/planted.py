@@ -2,7 +2,9 @@
 """Plants one bug at a time into the TCP tracker and expects the flow tests to go red.
 
     tests/unit/dataplane/flow/planted.py            all; needs a build (tools/dev/build flow_test)
-    tests/unit/dataplane/flow/planted.py NAME...    some
+    tests/unit/dataplane/flow/planted.py NAME...    some, by the names in the list below
+
+tools/test runs it in the suite `mutation` (so with --long, or by --only mutation).
 
 A bug is a piece of text of a product file, however its lines are broken, and what stands there instead; one that is no
 longer there exactly once is an error, so that the list follows the code. The mutated file is compiled beside the build with the build's own flags
@@ -170,10 +172,10 @@ def main():
             red = try_bug(name, path, old, new)
         except subprocess.CalledProcessError as error:
             raise SystemExit(f"{name}: does not compile\n{error.stderr}") from error
-        print(f"{'caught' if red else 'MISSED'}  {name:<46} {red or ''}", flush=True)
+        slug = "planted/" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        print(f"ok {slug}: {red}" if red else f"FAIL {slug}: no test noticed", flush=True)
         if not red:
             missed.append(name)
-    print(f"{len(missed)} missed" if missed else "all caught")
     return 1 if missed else 0
 
 
