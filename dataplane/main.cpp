@@ -117,6 +117,7 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
         wc.wire_partner[b] = PortIndex{static_cast<std::uint8_t>(a)};
     }
     wc.flow_entries_max = config.flow_entries_max / wc.worker_count;
+    wc.fragments = config.fragments;
     wc.fail_open = config.fail_open;
     wc.tsc = tsc;
     return wc;

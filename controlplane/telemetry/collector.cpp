@@ -40,6 +40,8 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.flow_pickup += from.flow_pickup.read();
     into.tcp_window_unknown += from.tcp_window_unknown.read();
     into.tcp_seq_logged += from.tcp_seq_logged.read();
+    into.frag_reassembled += from.frag_reassembled.read();
+    into.frag_duplicates += from.frag_duplicates.read();
 }
 
 }  // namespace
@@ -89,6 +91,8 @@ Totals& Totals::operator+=(const Totals& o) {
     flow_pickup += o.flow_pickup;
     tcp_window_unknown += o.tcp_window_unknown;
     tcp_seq_logged += o.tcp_seq_logged;
+    frag_reassembled += o.frag_reassembled;
+    frag_duplicates += o.frag_duplicates;
     publishes_adopted += o.publishes_adopted;
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;
@@ -160,6 +164,7 @@ void Collector::read_levels(Snapshot& into) const {
             level.busy_ratio = std::min(1.0, busy_ns / elapsed_ns);
         }
         into.flows += level.flows;
+        into.frag_held_bytes += counters.frag_held_bytes.read();
         into.workers.push_back(level);
     }
     for (std::size_t p = 0; p < port_names_.size(); ++p) {

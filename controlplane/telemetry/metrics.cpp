@@ -93,6 +93,8 @@ void level_families(Families& all, const Snapshot& s) {
         Families::add(link, {{"port", port.name}}, port.link_up ? 1.0 : 0.0);
         Families::add(held, {{"port", port.name}}, port.held);
     }
+    all.gauge("sluice_frag_held_bytes", "Frames of fragments whose datagram is not whole yet.",
+              static_cast<double>(s.frag_held_bytes));
     all.gauge("sluice_flows", "Flows being tracked.", static_cast<double>(s.flows));
     all.gauge("sluice_flow_table_capacity", "Flows that can be tracked.", static_cast<double>(s.flow_capacity));
     auto& busy = all.family("sluice_lcore_busy_ratio", MetricType::Gauge,
@@ -117,6 +119,8 @@ void total_families(Families& all, const Totals& t) {
     all.counter("sluice_lookups_total", "Classifier decisions.", t.lookups);
     all.counter("sluice_rejects_limited_total", "Rejected packets without an answer because of the rate limit.",
                 t.rejects_limited);
+    all.counter("sluice_frag_reassembled_total", "Datagrams whose fragments were all there, judged as one packet.",
+                t.frag_reassembled);
     auto& notes = all.family("sluice_observations_total", MetricType::Counter,
                              "Oddities that were let pass or handled, by kind.");
     Families::add(notes, {{"kind", "tcp_inexact_rst"}}, t.tcp_inexact_rst);
@@ -126,6 +130,7 @@ void total_families(Families& all, const Totals& t) {
     Families::add(notes, {{"kind", "tcp_seq_logged"}}, t.tcp_seq_logged);
     Families::add(notes, {{"kind", "udp_zero_csum6"}}, t.udp_zero_csum6);
     Families::add(notes, {{"kind", "flow_reopen"}}, t.flow_reopen);
+    Families::add(notes, {{"kind", "frag_duplicate"}}, t.frag_duplicates);
     auto& switches =
         all.family("sluice_generations_total", MetricType::Counter, "What became of generations in the dataplane.");
     Families::add(switches, {{"result", "adopted"}}, t.publishes_adopted);

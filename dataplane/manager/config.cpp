@@ -28,6 +28,10 @@ constexpr std::uint32_t kFlowEntriesMin = 1024, kFlowEntriesMax = 1U << 28;
 constexpr std::uint32_t kRuleSlotsMin = 1024, kRuleSlotsMax = 1U << 20;
 constexpr std::uint32_t kPickupSMax = 600;
 constexpr std::uint32_t kSleepUsMax = 100'000;
+// The largest datagram in the smallest usual frames must fit, overhead included.
+constexpr std::uint32_t kFragmentPacketsMin = 64, kFragmentPacketsMax = 1U << 16;
+constexpr std::uint32_t kFragmentBytesMin = 1U << 17, kFragmentBytesMax = 1U << 28;
+constexpr std::uint32_t kFragmentTimeoutSMax = 120;
 
 /// Options of DPDK that would say again, and differently, what other keys of this file say.
 const std::map<std::string_view, std::string_view> kForbiddenEal = {
@@ -195,6 +199,26 @@ void read_workers(Reader& r, const YAML::Node& node, Config& config) {
     }
 }
 
+void read_fragments(Reader& r, const YAML::Node& node, FragmentLimits& limits) {
+    const auto seconds = [&r](std::string_view what, std::uint32_t& out_ms) {
+        return [&r, what, &out_ms](const YAML::Node& n) {
+            std::uint32_t s{};
+            if (r.number(n, what, 1, kFragmentTimeoutSMax, s)) out_ms = s * 1000;
+        };
+    };
+    r.map(node, "fragments",
+          {{"packets_max",
+            [&](const YAML::Node& n) {
+                r.number(n, "packets_max", kFragmentPacketsMin, kFragmentPacketsMax, limits.packets_max);
+            }},
+           {"memory_bytes_max",
+            [&](const YAML::Node& n) {
+                r.number(n, "memory_bytes_max", kFragmentBytesMin, kFragmentBytesMax, limits.memory_bytes_max);
+            }},
+           {"timeout_v4_s", seconds("timeout_v4_s", limits.timeout_v4_ms)},
+           {"timeout_v6_s", seconds("timeout_v6_s", limits.timeout_v6_ms)}});
+}
+
 void read_root(Reader& r, const YAML::Node& root, Config& config) {
     std::vector<NamedWire> wires;
     using Node = YAML::Node;
@@ -235,6 +259,7 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
             [&](const Node& n) {
                 r.map(n, "flow_table", {{"entries_max", entries_max}, {"pickup_s", pickup_s}});
             }},
+           {"fragments", [&](const Node& n) { read_fragments(r, n, config.fragments); }},
            {"idle", [&](const Node& n) { r.map(n, "idle", idle); }},
            {"fail_mode", fail_mode},
            {"last_good", [&](const Node& n) { r.text(n, "last_good", config.last_good); }},

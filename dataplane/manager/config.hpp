@@ -11,6 +11,8 @@
 
 #include <sluice/expected.hpp>
 
+#include "dataplane/pipeline/worker.hpp"
+
 namespace sluice::dp {
 
 struct PortConfig {
@@ -30,6 +32,7 @@ struct Config {
     std::uint32_t flow_entries_max{1U << 20};  ///< all workers together
     std::uint32_t pickup_s{30};                ///< flows are picked up so long after a restart; 0 = never
     std::uint32_t sleep_us{20}, sleep_us_max{320};
+    FragmentLimits fragments;  ///< of each worker
     bool fail_open{};
     std::string last_good;                       ///< empty: none
     std::optional<std::uint32_t> last_good_uid;  ///< besides publisher_uids, 0 and our own

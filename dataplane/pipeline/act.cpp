@@ -55,19 +55,32 @@ void answer(Burst& burst, std::size_t i, PacketIo& io, AnswerBudget& answers, ab
     port.originated_packets.add(1);
 }
 
+/// Slot i has been accounted for as one packet; its datagram came in several.
+void drop_other_fragments(Burst& burst, std::size_t i, PacketIo& io, Reassembly& fragments,
+                          abi::PortCounters& port) noexcept {
+    std::array<Packet, kFragmentsMax> all;
+    const std::size_t count = fragments.take(burst, i, all);
+    port.drops[static_cast<std::size_t>(burst.reason[i])].add(count - 1);
+    io.release(std::span<const Packet>{all.data(), count});
+}
+
 }  // namespace
 
 void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
-         abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
+         abi::WorkerCounters& counters, Reassembly& fragments, std::uint64_t generation) noexcept {
     std::array<Packet, kBurstMax> dropped;
     std::size_t count = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
-        if (burst.fate[i] == Fate::forward) continue;
+        if (burst.fate[i] == Fate::forward || burst.fate[i] == Fate::held) continue;
         account_drop(burst, i, port, events, generation);
         if (burst.fate[i] == Fate::drop_answered) {
             answer(burst, i, io, answers, port, events, counters, generation);
         }
-        dropped[count++] = burst.packet[i];
+        if (burst.is_datagram(i)) {
+            drop_other_fragments(burst, i, io, fragments, port);
+        } else {
+            dropped[count++] = burst.packet[i];
+        }
     }
     if (count != 0) io.release(std::span<const Packet>{dropped.data(), count});
 }

@@ -5,6 +5,7 @@
 
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
+#include "dataplane/pipeline/reassemble.hpp"
 
 namespace sluice::dp {
 
@@ -28,6 +29,6 @@ void account_drop(const Burst& burst, std::size_t i, abi::PortCounters& port, Ev
                   std::uint64_t generation) noexcept;
 
 void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
-         abi::WorkerCounters& counters, std::uint64_t generation) noexcept;
+         abi::WorkerCounters& counters, Reassembly& fragments, std::uint64_t generation) noexcept;
 
 }  // namespace sluice::dp

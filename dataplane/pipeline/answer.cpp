@@ -92,12 +92,6 @@ void write_prohibited(const Packet& packet, const ParsedPacket& p, std::uint8_t*
     checksum_value(checksum_add(pseudo, {icmp, bytes})).write(icmp + 2);
 }
 
-bool is_fragment(const Packet& packet, const ParsedPacket& p) noexcept {
-    // IPv6 fragments never get here: `parse` lets only atomic ones pass, and those are whole datagrams.
-    if (p.family != IpFamily::v4) return false;
-    return (abi::NetOrder<std::uint16_t>::read(packet.data + p.l3_offset + 6).to_host() & 0x3fff) != 0;
-}
-
 }  // namespace
 
 bool may_answer(const Packet& packet, const ParsedPacket& p) noexcept {
@@ -105,7 +99,7 @@ bool may_answer(const Packet& packet, const ParsedPacket& p) noexcept {
     // A group MAC as source: nobody in particular sent it. (Group addresses as IP sources are martians, and an
     // unspecified source speaks to groups only: `parse` saw to both.)
     if ((packet.data[6] & 1) != 0) return false;
-    if (is_fragment(packet, p) || is_icmp_error(p)) return false;
+    if (p.is_fragment || is_icmp_error(p)) return false;
     return p.proto != L4Proto::tcp || (p.tcp.flags & tcp_flag::rst) == 0;
 }
 

@@ -18,8 +18,9 @@
 namespace sluice::dp {
 
 /// False for what must never be answered, lest answers answer each other or hit someone who asked for nothing: RST,
-/// ICMP errors, fragments, multicast and broadcast (of either layer, as source or destination), checksums that are
-/// wrong or were not verified, and everything that is not IP (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
+/// ICMP errors, fragments (a reassembled datagram is answered once, by what its first fragment says), multicast and
+/// broadcast (of either layer, as source or destination), checksums that are wrong or were not verified, and everything
+/// that is not IP (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e).
 bool may_answer(const Packet& packet, const ParsedPacket& parsed) noexcept;
 
 /// Length of the whole answering frame; at least 60, the least that Ethernet carries without its FCS.

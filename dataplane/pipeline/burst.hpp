@@ -1,5 +1,6 @@
 /// What one receive returned, and what the stages have found out about it so far. A burst owns its packets: each leaves
-/// exactly once, forwarded by `tx`, or dropped with a reason and released by `act` (or by `tx`, if nobody takes it).
+/// exactly once, forwarded by `tx`, or dropped with a reason and released by `act` (or by `tx`, if nobody takes it), or
+/// held by `reassemble`.
 #pragma once
 
 #include <array>
@@ -37,6 +38,7 @@ enum class Fate : std::uint8_t {
     forward,
     drop,           ///< `reason` says why
     drop_answered,  ///< as drop, and its sender shall hear about it
+    held,           ///< a fragment: no longer the burst's, until its datagram is whole
 };
 
 /// How tracking looks at a packet.
@@ -68,6 +70,8 @@ struct Tracked {
     Tracked() noexcept : v4{} {}
 };
 
+inline constexpr std::uint32_t kNoDatagram = 0xffffffff;
+
 struct Burst {
     Passage passage{};
     Moment moment{};
@@ -80,6 +84,14 @@ struct Burst {
     std::array<bool, kBurstMax> decided_by_rule{};  ///< a drop that a rule's own log speaks about
     std::size_t answer_count{};
     std::array<Packet, kBurstMax> answer;  ///< packets of our own, to leave through the port of arrival
+
+    std::size_t fragment_count{};  ///< packets that `parse` found to be fragments, faulty ones included
+    std::size_t datagram_count{};  ///< slots that stand for a reassembled datagram
+    std::array<std::uint32_t, kBurstMax> datagram;  ///< which one; filled only if datagram_count != 0
+
+    /// Slot i stands for all fragments of a datagram: `packet[i]` shows its first fragment, with the bytes of all, and
+    /// owns nothing; the fragments themselves are Reassembly's to give.
+    bool is_datagram(std::size_t i) const noexcept { return datagram_count != 0 && datagram[i] != kNoDatagram; }
 
     void forward(std::size_t i) noexcept { fate[i] = Fate::forward; }
     void drop(std::size_t i, abi::DropReason why) noexcept {

@@ -237,7 +237,7 @@ abi::FlowEvent event_of(const Burst& burst, std::size_t i, abi::EventKind kind, 
     if (has_ports(p.proto)) {
         event.sport = p.sport;
         event.dport = p.dport;
-    } else if (is_icmp(p.proto)) {
+    } else if (is_icmp(p.proto) && !p.is_fragment) {
         event.sport = abi::L4Port::of_host(p.icmp.id);
         event.dport = abi::L4Port::of_host(static_cast<std::uint16_t>(p.icmp.type << 8 | p.icmp.code));
     }

@@ -7,11 +7,14 @@
 /// together pass (flow/tcp_flags.hpp), a VLAN is reported and not refused, and a valid ICMP reply nobody asked for is
 /// valid.
 ///
-/// Files: parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6, parse_l4, parse_nd, parse_inner.
+/// A fragment passes with what its own headers say; the datagram is parsed again when it is whole.
+///
+/// Files: parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6, parse_fragment, parse_l4, parse_nd, parse_inner.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include <sluice/abi/drop_reasons.hpp>
 
@@ -23,6 +26,13 @@ namespace sluice::dp {
 /// Nothing = go on with `out`. With a reason, `out` holds what was read before the fault (addresses, ports, as far as
 /// it came) for the log line.
 std::optional<abi::DropReason> parse(const Packet& packet, ParsedPacket& out) noexcept;
+
+/// A datagram whose fragments are all there, as the one packet that it was before it was cut: headers from `first`, the
+/// frame of the fragment at offset 0 that `parse` let pass, lengths and checksum of the whole. `pieces`: the data of
+/// all fragments in order of offset; empty if not all can be read, then the checksum is not verified. `data_bytes`: the
+/// sum of their lengths. The first piece is cut to what follows IPv6 extension headers in it.
+std::optional<abi::DropReason> parse_reassembled(const Packet& first, std::span<std::span<const std::uint8_t>> pieces,
+                                                 std::uint32_t data_bytes, ParsedPacket& out) noexcept;
 
 /// The packet that an ICMP error quotes, in the direction in which it was sent.
 struct InnerTuple {

@@ -1,5 +1,7 @@
 /// IPv4: the checks of RFC 1812 section 5.2.2, options, addresses that must not cross a firewall, fragments. The TTL is
 /// not looked at: on a wire we are no hop (CASES F3).
+#include <memory>
+
 #include "dataplane/pipeline/checksum.hpp"
 #include "dataplane/pipeline/parse_layers.hpp"
 
@@ -68,16 +70,19 @@ Fault parse_ipv4(FrameView frame, ParsedPacket& out) noexcept {
     if (!only_padding(frame.bytes(l3 + kHeaderBytesMin, header_bytes - kHeaderBytesMin))) return DropReason::ip_options;
     if (is_martian(src, dst)) return DropReason::martian;
 
-    const std::uint16_t fragment = frame.u16(l3 + 6);
-    const bool more = (fragment & 0x2000) != 0;
-    const std::uint32_t fragment_offset = (fragment & 0x1fffU) * 8;
-    if (more || fragment_offset != 0) {
-        return judge_fragment(header_bytes, fragment_offset, datagram_bytes - header_bytes, more);
-    }
     // Protocol 0 is IPv6's hop-by-hop header: what a host makes of it in IPv4 is anybody's guess (CASES D8).
     if (out.proto == abi::L4Proto{0}) return DropReason::proto_deny;
 
     out.l4_offset = static_cast<std::uint16_t>(l3 + header_bytes);
+    const std::uint16_t field = frame.u16(l3 + 6);
+    if ((field & 0x3fff) != 0) {  // more fragments, or an offset; with DF it is odd and legal (CASES F11)
+        out.is_fragment = true;
+        std::construct_at(&out.fragment, FragmentFields{.id = frame.u16(l3 + 4),
+                                                        .offset_bytes = static_cast<std::uint16_t>(field << 3),
+                                                        .data_offset = out.l4_offset,
+                                                        .more = (field & 0x2000) != 0});
+        return parse_fragment(frame, header_bytes, out);
+    }
     return parse_transport(frame, IpContext{.hop_limit = frame.u8(l3 + 8)}, out);
 }
 

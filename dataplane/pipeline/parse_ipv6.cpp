@@ -1,6 +1,7 @@
 /// IPv6 and its chain of extension headers. The walk is bounded: at most 8 headers and 512 bytes (CASES D7, after
 /// RFC 7112), and options are stepped over only to see that their lengths add up.
 #include <algorithm>
+#include <memory>
 
 #include "dataplane/pipeline/parse_layers.hpp"
 
@@ -48,13 +49,14 @@ bool routing_allowed(const FrameView& frame, std::uint32_t offset) noexcept {
     return type > 1 && segments_left == 0;
 }
 
-struct FragmentFields {
-    std::uint32_t offset_bytes;
-    bool more;
-};
+constexpr std::uint32_t kFragmentHeaderBytes = 8;
+
 FragmentFields read_fragment(const FrameView& frame, std::uint32_t offset) noexcept {
     const std::uint16_t field = frame.u16(offset + 2);
-    return {field & 0xfff8U, (field & 1) != 0};
+    return {.id = frame.u32(offset + 4),
+            .offset_bytes = static_cast<std::uint16_t>(field & 0xfff8U),
+            .data_offset = static_cast<std::uint16_t>(offset + kFragmentHeaderBytes),
+            .more = (field & 1) != 0};
 }
 
 bool is_mapped_v4(const abi::IpAddr& a) noexcept {
@@ -87,10 +89,12 @@ Fault walk_ipv6_chain(const FrameView& frame, std::uint32_t offset, std::uint8_t
         if (headers == kChainHeadersMax) return DropReason::v6_ext_limit;
         // Hop-by-hop stands first or not at all (RFC 8200 section 4.1), so a second one is out of place too.
         if (next_header == kHopByHop && headers > 0) return DropReason::v6_ext_deny;
-        if (auto fault = frame.unreadable(offset, 8, DropReason::ip_malformed)) return fault;
-        const std::uint32_t bytes = next_header == kFragment ? 8 : (frame.u8(offset + 1) + 1U) * 8;
+        // What is missing behind a first fragment's header would come in the second: RFC 7112.
+        const DropReason cut_off = chain.is_fragment ? DropReason::frag_chain : DropReason::ip_malformed;
+        if (auto fault = frame.unreadable(offset, 8, cut_off)) return fault;
+        const std::uint32_t bytes = next_header == kFragment ? kFragmentHeaderBytes : (frame.u8(offset + 1) + 1U) * 8;
         if (offset + bytes - first > kChainBytesMax) return DropReason::v6_ext_limit;
-        if (auto fault = frame.unreadable(offset, bytes, DropReason::ip_malformed)) return fault;
+        if (auto fault = frame.unreadable(offset, bytes, cut_off)) return fault;
 
         switch (next_header) {
             case kRouting:
@@ -100,14 +104,14 @@ Fault walk_ipv6_chain(const FrameView& frame, std::uint32_t offset, std::uint8_t
             case kFragment: {
                 if (chain.fragment_header) return DropReason::v6_ext_deny;
                 chain.fragment_header = true;
-                const FragmentFields fragment = read_fragment(frame, offset);
-                const bool atomic = fragment.offset_bytes == 0 && !fragment.more;  // RFC 6946: a whole datagram
-                const bool ports_are_here = mode == ChainMode::quoted && fragment.offset_bytes == 0;
-                if (!atomic && !ports_are_here) {
-                    return judge_fragment(offset - first, fragment.offset_bytes, frame.end - offset - bytes,
-                                          fragment.more);
-                }
-                break;
+                chain.fragment = read_fragment(frame, offset);
+                // Neither an offset nor more to come: atomic, a whole datagram (RFC 6946).
+                chain.is_fragment = chain.fragment.offset_bytes != 0 || chain.fragment.more;
+                if (chain.fragment.offset_bytes == 0) break;
+                if (mode == ChainMode::quoted) return DropReason::ip_malformed;  // no ports here
+                chain.l4_offset = chain.fragment.data_offset;
+                chain.proto = frame.u8(offset);
+                return std::nullopt;
             }
             default:
                 if (auto fault = check_options(frame, offset + 2, offset + bytes)) return fault;
@@ -139,9 +143,17 @@ Fault parse_ipv6(FrameView frame, ParsedPacket& out) noexcept {
     if (is_martian(out.src, out.dst)) return DropReason::martian;
 
     ChainEnd chain;
-    if (auto fault = walk_ipv6_chain(frame, l3 + kHeaderBytes, frame.u8(l3 + 6), ChainMode::whole, chain)) return fault;
+    const auto fault = walk_ipv6_chain(frame, l3 + kHeaderBytes, frame.u8(l3 + 6), ChainMode::whole, chain);
+    if (chain.is_fragment) {
+        out.is_fragment = true;
+        std::construct_at(&out.fragment, chain.fragment);
+    }
+    if (fault) return fault;
     out.proto = abi::L4Proto{chain.proto};
     out.l4_offset = static_cast<std::uint16_t>(chain.l4_offset);
+    if (chain.is_fragment) {
+        return parse_fragment(frame, chain.fragment.data_offset - kFragmentHeaderBytes - l3 - kHeaderBytes, out);
+    }
     return parse_transport(frame, IpContext{frame.u8(l3 + 7), chain.fragment_header}, out);
 }
 

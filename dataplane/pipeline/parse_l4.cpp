@@ -20,12 +20,27 @@ constexpr std::uint32_t kIcmpHeaderBytes = 8;
 constexpr std::uint32_t kSctpHeaderBytes = 12;
 constexpr std::uint8_t kWscaleMax = 14;  ///< RFC 7323 section 2.3: a larger one is used as 14
 
+/// The first `bytes` bytes of the pieces.
+std::uint64_t add_pieces(std::uint64_t sum, std::span<const std::span<const std::uint8_t>> pieces,
+                         std::uint32_t bytes) noexcept {
+    std::size_t left = bytes;
+    for (const auto& piece : pieces) {
+        const std::size_t part = std::min(left, piece.size());
+        sum = checksum_add(sum, piece.first(part));
+        left -= part;
+    }
+    return sum;
+}
+
 /// Verifies a checksum over `bytes` from the start of the transport header. Not contiguous and the device said nothing:
 /// the packet passes unverified (the receiver will look) and is never answered.
 Fault verify_checksum(const FrameView& frame, std::uint64_t pseudo_sum, std::uint32_t bytes,
                       ParsedPacket& out) noexcept {
     if (frame.l4_checksum == L4Checksum::bad) return DropReason::bad_l4_csum;
     if (frame.l4_checksum == L4Checksum::good) {
+        out.checksum_known_good = true;
+    } else if (!frame.pieces.empty()) {
+        if (!checksum_good(add_pieces(pseudo_sum, frame.pieces, bytes))) return DropReason::bad_l4_csum;
         out.checksum_known_good = true;
     } else if (out.l4_offset + bytes <= frame.readable) {
         if (!checksum_good(checksum_add(pseudo_sum, frame.bytes(out.l4_offset, bytes)))) return DropReason::bad_l4_csum;

@@ -22,6 +22,10 @@ struct FrameView {
     std::uint32_t readable{};  ///< bytes in the first segment
     std::uint32_t end{};       ///< where the frame, or the IP datagram in it, ends; may lie beyond `readable`
     L4Checksum l4_checksum{};
+    /// Of a reassembled datagram: what stands from `l4_offset` on, piece by piece, all but the last of even length.
+    /// Then `readable` is where its first piece ends. Empty: the datagram is in one frame, or its pieces can't all be
+    /// read.
+    std::span<const std::span<const std::uint8_t>> pieces{};
 
     /// Why the `count` bytes at `offset` can't be read: `truncated` if they are not there at all, `headers_split` if
     /// they stand in a later segment. Callers keep offset + count far below 2^32.
@@ -48,11 +52,14 @@ struct IpContext {
     bool fragment_header{};  ///< an IPv6 fragment header, even that of an atomic fragment
 };
 
-/// How an IPv6 header chain ended: offset and protocol of the first header that is none of IPv6's own.
+/// How an IPv6 header chain ended: offset and protocol of the first header that is none of IPv6's own, or of the data
+/// of a fragment that is not the first.
 struct ChainEnd {
     std::uint32_t l4_offset{};
     std::uint8_t proto{};
     bool fragment_header{};
+    bool is_fragment{};         ///< of a larger datagram; `fragment` is set, even if the walk ended with a fault
+    FragmentFields fragment{};  ///< but data_bytes
 };
 /// A quoted packet (inside an ICMP error) may be the first fragment of a datagram: its ports are there.
 enum class ChainMode : std::uint8_t { whole, quoted };
@@ -68,15 +75,10 @@ Fault parse_transport(const FrameView& frame, const IpContext& ip, ParsedPacket&
 /// RFC 4861 sections 6.1 and 7.1, for ICMPv6 types 133 to 137 whose checksum was looked at already.
 Fault parse_nd(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
 
-/// The reason for which a fragment ends here; this version forwards none, but tells an attack from bad luck.
-/// `before` = header bytes that stand in front of the fragmentable part of the reassembled datagram and count in its
-/// length field: the IPv4 header, or IPv6 extension headers.
-constexpr abi::DropReason judge_fragment(std::uint32_t before, std::uint32_t offset_bytes, std::uint32_t bytes,
-                                         bool more) noexcept {
-    // Ping of death: the reassembled length would not fit the 16 bits of its field (RFC 791; RFC 8200 section 4.5).
-    if (before + offset_bytes + bytes > 0xffff) return abi::DropReason::frag_toolong;
-    if (bytes == 0 || (more && bytes % 8 != 0)) return abi::DropReason::frag_malformed;
-    return abi::DropReason::frag_unsupported;
-}
+/// A piece of a larger datagram; `out.fragment`, `out.is_fragment`, `out.proto` and `out.l4_offset` are set. What can
+/// be wrong with it whatever the other pieces are; ports, if this is the first. `before` = header bytes that stand in
+/// front of the data in the reassembled datagram and count in its length field: the IPv4 header, or IPv6 extension
+/// headers.
+Fault parse_fragment(const FrameView& frame, std::uint32_t before, ParsedPacket& out) noexcept;
 
 }  // namespace sluice::dp

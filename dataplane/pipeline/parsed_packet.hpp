@@ -34,6 +34,16 @@ struct IcmpFields {
     std::uint16_t id{};  ///< host order; of echo and timestamp messages, else 0
 };
 
+/// One piece of a larger datagram, as its own headers tell. The data is what reassembly joins: in IPv6 it begins behind
+/// the fragment header and may hold more extension headers.
+struct FragmentFields {
+    std::uint32_t id{};            ///< host order
+    std::uint16_t offset_bytes{};  ///< of the data in the datagram
+    std::uint16_t data_offset{};   ///< of the data in the frame
+    std::uint16_t data_bytes{};
+    bool more{};
+};
+
 /// Offsets are from Packet::data. Ethernet padding behind the IP datagram is in no length here.
 struct ParsedPacket {
     abi::IpAddr src{}, dst{};
@@ -51,10 +61,12 @@ struct ParsedPacket {
     abi::L4Proto proto{};        ///< after extension headers
     bool l2_multicast{};         ///< destination MAC or IP is multicast or broadcast: never answered
     bool checksum_known_good{};  ///< verified by device or software, or none to verify (proto without, UDPv4 zero)
-    bool udp_zero_checksum6{};   ///< UDP over IPv6 without a checksum: passes and is counted (RFC 6936)
+    bool is_fragment{};  ///< of a larger datagram: lengths are the piece's, no checksum was looked at, ports if first
+    bool udp_zero_checksum6{};  ///< UDP over IPv6 without a checksum: passes and is counted (RFC 6936)
     union {
-        TcpFields tcp;    ///< proto tcp
-        IcmpFields icmp;  ///< proto icmp, icmp6
+        TcpFields tcp;            ///< proto tcp
+        IcmpFields icmp;          ///< proto icmp, icmp6
+        FragmentFields fragment;  ///< is_fragment
     };
 
     ParsedPacket() noexcept : tcp{} {}

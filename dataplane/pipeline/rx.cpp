@@ -7,7 +7,7 @@ namespace sluice::dp {
 std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, Burst& burst,
                     abi::PortCounters& port) noexcept {
     burst.count = io.receive(passage.in_port, burst.packet);
-    burst.answer_count = 0;
+    burst.answer_count = burst.fragment_count = burst.datagram_count = 0;
     if (burst.count == 0) return 0;
     burst.passage = passage;
     burst.moment = moment;
@@ -34,6 +34,7 @@ void parse_burst(Burst& burst, abi::WorkerCounters& counters) noexcept {
         } else {
             zero_checksums += p.udp_zero_checksum6 ? 1 : 0;
         }
+        burst.fragment_count += p.is_fragment ? 1 : 0;
     }
     if (zero_checksums != 0) counters.udp_zero_csum6.add(zero_checksums);
 }

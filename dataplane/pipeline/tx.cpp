@@ -37,26 +37,67 @@ SendResult send_or_say_why(PacketIo& io, PortIndex out, std::span<const Packet> 
     return {send_through(io, out, packets, ports[static_cast<std::size_t>(out)]), DropReason::tx_full};
 }
 
-void send_forwarded(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
-                    std::uint64_t generation) noexcept {
-    std::array<Packet, kBurstMax> out;
-    std::array<std::uint8_t, kBurstMax> whose;
-    std::size_t count = 0;
+/// Forwarded packets on their way out, a burst's worth at a time. Each remembers its slot, for the case that the device
+/// does not take it.
+class Outbox {
+public:
+    Outbox(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
+           std::uint64_t generation) noexcept
+        : burst_{burst}, io_{io}, ports_{ports}, events_{events}, generation_{generation} {}
+
+    void add(const Packet& packet, std::size_t slot) noexcept {
+        packets_[count_] = packet;
+        slots_[count_++] = static_cast<std::uint8_t>(slot);
+    }
+    void add_or_flush(const Packet& packet, std::size_t slot) noexcept {
+        if (count_ == kBurstMax) flush();
+        add(packet, slot);
+    }
+    void flush() noexcept {
+        if (count_ == 0) return;
+        abi::PortCounters& arrival = ports_[static_cast<std::size_t>(burst_.passage.in_port)];
+        const std::span<const Packet> packets{packets_.data(), count_};
+        const SendResult result = send_or_say_why(io_, burst_.passage.out_port, packets, ports_);
+        arrival.forwarded_packets.add(result.taken);
+        for (std::size_t k = result.taken; k < count_; ++k) {
+            burst_.drop(slots_[k], result.reason);
+            account_drop(burst_, slots_[k], arrival, events_, generation_);
+        }
+        if (result.taken < count_) io_.release(packets.subspan(result.taken));
+        count_ = 0;
+    }
+
+private:
+    Burst& burst_;
+    PacketIo& io_;
+    std::span<abi::PortCounters, abi::kPortsMax> ports_;
+    EventWriter& events_;
+    std::uint64_t generation_;
+    std::size_t count_{};
+    std::array<Packet, kBurstMax> packets_;
+    std::array<std::uint8_t, kBurstMax> slots_;
+};
+
+void send_forwarded(Burst& burst, Outbox& out) noexcept {
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.fate[i] == Fate::forward) out.add(burst.packet[i], i);
+    }
+    out.flush();
+}
+
+/// As above, with datagrams among the packets: all their fragments leave, in order of arrival.
+void send_with_fragments(Burst& burst, Reassembly& fragments, Outbox& out) noexcept {
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] != Fate::forward) continue;
-        out[count] = burst.packet[i];
-        whose[count++] = static_cast<std::uint8_t>(i);
+        if (!burst.is_datagram(i)) {
+            out.add_or_flush(burst.packet[i], i);
+            continue;
+        }
+        std::array<Packet, kFragmentsMax> all;
+        const std::size_t count = fragments.take(burst, i, all);
+        for (std::size_t k = 0; k < count; ++k) out.add_or_flush(all[k], i);
     }
-    if (count == 0) return;
-    abi::PortCounters& arrival = ports[static_cast<std::size_t>(burst.passage.in_port)];
-    const std::span<const Packet> packets{out.data(), count};
-    const SendResult result = send_or_say_why(io, burst.passage.out_port, packets, ports);
-    arrival.forwarded_packets.add(result.taken);
-    for (std::size_t k = result.taken; k < count; ++k) {
-        burst.drop(whose[k], result.reason);
-        account_drop(burst, whose[k], arrival, events, generation);
-    }
-    if (result.taken < count) io.release(packets.subspan(result.taken));
+    out.flush();
 }
 
 void send_answers(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept {
@@ -74,8 +115,13 @@ void send_answers(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::
 }  // namespace
 
 void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
-              std::uint64_t generation) noexcept {
-    send_forwarded(burst, io, ports, events, generation);
+              Reassembly& fragments, std::uint64_t generation) noexcept {
+    Outbox out{burst, io, ports, events, generation};
+    if (burst.datagram_count == 0) {
+        send_forwarded(burst, out);
+    } else {
+        send_with_fragments(burst, fragments, out);
+    }
     send_answers(burst, io, ports);
     burst.count = burst.answer_count = 0;
 }

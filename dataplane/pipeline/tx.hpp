@@ -8,10 +8,11 @@
 
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
+#include "dataplane/pipeline/reassemble.hpp"
 
 namespace sluice::dp {
 
 void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
-              std::uint64_t generation) noexcept;
+              Reassembly& fragments, std::uint64_t generation) noexcept;
 
 }  // namespace sluice::dp

@@ -8,6 +8,7 @@
 #include "dataplane/pipeline/classify.hpp"
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/flow_book.hpp"
+#include "dataplane/pipeline/reassemble.hpp"
 #include "dataplane/pipeline/rule_meter.hpp"
 #include "dataplane/pipeline/rx.hpp"
 #include "dataplane/pipeline/track.hpp"
@@ -25,6 +26,7 @@ struct Worker::Impl {
           events{*telemetry.ring, telemetry.ring_slots, counters, worker_config.worker_count},
           rules{telemetry.rules},
           flows{config, counters, events},
+          fragments{config, packet_io, counters, events},
           answers{config.rejects_per_second_max, config.tsc.hz} {}
 
     Moment moment_of(TscTime now) const noexcept {
@@ -43,6 +45,7 @@ struct Worker::Impl {
     EventWriter events;
     RuleMeter rules;
     FlowBook flows;
+    Reassembly fragments;
     AnswerBudget answers;
     FlowDumpMailbox mailbox;
     Burst burst;
@@ -65,14 +68,18 @@ Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const
 void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
     const std::uint64_t generation = active.view.generation;
-    parse_burst(b, counters);                                 // bytes -> ParsedPacket, or a drop reason
-    judge_wire_frames(b, active.view, rules);                 // ARP, neighbour discovery, other ethertypes
-    track(b, flows, rules, counters);                         // packets of live flows are decided here
-    classify(b, active.view, counters);                       // new flows, and old ones after a switch
-    admit(b, active.view, flows, rules, events, counters);    // allowed flows get an entry
-    act(b, io, answers, port, events, counters, generation);  // count, log, answer rejects, free what is dropped
+    parse_burst(b, counters);  // bytes -> ParsedPacket, or a drop reason
+    if (b.fragment_count != 0) {
+        fragments.collect(b, generation);  // held until their datagram is whole, which then is one packet
+    }
+    judge_wire_frames(b, active.view, rules);               // ARP, neighbour discovery, other ethertypes
+    track(b, flows, rules, counters);                       // packets of live flows are decided here
+    classify(b, active.view, counters);                     // new flows, and old ones after a switch
+    admit(b, active.view, flows, rules, events, counters);  // allowed flows get an entry
+    // Count, log, answer rejects, free what is dropped.
+    act(b, io, answers, port, events, counters, fragments, generation);
     rules.flush();
-    transmit(b, io, counters.ports, events, generation);  // each packet has left exactly once
+    transmit(b, io, counters.ports, events, fragments, generation);  // each packet has left exactly once
 }
 
 /// No valid policy was ever seen. Closed: nothing passes. Open, if configured: everything crosses its wire, untracked.
@@ -85,8 +92,8 @@ void Worker::Impl::walk_without_policy(Burst& b) noexcept {
             b.drop(i, abi::DropReason::no_policy);
         }
     }
-    act(b, io, answers, counters.ports[static_cast<std::size_t>(b.passage.in_port)], events, counters, 0);
-    transmit(b, io, counters.ports, events, 0);
+    act(b, io, answers, counters.ports[static_cast<std::size_t>(b.passage.in_port)], events, counters, fragments, 0);
+    transmit(b, io, counters.ports, events, fragments, 0);
 }
 
 Worker::Worker(const WorkerConfig& config, PacketIo& io, const WorkerTelemetry& telemetry, TablesQsbr& tables)
@@ -115,6 +122,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         }
     }
     w.flows.age(moment);
+    w.fragments.expire(moment, active != nullptr ? active->view.generation : 0);
     w.flows.serve(w.mailbox, moment);
     w.events.settle(moment.mono);
     w.counters.generation.set(active != nullptr ? active->view.generation : 0);
@@ -130,6 +138,9 @@ void Worker::set_clock(TscTime now, abi::MonoTime mono) noexcept {
 
 FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }
 void Worker::go_online() noexcept { impl_->tables.online(impl_->config.index); }
-void Worker::go_offline() noexcept { impl_->tables.offline(impl_->config.index); }
+void Worker::go_offline() noexcept {
+    impl_->fragments.drop_all();
+    impl_->tables.offline(impl_->config.index);
+}
 
 }  // namespace sluice::dp

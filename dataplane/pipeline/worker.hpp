@@ -27,6 +27,14 @@ struct ActiveTables {
 };
 using TablesQsbr = Qsbr<ActiveTables>;
 
+/// What fragments of larger datagrams may take of one worker until the datagrams are whole (CASES Q13).
+struct FragmentLimits {
+    std::uint32_t packets_max{1536};           ///< buffers; a held one is missing from the receive side
+    std::uint32_t memory_bytes_max{4U << 20};  ///< frames
+    std::uint32_t timeout_v4_ms{30'000};       ///< from the first fragment that came
+    std::uint32_t timeout_v6_ms{60'000};       ///< RFC 8200 section 4.5
+};
+
 struct WorkerConfig {
     std::uint32_t index{};
     std::uint32_t worker_count{1};
@@ -37,6 +45,7 @@ struct WorkerConfig {
     TscRate tsc{};
     std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
+    FragmentLimits fragments{};
 };
 
 /// Where a worker writes what it counts. All memory belongs to the caller and outlives the worker.
@@ -62,7 +71,7 @@ public:
     void set_clock(TscTime now, abi::MonoTime mono) noexcept;
 
     FlowDumpMailbox& dump_mailbox() noexcept;
-    /// The QSBR side of coming and going; call on the worker's own thread.
+    /// The QSBR side of coming and going; call on the worker's own thread. Going, it drops the fragments that it holds.
     void go_online() noexcept;
     void go_offline() noexcept;
 

@@ -23,6 +23,12 @@ namespace {
 constexpr std::uint16_t kDescriptors = 1024;
 /// Per queue: descriptors of both rings, bursts in flight, and what an AF_XDP socket keeps in its fill ring (2,048).
 constexpr unsigned kBuffersPerQueue = 2 * kDescriptors + 2048 + 64;
+/// Of one worker, missing from the receive side for as long as their datagrams are not whole. Frames of more than one
+/// buffer are counted by their bytes: each is at most one buffer more than its bytes fill.
+constexpr unsigned held_fragments_max(const FragmentLimits& limits) {
+    constexpr unsigned kBufferDataBytes = RTE_MBUF_DEFAULT_DATAROOM;
+    return limits.packets_max + limits.memory_bytes_max / kBufferDataBytes;
+}
 constexpr unsigned kOwnBuffers = 4095;
 constexpr unsigned kPoolCache = 256;
 /// The kernel unbinds an AF_XDP socket from its queue on a work queue, some milliseconds after the process that had it
@@ -148,7 +154,8 @@ Expected<Devices, std::string> Devices::open(const Config& config) {
 
 Expected<void, Devices::Failure> Devices::open_all(const Config& config) {
     const auto queues = static_cast<std::uint16_t>(config.worker_lcores.size());
-    const auto buffers = static_cast<unsigned>(config.ports.size() * queues) * kBuffersPerQueue;
+    const auto buffers = static_cast<unsigned>(config.ports.size() * queues) * kBuffersPerQueue +
+                         queues * held_fragments_max(config.fragments);
     pool_ = rte_pktmbuf_pool_create("sluice_receive", buffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     if (pool_ == nullptr) {
         return Unexpected<Failure>{

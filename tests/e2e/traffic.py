@@ -26,7 +26,7 @@ def echo(address, ports):
     print("ready", flush=True)
     while True:
         for sock in select.select(sockets, [], [])[0]:
-            data, peer = sock.recvfrom(2048)
+            data, peer = sock.recvfrom(65535)
             sock.sendto(data, peer)
 
 

@@ -27,6 +27,8 @@ dp::WorkerConfig worker_config(const HarnessOptions& o, dp::TscTime origin) {
     c.tsc = {.hz = 1'000'000'000, .origin = origin, .origin_mono = {5'000'000'000}};
     c.hash_secret = {0x1234, 0x5678};
     c.rejects_per_second_max = o.rejects_per_second_max;
+    c.fragments = o.fragments;
+    if (c.fragments.packets_max == 0) c.fragments.packets_max = static_cast<std::uint32_t>(o.buffers / 2);
     return c;
 }
 
@@ -90,8 +92,13 @@ std::size_t Harness::run_once() {
     return n;
 }
 
+void Harness::go_offline() {
+    worker_->go_offline();
+    check();
+}
+
 void Harness::check() const {
-    std::uint64_t forwarded = 0, sent = 0;
+    std::uint64_t forwarded = 0, sent = 0, held = 0;
     for (std::size_t p = 0; p < config_.port_count; ++p) {
         const abi::PortCounters& c = counters_->ports[p];
         EXPECT_EQ(c.rx_packets.read() + c.originated_packets.read(),
@@ -99,9 +106,10 @@ void Harness::check() const {
             << "conservation law, port " << p;
         forwarded += c.forwarded_packets.read();
         sent += c.tx_packets.read();
+        held += c.held_packets.read();
     }
     EXPECT_EQ(forwarded, sent);
-    EXPECT_EQ(io.buffers_free() + io.waiting(), buffers_) << "buffers leak";
+    EXPECT_EQ(io.buffers_free() + io.waiting() + held, buffers_) << "buffers leak";
 }
 
 std::vector<Output> Harness::send(const std::vector<std::pair<std::uint8_t, FrameBytes>>& frames) {

@@ -35,6 +35,7 @@ struct HarnessOptions {
     std::uint32_t rule_slots{1024};
     std::uint32_t ring_records{1024};
     std::chrono::milliseconds pickup{0};  ///< after a restart: so long from the start on flows are picked up
+    dp::FragmentLimits fragments{.packets_max = 0};  ///< packets_max 0: half of the buffers
 };
 
 class Harness {
@@ -59,6 +60,8 @@ public:
         now_ = now_ + dp::TscSpan{static_cast<std::uint64_t>(by.count()) * 1'000'000};
     }
     std::size_t run_once();
+    /// The worker stops, as at the end of the process.
+    void go_offline();
 
     abi::MonoTime now_mono() const noexcept { return config_.tsc.to_mono(now_); }
 

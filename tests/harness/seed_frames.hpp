@@ -1,5 +1,5 @@
 /// One well-formed frame of each kind the parser knows, where mutation and truncation start from. Two of them are
-/// fragments, which this version refuses; the others pass.
+/// first fragments.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,6 @@
 
 namespace sluice::test {
 
-inline constexpr std::size_t kSeedFragmentCount = 2;
 std::vector<Bytes> seed_frames();
 
 }  // namespace sluice::test

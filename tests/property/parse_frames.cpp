@@ -51,6 +51,13 @@ std::string reading(std::vector<std::uint8_t> frame) {
     add("dport", p.dport.to_host());
     add("l4_bytes", p.l4_bytes);
     add("payload_bytes", p.payload_bytes);
+    if (p.is_fragment) {
+        add("fragment_id", p.fragment.id);
+        add("fragment_offset", p.fragment.offset_bytes);
+        add("fragment_bytes", p.fragment.data_bytes);
+        add("more", p.fragment.more ? 1 : 0);
+        return text;
+    }
     if (p.proto == abi::L4Proto::tcp) {
         add("flags", p.tcp.flags);
         add("seq", p.tcp.seq);

@@ -111,7 +111,7 @@ def _ipv4(rng):
     src, dst = _v4_address(rng, 0), _v4_address(rng, 1)
     proto, data = _transport(rng, lambda p, n: src + dst + struct.pack("!HH", p, n), False)
     options = rng.choice([b""] * 30 + [b"\x01" * 4, b"\x00\x00\x00\x00", b"\x07\x04\x04\x00", b"\x83\x03\x04\x00"])
-    fragment = rng.choice([0x4000] * 40 + [0, 0x2000, 0x2001, 0x00B9, 0x1FFF, 0x8000])
+    fragment = rng.choice([0x4000] * 40 + [0, 0x2000, 0x2001, 1, 0x00B9, 0x1FFF, 0x8000])
     ihl = min(15, _some(rng, 5 + len(options) // 4))
     total = _some(rng, 20 + len(options) + len(data))
     version = _some(rng, 4) % 16
@@ -125,7 +125,7 @@ def _ipv4(rng):
 
 def _extension(rng, kind):
     if kind == 44:
-        return bytes([0, 0]) + struct.pack("!HI", rng.choice([0] * 12 + [1, 8, 9, 0xFFF8, 0xFFF9]), 1)
+        return bytes([0, 0]) + struct.pack("!HI", rng.choice([0] * 12 + [1, 1, 1, 8, 9, 0xFFF8, 0xFFF9]), 1)
     words = rng.choice([0, 0, 0, 1, 2, 20])
     if kind == 43:
         words = rng.choice([0, 2, 2, 4, 1])
@@ -150,6 +150,8 @@ def _ipv6(rng):
         chain += bytes([after]) + _extension(rng, kind)[1:]
     hop_limit = rng.choice([64, 255, 255, 255]) if proto == 58 else 64
     length = _some(rng, len(chain) + len(data))
+    if 44 in kinds and rng.random() < 0.3:  # the rest of the chain would be in the next fragment
+        length = rng.randrange(8, len(chain) + 1, 8)
     head = struct.pack("!IHBB", _some(rng, 6) % 16 << 28, length & 0xFFFF, (kinds + [proto])[0], hop_limit)
     return 0x86DD, head + src + dst + chain + data
 

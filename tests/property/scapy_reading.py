@@ -4,6 +4,7 @@ Reading(frame) dissects once. `fields()` is what our reading must say of a frame
 drop reason of `parse` a predicate: true means that the frame deserves it. A frame that is accepted deserves none.
 Where we mean to differ from scapy it stands in DIFFERENCES, with why.
 """
+import collections
 import ipaddress
 
 from scapy.config import conf
@@ -80,7 +81,10 @@ class Reading:
             self.headers.append((proto, layer.original[:size]))
             self.chain_bytes += size
             self.cut = self.cut or len(layer.original) < size
+            later = proto == 44 and layer.offset
             proto = layer.nh
+            if later:  # what follows belongs to a header in another fragment
+                break
         self.proto, self.transport, self.l4 = proto, layer.payload, _bytes_of(layer.payload)
 
     def _walk_bytes(self):
@@ -93,7 +97,10 @@ class Reading:
             if len(rest) < size:
                 self.cut = True
                 return
+            later = proto == 44 and IPv6ExtHdrFragment(rest[:8]).offset
             proto, rest = rest[0], rest[size:]
+            if later:
+                break
         self.proto, self.l4 = proto, rest
         whole = {6: (TCP, 20), 17: (UDP, 8), 132: (SCTP, 12)}.get(proto, (Raw, 1))
         self.transport = whole[0](rest) if len(rest) >= whole[1] else NoPayload()
@@ -119,9 +126,16 @@ class Reading:
             return {"class": "arp" if self.ethertype == 0x0806 else "other", **said}
         neighbour = _neighbour(self)
         src, dst = self.addresses()
+        fragment = _fragment(self)
         said |= {"class": "nd" if neighbour else "ip", "src": str(src), "dst": str(dst), "proto": self.proto}
         said |= {"sport": 0, "dport": 0, "l4_bytes": len(self.l4), "payload_bytes": len(self.l4)}
         t = self.transport
+        if fragment is not None:
+            said |= {"fragment_id": fragment.ident, "fragment_offset": fragment.offset, "more": int(fragment.more)}
+            said["fragment_bytes"] = fragment.size
+            if fragment.offset == 0 and self.proto in (6, 17, 132):  # the ports of the first are for the log
+                said |= {"sport": int.from_bytes(self.l4[:2], "big"), "dport": int.from_bytes(self.l4[2:4], "big")}
+            return said
         if self.proto in (6, 17, 132):
             said |= {"sport": t.sport, "dport": t.dport}
         if self.proto == 6:
@@ -171,7 +185,9 @@ def _ip_malformed(r):
         return r.ip.version != 4 or not lengths or checksum(r.l3[:header]) != 0
     if r.v6:
         jumbo = any(_has_jumbo(data) for kind, data in r.headers if kind in (0, 60))
-        return r.ip.version != 6 or r.ip.plen == 0 or 40 + r.ip.plen > len(r.l3) or r.cut or jumbo
+        return r.ip.version != 6 or r.ip.plen == 0 or 40 + r.ip.plen > len(r.l3) or jumbo or (
+            r.cut and _fragment(r) is None
+        )
     return False
 
 
@@ -218,36 +234,58 @@ def _martian(r):
 
 
 def _proto_deny(r):
+    if _fragment(r) is not None:  # the other version's ICMP is looked for when the datagram is whole
+        return r.v4 and r.proto == 0
     return (r.v4 and r.proto in (0, 58)) or (r.v6 and r.proto == 1)
 
 
+Fragment = collections.namedtuple("Fragment", "before offset size more ident")
+
+
 def _fragment(r):
-    """Bytes before, offset, bytes, more; nothing if it is a whole datagram."""
+    """Bytes before, offset, bytes, more, identification; nothing if it is a whole datagram."""
     if r.v4 and (r.ip.frag or r.ip.flags.MF):
-        return r.ip.ihl * 4, r.ip.frag * 8, r.ip.len - r.ip.ihl * 4, bool(r.ip.flags.MF)
+        return Fragment(r.ip.ihl * 4, r.ip.frag * 8, r.ip.len - r.ip.ihl * 4, bool(r.ip.flags.MF), r.ip.id)
     before = 0
     for kind, data in r.headers:
         if kind == 44 and len(data) == 8:
             h = IPv6ExtHdrFragment(data)
             if h.offset or h.m:
-                return before, h.offset * 8, r.ip.plen - before - 8, bool(h.m)
+                return Fragment(before, h.offset * 8, r.ip.plen - before - 8, bool(h.m), h.id)
         before += len(data)
     return None
 
 
-def _fragment_is(why):
-    def judge(r):
-        fragment = _fragment(r)
-        if fragment is None:
-            return False
-        before, offset, size, more = fragment
-        if before + offset + size > 0xFFFF:
-            return why == "frag_toolong"
-        if size == 0 or (more and size % 8):
-            return why == "frag_malformed"
-        return why == "frag_unsupported"
+def _frag_toolong(r):
+    f = _fragment(r)
+    return f is not None and f.before + f.offset + f.size > 0xFFFF
 
-    return judge
+
+def _frag_malformed(r):
+    f = _fragment(r)
+    return f is not None and (f.size == 0 or (f.more and f.size % 8 != 0))
+
+
+def _frag_chain(r):
+    f = _fragment(r)
+    return f is not None and f.offset == 0 and (r.cut or (not r.l4 and r.proto != 59))
+
+
+def _frag_tiny(r):
+    f = _fragment(r)
+    if f is None or r.cut:
+        return False
+    least = {6: 20, 132: 12, 17: 8, 1: 8, 58: 8}.get(r.proto, 0)
+    if f.offset:
+        return f.offset < least
+    if r.proto == 6 and len(r.l4) >= 20:
+        least = max(least, (r.l4[12] >> 4) * 4)
+    return len(r.l4) < least
+
+
+def _of_whole(judge):
+    """Transport headers are judged when the datagram is whole."""
+    return lambda r: _fragment(r) is None and judge(r)
 
 
 def _v6_ext_deny(r):
@@ -310,7 +348,7 @@ def _bad_l4_csum(r):
 
 
 def _neighbour(r):
-    return r.v6 and r.proto == 58 and len(r.l4) >= 8 and 133 <= r.l4[0] <= 137
+    return r.v6 and _fragment(r) is None and r.proto == 58 and len(r.l4) >= 8 and 133 <= r.l4[0] <= 137
 
 
 def _nd_reject(r):
@@ -354,18 +392,19 @@ REASONS = {
     "ip_options": _ip_options,
     "martian": _martian,
     "proto_deny": _proto_deny,
-    "frag_toolong": _fragment_is("frag_toolong"),
-    "frag_malformed": _fragment_is("frag_malformed"),
-    "frag_unsupported": _fragment_is("frag_unsupported"),
+    "frag_toolong": _frag_toolong,
+    "frag_malformed": _frag_malformed,
+    "frag_chain": _frag_chain,
+    "frag_tiny": _frag_tiny,
     "v6_ext_deny": _v6_ext_deny,
     "v6_ext_limit": _v6_ext_limit,
-    "tcp_malformed": _tcp_malformed,
-    "udp_malformed": _udp_malformed,
-    "udp_port0": lambda r: r.proto == 17 and len(r.l4) >= 8 and 0 in (UDP(r.l4).sport, UDP(r.l4).dport),
-    "icmp_malformed": lambda r: r.proto in (1, 58) and len(r.l4) < 8,
-    "icmp_type_deny": _icmp_type_deny,
-    "bad_l4_csum": _bad_l4_csum,
-    "sctp_malformed": lambda r: r.proto == 132 and len(r.l4) < 12,
+    "tcp_malformed": _of_whole(_tcp_malformed),
+    "udp_malformed": _of_whole(_udp_malformed),
+    "udp_port0": _of_whole(lambda r: r.proto == 17 and len(r.l4) >= 8 and 0 in (UDP(r.l4).sport, UDP(r.l4).dport)),
+    "icmp_malformed": _of_whole(lambda r: r.proto in (1, 58) and len(r.l4) < 8),
+    "icmp_type_deny": _of_whole(_icmp_type_deny),
+    "bad_l4_csum": _of_whole(_bad_l4_csum),
+    "sctp_malformed": _of_whole(lambda r: r.proto == 132 and len(r.l4) < 12),
     "nd_hoplimit": lambda r: _neighbour(r) and r.ip.hlim != 255,
     "nd_reject": _nd_reject,
 }

@@ -231,10 +231,10 @@ Letter Traffic::noise(std::size_t c, Noise noise) const {
         case Noise::fragment:
             letter.frame =
                 v6 ? frame(Ipv6{.src = cast.client.addr, .dst = cast.server.addr, .ext = {fragment(0, true)}},
-                           Raw{17, bytes_of(64)})
+                           Raw{17, bytes_of(65)})
                    : frame(Ipv4{.src = cast.client.addr, .dst = cast.server.addr, .more_fragments = true},
-                           Raw{17, bytes_of(64)});
-            letter.fault = DropReason::frag_unsupported;
+                           Raw{17, bytes_of(65)});
+            letter.fault = DropReason::frag_malformed;
             break;
         case Noise::ip_options:
             if (v6) return this->noise(c, Noise::vlan);

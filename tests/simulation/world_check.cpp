@@ -26,7 +26,7 @@ abi::FlowEvent comparable(abi::FlowEvent e) {
         case abi::DropReason::ip_malformed:
         case abi::DropReason::ip_options:
         case abi::DropReason::martian:
-        case abi::DropReason::frag_unsupported:
+        case abi::DropReason::frag_malformed:
         case abi::DropReason::bad_l4_csum: break;
         default: return e;
     }

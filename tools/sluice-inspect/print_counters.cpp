@@ -126,6 +126,9 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"tcp_window_unknown", &worker.tcp_window_unknown},
             {"tcp_seq_logged", &worker.tcp_seq_logged},
             {"rejects_limited", &worker.rejects_limited},
+            {"frag_reassembled", &worker.frag_reassembled},
+            {"frag_duplicates", &worker.frag_duplicates},
+            {"frag_held_bytes", &worker.frag_held_bytes},
             {"worker_generation", &worker.generation}};
         for (const auto& [name, counter] : fields) {
             counters.others.emplace_back(fmt::format("{}{{worker=\"{}\"}}", name, w), counter->read());

@@ -40,6 +40,7 @@ class Scenario:
             name=f"scenario-{self.number}", outside_nets=self.nets["outside"], inside_nets=self.nets["inside"]
         )
         self.sent, self.expected = [], []
+        self.held = collections.defaultdict(list)  # fragments, by port
         self.counters = collections.Counter()
 
     # --------------------------------------------------------------------------------------------------------- headers
@@ -55,19 +56,43 @@ class Scenario:
     # ----------------------------------------------------------------------------------------------------------- steps
     def send(self, port, frame, what, *, drop=None, answer=None, rule=None, flows=None):
         """One packet. Without `drop` it must come out at the other port, to the byte. `rule`: who decided."""
-        step = len(self.sent)
         frame = bytes(frame)
-        self.sent.append(pcapng.Record(PORTS.index(port), step, frame, what))
-        self._count("rx_packets", 1, port=port)
-        self._count("rx_bytes", len(frame), port=port)
+        step = self._arrive(port, frame, what)
         if drop:
             self._count("drop", 1, port=port, reason=drop)
         else:
             self._leave(port, other(port), step, frame, what)
-        if answer is not None:
-            self._count("originated", 1, port=port)
-            # Ethernet carries at least 60 bytes without its FCS (IEEE 802.3 clause 3.2.8).
-            self._leave(port, port, step, bytes(answer).ljust(60, b"\0"), f"{compare.ORIGINATED}: {what}")
+        self._answer(port, step, answer, what)
+        if rule:
+            self.count_rule(rule)
+        if flows:
+            self._count("flows_created", flows)
+
+    def hold(self, port, fragment, what):
+        """A fragment whose datagram is not whole yet. End with none held: their time runs out in another's scenario."""
+        fragment = bytes(fragment)
+        self._arrive(port, fragment, what)
+        self.held[port].append(fragment)
+
+    def consume(self, port, fragment, what):
+        """A byte-exact copy of a held fragment."""
+        self._arrive(port, bytes(fragment), what)
+        self._count("consumed", 1, port=port)
+        self._count("frag_duplicates", 1)
+
+    def end_held(self, port, fragment, what, *, drop=None, whole=None, answer=None, rule=None, flows=None):
+        """A fragment that decides about all that are held: they leave, in order of arrival, or are dropped together.
+        `whole`: the datagram was judged; by default if it is not dropped."""
+        fragment = bytes(fragment)
+        step = self._arrive(port, fragment, what)
+        for frame in [*self.held.pop(port, []), fragment]:
+            if drop:
+                self._count("drop", 1, port=port, reason=drop)
+            else:
+                self._leave(port, other(port), step, frame, what)
+        if not drop if whole is None else whole:
+            self._count("frag_reassembled", 1)
+        self._answer(port, step, answer, what)
         if rule:
             self.count_rule(rule)
         if flows:
@@ -79,6 +104,20 @@ class Scenario:
 
     def count_rule(self, rule):
         self._count("rule_hits", 1, rule=rule)
+
+    def _arrive(self, port, frame, what):
+        step = len(self.sent)
+        self.sent.append(pcapng.Record(PORTS.index(port), step, frame, what))
+        self._count("rx_packets", 1, port=port)
+        self._count("rx_bytes", len(frame), port=port)
+        return step
+
+    def _answer(self, port, step, answer, what):
+        if answer is None:
+            return
+        self._count("originated", 1, port=port)
+        # Ethernet carries at least 60 bytes without its FCS (IEEE 802.3 clause 3.2.8).
+        self._leave(port, port, step, bytes(answer).ljust(60, b"\0"), f"{compare.ORIGINATED}: {what}")
 
     def _leave(self, arrival, departure, step, frame, comment):
         self.expected.append(pcapng.Record(PORTS.index(departure), step, frame, comment))

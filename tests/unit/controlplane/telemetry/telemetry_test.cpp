@@ -356,6 +356,12 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     port.rx_packets.set((1ULL << 53) + 2);
     port.drops[static_cast<std::size_t>(abi::DropReason::policy_deny)].set(5);
     t.rule(0, 16).hits.set(12);
+    for (const std::size_t w : {0U, 1U}) {
+        t.worker(w).frag_reassembled.set(3);
+        t.worker(w).frag_duplicates.set(4);
+        t.worker(w).frag_held_bytes.set(5);
+        t.worker(w).ports[0].held_packets.set(6);
+    }
     telemetry.names().set_rules(std::vector<std::string>(17, ""));
     auto rules = std::vector<std::string>(17, "");
     rules[16] = "web-in";
@@ -375,6 +381,10 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     const auto text = metrics_text(*telemetry.collector().snapshot(), control, *names, true);
     EXPECT_NE(text.find("sluice_rx_packets_total{port=\"outside\"} 9007199254740994\n"), std::string::npos) << text;
     EXPECT_NE(text.find("sluice_drop_reasons_total{port=\"outside\",reason=\"policy_deny\"} 5\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_frag_reassembled_total 6\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_observations_total{kind=\"frag_duplicate\"} 8\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_frag_held_bytes 10\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_port_held_packets{port=\"outside\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_rule_hits_total{rule=\"web-in\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_policy_apply_duration_seconds_bucket{le=\"+Inf\"} 3\n"), std::string::npos);
     EXPECT_NE(

@@ -55,11 +55,17 @@ TEST(Config, HasDefaultsThatFailClosed) {
     EXPECT_FALSE(config->fail_open);
     EXPECT_EQ(config->rule_slots_max, 16'384U);
     EXPECT_TRUE(config->publisher_uids.empty());
+    // CASES Q13.
+    EXPECT_EQ(config->fragments.memory_bytes_max, 4U << 20);
+    EXPECT_EQ(config->fragments.timeout_v4_ms, 30'000U);
+    EXPECT_EQ(config->fragments.timeout_v6_ms, 60'000U);
 }
 
 TEST(Config, ReadsTheOptionalKeys) {
     const auto config = parse_config(with("tables_socket_group: 64110\npublisher_uids: [64110]\nrule_slots_max: 2048\n"
-                                          "last_good_uid: 7\nfail_mode: open\nflow_table: {pickup_s: 0}\n"),
+                                          "last_good_uid: 7\nfail_mode: open\nflow_table: {pickup_s: 0}\n"
+                                          "fragments: {packets_max: 100, memory_bytes_max: 200000, timeout_v4_s: 5, "
+                                          "timeout_v6_s: 6}\n"),
                                      "dp.yaml");
     ASSERT_TRUE(config.has_value()) << config.error().front();
     EXPECT_EQ(config->tables_socket_gid, 64'110U);
@@ -68,6 +74,10 @@ TEST(Config, ReadsTheOptionalKeys) {
     EXPECT_EQ(config->last_good_uid, 7U);
     EXPECT_TRUE(config->fail_open);
     EXPECT_EQ(config->pickup_s, 0U);
+    EXPECT_EQ(config->fragments.packets_max, 100U);
+    EXPECT_EQ(config->fragments.memory_bytes_max, 200'000U);
+    EXPECT_EQ(config->fragments.timeout_v4_ms, 5'000U);
+    EXPECT_EQ(config->fragments.timeout_v6_ms, 6'000U);
 }
 
 TEST(Config, NamesPlaceAndCureOfEveryMistake) {
@@ -82,6 +92,11 @@ TEST(Config, NamesPlaceAndCureOfEveryMistake) {
         {"idle: 20", "must be a map"},
         {"flow_table: {entries_max: 10}", "1024"},
         {"flow_table: {pickup_s: 601}", "600"},
+        {"fragments: {packets_max: 63}", "64 to 65536"},
+        {"fragments: {memory_bytes_max: 1}", "131072"},
+        {"fragments: {timeout_v4_s: 0}", "1 to 120"},
+        {"fragments: {timeout_v6_s: 121}", "1 to 120"},
+        {"fragments: {timeout: 30}", "unknown key \"timeout\""},
         {"eal: --no-pci", "must be a list"},
         {"eal: [-l, \"0-3\"]", "workers:"},
         {"eal: [--vdev=net_null0]", "ports:"},

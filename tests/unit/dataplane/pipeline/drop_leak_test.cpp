@@ -72,8 +72,9 @@ std::vector<DropCase> cases() {
                          frame(Ipv4{.dont_fragment = false, .fragment_offset = 65528}, Raw{17, bytes_of(100)})));
     all.push_back(always(DropReason::frag_malformed,
                          frame(Ipv4{.dont_fragment = false, .more_fragments = true}, Raw{17, bytes_of(13)})));
-    all.push_back(always(DropReason::frag_unsupported,
-                         frame(Ipv4{.dont_fragment = false, .more_fragments = true}, Raw{17, bytes_of(64)})));
+    all.push_back(always(DropReason::frag_tiny, frame(Ipv4{.more_fragments = true}, Raw{6, bytes_of(8)})));
+    all.push_back(always(DropReason::frag_chain, frame(Ipv6{.ext = {fragment(0, true)}, .proto = std::uint8_t{60}},
+                                                       Raw{60, {17, 1, 1, 4, 0, 0, 0, 0}})));
     all.push_back(always(DropReason::v6_ext_deny, frame(Ipv6{.ext = {routing(0, 1)}}, Tcp{})));
     all.push_back(
         always(DropReason::v6_ext_limit, frame(Ipv6{.ext = std::vector<Ext>(9, destination_options())}, Tcp{})));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -10,6 +11,29 @@
 #include "dataplane/pipeline/parse.hpp"
 
 namespace sluice::test {
+
+/// A fragment, and if it is a first one, the datagram that it would be if nothing but zeros followed. (That its data is
+/// all of it in `packet` is not needed; then it can't be summed.)
+inline const char* fragment_at_the_edge(const dp::Packet& packet, const dp::ParsedPacket& p) {
+    if (dp::may_answer(packet, p)) return "a fragment would be answered";
+    const dp::FragmentFields& f = p.fragment;
+    if (f.data_bytes == 0 || (f.more && f.data_bytes % 8 != 0)) return "fragment of a length that can't be";
+    if (f.data_offset < p.l3_offset || f.data_offset > p.l4_offset) return "fragment's data out of order";
+    if (f.offset_bytes != 0) return nullptr;
+    static constexpr std::array<std::uint8_t, 24> kZeros{};
+    std::array<std::span<const std::uint8_t>, 2> pieces;
+    const bool at_hand = f.data_offset + f.data_bytes <= packet.contiguous_bytes;
+    if (at_hand) pieces = {std::span{packet.data + f.data_offset, f.data_bytes}, std::span{kZeros}};
+    dp::ParsedPacket whole;
+    const auto fault =
+        dp::parse_reassembled(packet, at_hand ? std::span{pieces} : std::span<std::span<const std::uint8_t>>{},
+                              f.data_bytes + static_cast<std::uint32_t>(kZeros.size()), whole);
+    if (fault) return nullptr;
+    if (whole.is_fragment) return "a whole datagram is a fragment";
+    if (whole.l4_offset + whole.l4_bytes != f.data_offset + f.data_bytes + kZeros.size()) return "not all of a datagram";
+    if (whole.payload_offset + whole.payload_bytes > whole.l4_offset + whole.l4_bytes) return "payload too long";
+    return nullptr;
+}
 
 /// Parses a frame of which only `contiguous` bytes are at hand, from a heap block that ends where they end: under ASan
 /// a read past them is a finding. Asks for the quoted packet and the answer where there may be one. Returns what is
@@ -36,6 +60,7 @@ inline const char* parse_at_the_edge(std::span<const std::uint8_t> frame, std::s
         if (p.payload_offset > contiguous) return "headers not contiguous";
         if (p.family == abi::IpFamily::none || p.src == p.dst) return "addresses";
     }
+    if (p.is_fragment) return fragment_at_the_edge(packet, p);
     if (dp::is_icmp_error(p)) {
         dp::InnerTuple inner;
         dp::parse_inner(packet, p, inner);

@@ -29,7 +29,11 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(proto_deny,          L1, "IPv4 protocol 0, ICMP in the other IP version, or no-next-header without a rule")        \
     X(frag_toolong,        L1, "fragment that ends beyond 65,535 bytes (ping of death)")                                 \
     X(frag_malformed,      L1, "fragment whose length and flags contradict each other")                                  \
-    X(frag_unsupported,    L1, "fragment of a larger datagram: this version does not track fragments")                   \
+    X(frag_overlap,        L1, "fragments overlap; the datagram's later fragments too (RFC 5722, RFC 1858)")             \
+    X(frag_tiny,           L1, "transport header not whole in the first fragment, or overwritten by a later one (RFC 3128)") \
+    X(frag_chain,          L1, "header chain not whole in the first fragment (RFC 7112)")                                \
+    X(frag_timeout,        L1, "datagram not whole when the time of its fragments was over")                             \
+    X(frag_nomem,          L1, "more than 64 fragments, or the oldest datagram when fragments need its room")            \
     X(v6_ext_deny,         L1, "IPv6 extension header that is forbidden or out of order (RFC 8200 4.1, RFC 5095)")       \
     X(v6_ext_limit,        L1, "more than 8 extension headers or 512 bytes before the transport header, or a bad TLV")   \
     X(headers_split,       L1, "headers not contiguous in the first segment of the buffer")                              \
