@@ -98,9 +98,9 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter tcp_window_unknown;  ///< segments not checked: their flow's handshake was not seen
     Counter tcp_seq_logged;      ///< segments that `seq_check: log` let pass
     Counter rejects_limited;     ///< rejects that got no answer because of the rate limit (still policy_reject)
-    Counter frag_reassembled;  ///< datagrams whose fragments were all there and that were judged as one packet
-    Counter frag_duplicates;   ///< byte-exact copies of a held fragment (their packets count as consumed)
-    Counter frag_held_bytes;   ///< level: frames of fragments in our hands
+    Counter frag_reassembled;    ///< datagrams whose fragments were all there and that were judged as one packet
+    Counter frag_duplicates;     ///< byte-exact copies of a held fragment (their packets count as consumed)
+    Counter frag_held_bytes;     ///< level: frames of fragments in our hands
     std::array<PortCounters, kPortsMax> ports;
 };
 
