@@ -82,7 +82,7 @@ std::uint64_t WorkerModel::timeout_ticks(const ModelFlow& flow) const {
         }
         const bool open = flow.state == FlowState::established || flow.state == FlowState::fin_wait ||
                           flow.state == FlowState::closing;
-        if (open && flow.tcp_sent != flow.tcp_acked) ms = std::min(ms, t.tcp_unacknowledged_ms);
+        if (open && flow.tcp_sent != flow.tcp_acked) ms = std::min<std::uint64_t>(ms, t.tcp_unacknowledged_ms);
     }
     return (ms + 9) / 10;
 }
