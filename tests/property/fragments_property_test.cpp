@@ -82,6 +82,8 @@ struct Piece {
     bool more{};
     bool operator==(const Piece&) const = default;
     std::size_t end() const { return offset + data.size(); }
+    /// A packet of its own: no fragment in IPv4, an atomic one in IPv6 (RFC 6946). Nobody looks at the others.
+    bool alone() const { return offset == 0 && !more; }
 };
 
 /// The slow one. It knows of a datagram only its bytes and its pieces.
@@ -90,6 +92,7 @@ public:
     explicit Obvious(const Bytes& whole) : whole_{whole} {}
 
     std::string give(const Piece& p) {
+        if (p.alone()) return verdict_of(p.data, 1);
         if (const auto fault = faulty(p)) return end(*fault);
         if (condemned_) return *condemned_ + " x 1";
         for (const Piece& held : held_) {
@@ -139,10 +142,16 @@ private:
         return p.data.size() - transport < header ? std::optional<std::string>{"frag_tiny"} : std::nullopt;
     }
 
-    /// The datagram in one piece, at a firewall that has seen nothing before.
     std::string verdict() {
         Bytes data;
         for (const auto& [at, value] : bytes_) data.push_back(value);
+        const std::size_t count = held_.size();
+        *this = Obvious{whole_};
+        return verdict_of(data, count);
+    }
+
+    /// The data in one piece, at a firewall that has seen nothing before.
+    std::string verdict_of(const Bytes& data, std::size_t pieces) const {
         const bool v4 = whole_[12] == 0x08;
         Bytes uncut = first(whole_, v4 ? 34 : 54) + data;
         const std::size_t length = v4 ? data.size() + 20 : data.size();
@@ -157,8 +166,7 @@ private:
         Harness h;
         h.use(policy());
         std::string fate = h.fate(0, uncut);
-        const std::string count = " x " + std::to_string(held_.size());
-        *this = Obvious{whole_};
+        const std::string count = " x " + std::to_string(pieces);
         if (fate == "forward") return "sent" + count;
         const auto plus = fate.find('+');
         return plus == std::string::npos ? fate + count : fate.substr(0, plus) + count + fate.substr(plus);
@@ -248,7 +256,8 @@ void check(const Bytes& whole, const std::vector<RawPiece>& raw, Seen& seen) {
         seen.sent += got.starts_with("sent") ? 1U : 0U;
         seen.overlaps += got.starts_with("frag_overlap") ? 1U : 0U;
         seen.copies += got == "consumed" ? 1U : 0U;
-        if (wire.h.counters().frag_reassembled.read() != 0) break;  // its flow would decide about the next
+        // The flow of one that was judged would decide about the next.
+        if (p.alone() || wire.h.counters().frag_reassembled.read() != 0) break;
     }
     RC_ASSERT(wire.held() == obvious.held());
     const std::uint64_t before = wire.h.drops(abi::DropReason::frag_timeout);

@@ -29,7 +29,7 @@ constexpr std::uint64_t kPatienceNs = 10'000'000'000;
 
 Config config(const std::string& first, const std::string& second, std::vector<std::uint32_t> workers) {
     Config c;
-    c.eal = {"--no-pci", "--no-telemetry", "--no-huge", "--no-shconf", "-m", "96"};
+    c.eal = {"--no-pci", "--no-telemetry", "--no-huge", "--no-shconf", "-m", "128"};
     c.ports = {{"outside", first}, {"inside", second}};
     c.wires = {{0, 1}};
     c.worker_lcores = std::move(workers);
