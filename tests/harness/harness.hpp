@@ -34,7 +34,7 @@ struct HarnessOptions {
     std::uint32_t rejects_per_second_max{100};
     std::uint32_t rule_slots{1024};
     std::uint32_t ring_records{1024};
-    std::chrono::milliseconds pickup{0};  ///< after a restart: so long from the start on flows are picked up
+    std::chrono::milliseconds pickup{0};             ///< after a restart: so long from the start on flows are picked up
     dp::FragmentLimits fragments{.packets_max = 0};  ///< packets_max 0: half of the buffers
 };
 

@@ -46,7 +46,7 @@ struct Letter {
     Tuple tuple{};
     Tuple quoted{};
     std::uint32_t tcp_end{}, tcp_ack{};  ///< behind what it carries; what it acknowledges
-    bool answerable{true};  ///< a rejected sender may be told
+    bool answerable{true};               ///< a rejected sender may be told
     std::size_t conversation{};
     bool of_conversation{};  ///< false: noise that the two ends know nothing of
 };

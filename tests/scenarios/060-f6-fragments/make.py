@@ -19,8 +19,8 @@ for family in (4, 6):
             s.hold("inside", fragment, f"v{family} {what}, {number + 1} of {len(pieces)}")
         s.end_held("inside", pieces[-1], f"v{family} {what}, the last to come", **more)
 
-    send(cut(whole, 1480, ident=1), "in order", rule="egress", flows=1)
-    send(cut(whole, 1480, ident=2)[::-1], "reversed")
+    send(cut(whole, 1448, 2896, ident=1), "in order", rule="egress", flows=1)
+    send(cut(whole, 1448, 2896, ident=2)[::-1], "reversed")
     many = cut(whole, *range(48, 3008, 48), ident=3)  # 63
     random.Random(60).shuffle(many)
     send(many, "63 in random order")

@@ -30,7 +30,8 @@ inline const char* fragment_at_the_edge(const dp::Packet& packet, const dp::Pars
                               f.data_bytes + static_cast<std::uint32_t>(kZeros.size()), whole);
     if (fault) return nullptr;
     if (whole.is_fragment) return "a whole datagram is a fragment";
-    if (whole.l4_offset + whole.l4_bytes != f.data_offset + f.data_bytes + kZeros.size()) return "not all of a datagram";
+    if (whole.l4_offset + whole.l4_bytes != f.data_offset + f.data_bytes + kZeros.size())
+        return "not all of a datagram";
     if (whole.payload_offset + whole.payload_bytes > whole.l4_offset + whole.l4_bytes) return "payload too long";
     return nullptr;
 }
