@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/port/mbufs.hpp"
+
 namespace sluice::dp {
 
 namespace {
-
-rte_mbuf* mbuf_of(const Packet& packet) noexcept { return static_cast<rte_mbuf*>(packet.handle); }
 
 L4Checksum checksum_of(const rte_mbuf& m) noexcept {
     switch (m.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
@@ -86,28 +86,9 @@ std::size_t DpdkIo::send(PortIndex port, std::span<const Packet> packets) noexce
     return sent;
 }
 
-void DpdkIo::release(std::span<const Packet> packets) noexcept {
-    std::array<rte_mbuf*, kBurstMax> burst;
-    for (std::size_t done = 0; done < packets.size();) {
-        const std::size_t count = std::min(packets.size() - done, burst.size());
-        for (std::size_t i = 0; i < count; ++i) burst[i] = mbuf_of(packets[done + i]);
-        rte_pktmbuf_free_bulk(burst.data(), static_cast<unsigned>(count));
-        done += count;
-    }
-}
+void DpdkIo::release(std::span<const Packet> packets) noexcept { free_mbufs(packets); }
 
-bool DpdkIo::allocate(std::uint32_t bytes, Packet& out) noexcept {
-    rte_mbuf* const m = rte_pktmbuf_alloc(own_pool_);
-    if (m == nullptr) return false;
-    if (bytes > rte_pktmbuf_tailroom(m)) {
-        rte_pktmbuf_free(m);
-        return false;
-    }
-    m->data_len = static_cast<std::uint16_t>(bytes);
-    m->pkt_len = bytes;
-    out = {rte_pktmbuf_mtod(m, std::uint8_t*), bytes, bytes, m, kNoPort, L4Checksum::good};
-    return true;
-}
+bool DpdkIo::allocate(std::uint32_t bytes, Packet& out) noexcept { return allocate_from(own_pool_, bytes, out); }
 
 bool DpdkIo::link_up(PortIndex port) const noexcept {
     return links_.port_link_up[static_cast<std::size_t>(port)].read() != 0;

@@ -1,4 +1,4 @@
-/// PacketIo over DPDK: queue `worker` of every device. The only file where a Packet becomes an mbuf and back.
+/// PacketIo over DPDK: queue `worker` of every device.
 #pragma once
 
 #include <array>

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dataplane/port/conversation.hpp"
+#include "dataplane/port/mbufs.hpp"
 
 namespace sluice::dp {
 
@@ -34,8 +35,6 @@ std::uint32_t sum_of(const std::uint8_t* at, std::uint32_t bytes) noexcept {
     return sum;
 }
 constexpr std::uint32_t checksum(std::uint32_t sum) noexcept { return ~halves(halves(sum)) & 0xffff; }
-
-rte_mbuf* mbuf_of(const Packet& packet) noexcept { return static_cast<rte_mbuf*>(packet.handle); }
 
 }  // namespace
 
@@ -172,27 +171,10 @@ std::size_t MemorySource::send(PortIndex, std::span<const Packet> packets) noexc
     return packets.size();
 }
 
-void MemorySource::release(std::span<const Packet> packets) noexcept {
-    std::array<rte_mbuf*, kBurstMax> buffers;
-    for (std::size_t done = 0; done < packets.size();) {
-        const std::size_t count = std::min(packets.size() - done, buffers.size());
-        for (std::size_t i = 0; i < count; ++i) buffers[i] = mbuf_of(packets[done + i]);
-        rte_pktmbuf_free_bulk(buffers.data(), static_cast<unsigned>(count));
-        done += count;
-    }
-}
+void MemorySource::release(std::span<const Packet> packets) noexcept { free_mbufs(packets); }
 
 bool MemorySource::allocate(std::uint32_t bytes, Packet& out) noexcept {
-    rte_mbuf* const m = rte_pktmbuf_alloc(config_.pool);
-    if (m == nullptr) return false;
-    if (bytes > rte_pktmbuf_tailroom(m)) {
-        rte_pktmbuf_free(m);
-        return false;
-    }
-    m->data_len = static_cast<std::uint16_t>(bytes);
-    m->pkt_len = bytes;
-    out = {rte_pktmbuf_mtod(m, std::uint8_t*), bytes, bytes, m, kNoPort, L4Checksum::good};
-    return true;
+    return allocate_from(config_.pool, bytes, out);
 }
 
 }  // namespace sluice::dp
