@@ -7,6 +7,7 @@
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/scene.hpp"
 
 namespace sluice::bench {
 
@@ -17,26 +18,19 @@ constexpr std::uint8_t kTcp = 6;
 }  // namespace
 
 int bench_established(const Options& o, const Machine& machine) {
-    const std::uint32_t flows = whole_flows(o.flows);
-    const auto rules = made_rules(o.rules, kTcp);
-    const auto targets = targets_of(rules);
-    if (flows > std::uint64_t{targets.size()} * dp::MemorySource::kPerTargetMax)
-        return failed("more flows than tuples");
-    const auto tables = Tables::make(policy_of(rules), 1);
-    if (!tables) return failed(tables.error());
+    const auto scene = Scene::make(o, kTcp);
+    if (!scene) return failed(scene.error());
+    const std::uint32_t flows = scene->flows;
+    const auto& rules = scene->rules;
+    const Tables& tables = *scene->tables;
     const auto acl = RteAcl::build(rules, random_trace(rules, 8192, o.seed), false);
     if (!acl) return failed(acl.error());
 
-    const dp::MemorySourceConfig config{.pool = machine.pool,
-                                        .conversation = dp::Conversation::tcp,
-                                        .flow_count = flows,
-                                        .targets = targets,
-                                        .marked_good = !o.sw_csum,
-                                        .seed = o.seed};
+    const auto config = scene->source(o, machine, dp::Conversation::tcp);
     dp::MemorySource ours{config}, theirs{config}, alone{config};
-    RealWorker worker{ours, flows, (*tables)->rule_slots(), machine.tsc};
+    RealWorker worker{ours, flows, tables.rule_slots(), machine.tsc};
     AclForwarder forwarder{**acl, rules, theirs};
-    worker.publish(**tables);
+    worker.publish(tables);
     // The handshakes are not what is measured here; the peer and the source alone go through them as well, so that all
     // three have the same packets to make.
     const std::uint64_t handshakes = dp::kHandshakeRounds * std::uint64_t{flows};

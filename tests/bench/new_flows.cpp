@@ -7,6 +7,7 @@
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/scene.hpp"
 
 namespace sluice::bench {
 
@@ -15,29 +16,22 @@ constexpr std::uint8_t kUdp = 17;
 }
 
 int bench_new_flows(const Options& o, const Machine& machine) {
-    const std::uint32_t flows = whole_flows(o.flows);
-    const auto rules = made_rules(o.rules, kUdp);
-    const auto targets = targets_of(rules);
-    if (flows > std::uint64_t{targets.size()} * dp::MemorySource::kPerTargetMax)
-        return failed("more flows than tuples");
-    const auto tables = Tables::make(policy_of(rules), 1);
-    if (!tables) return failed(tables.error());
+    const auto scene = Scene::make(o, kUdp);
+    if (!scene) return failed(scene.error());
+    const std::uint32_t flows = scene->flows;
+    const auto& rules = scene->rules;
+    const Tables& tables = *scene->tables;
     const auto acl = RteAcl::build(rules, random_trace(rules, 8192, o.seed), false);
     if (!acl) return failed(acl.error());
 
-    const dp::MemorySourceConfig config{.pool = machine.pool,
-                                        .conversation = dp::Conversation::udp,
-                                        .flow_count = flows,
-                                        .targets = targets,
-                                        .marked_good = !o.sw_csum,
-                                        .seed = o.seed};
+    const auto config = scene->source(o, machine, dp::Conversation::udp);
     std::string complaint;
     std::uint64_t flows_read_back = 0, drops = 0;
     double thp_mib = 0;
     const auto ours = [&] {
         dp::MemorySource source{config};
-        RealWorker worker{source, flows, (*tables)->rule_slots(), machine.tsc};
-        worker.publish(**tables);
+        RealWorker worker{source, flows, tables.rule_slots(), machine.tsc};
+        worker.publish(tables);
         const Stopwatch watch;
         worker.run(flows);
         const Run run = watch.stop(flows);
@@ -71,7 +65,7 @@ int bench_new_flows(const Options& o, const Machine& machine) {
     result.count("flows_read_back", flows_read_back)
         .count("drops", drops)
         .number("thp_mib", thp_mib)
-        .number("build_s", (*tables)->compile_s())
+        .number("build_s", tables.compile_s())
         .number("peer_build_s", (*acl)->build_s())
         .text("peer_method", (*acl)->method());
     std::printf("%s\n", result.json().c_str());

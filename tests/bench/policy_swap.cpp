@@ -11,6 +11,7 @@
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/scene.hpp"
 
 namespace sluice::bench {
 
@@ -65,23 +66,15 @@ private:
 }  // namespace
 
 int bench_policy_swap(const Options& o, const Machine& machine) {
-    const std::uint32_t flows = whole_flows(o.flows);
-    const auto rules = made_rules(o.rules, kTcp);
-    const auto targets = targets_of(rules);
-    if (flows > std::uint64_t{targets.size()} * dp::MemorySource::kPerTargetMax)
-        return failed("more flows than tuples");
-    const auto first = Tables::make(policy_of(rules), 1);
-    const auto second = Tables::make(policy_of(changed(rules)), 2);
-    if (!first) return failed(first.error());
+    const auto scene = Scene::make(o, kTcp);
+    if (!scene) return failed(scene.error());
+    const std::uint32_t flows = scene->flows;
+    const Tables& first = *scene->tables;
+    const auto second = Tables::make(policy_of(changed(scene->rules)), 2);
     if (!second) return failed(second.error());
-    dp::MemorySource source{{.pool = machine.pool,
-                             .conversation = dp::Conversation::tcp,
-                             .flow_count = flows,
-                             .targets = targets,
-                             .marked_good = !o.sw_csum,
-                             .seed = o.seed}};
-    RealWorker worker{source, flows, (*first)->rule_slots(), machine.tsc};
-    worker.publish(**first);
+    dp::MemorySource source{scene->source(o, machine, dp::Conversation::tcp)};
+    RealWorker worker{source, flows, first.rule_slots(), machine.tsc};
+    worker.publish(first);
     worker.run(dp::kHandshakeRounds * std::uint64_t{flows});
 
     const dp::TscSpan limit{machine.tsc.hz / 1'000'000 * (kLateNs / 1'000)};
@@ -97,7 +90,7 @@ int bench_policy_swap(const Options& o, const Machine& machine) {
         return timed;
     };
     const auto with = [&] {
-        Publisher publisher{worker, **second, **first};
+        Publisher publisher{worker, **second, first};
         const Run timed = run(late_with);
         const std::uint64_t published = publisher.stop();
         if (published == 0) complaint = "a generation was refused";

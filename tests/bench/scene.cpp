@@ -1,0 +1,30 @@
+#include "tests/bench/scene.hpp"
+
+#include <utility>
+
+namespace sluice::bench {
+
+Expected<Scene, std::string> Scene::make(const Options& options, std::uint8_t proto) {
+    Scene scene;
+    scene.flows = whole_flows(options.flows);
+    scene.rules = made_rules(options.rules, proto);
+    scene.targets = targets_of(scene.rules);
+    if (scene.flows > std::uint64_t{scene.targets.size()} * dp::MemorySource::kPerTargetMax)
+        return Unexpected{std::string{"more flows than tuples"}};
+    auto tables = Tables::make(policy_of(scene.rules), 1);
+    if (!tables) return Unexpected{tables.error()};
+    scene.tables = std::move(*tables);
+    return scene;
+}
+
+dp::MemorySourceConfig Scene::source(const Options& options, const Machine& machine,
+                                     dp::Conversation conversation) const {
+    return {.pool = machine.pool,
+            .conversation = conversation,
+            .flow_count = flows,
+            .targets = targets,
+            .marked_good = !options.sw_csum,
+            .seed = options.seed};
+}
+
+}  // namespace sluice::bench

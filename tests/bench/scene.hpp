@@ -1,0 +1,30 @@
+/// What the benches of whole flows begin with: rules, the tables made of them, and where the flows go.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sluice/expected.hpp>
+
+#include "dataplane/port/conversation.hpp"
+#include "tests/bench/options.hpp"
+#include "tests/bench/rig/real_worker.hpp"
+#include "tests/bench/rig/rules.hpp"
+
+namespace sluice::bench {
+
+struct Scene {
+    /// Error: the flows are more than the rules' tuples, or what Tables::make says.
+    static Expected<Scene, std::string> make(const Options& options, std::uint8_t proto);
+    /// Packets of all the flows. The scene outlives who uses it.
+    dp::MemorySourceConfig source(const Options& options, const Machine& machine, dp::Conversation conversation) const;
+
+    std::uint32_t flows{};
+    std::vector<FilterRule> rules;
+    std::vector<dp::FlowTarget> targets;
+    std::unique_ptr<Tables> tables;  ///< never null, generation 1
+};
+
+}  // namespace sluice::bench
