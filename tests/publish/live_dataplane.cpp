@@ -63,13 +63,6 @@ LiveDataplane::LiveDataplane(std::uint32_t workers, Life life) : stop_fd_{eventf
         .boot_id = 7, .worker_count = workers, .port_count = kPorts, .rule_slots = Colours::kRuleSlots};
     shape.ring_records = 1024;
     telemetry_ = std::move(*dp::TelemetrySegments::create(shape));
-    dp::ManagerOptions mo;
-    mo.tables_socket = socket();
-    mo.publishers = {0, geteuid()};
-    mo.port_names = {"p0", "p1"};
-    mo.wires = {{0, 1}};
-    mo.worker_count = workers;
-    mo.rule_slots_max = Colours::kRuleSlots;
     std::vector<dp::FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < workers; ++w) {
         workers_.push_back(std::make_unique<LiveWorker>(w, workers, telemetry_->worker(w), tables_));
@@ -77,7 +70,8 @@ LiveDataplane::LiveDataplane(std::uint32_t workers, Life life) : stop_fd_{eventf
     }
     auto store = dp::DescriptorStore::open(dp::Notifier{}, dp::StoredFds{});
     EXPECT_TRUE(store.has_value());
-    manager_ = std::make_unique<dp::Manager>(std::move(mo), *telemetry_, tables_, std::move(*store), mailboxes);
+    manager_ = std::make_unique<dp::Manager>(one_wire(socket(), workers, Colours::kRuleSlots), *telemetry_, tables_,
+                                             std::move(*store), mailboxes);
     EXPECT_TRUE(manager_->listen().has_value());
     manager_thread_ = std::thread{[this] { manager_->run(stop_fd_.get()); }};
     for (auto& worker : workers_) {

@@ -135,18 +135,23 @@ void TestWorker::answer_dump() {
     mailbox.state.store(State::done, std::memory_order_release);
 }
 
+dp::ManagerOptions one_wire(std::string tables_socket, std::uint32_t workers, std::uint32_t rule_slots) {
+    dp::ManagerOptions mo;
+    mo.tables_socket = std::move(tables_socket);
+    mo.publishers = {0, geteuid()};
+    mo.port_names = {"p0", "p1"};
+    mo.wires = {{0, 1}};
+    mo.worker_count = workers;
+    mo.rule_slots_max = rule_slots;
+    return mo;
+}
+
 Rig::Rig(Options options) : stop_fd_{eventfd(0, EFD_CLOEXEC)} {
     dp::TelemetrySegments::Shape shape{
         .boot_id = 7, .worker_count = options.workers, .port_count = 2, .rule_slots = 1024};
     shape.ring_records = 64;
     telemetry = std::move(*dp::TelemetrySegments::create(shape));
-    dp::ManagerOptions mo;
-    mo.tables_socket = socket();
-    mo.publishers = {0, geteuid()};
-    mo.port_names = {"p0", "p1"};
-    mo.wires = {{0, 1}};
-    mo.worker_count = options.workers;
-    mo.rule_slots_max = 1024;
+    dp::ManagerOptions mo = one_wire(socket(), options.workers, 1024);
     mo.fail_open = options.fail_open;
     mo.pickup_ns = options.pickup_ns;
     mo.clock = [this] { return abi::MonoTime{abi::MonoTime::now().ns + offset_ns}; };

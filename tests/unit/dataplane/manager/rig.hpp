@@ -30,6 +30,9 @@ bool eventually(Condition condition, std::chrono::milliseconds limit = std::chro
 
 std::size_t open_descriptors();
 
+/// Of a manager with one wire, p0 to p1, that whoever runs the tests may publish to.
+dp::ManagerOptions one_wire(std::string tables_socket, std::uint32_t workers, std::uint32_t rule_slots);
+
 /// A directory of its own, removed with everything in it.
 class TempDir {
 public:
