@@ -22,12 +22,11 @@ std::string field(const json::object& event, std::string_view key) {
     return printable(json::serialize(*value));
 }
 
-std::string endpoint(const json::object& event, std::string_view address_key, std::string_view port_key) {
-    const auto address = field(event, address_key);
-    const auto port = field(event, port_key);
-    if (port.empty() || port == "0") return address;
-    return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, port)
-                                                  : fmt::format("[{}]:{}", address, port);
+/// An event without that port, as ICMP's, has none.
+std::string endpoint_of(const json::object& event, std::string_view address_key, std::string_view port_key) {
+    const auto* port = event.if_contains({port_key.data(), port_key.size()});
+    const bool has_port = port != nullptr && port->is_number();
+    return endpoint_text(field(event, address_key), has_port ? port->to_number<std::uint64_t>() : 0);
 }
 
 /// 2026-11-22T22:10:36.123Z -> 22:10:36.123
@@ -51,7 +50,7 @@ std::string event_line(const json::object& event, bool colours) {
     std::string line =
         fmt::format("{:<12}  {}{:<{}}  {:<8}  {:<21} -> {:<21}  {:<16}", clock_text(field(event, "time")),
                     painted(word, verdict_colour(word), colours), "", word.size() < 6 ? 6 - word.size() : 0, proto,
-                    endpoint(event, "src", "sport"), endpoint(event, "dst", "dport"), why);
+                    endpoint_of(event, "src", "sport"), endpoint_of(event, "dst", "dport"), why);
     const auto from = field(event, "from");
     const auto to = field(event, "to");
     if (!from.empty() && !to.empty()) line += "  " + from + "->" + to;

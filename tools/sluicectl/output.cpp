@@ -41,6 +41,12 @@ std::string duration_text(double seconds) {
     return fmt::format("{}d {}h", whole / 86'400, whole / 3600 % 24);
 }
 
+std::string endpoint_text(std::string_view address, std::uint64_t port) {
+    if (port == 0) return std::string{address};
+    return address.find(':') == std::string_view::npos ? fmt::format("{}:{}", address, port)
+                                                       : fmt::format("[{}]:{}", address, port);
+}
+
 double seconds_from_now(std::string_view time) {
     std::tm parts{};
     const std::string text{time};

@@ -14,6 +14,8 @@ std::string count_text(std::uint64_t count);
 std::string bytes_text(std::uint64_t bytes);
 /// 61.5 -> 1m 1s
 std::string duration_text(double seconds);
+/// 10.0.0.1:80, [2001:db8::1]:80; the address alone if the protocol has no ports (0).
+std::string endpoint_text(std::string_view address, std::uint64_t port);
 /// Seconds from now (negative: past) of an RFC 3339 time in UTC; 0 when it can't be read.
 double seconds_from_now(std::string_view time);
 

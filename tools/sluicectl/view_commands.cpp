@@ -21,13 +21,9 @@ std::string ago(const json::value& object, std::string_view key) {
     return time.empty() ? "never" : duration_text(-seconds_from_now(time)) + " ago";
 }
 
-std::string endpoint(const json::value& flow, const char* address_key, const char* port_key) {
-    const auto address = text_of(flow, address_key);
-    const auto* port = flow.as_object().if_contains(port_key);
-    const auto number = port == nullptr ? 0 : port->to_number<std::uint64_t>();
-    if (number == 0) return address;
-    return address.find(':') == std::string::npos ? fmt::format("{}:{}", address, number)
-                                                  : fmt::format("[{}]:{}", address, number);
+std::string endpoint_of(const json::value& flow, const char* address_key, const char* port_key) {
+    const bool has_port = flow.as_object().contains(port_key);
+    return endpoint_text(text_of(flow, address_key), has_port ? count_of(flow, port_key) : 0);
 }
 
 std::string dataplane_line(const json::value& dataplane) {
@@ -125,12 +121,12 @@ void print_flows(const json::array& flows, bool colours) {
         const bool icmp = flow.as_object().contains("icmp_type");
         const auto& packets = flow.at("packets").as_array();
         const auto& bytes = flow.at("bytes").as_array();
-        table.add({proto, icmp ? text_of(flow, "src") : endpoint(flow, "src", "sport"), endpoint(flow, "dst", "dport"),
-                   text_of(flow, "state"), text_of(flow, "rule"), count_text(packets.at(0).to_number<std::uint64_t>()),
-                   count_text(packets.at(1).to_number<std::uint64_t>()),
-                   bytes_text(bytes.at(0).to_number<std::uint64_t>()),
-                   bytes_text(bytes.at(1).to_number<std::uint64_t>()), duration_text(number_of(flow, "age_s")),
-                   duration_text(number_of(flow, "idle_s"))});
+        table.add(
+            {proto, icmp ? text_of(flow, "src") : endpoint_of(flow, "src", "sport"), endpoint_of(flow, "dst", "dport"),
+             text_of(flow, "state"), text_of(flow, "rule"), count_text(packets.at(0).to_number<std::uint64_t>()),
+             count_text(packets.at(1).to_number<std::uint64_t>()), bytes_text(bytes.at(0).to_number<std::uint64_t>()),
+             bytes_text(bytes.at(1).to_number<std::uint64_t>()), duration_text(number_of(flow, "age_s")),
+             duration_text(number_of(flow, "idle_s"))});
     }
     std::cout << table.text(colours);
 }

@@ -22,6 +22,12 @@ TEST(Output, Units) {
     EXPECT_EQ(duration_text(-3), "0.0s");
 }
 
+TEST(Output, AnEndpointIsReadBackAsItIsWritten) {
+    EXPECT_EQ(endpoint_text("10.0.0.1", 80), "10.0.0.1:80");
+    EXPECT_EQ(endpoint_text("2001:db8::1", 80), "[2001:db8::1]:80");
+    EXPECT_EQ(endpoint_text("2001:db8::1", 0), "2001:db8::1");
+}
+
 TEST(Output, TimesAreUtc) {
     EXPECT_LT(seconds_from_now("2001-01-01T00:00:00.000Z"), -1e8);
     EXPECT_GT(seconds_from_now("2201-01-01T00:00:00.500Z"), 1e8);
