@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CORPUS = os.path.join(HERE, "corpus")
-BUILD = os.environ.get("FUZZ_BUILD", os.path.join(ROOT, "build-fuzz"))
-OPTIONS = "-Dfuzz=true -Ddataplane=disabled -Doptimization=1 -Ddebug=false -Db_lundef=false"
+# The folder of tools/dev/sanitize, too: the libraries are compiled once for both.
+BUILD = os.environ.get("FUZZ_BUILD", os.path.join(ROOT, "build-asan"))
 # tools/dev/build splits at spaces: a list in Meson's own words needs none.
 COVERAGE_OPTIONS = "-Dcpp_args=['-fprofile-instr-generate','-fcoverage-mapping'] -Dcpp_link_args=-fprofile-instr-generate"
 
@@ -59,11 +59,11 @@ def environment(**more):
     return {**os.environ, "ASAN_OPTIONS": asan, "UBSAN_OPTIONS": "print_stacktrace=1", **more}
 
 
-def build(names, folder=BUILD, options=OPTIONS):
+def build(names, folder=BUILD, options=""):
     """True, or prints why not."""
     done = subprocess.run(
         [os.path.join(ROOT, "tools/dev/build"), *(f"tests/fuzz/{name}_fuzz" for name in names)],
-        env={**os.environ, "BUILD": folder, "CXX": "ccache clang++-14", "MESON_OPTIONS": options},
+        env={**os.environ, "FLAVOUR": "asan", "BUILD": folder, "MESON_OPTIONS": options},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -179,7 +179,7 @@ def replay(file, name):
 def coverage(name):
     """Line coverage of the corpus alone, in a flavour of its own."""
     folder = BUILD + "-cov"
-    if not build([name], folder, f"{OPTIONS} {COVERAGE_OPTIONS}"):
+    if not build([name], folder, COVERAGE_OPTIONS):
         return 1
     raw, merged = os.path.join(folder, "fuzz.profraw"), os.path.join(folder, "fuzz.profdata")
     argv = [program(name, folder), "-runs=0", f"-rss_limit_mb={RSS_LIMIT_MB}", *corpora(name)]

@@ -20,8 +20,10 @@
 namespace sluice::test {
 
 /// Sanitizers cost a factor of ten; how much is asked of a test follows.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // gcc's word
 inline constexpr bool kSanitized = true;
+#elif defined(__has_feature)  // clang's
+inline constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
 inline constexpr bool kSanitized = false;
 #endif

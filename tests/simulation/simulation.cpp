@@ -162,8 +162,10 @@ int main_of(const std::vector<std::string_view>& words) {
     }
     const char* const seed = std::getenv("SEED");
     const char* const is_long = std::getenv("SLUICE_TEST_LONG");
+    const char* const count = std::getenv("SIMULATION_SEEDS");  // sanitizers take fewer: they are ten times as slow
+    const std::uint64_t usual = is_long != nullptr && *is_long != 0 ? kSeedsLong : kSeedsShort;
     return run_seeds(seed != nullptr ? number(seed).value_or(1) : 1,
-                     is_long != nullptr && *is_long != 0 ? kSeedsLong : kSeedsShort);
+                     count != nullptr ? number(count).value_or(usual) : usual);
 }
 
 }  // namespace
