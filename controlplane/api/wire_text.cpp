@@ -71,6 +71,7 @@ std::string_view flow_state_text(abi::FlowState state) noexcept {
         case abi::FlowState::closed: return "closed";
         case abi::FlowState::oneway: return "oneway";
         case abi::FlowState::stream: return "stream";
+        case abi::FlowState::opening: return "opening";
     }
     return "invalid";
 }

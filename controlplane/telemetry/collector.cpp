@@ -42,6 +42,7 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.tcp_seq_logged += from.tcp_seq_logged.read();
     into.frag_reassembled += from.frag_reassembled.read();
     into.frag_duplicates += from.frag_duplicates.read();
+    into.icmp_related += from.icmp_related.read();
 }
 
 }  // namespace
@@ -93,6 +94,7 @@ Totals& Totals::operator+=(const Totals& o) {
     tcp_seq_logged += o.tcp_seq_logged;
     frag_reassembled += o.frag_reassembled;
     frag_duplicates += o.frag_duplicates;
+    icmp_related += o.icmp_related;
     publishes_adopted += o.publishes_adopted;
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;

@@ -42,7 +42,7 @@ struct Totals {
     std::uint64_t lookups{}, events_written{}, events_suppressed{}, rejects_limited{};
     std::uint64_t tcp_inexact_rst{}, udp_zero_csum6{}, flow_reopen{}, tcp_overshoot{};
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};
-    std::uint64_t frag_reassembled{}, frag_duplicates{};
+    std::uint64_t frag_reassembled{}, frag_duplicates{}, icmp_related{};
     std::uint64_t publishes_adopted{}, publishes_refused{}, publishes_stalled{}, reverts{};
     Totals& operator+=(const Totals& other);
 };

@@ -131,6 +131,7 @@ void total_families(Families& all, const Totals& t) {
     Families::add(notes, {{"kind", "udp_zero_csum6"}}, t.udp_zero_csum6);
     Families::add(notes, {{"kind", "flow_reopen"}}, t.flow_reopen);
     Families::add(notes, {{"kind", "frag_duplicate"}}, t.frag_duplicates);
+    Families::add(notes, {{"kind", "icmp_related"}}, t.icmp_related);
     auto& switches =
         all.family("sluice_generations_total", MetricType::Counter, "What became of generations in the dataplane.");
     Families::add(switches, {{"result", "adopted"}}, t.publishes_adopted);

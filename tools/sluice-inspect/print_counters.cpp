@@ -129,6 +129,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"frag_reassembled", &worker.frag_reassembled},
             {"frag_duplicates", &worker.frag_duplicates},
             {"frag_held_bytes", &worker.frag_held_bytes},
+            {"icmp_related", &worker.icmp_related},
             {"worker_generation", &worker.generation}};
         for (const auto& [name, counter] : fields) {
             counters.others.emplace_back(fmt::format("{}{{worker=\"{}\"}}", name, w), counter->read());

@@ -360,6 +360,7 @@ TEST(Metrics, PassPromtoolAndSaySums) {
         t.worker(w).frag_reassembled.set(3);
         t.worker(w).frag_duplicates.set(4);
         t.worker(w).frag_held_bytes.set(5);
+        t.worker(w).icmp_related.set(7);
         t.worker(w).ports[0].held_packets.set(6);
     }
     telemetry.names().set_rules(std::vector<std::string>(17, ""));
@@ -384,6 +385,7 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     EXPECT_NE(text.find("sluice_frag_reassembled_total 6\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_observations_total{kind=\"frag_duplicate\"} 8\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_frag_held_bytes 10\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_observations_total{kind=\"icmp_related\"} 14\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_port_held_packets{port=\"outside\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_rule_hits_total{rule=\"web-in\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_policy_apply_duration_seconds_bucket{le=\"+Inf\"} 3\n"), std::string::npos);

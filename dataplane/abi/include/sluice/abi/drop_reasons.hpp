@@ -55,8 +55,12 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(no_mbuf,             L2, "no buffer left for a packet of our own")                                                 \
     X(tx_full,             L1, "the device did not take the packet")                                                     \
     X(port_down,           L1, "the way out has no link")                                                               \
-    X(sctp_malformed,      L1, "SCTP common header truncated")                                                          \
-    X(tcp_out_of_window,   L1, "TCP segment beyond the window of its flow, or long acknowledged")
+    X(sctp_malformed,      L1, "SCTP header or chunk truncated, or chunks bundled that never are (RFC 9260 4, 6.10)")    \
+    X(tcp_out_of_window,   L1, "TCP segment beyond the window of its flow, or long acknowledged")                        \
+    X(icmp_bad_inner,      L1, "ICMP error that quotes what its flow has not sent, or an impossible MTU (RFC 5927)")     \
+    X(sctp_no_flow,        L1, "SCTP packet without a flow and no INIT")                                                 \
+    X(sctp_bad_vtag,       L1, "SCTP verification tag that is not the association's (RFC 9260 8.5)")                     \
+    X(sctp_bad_chunk,      L1, "SCTP chunk that has no place in the state of its association, or after its end")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

@@ -87,7 +87,7 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(WorkerCounters, worker, lcore, heartbeat_ns, generation, bursts, idle_sleeps, busy_ns, flows,
         flows_created, flows_expired, flows_closed, flows_ended_by_policy, lookups, events_written, events_suppressed,
         tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot, flow_pickup, tcp_window_unknown,
-        tcp_seq_logged, rejects_limited, frag_reassembled, frag_duplicates, frag_held_bytes, ports),
+        tcp_seq_logged, rejects_limited, frag_reassembled, frag_duplicates, frag_held_bytes, icmp_related, ports),
     SLUICE_LAYOUT(ManagerCounters, generation, publishes_adopted, publishes_refused, publishes_stalled, reverts,
         confirm_deadline_ns, fail_open, flow_capacity, port_rx_missed, port_link_up),
     SLUICE_LAYOUT(RuleCounters, hits, packets, bytes, first_hit_ns, last_hit_ns, must_be_zero),

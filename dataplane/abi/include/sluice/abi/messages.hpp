@@ -202,11 +202,12 @@ enum class FlowState : std::uint8_t {
     fin_wait = 4,  ///< one side has closed
     closing = 5,   ///< both have; last ACK not seen
     time_wait = 6,
-    closed = 7,  ///< by RST
-    oneway = 8,  ///< UDP, ICMP, other: no reply yet
-    stream = 9,  ///< answered
+    closed = 7,    ///< by RST
+    oneway = 8,    ///< UDP, ICMP, other: no reply yet
+    stream = 9,    ///< answered
+    opening = 10,  ///< SCTP: no COOKIE ACK yet
 };
-inline constexpr std::uint8_t kFlowStateCount = 10;
+inline constexpr std::uint8_t kFlowStateCount = 11;
 
 struct FlowRecord {
     IpAddr src{}, dst{};

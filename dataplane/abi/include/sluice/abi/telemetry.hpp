@@ -101,6 +101,7 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter frag_reassembled;    ///< datagrams whose fragments were all there and that were judged as one packet
     Counter frag_duplicates;     ///< byte-exact copies of a held fragment (their packets count as consumed)
     Counter frag_held_bytes;     ///< level: frames of fragments in our hands
+    Counter icmp_related;        ///< ICMP errors that passed because of the flow that they are about
     std::array<PortCounters, kPortsMax> ports;
 };
 
