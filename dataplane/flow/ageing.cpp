@@ -31,6 +31,12 @@ TimeoutTable::TimeoutTable(const abi::FlowTimeouts& t) noexcept {
     set(FlowPhase::icmp_answered, t.icmp_ms);
     set(FlowPhase::other_oneway, t.other_ms);
     set(FlowPhase::other_stream, t.other_ms);
+    for (const FlowPhase p : {FlowPhase::sctp_init, FlowPhase::sctp_init_acked, FlowPhase::sctp_cookie_echoed}) {
+        set(p, t.tcp_opening_ms);
+    }
+    set(FlowPhase::sctp_established, t.other_ms);  // an idle association sends a HEARTBEAT every 30 s (RFC 9260 8.3)
+    set(FlowPhase::sctp_shutdown, t.tcp_closing_ms);
+    set(FlowPhase::sctp_closed, t.tcp_closed_ms);
     in_flight_ = ticks_;
     const std::uint32_t unacknowledged = ticks_of(t.tcp_unacknowledged_ms);
     for (const FlowPhase p :

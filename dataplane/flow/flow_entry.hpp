@@ -37,8 +37,14 @@ enum class FlowPhase : std::uint8_t {
     icmp_answered,
     other_oneway,
     other_stream,
+    sctp_init,           ///< INIT, from one side or both
+    sctp_init_acked,     ///< the server has named its tag
+    sctp_cookie_echoed,  ///< the client has shown that it got it
+    sctp_established,
+    sctp_shutdown,  ///< one side is done; DATA of the other may still come
+    sctp_closed,    ///< by ABORT or SHUTDOWN COMPLETE
 };
-inline constexpr std::size_t kFlowPhaseCount = 17;
+inline constexpr std::size_t kFlowPhaseCount = 23;
 
 abi::FlowState public_state(FlowPhase phase) noexcept;
 
@@ -88,7 +94,7 @@ struct alignas(64) FlowHot {
         FlowKeyV4 v4;
         V6KeyRef v6;
     };
-    // this worker, by direction; TCP only (tcp_window.hpp)
+    // this worker, by direction; TCP only (tcp_window.hpp), but SCTP keeps its tags in the numbers (sctp_state.hpp)
     std::array<std::uint32_t, 2> seq_end;     ///< number behind the last that this side has sent
     std::array<std::uint32_t, 2> seq_acked;   ///< the highest that the other side has acknowledged of it
     std::array<std::uint16_t, 2> window_max;  ///< the largest window it has offered, as sent; in bytes while opening

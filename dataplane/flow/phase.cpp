@@ -21,6 +21,12 @@ abi::FlowState public_state(FlowPhase phase) noexcept {
         case FlowPhase::udp_stream:
         case FlowPhase::icmp_answered:
         case FlowPhase::other_stream: return abi::FlowState::stream;
+        case FlowPhase::sctp_init:
+        case FlowPhase::sctp_init_acked:
+        case FlowPhase::sctp_cookie_echoed: return abi::FlowState::opening;
+        case FlowPhase::sctp_established: return abi::FlowState::established;
+        case FlowPhase::sctp_shutdown: return abi::FlowState::closing;
+        case FlowPhase::sctp_closed: return abi::FlowState::closed;
     }
     return abi::FlowState::none;
 }

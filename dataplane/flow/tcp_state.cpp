@@ -26,7 +26,7 @@ constexpr Kind kind_of(std::uint8_t flags) noexcept {
 /// What must hold for the cell's next phase.
 enum class Check : std::uint8_t {
     window,     ///< numbers and window fit (tcp_window.hpp); else by `seq_check`
-    opens,      ///< a SYN of the handshake: its side starts there
+    opens,      ///< a SYN of the handshake: its side starts there; a second start of the opener's is a live_syn
     acks_syn,   ///< acknowledges the other side's SYN, and at most what that side has sent; else tcp_bad_ack
     challenge,  ///< an ACK without data that answers a SYN (RFC 5961 section 4); else tcp_bad_ack
     quiet,      ///< passes, but is no sign of life: anyone can forge it
@@ -311,6 +311,20 @@ bool tcp_answers(const TcpSegment& syn, const TcpSegment& s) noexcept {
     return kind_of(s.flags) == Kind::syn_ack && s.ack - (syn.seq + 1) <= tcp_end(syn) - (syn.seq + 1);
 }
 
+bool tcp_refuses(const TcpSegment& syn, const TcpSegment& s) noexcept {
+    constexpr std::uint8_t rst_ack = kRst | kAck;
+    return (s.flags & rst_ack) == rst_ack && s.ack - (syn.seq + 1) <= tcp_end(syn) - (syn.seq + 1);
+}
+
+bool tcp_may_be_in_flight(const FlowHot& flow, Direction sender, std::uint32_t seq) noexcept {
+    const bool unknown = !is_opening(flow.phase) && flow.window_scales == kScalesUnknown;
+    if (unknown || flow.phase == FlowPhase::closed) return true;
+    // What we have seen acknowledged may still be in flight for the sender: it lags by one window at most.
+    const std::size_t me = index(sender);
+    const std::uint32_t history = window_bytes(flow, opposite(sender));
+    return seq - flow.seq_acked[me] + history <= history + (flow.seq_end[me] - flow.seq_acked[me]);
+}
+
 TcpResult tcp_advance(FlowHot& flow, Direction from, const TcpSegment& s, SeqCheck check) noexcept {
     // The usual segment, straight on: ACK or data of an established flow whose windows are known.
     if (flow.phase == FlowPhase::established && (s.flags & (kFin | kSyn | kRst)) == 0 &&
@@ -328,7 +342,13 @@ TcpResult tcp_advance(FlowHot& flow, Direction from, const TcpSegment& s, SeqChe
     const Cell cell = kTable[static_cast<std::size_t>(flow.phase)][index(from)][static_cast<std::size_t>(kind)];
     switch (cell.check) {
         case Check::window: return check_window(flow, from, kind, s, cell.next, check);
-        case Check::opens: learn_syn(flow, from, s); return passed(cell.next);
+        case Check::opens:
+            // Another number than the first: whichever is forged or given up, the peer will answer the true one too.
+            if (from == Direction::original && s.seq + 1 != flow.seq_acked[index(from)]) {
+                return passed_quietly(flow.phase, tcp_note::syn_on_live);
+            }
+            learn_syn(flow, from, s);
+            return passed(cell.next);
         case Check::acks_syn: return check_handshake(flow, from, kind, s, cell.next);
         case Check::challenge:
             if (s.payload_bytes != 0) return dropped(DropReason::tcp_bad_ack);

@@ -4,9 +4,10 @@
 ///
 /// Decided cases. A RST closes only with exactly the number that the receiver waits for (RFC 5961 section 3.2); one
 /// that is merely in the window passes and changes nothing (CASES D1). A SYN from the original side on a live flow
-/// passes and changes nothing until the peer agrees with a SYN-ACK (D2: `syn_on_live`, tcp_answers). Nothing but a SYN
-/// gets through a flow that a RST has closed (D3). Simultaneous open works and the roles stay as the first SYN set them
-/// (D12).
+/// passes and changes nothing until the peer agrees with a SYN-ACK (D2: `syn_on_live`, tcp_answers); so does a second
+/// one with another number before the peer has said anything, as one of the two is forged, or the first is given up.
+/// Nothing but a SYN gets through a flow that a RST has closed (D3). Simultaneous open works and the roles stay as the
+/// first SYN set them (D12).
 ///
 /// What strictness costs nobody stays whatever `seq_check` says: the handshake. `seq_check` rules over windows,
 /// acknowledgements and RSTs of flows behind it.
@@ -52,7 +53,8 @@ inline constexpr std::uint8_t overshoot = 0x01;       ///< beyond the window by 
 inline constexpr std::uint8_t inexact_rst = 0x02;     ///< in the window, no effect (D1)
 inline constexpr std::uint8_t window_unknown = 0x04;  ///< not checked: the handshake was not seen (T22)
 inline constexpr std::uint8_t violation = 0x08;       ///< `seq_check: log` let it pass; `reason` says what is wrong
-inline constexpr std::uint8_t syn_on_live = 0x10;     ///< to be kept until the peer answers it or the flow ends (D2)
+/// A SYN that is not the flow's, to be kept until the peer answers it or the flow ends (D2).
+inline constexpr std::uint8_t syn_on_live = 0x10;
 }  // namespace tcp_note
 
 struct TcpResult {
@@ -76,5 +78,12 @@ void tcp_pick_up(FlowHot& flow, const TcpSegment& segment) noexcept;
 
 /// `segment` is the SYN-ACK to `syn`: the peer agrees to begin anew.
 bool tcp_answers(const TcpSegment& syn, const TcpSegment& segment) noexcept;
+
+/// `segment` is the RST to `syn` (RFC 9293 section 3.10.7.1): nobody listens.
+bool tcp_refuses(const TcpSegment& syn, const TcpSegment& segment) noexcept;
+
+/// A segment that `sender` may still have in flight begins with this number: what an ICMP error quotes (RFC 5927
+/// section 4.1). True too where it can't be told: windows not known, or a flow that a RST has closed.
+bool tcp_may_be_in_flight(const FlowHot& flow, Direction sender, std::uint32_t seq) noexcept;
 
 }  // namespace sluice::dp

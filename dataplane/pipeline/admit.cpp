@@ -1,6 +1,5 @@
 #include "dataplane/pipeline/admit.hpp"
 
-#include "dataplane/flow/tcp_state.hpp"
 #include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/track.hpp"
 
@@ -55,8 +54,12 @@ void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
 
 /// In mid-stream, and the worker takes up what an earlier process knew (CASES D5).
 bool picks_up(const Desk& d, std::size_t i) noexcept {
-    return d.burst.tracked[i].kind == TrackKind::tcp && d.flows.pickup_open() &&
-           tcp_picks_up(d.burst.parsed[i].tcp.flags);
+    const TrackKind kind = d.burst.tracked[i].kind;
+    return (kind == TrackKind::tcp || kind == TrackKind::sctp) && d.flows.pickup_open() && picks_up_flow(d.burst, i);
+}
+
+FlowPhase phase_of_pickup(TrackKind kind) noexcept {
+    return kind == TrackKind::sctp ? FlowPhase::sctp_established : FlowPhase::established;
 }
 
 /// Without a flow and no right to open one.
@@ -64,8 +67,12 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
     switch (d.burst.tracked[i].kind) {
         case TrackKind::icmp_error: d.burst.drop(i, DropReason::icmp_unrelated); return true;
         case TrackKind::icmp_reply: d.burst.drop(i, DropReason::icmp_no_flow); return true;
+        case TrackKind::sctp:
+            if (opens_flow(d.burst, i) || picks_up(d, i)) return false;
+            d.burst.drop(i, d.flows.pickup_open() ? DropReason::sctp_bad_chunk : DropReason::sctp_no_flow);
+            return true;
         case TrackKind::tcp:
-            if (tcp_opens(d.burst.parsed[i].tcp.flags) || picks_up(d, i)) return false;
+            if (opens_flow(d.burst, i) || picks_up(d, i)) return false;
             // While flows are picked up, what is refused is the kind of segment and not that its flow is unknown (T5).
             d.burst.drop(i, d.flows.pickup_open() ? DropReason::tcp_bad_flags : DropReason::tcp_no_flow);
             return true;
@@ -73,7 +80,8 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
     }
 }
 
-void open_flow(const Desk& d, std::size_t i) noexcept {
+/// `over`: the flow in whose place the packet opens a new one, if the policy allows it; else that one stays (CASES D3).
+void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     if (dropped_without_question(d, i)) return;
     Tracked& t = d.burst.tracked[i];
     if (!t.asks || t.asks_for_flow) {
@@ -93,14 +101,14 @@ void open_flow(const Desk& d, std::size_t i) noexcept {
         refuse(d.burst, i, pickup ? abi::Verdict::deny : ruling.verdict);
         return note_refused(d, i, ruling);
     }
-    const FlowHandle h = d.flows.start(d.burst, i, ruling, pickup ? FlowPhase::established : first_phase(t.kind));
-    if (h == kNoFlow) return d.burst.drop(i, DropReason::flow_table_full);
-    if (pickup) {
-        d.counters.flow_pickup.add(1);
-        tcp_pick_up(d.flows.table.hot(h), tcp_segment(d.burst.parsed[i]));
-    } else if (t.kind == TrackKind::tcp) {
-        tcp_open(d.flows.table.hot(h), tcp_segment(d.burst.parsed[i]));
+    if (over != kNoFlow) {
+        d.counters.flow_reopen.add(1);
+        d.flows.end(over, abi::FlowEnd::reused, d.burst.moment);
     }
+    const FlowHandle h = d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
+    if (h == kNoFlow) return d.burst.drop(i, DropReason::flow_table_full);
+    if (pickup) d.counters.flow_pickup.add(1);
+    fill_flow(d.burst, i, pickup, d.flows.table.hot(h));
     d.flows.table.count_packet(h, Direction::original, d.burst.packet[i].total_bytes);
     d.burst.forward(i);
 }
@@ -124,12 +132,12 @@ bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
 
 void admit_one(const Desk& d, std::size_t i) noexcept {
     const FlowHandle h = find_flow(d.burst, i, d.flows.table);
-    if (h == kNoFlow) return open_flow(d, i);
+    if (h == kNoFlow) return open_flow(d, i, kNoFlow);
     if (d.flows.stale(h) && !judge_again(d, i, h)) return;
     if (d.burst.tracked[i].kind == TrackKind::icmp_error) {
-        return follow_related(d.burst, i, h, d.flows, d.rules);
+        return follow_related(d.burst, i, h, d.flows, d.rules, d.counters);
     }
-    if (!follow_flow(d.burst, i, h, d.flows, d.rules, d.counters)) open_flow(d, i);
+    if (!follow_flow(d.burst, i, h, d.flows, d.rules, d.counters)) open_flow(d, i, h);
 }
 
 }  // namespace

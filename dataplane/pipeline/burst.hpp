@@ -46,6 +46,7 @@ enum class TrackKind : std::uint8_t {
     none,
     tcp,
     udp,
+    sctp,
     icmp_request,
     icmp_reply,
     icmp_error,

@@ -152,10 +152,11 @@ void FlowBook::forget(FlowHandle h) noexcept {
 
 void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept {
     const FlowHot& e = table.hot(h);
-    const bool was_closed = e.phase == FlowPhase::time_wait || e.phase == FlowPhase::closed;
+    const bool was_closed =
+        e.phase == FlowPhase::time_wait || e.phase == FlowPhase::closed || e.phase == FlowPhase::sctp_closed;
     if (why == abi::FlowEnd::expired && was_closed) {
         // Its time ran out after an orderly end, or after a RST: that is what people want to read.
-        why = e.phase == FlowPhase::time_wait ? abi::FlowEnd::closed : abi::FlowEnd::reset;
+        why = e.phase == FlowPhase::closed ? abi::FlowEnd::reset : abi::FlowEnd::closed;
     }
     (why == abi::FlowEnd::expired ? counters_.flows_expired : counters_.flows_closed).add(1);
     if (abi::logs_end(e.log())) say_end(h, why, {e.slot(), abi::Verdict::allow, e.log()}, moment);

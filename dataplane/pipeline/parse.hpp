@@ -9,7 +9,8 @@
 ///
 /// A fragment passes with what its own headers say; the datagram is parsed again when it is whole.
 ///
-/// Files: parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6, parse_fragment, parse_l4, parse_nd, parse_inner.
+/// Files: parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6, parse_fragment, parse_l4, parse_sctp, parse_nd,
+/// parse_inner.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ struct InnerTuple {
     abi::IpAddr src{}, dst{};
     abi::L4Port sport{}, dport{};  ///< TCP, UDP, SCTP; else 0
     IcmpFields icmp{};             ///< of a quoted ICMP message
+    std::uint32_t number{};        ///< TCP: sequence number; SCTP: verification tag; else 0
     abi::IpFamily family{};
     abi::L4Proto proto{};
 };
@@ -47,6 +49,11 @@ struct InnerTuple {
 /// is itself an ICMP error or a later fragment; to be dropped as `icmp_malformed`. A quote that was cut behind these 8
 /// bytes is right, and its checksums and total length are not looked at.
 bool parse_inner(const Packet& packet, const ParsedPacket& outer, InnerTuple& out) noexcept;
+
+/// The error claims a next-hop MTU that no path has: below 68 in IPv4 (RFC 791; RFC 1191 section 3), where 0 stands for
+/// a router that does not know the field, below 1280 in IPv6 (RFC 8201 section 4: to be discarded). For packets with
+/// is_icmp_error().
+bool claims_impossible_mtu(const Packet& packet, const ParsedPacket& outer) noexcept;
 
 /// Errors that tell a sender about one of its packets: those that may pass by the flow of the packet they quote.
 /// (ICMPv4 redirect and source quench never get as far as this: `parse` drops them as `icmp_type_deny`.)

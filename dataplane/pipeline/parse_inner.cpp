@@ -58,6 +58,7 @@ bool parse_inner(const Packet& packet, const ParsedPacket& outer, InnerTuple& ou
         case abi::L4Proto::sctp:
             out.sport = abi::L4Port::read(quote.data + offset);
             out.dport = abi::L4Port::read(quote.data + offset + 2);
+            if (out.proto != abi::L4Proto::udp) out.number = quote.u32(offset + 4);
             return true;
         case abi::L4Proto::icmp:
         case abi::L4Proto::icmp6:
@@ -67,6 +68,18 @@ bool parse_inner(const Packet& packet, const ParsedPacket& outer, InnerTuple& ou
             return !is_icmp_error(out.proto, out.icmp.type);  // never an error about an error (RFC 1122 section 3.2.2)
         default: return true;
     }
+}
+
+bool claims_impossible_mtu(const Packet& packet, const ParsedPacket& outer) noexcept {
+    constexpr std::uint8_t kUnreachable = 3, kFragmentationNeeded = 4, kPacketTooBig = 2;
+    constexpr std::uint32_t kMtuMinV4 = 68, kMtuMinV6 = 1280;
+    const std::uint8_t* rest = packet.data + outer.l4_offset + 4;  // of the ICMP header, which `parse` has read
+    if (outer.proto == abi::L4Proto::icmp) {
+        if (outer.icmp.type != kUnreachable || outer.icmp.code != kFragmentationNeeded) return false;
+        const std::uint32_t mtu = abi::NetOrder<std::uint16_t>::read(rest + 2).to_host();
+        return mtu != 0 && mtu < kMtuMinV4;
+    }
+    return outer.icmp.type == kPacketTooBig && abi::NetOrder<std::uint32_t>::read(rest).to_host() < kMtuMinV6;
 }
 
 }  // namespace sluice::dp

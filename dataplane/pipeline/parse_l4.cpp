@@ -159,15 +159,16 @@ Fault parse_icmp6(const FrameView& frame, const IpContext& ip, ParsedPacket& out
     return std::nullopt;
 }
 
-/// Ports only: associations and their verification tags are not tracked. The CRC is left to the receiver unless the
-/// device looked at it.
+/// The CRC is left to the receiver unless the device looked at it: a 0 may be right (RFC 9653), and a wrong one gets
+/// nothing by us that its tag does not open (flow/sctp_state.hpp).
 Fault parse_sctp(const FrameView& frame, ParsedPacket& out) noexcept {
     if (auto fault = frame.unreadable(out.l4_offset, kSctpHeaderBytes, DropReason::sctp_malformed)) return fault;
     read_ports(frame, out);
     set_payload(out, kSctpHeaderBytes, out.l4_bytes - kSctpHeaderBytes);
     if (frame.l4_checksum == L4Checksum::bad) return DropReason::bad_l4_csum;
     out.checksum_known_good = frame.l4_checksum == L4Checksum::good;
-    return std::nullopt;
+    std::construct_at(&out.sctp, SctpPacket{.tag = frame.u32(out.l4_offset + 4)});
+    return parse_sctp_chunks(frame, out.payload_offset, out.sctp);
 }
 
 }  // namespace

@@ -74,6 +74,9 @@ Fault walk_ipv6_chain(const FrameView& frame, std::uint32_t offset, std::uint8_t
 Fault parse_transport(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
 /// RFC 4861 sections 6.1 and 7.1, for ICMPv6 types 133 to 137 whose checksum was looked at already.
 Fault parse_nd(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
+/// The chunks at `offset`, behind the SCTP common header, to the frame's end. Those behind the first segment, or behind
+/// a datagram's first fragment, are not looked at; the first one must be readable.
+Fault parse_sctp_chunks(const FrameView& frame, std::uint32_t offset, SctpPacket& out) noexcept;
 
 /// A piece of a larger datagram; `out.fragment`, `out.is_fragment`, `out.proto` and `out.l4_offset` are set. What can
 /// be wrong with it whatever the other pieces are; ports, if this is the first. `before` = header bytes that stand in

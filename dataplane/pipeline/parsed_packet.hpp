@@ -5,6 +5,8 @@
 
 #include <sluice/abi/net_order.hpp>
 
+#include "dataplane/flow/sctp_packet.hpp"
+
 namespace sluice::dp {
 
 /// Which policy speaks about the frame: rules for IP, the `wire:` key for the rest.
@@ -66,6 +68,7 @@ struct ParsedPacket {
     union {
         TcpFields tcp;            ///< proto tcp
         IcmpFields icmp;          ///< proto icmp, icmp6
+        SctpPacket sctp;          ///< proto sctp
         FragmentFields fragment;  ///< is_fragment
     };
 

@@ -1,5 +1,6 @@
 #include "dataplane/pipeline/track.hpp"
 
+#include "dataplane/flow/sctp_state.hpp"
 #include "dataplane/flow/tcp_flags.hpp"
 #include "dataplane/flow/tcp_state.hpp"
 #include "dataplane/pipeline/parse.hpp"
@@ -49,9 +50,10 @@ struct Shape {
 template <typename Key>
 Key shape_key(const Shape& s, bool low, FlowDomain domain, TrackKind& kind) noexcept {
     if (!is_icmp(s.tuple.proto)) {
-        kind = s.tuple.proto == L4Proto::tcp   ? TrackKind::tcp
-               : s.tuple.proto == L4Proto::udp ? TrackKind::udp
-                                               : TrackKind::other;
+        kind = s.tuple.proto == L4Proto::tcp    ? TrackKind::tcp
+               : s.tuple.proto == L4Proto::udp  ? TrackKind::udp
+               : s.tuple.proto == L4Proto::sctp ? TrackKind::sctp
+                                                : TrackKind::other;
         return make_key<Key>(s.tuple, low, domain);
     }
     const IcmpQuery query = s.icmp.code == 0 ? icmp_query(s.tuple.proto, s.icmp.type) : IcmpQuery{};
@@ -80,6 +82,7 @@ void identify(Burst& burst, std::size_t i) noexcept {
     const ParsedPacket& p = burst.parsed[i];
     Tracked& t = burst.tracked[i];
     if (p.proto == L4Proto::tcp && !tcp_flags_legal(p.tcp.flags)) return burst.drop(i, DropReason::tcp_bad_flags);
+    if (p.proto == L4Proto::sctp && !sctp_tag_legal(p.sctp)) return burst.drop(i, DropReason::sctp_bad_vtag);
     if (!is_icmp_error(p)) {
         Shape s{{p.src, p.dst, p.sport, p.dport, p.proto}, p.family, {}};
         if (is_icmp(p.proto)) s.icmp = p.icmp;
@@ -89,6 +92,7 @@ void identify(Burst& burst, std::size_t i) noexcept {
     if (!parse_inner(burst.packet[i], p, inner)) return burst.drop(i, DropReason::icmp_malformed);
     // The quoted packet was sent by whom the error is for; anything else is made up (CASES I4).
     if (inner.family != p.family || inner.src != p.dst) return burst.drop(i, DropReason::icmp_unrelated);
+    if (claims_impossible_mtu(burst.packet[i], p)) return burst.drop(i, DropReason::icmp_bad_inner);
     set_key(t, {{inner.src, inner.dst, inner.sport, inner.dport, inner.proto}, inner.family, inner.icmp},
             burst.passage.domain);
     t.kind = TrackKind::icmp_error;
@@ -147,8 +151,7 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
         case TrackKind::icmp_reply:
         case TrackKind::icmp_error: return false;
         case TrackKind::tcp:
-            return tcp_opens(burst.parsed[i].tcp.flags) ||
-                   (flows.pickup_open() && tcp_picks_up(burst.parsed[i].tcp.flags));
+        case TrackKind::sctp: return opens_flow(burst, i) || (flows.pickup_open() && picks_up_flow(burst, i));
         default: return true;
     }
 }
@@ -164,7 +167,7 @@ void track_one(Burst& burst, std::size_t i, FlowBook& flows, RuleMeter& rules, a
         return wait_and_ask(burst, i, flow_question(burst, h, flows.table), true);
     }
     if (h != kNoFlow) {
-        if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules);
+        if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules, counters);
         if (follow_flow(burst, i, h, flows, rules, counters)) return;
     }
     if (can_open(burst, i, flows)) return wait_and_ask(burst, i, own_question(burst, i), false);
@@ -192,6 +195,55 @@ void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Directio
     flows.renew(h, burst.moment);
     rules.hit(flows.table.hot(h).slot(), burst.moment.mono);
     tcp_open(flows.table.hot(h), first);
+}
+
+/// The peer refuses the SYN that passed although it was not the flow's. Its sender must hear that, and the flow goes
+/// on: had the SYN been forged, the peer would have known the connection and not refused it.
+bool refuses_late_syn(const ParsedPacket& p, FlowHandle h, Direction from, FlowBook& flows) noexcept {
+    if (from != Direction::reply || (p.tcp.flags & tcp_flag::rst) == 0) return false;
+    const TcpSegment* syn = flows.late_syns.find(h);
+    return syn != nullptr && tcp_refuses(*syn, tcp_segment(p));
+}
+
+/// What a packet does to its flow's state.
+struct Step {
+    TcpOutcome outcome{};
+    FlowPhase next{};
+    DropReason reason{};
+    bool refreshes{true};
+};
+
+Step step_tcp(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows, RuleMeter& rules,
+              abi::WorkerCounters& counters) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    if ((p.tcp.flags & tcp_flag::syn) != 0) renew_if_answered(burst, i, h, from, flows, rules, counters);
+    FlowHot& e = flows.table.hot(h);
+    const TcpResult r = tcp_advance(e, from, tcp_segment(p), flows.seq_check());
+    if (r.outcome == TcpOutcome::drop && r.reason == DropReason::tcp_bad_rst && refuses_late_syn(p, h, from, flows)) {
+        return {TcpOutcome::pass, e.phase, {}, false};
+    }
+    if (r.outcome == TcpOutcome::pass && r.notes != 0) count(r, burst, i, h, flows, counters);
+    return {r.outcome, r.next, r.reason, r.refreshes};
+}
+
+Step step_sctp(const ParsedPacket& p, Direction from, FlowHot& e) noexcept {
+    const SctpResult r = sctp_advance(e, from, p.sctp);
+    return {r.outcome, r.next, r.reason, r.refreshes};
+}
+
+/// The packet that an ICMP error quotes is one that its sender may have sent: the first 8 bytes of its transport header
+/// tell as much.
+bool quotes_what_was_sent(const FlowHot& e, FlowHandle h, Direction sender, const InnerTuple& inner,
+                          FlowBook& flows) noexcept {
+    if (inner.proto == L4Proto::sctp) return sctp_may_have_sent(e, sender, inner.number);
+    if (inner.proto != L4Proto::tcp || tcp_may_be_in_flight(e, sender, inner.number)) return true;
+    const TcpSegment* syn = sender == Direction::original ? flows.late_syns.find(h) : nullptr;
+    return syn != nullptr && syn->seq == inner.number;
+}
+
+/// As everywhere: `seq_check` rules over flows behind their handshake, and over TCP alone.
+bool misquotes_are_dropped(const FlowHot& e, const InnerTuple& inner, abi::SeqCheck check) noexcept {
+    return check == abi::SeqCheck::strict || inner.proto != L4Proto::tcp || e.phase <= FlowPhase::syn_received;
 }
 
 FlowPhase answered(FlowPhase phase) noexcept {
@@ -231,10 +283,30 @@ TcpSegment tcp_segment(const ParsedPacket& p) noexcept {
 FlowPhase first_phase(TrackKind kind) noexcept {
     switch (kind) {
         case TrackKind::tcp: return FlowPhase::syn_sent;
+        case TrackKind::sctp: return FlowPhase::sctp_init;
         case TrackKind::udp: return FlowPhase::udp_oneway;
         case TrackKind::icmp_request:
         case TrackKind::icmp_other: return FlowPhase::icmp_oneway;
         default: return FlowPhase::other_oneway;
+    }
+}
+
+bool opens_flow(const Burst& burst, std::size_t i) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    return burst.tracked[i].kind == TrackKind::sctp ? sctp_opens(p.sctp) : tcp_opens(p.tcp.flags);
+}
+
+bool picks_up_flow(const Burst& burst, std::size_t i) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    return burst.tracked[i].kind == TrackKind::sctp ? sctp_picks_up(p.sctp) : tcp_picks_up(p.tcp.flags);
+}
+
+void fill_flow(const Burst& burst, std::size_t i, bool pickup, FlowHot& flow) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    switch (burst.tracked[i].kind) {
+        case TrackKind::tcp: return pickup ? tcp_pick_up(flow, tcp_segment(p)) : tcp_open(flow, tcp_segment(p));
+        case TrackKind::sctp: return pickup ? sctp_pick_up(flow, p.sctp) : sctp_open(flow, p.sctp);
+        default: return;
     }
 }
 
@@ -248,35 +320,29 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
         burst.drop(i, DropReason::flow_zone_mismatch);
         return true;
     }
-    FlowPhase next = e.phase;
-    bool refreshes = true;
+    Step step{TcpOutcome::pass, e.phase, {}, true};
     if (t.kind == TrackKind::tcp) {
-        if ((p.tcp.flags & tcp_flag::syn) != 0) renew_if_answered(burst, i, h, from, flows, rules, counters);
-        const TcpResult r = tcp_advance(e, from, tcp_segment(p), flows.seq_check());
-        if (r.outcome == TcpOutcome::drop) {
-            burst.drop(i, r.reason);
-            return true;
-        }
-        if (r.outcome == TcpOutcome::reopen) {
-            counters.flow_reopen.add(1);
-            flows.end(h, abi::FlowEnd::reused, burst.moment);
-            return false;
-        }
-        next = r.next;
-        refreshes = r.refreshes;
-        if (r.notes != 0) count(r, burst, i, h, flows, counters);
+        step = step_tcp(burst, i, h, from, flows, rules, counters);
+    } else if (t.kind == TrackKind::sctp) {
+        step = step_sctp(p, from, e);
     } else if (from == Direction::reply) {
-        next = answered(e.phase);
+        step.next = answered(e.phase);
     }
-    if (refreshes) e.last_seen_tick = burst.moment.tick;
-    if (next != e.phase) flows.table.set_phase(h, next, burst.moment.tick);
+    if (step.outcome == TcpOutcome::reopen) return false;
+    if (step.outcome == TcpOutcome::drop) {
+        burst.drop(i, step.reason);
+        return true;
+    }
+    if (step.refreshes) e.last_seen_tick = burst.moment.tick;
+    if (step.next != e.phase) flows.table.set_phase(h, step.next, burst.moment.tick);
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
     return true;
 }
 
-void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept {
+void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                    abi::WorkerCounters& counters) noexcept {
     const FlowHot& e = flows.table.hot(h);
     // The quoted packet went the other way: the error comes from where that packet was heading. It is no sign of life
     // of the flow, anyone on the path may send it.
@@ -284,6 +350,13 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
     if (e.zone[index(opposite(quoted))] != static_cast<std::uint8_t>(burst.passage.from)) {
         return burst.drop(i, DropReason::flow_zone_mismatch);
     }
+    InnerTuple inner;
+    (void)parse_inner(burst.packet[i], burst.parsed[i], inner);  // errors are few: read again rather than carried along
+    if (!quotes_what_was_sent(e, h, quoted, inner, flows)) {
+        if (misquotes_are_dropped(e, inner, flows.seq_check())) return burst.drop(i, DropReason::icmp_bad_inner);
+        if (flows.seq_check() == abi::SeqCheck::log) flows.note_violation(burst, i, DropReason::icmp_bad_inner);
+    }
+    counters.icmp_related.add(1);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
 }

@@ -16,12 +16,23 @@ void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters&
 FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept;
 
 /// Packet i belongs to flow h, which the current policy allows: the zone it came from, the protocol's state, counters,
-/// and the packet's fate. False: the flow is over and the packet may open a new one; it is still undecided.
+/// and the packet's fate. False: the packet may open a new flow in the place of this one, which stays as it is until
+/// the policy has allowed that; the packet is still undecided.
 bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                  abi::WorkerCounters& counters) noexcept;
 
-/// Packet i is an ICMP error about flow h: it passes to whoever sent the packet that it quotes.
-void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept;
+/// Packet i is an ICMP error about flow h: it passes to whoever sent the packet that it quotes, if that can be true.
+void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                    abi::WorkerCounters& counters) noexcept;
+
+/// Packet i may be the first of a flow; of TCP and SCTP that is a certain kind of segment.
+bool opens_flow(const Burst& burst, std::size_t i) noexcept;
+
+/// A flow in mid-stream may be taken up from packet i (CASES D5).
+bool picks_up_flow(const Burst& burst, std::size_t i) noexcept;
+
+/// Fills the entry of packet i's new flow.
+void fill_flow(const Burst& burst, std::size_t i, bool pickup, FlowHot& flow) noexcept;
 
 /// What `classify` is to be asked about packet i as the first of a flow.
 LookupKey own_question(const Burst& burst, std::size_t i) noexcept;

@@ -296,4 +296,30 @@ Bytes link_layer_option(std::uint8_t type, const Mac& mac) {
     return out;
 }
 
+Bytes sctp_chunk(std::uint8_t type, const Bytes& body, std::uint8_t flags) {
+    Bytes chunk{type, flags};
+    put16(chunk, static_cast<std::uint16_t>(4 + body.size()));
+    put(chunk, body);
+    chunk.resize((chunk.size() + 3) / 4 * 4);
+    return chunk;
+}
+
+namespace {
+
+Bytes sctp_first(std::uint8_t type, std::uint32_t tag, const Bytes& parameters) {
+    Bytes body;
+    put32(body, tag);
+    put32(body, 65536);   // window
+    put32(body, 655370);  // ten streams each way
+    put32(body, 1);       // first TSN
+    put(body, parameters);
+    return sctp_chunk(type, body);
+}
+
+}  // namespace
+
+Bytes sctp_init(std::uint32_t tag) { return sctp_first(1, tag, {}); }
+Bytes sctp_init_ack(std::uint32_t tag) { return sctp_first(2, tag, {0, 7, 0, 8, 1, 2, 3, 4}); }  // with a cookie
+Bytes sctp_data(std::size_t payload_bytes) { return sctp_chunk(0, bytes_of(12, 1) + bytes_of(payload_bytes), 3); }
+
 }  // namespace sluice::test

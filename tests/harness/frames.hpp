@@ -114,11 +114,17 @@ struct Icmp {
     std::optional<std::uint16_t> checksum{};
 };
 
+// --- SCTP chunks, to be joined with +
+Bytes sctp_chunk(std::uint8_t type, const Bytes& body = {}, std::uint8_t flags = 0);  ///< padded
+Bytes sctp_init(std::uint32_t tag);
+Bytes sctp_init_ack(std::uint32_t tag);
+Bytes sctp_data(std::size_t payload_bytes);
+
 struct Sctp {
     std::uint16_t sport{40000};
     std::uint16_t dport{3868};
     std::uint32_t tag{};
-    Bytes chunks{};
+    Bytes chunks{sctp_init(7)};
 };
 
 /// Any other protocol, or a broken transport header.

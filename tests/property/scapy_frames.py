@@ -66,7 +66,16 @@ def _icmp6(rng, payload):
 
 
 def _sctp(rng, payload):
-    return struct.pack("!HHII", 5000, rng.randrange(65536), rng.getrandbits(32), 0) + payload, None
+    """Chunks of all kinds, most of them right: the last one's length may be off, and bundles may be forbidden ones."""
+    chunks = b""
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        kind = rng.choice([0, 0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 14, 200])
+        body = struct.pack("!IIII", rng.choice([0, 7, 7, 7]), 65536, 655370, 1) if kind in (1, 2) else payload[:24]
+        chunks += struct.pack("!BBH", kind, rng.randrange(2), 4 + len(body)) + body + bytes(-len(body) % 4)
+    if rng.random() < 0.3:
+        at = rng.randrange(len(chunks))
+        chunks = chunks[:at] + bytes([rng.randrange(256)]) + chunks[at + 1 :]
+    return struct.pack("!HHII", 5000, rng.randrange(65536), rng.getrandbits(32), 0) + chunks, None
 
 
 def _other(_rng, payload):

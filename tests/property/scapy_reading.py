@@ -347,6 +347,27 @@ def _bad_l4_csum(r):
     return in6_chksum(r.proto, IPv6(src=r.ip.src, dst=r.ip.dst), data) != 0
 
 
+def _sctp_malformed(r):
+    """RFC 9260 section 3.2: whole chunks, padded; INIT, INIT ACK, SHUTDOWN COMPLETE alone, COOKIE ECHO and ACK first."""
+    if r.proto != 132:
+        return False
+    rest, kinds = r.l4[12:], []
+    if not rest:
+        return True
+    while rest:
+        if len(rest) < 4:
+            return True
+        size = int.from_bytes(rest[2:4], "big")
+        if size < 4 or (size + 3) // 4 * 4 > len(rest):
+            return True
+        kinds.append(rest[0])
+        if rest[0] in (1, 2) and (size < 20 or rest[4:8] == bytes(4)):
+            return True
+        rest = rest[(size + 3) // 4 * 4 :]
+    alone = any(kind in (1, 2, 14) for kind in kinds) and len(kinds) > 1
+    return alone or any(kind in (10, 11) for kind in kinds[1:])
+
+
 def _neighbour(r):
     return r.v6 and _fragment(r) is None and r.proto == 58 and len(r.l4) >= 8 and 133 <= r.l4[0] <= 137
 
@@ -404,7 +425,7 @@ REASONS = {
     "icmp_malformed": _of_whole(lambda r: r.proto in (1, 58) and len(r.l4) < 8),
     "icmp_type_deny": _of_whole(_icmp_type_deny),
     "bad_l4_csum": _of_whole(_bad_l4_csum),
-    "sctp_malformed": _of_whole(lambda r: r.proto == 132 and len(r.l4) < 12),
+    "sctp_malformed": _of_whole(_sctp_malformed),
     "nd_hoplimit": lambda r: _neighbour(r) and r.ip.hlim != 255,
     "nd_reject": _nd_reject,
 }

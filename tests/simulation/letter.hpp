@@ -45,6 +45,7 @@ struct Letter {
     abi::DropReason fault{};
     Tuple tuple{};
     Tuple quoted{};
+    std::uint32_t quoted_seq{};          ///< of an icmp_error about TCP
     std::uint32_t tcp_end{}, tcp_ack{};  ///< behind what it carries; what it acknowledges
     bool answerable{true};               ///< a rejected sender may be told
     std::size_t conversation{};

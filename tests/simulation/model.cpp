@@ -72,6 +72,7 @@ std::uint64_t WorkerModel::timeout_ticks(const ModelFlow& flow) const {
     std::uint64_t ms = t.other_ms;
     if (flow.original.proto == L4Proto::udp) ms = flow.state == FlowState::stream ? t.udp_stream_ms : t.udp_oneway_ms;
     if (is_icmp(flow.original.proto)) ms = t.icmp_ms;
+    if (flow.original.proto == L4Proto::sctp) ms = t.tcp_opening_ms;  // nobody gets further than INIT here
     if (flow.original.proto == L4Proto::tcp) {
         switch (flow.state) {
             case FlowState::syn_sent:
@@ -187,6 +188,16 @@ WorkerModel::Decision WorkerModel::wire_frame(const Letter& letter) {
     return {End::drop, arp ? DropReason::policy_deny : DropReason::l2_deny, false};
 }
 
+/// RFC 5927 section 4.1, from the middle: between what the other side had acknowledged a window ago and what was sent.
+/// (No host here scales its window; before the other side has spoken there is none, and the SYN itself may be quoted.)
+bool WorkerModel::may_be_in_flight(const ModelFlow& flow, std::size_t way, const Letter& letter) {
+    constexpr std::uint32_t window = 64240;
+    if (flow.original.proto != L4Proto::tcp || flow.state == FlowState::closed) return true;
+    const std::uint32_t lag = flow.state == FlowState::syn_sent ? 1 : window;
+    const std::uint32_t oldest = flow.tcp_acked[way] - lag;
+    return letter.quoted_seq - oldest <= flow.tcp_sent[way] - oldest;
+}
+
 /// A packet of a live flow that this policy has judged.
 WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow) {
     if (letter.role == Role::icmp_error) {
@@ -194,6 +205,7 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
         const std::size_t quoted_way = goes_original(flow, letter.quoted, Role::plain) ? 0 : 1;
         if (flow.zone[1 - quoted_way] != edition_->zone_of_port[letter.port])
             return {End::drop, DropReason::flow_zone_mismatch, false};
+        if (!may_be_in_flight(flow, quoted_way, letter)) return {End::drop, DropReason::icmp_bad_inner, false};
         meter(flow.slot, letter);
         return {End::pass, {}, false};
     }
@@ -202,10 +214,7 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
         return {End::drop, DropReason::flow_zone_mismatch, false};
     FlowState next = flow.state;
     switch (letter.role) {
-        case Role::syn:  // only of a new connection over an ended one: see traffic.hpp
-            ++reopened;
-            end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
-            return {};
+        case Role::syn: return {};  // only of a new connection over an ended one: see traffic.hpp
         case Role::syn_ack: next = FlowState::syn_received; break;
         case Role::ack:
             if (flow.state == FlowState::closed) return {End::drop, DropReason::tcp_closed, false};
@@ -215,7 +224,7 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
         case Role::fin: next = flow.state == FlowState::established ? FlowState::fin_wait : FlowState::closing; break;
         case Role::rst: next = FlowState::closed; break;
         default:
-            if (way == 1) next = FlowState::stream;
+            if (way == 1 && letter.tuple.proto != L4Proto::sctp) next = FlowState::stream;
             break;
     }
     if (letter.tuple.proto == L4Proto::tcp && letter.role != Role::rst) {
@@ -302,9 +311,16 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
         }
         return decision;
     }
+    if (find(letter) != nullptr) {
+        // In the place of one that is over: that one ends only now, when the policy has allowed it.
+        ++reopened;
+        end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
+    }
     if (flows.size() == options_.flow_entries_max) return {End::drop, DropReason::flow_table_full, false};
     ModelFlow flow{.original = letter.tuple, .port = letter.port};
-    flow.state = letter.role == Role::syn ? FlowState::syn_sent : FlowState::oneway;
+    flow.state = letter.role == Role::syn              ? FlowState::syn_sent
+                 : letter.tuple.proto == L4Proto::sctp ? FlowState::opening
+                                                       : FlowState::oneway;
     flow.started_tick = flow.seen_tick = at_.tick();
     flow.tcp_sent[0] = flow.tcp_acked[0] = letter.tcp_end;
     flow.packets[0] = 1;

@@ -151,6 +151,7 @@ private:
     Decision in_turn(const Letter& letter);
     Decision open(const Letter& letter);
     Decision follow(const Letter& letter, ModelFlow& flow);
+    static bool may_be_in_flight(const ModelFlow& flow, std::size_t way, const Letter& letter);
     Decision refuse(const Ruling& ruling);
     Ruling ask(const Tuple& tuple, std::uint8_t port, abi::RuleIndex* observed);
     void judge(ModelFlow& flow, const Ruling& ruling);

@@ -89,7 +89,7 @@ L4 message(const Tuple& t) {
         case L4Proto::udp: return Udp{.sport = t.sport, .dport = t.dport, .payload = bytes_of(20)};
         case L4Proto::icmp:
         case L4Proto::icmp6: return Icmp{.type = t.icmp_type, .id = t.icmp_id, .payload = bytes_of(24)};
-        case L4Proto::sctp: return Sctp{.sport = t.sport, .dport = t.dport, .chunks = bytes_of(16)};
+        case L4Proto::sctp: return Sctp{.sport = t.sport, .dport = t.dport};  // INITs that cross, again and again
         case L4Proto::tcp: return Tcp{.sport = t.sport, .dport = t.dport, .flags = kAck, .payload = bytes_of(5)};
         default: return Raw{static_cast<std::uint8_t>(t.proto), bytes_of(30)};
     }
@@ -209,7 +209,10 @@ Letter Traffic::noise(std::size_t c, Noise noise) const {
     letter.tuple = tuple_of(cast, c, true, talks_[c].incarnation);
     letter.role = Role::broken;
     letter.answerable = false;
-    const L4 l4 = message(letter.tuple);
+    L4 l4 = message(letter.tuple);
+    // An error quotes what was sent last, or what never was.
+    letter.quoted_seq = talks_[c].next_seq[0] - 1 + (talks_[c].incarnation % 4 == 3 ? 1U << 22 : 0U);
+    if (Tcp* tcp = std::get_if<Tcp>(&l4)) tcp->seq = letter.quoted_seq;
     const Ipv4 ip4{.src = cast.client.addr, .dst = cast.server.addr};
     const bool v6 = cast.family == IpFamily::v6;
     const Udp udp{.sport = 7, .dport = 9, .payload = bytes_of(12)};

@@ -30,6 +30,12 @@ TEST(Phase, EachHasItsPublicState) {
         {P::udp_stream, S::stream},
         {P::icmp_answered, S::stream},
         {P::other_stream, S::stream},
+        {P::sctp_init, S::opening},
+        {P::sctp_init_acked, S::opening},
+        {P::sctp_cookie_echoed, S::opening},
+        {P::sctp_established, S::established},
+        {P::sctp_shutdown, S::closing},
+        {P::sctp_closed, S::closed},
     };
     EXPECT_EQ(std::size(cases), kFlowPhaseCount) << "a phase is missing here";
     for (const auto& c : cases) EXPECT_EQ(public_state(c.phase), c.state) << "phase " << static_cast<int>(c.phase);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Plants one bug at a time into the TCP tracker and expects the flow tests to go red.
+"""Plants one bug at a time into the trackers of TCP and SCTP and expects the flow tests to go red.
 
     tests/unit/dataplane/flow/planted.py            all; needs a build (tools/dev/build flow_test)
     tests/unit/dataplane/flow/planted.py NAME...    some, by the names in the list below
@@ -22,6 +22,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 STATE, WINDOW, AGEING = "dataplane/flow/tcp_state.cpp", "dataplane/flow/tcp_window.hpp", "dataplane/flow/ageing.cpp"
+SCTP = "dataplane/flow/sctp_state.cpp"
 
 # name, file, text, what stands there instead
 BUGS = [
@@ -92,6 +93,40 @@ BUGS = [
     ("simultaneous open refused", STATE, "{{{P::syn_crossed, C::opens}, received,", "{{bad_flags, received,"),
     ("unacknowledged timeout for all flows", AGEING, "in_flight_ = ticks_;", "in_flight_ = ticks_;\n    ticks_[static_cast<std::size_t>(FlowPhase::established)] = ticks_of(t.tcp_unacknowledged_ms);"),
     ("unacknowledged timeout for none", AGEING, "ticks = std::min(ticks, unacknowledged);", "(void)ticks;"),
+    ("a second SYN replaces the first", STATE, "if (from == Direction::original && s.seq + 1 != flow.seq_acked[index(from)]) {", "if (false) {"),
+    ("a refusal of any SYN", STATE, "return (s.flags & rst_ack) == rst_ack && s.ack - (syn.seq + 1) <= tcp_end(syn) - (syn.seq + 1);",
+     "return (s.flags & rst_ack) == rst_ack;"),
+    ("quotes from any time", STATE, "return seq - flow.seq_acked[me] + history <= history + (flow.seq_end[me] - flow.seq_acked[me]);",
+     "return !beyond(seq, flow.seq_end[me]);"),
+    ("quotes of what was never sent", STATE, "return seq - flow.seq_acked[me] + history <= history + (flow.seq_end[me] - flow.seq_acked[me]);",
+     "return seq - flow.seq_acked[me] + history <= history + (flow.seq_end[me] - flow.seq_acked[me]) + 1;"),
+    ("quotes measured by the sender's window", STATE, "const std::uint32_t history = window_bytes(flow, opposite(sender));",
+     "const std::uint32_t history = window_bytes(flow, sender);"),
+    ("any tag will do", SCTP, "if (fit == Fit::none) return dropped(DropReason::sctp_bad_vtag);", ""),
+    ("tags of the other direction", SCTP, "const Direction named_by = p.reflected ? opposite(from) : from;",
+     "const Direction named_by = opposite(from);"),
+    ("T bit ignored", SCTP, "const Direction named_by = p.reflected ? opposite(from) : from;", "const Direction named_by = from;"),
+    ("a second INIT ACK replaces the first", SCTP, "if (tag(flow, of) == 0) tag(flow, of) = t;", "tag(flow, of) = t;"),
+    ("a second INIT ACK is forgotten", SCTP, "if (tag(flow, of) != t) candidate(flow, of) = t;", ""),
+    ("an INIT restarts at once", SCTP, "candidate(flow, peer) = p.init_tag; candidate(flow, from) = 0;", "tag(flow, peer) = p.init_tag;"),
+    ("an INIT keeps an earlier one's answer", SCTP, "candidate(flow, from) = 0; return passed_quietly(flow.phase);", "return passed_quietly(flow.phase);"),
+    ("an INIT on a live association refreshes", SCTP, "candidate(flow, from) = 0; return passed_quietly(flow.phase);",
+     "candidate(flow, from) = 0; return passed(flow.phase);"),
+    ("a cookie before INIT ACK", SCTP, "if (flow.phase == P::sctp_init) return dropped(DropReason::sctp_bad_chunk);", ""),
+    ("data before the cookie", SCTP, "return dropped(DropReason::sctp_bad_chunk); // nobody has anything to say before the cookie",
+     "return passed(flow.phase);"),
+    ("a restart with one tag", SCTP, "if (candidate(flow, peer) == 0) return dropped(DropReason::sctp_bad_chunk);", ""),
+    ("half a restart", SCTP, "promote(flow, from); promote(flow, peer); return", "promote(flow, from); return"),
+    ("the end of another association closes this one", SCTP, "if (fit == Fit::candidate) return passed_quietly(flow.phase); if (p.has(sctp_chunk::abort))",
+     "if (p.has(sctp_chunk::abort))"),
+    ("SHUTDOWN COMPLETE closes a live association", SCTP, "return flow.phase == P::sctp_shutdown ? passed(P::sctp_closed) :",
+     "return flow.phase != P::sctp_init ? passed(P::sctp_closed) :"),
+    ("data after the end", SCTP, "if (fit == Fit::own && p.has(endings)) return", "if (fit == Fit::own) return"),
+    ("no SHUTDOWN ACK after the end", SCTP, "if (fit == Fit::own && p.has(endings)) return passed_quietly(flow.phase);", ""),
+    ("SHUTDOWN before the association", SCTP, "p.has(sctp_chunk::shutdown | sctp_chunk::shutdown_ack) && !is_opening(flow.phase);",
+     "p.has(sctp_chunk::shutdown | sctp_chunk::shutdown_ack);"),
+    ("a picked up tag is never learned", SCTP, "tag(flow, from) = p.tag; fit = Fit::own;", "fit = Fit::own;"),
+    ("a tag is learned from an ABORT", SCTP, "if (fit == Fit::none && picked_up && sctp_picks_up(p)) {", "if (fit == Fit::none && picked_up) {"),
     ("the hand looks too late", AGEING, "deadline(now_tick + timeouts_.shortest(phase));", "deadline(now_tick + timeouts_[phase]);"),
 ]  # fmt: skip
 
@@ -156,7 +191,7 @@ def try_bug(name, path, old, new):
             + [os.path.join(BUILD, "dataplane/flow/libsluice_flow.a"), "-lgtest", "-lgtest_main", "-lpthread"],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
-        return first_red(program, "Tcp*-TcpModel.*:Ageing.*") or first_red(program, "TcpModel.*")
+        return first_red(program, "Tcp*:Sctp*:Ageing.*-TcpModel.*") or first_red(program, "TcpModel.*")
 
 
 def main():

@@ -182,6 +182,8 @@ ModelAnswer TcpModel::on_syn(const ModelSegment& s, int from) {
         return pass(false, from == 0 ? "live" : "");
     }
     if (state_ == State::syn_sent || state_ == State::syn_crossed) {
+        // Another number than the opener's first: one of the two is forged or given up, and nobody can say which.
+        if (from == 0 && s.seq + 1 != static_cast<std::uint32_t>(sides_[0].unacked)) return pass(false, "live");
         learn_syn(s, from);
         if (from == 1) state_ = State::syn_crossed;  // RFC 9293 3.5: simultaneous open
         return pass(true);

@@ -2,7 +2,7 @@
 // be the same. A difference is shrunk to the fewest segments that still show it, and printed as rows of a capture.
 //   SEED=7 flow_test --gtest_filter='TcpModel.*'      the same conversations again
 //   TCP_CONVERSATIONS=100000 ...                      fewer or more than a million
-#include "tests/unit/dataplane/flow/tcp_model.hpp"
+#include "tests/unit/dataplane/flow/tcp_pair.hpp"
 
 #include <cstdlib>
 #include <random>
@@ -13,112 +13,12 @@
 namespace sluice::test {
 namespace {
 
-using dp::Direction;
-using dp::FlowPhase;
-using dp::TcpOutcome;
-
-struct Sent {
-    dp::TcpSegment segment;
-    int from{};
-};
-
 struct Conversation {
     dp::SeqCheck check{};
     bool pickup{};
     std::vector<Sent> sent;  // the first opens
     bool differs{};          // the last one is judged otherwise than expected
     TcpModel::State end{};
-};
-
-ModelSegment model_segment(const dp::TcpSegment& s) {
-    return {(s.flags & dp::S) != 0,
-            (s.flags & dp::A) != 0,
-            (s.flags & dp::F) != 0,
-            (s.flags & dp::R) != 0,
-            s.seq,
-            s.ack,
-            s.payload_bytes,
-            s.window,
-            s.wscale == 0xff ? -1 : int{s.wscale}};
-}
-
-TcpModel::Mode model_mode(dp::SeqCheck check) {
-    return check == dp::SeqCheck::strict ? TcpModel::Mode::strict
-           : check == dp::SeqCheck::log  ? TcpModel::Mode::log
-                                         : TcpModel::Mode::off;
-}
-
-FlowPhase phase_of(TcpModel::State state) {
-    constexpr FlowPhase phases[] = {FlowPhase::syn_sent,       FlowPhase::syn_crossed, FlowPhase::syn_acked_ahead,
-                                    FlowPhase::syn_received,   FlowPhase::established, FlowPhase::fin_wait_original,
-                                    FlowPhase::fin_wait_reply, FlowPhase::closing,     FlowPhase::time_wait,
-                                    FlowPhase::closed};
-    return phases[static_cast<std::size_t>(state)];
-}
-
-ModelAnswer product_answer(const dp::TcpResult& r) {
-    if (r.outcome == TcpOutcome::reopen) return {"reopen", false, ""};
-    if (r.outcome == TcpOutcome::drop) return {std::string{abi::to_string(r.reason)}, false, ""};
-    std::string notes;
-    if ((r.notes & dp::tcp_note::overshoot) != 0) notes += "overshoot";
-    if ((r.notes & dp::tcp_note::inexact_rst) != 0) notes += "inexact";
-    if ((r.notes & dp::tcp_note::window_unknown) != 0) notes += "unknown";
-    if ((r.notes & dp::tcp_note::violation) != 0) notes += "violation " + std::string{abi::to_string(r.reason)};
-    if ((r.notes & dp::tcp_note::syn_on_live) != 0) notes += "live";
-    return {"pass", r.refreshes, notes};
-}
-
-/// Product and model side by side, through one conversation.
-class Pair {
-public:
-    Pair(dp::SeqCheck check, bool pickup, const dp::TcpSegment& first) : check_{check}, model_{model_mode(check)} {
-        if (pickup) {
-            dp::tcp_pick_up(flow_, first);
-            flow_.phase = FlowPhase::established;
-            model_.pick_up(model_segment(first));
-        } else {
-            begin(first);
-        }
-    }
-
-    /// Empty: they agree.
-    std::string step(const Sent& sent) {
-        const int from = swapped_ ? 1 - sent.from : sent.from;
-        const dp::TcpResult r =
-            dp::tcp_advance(flow_, from == 0 ? Direction::original : Direction::reply, sent.segment, check_);
-        const ModelAnswer is = product_answer(r), expected = model_.judge(model_segment(sent.segment), from);
-        if (r.outcome == TcpOutcome::pass) flow_.phase = r.next;
-        if (is != expected) return text(is) + ", expected " + text(expected);
-        if (r.outcome == TcpOutcome::reopen) {
-            swapped_ = sent.from == 1;
-            begin(sent.segment);
-        }
-        if (flow_.phase != phase_of(model_.state())) {
-            return "phase " + std::to_string(int(flow_.phase)) + ", expected " +
-                   std::to_string(int(phase_of(model_.state())));
-        }
-        return "";
-    }
-
-    const TcpModel& model() const { return model_; }
-    int role(int from) const { return swapped_ ? 1 - from : from; }
-
-private:
-    void begin(const dp::TcpSegment& syn) {
-        flow_ = dp::FlowHot{};
-        dp::tcp_open(flow_, syn);
-        flow_.phase = FlowPhase::syn_sent;
-        model_ = TcpModel{model_mode(check_)};
-        model_.open(model_segment(syn));
-    }
-    static std::string text(const ModelAnswer& a) {
-        return a.what + (a.notes.empty() ? "" : " (" + a.notes + ")") + (a.sign_of_life ? ", refreshes" : "");
-    }
-
-    dp::SeqCheck check_;
-    dp::FlowHot flow_{};
-    TcpModel model_;
-    bool swapped_{};
 };
 
 /// Makes conversations that are mostly sensible, and then a little off: the numbers that a check compares, and theirs
@@ -137,7 +37,7 @@ public:
         dp::TcpSegment first{dp::S, isn_[0], 0, pick(8) == 0 ? pick(2000) : 0, window(), scale_[0]};
         if (c.pickup) first = {dp::A, isn_[0], isn_[1], pick(1500), window(), 0xff};
         c.sent.push_back({first, 0});
-        Pair pair{c.check, c.pickup, first};
+        TcpPair pair{c.check, c.pickup, first};
         const std::size_t count = 4 + pick(20);
         while (c.sent.size() < count) {
             const Sent sent = next(pair);
@@ -156,7 +56,7 @@ private:
         return some[pick(std::size(some))];
     }
 
-    Sent next(const Pair& pair) {
+    Sent next(const TcpPair& pair) {
         const TcpModel& m = pair.model();
         Sent sent;
         sent.from = static_cast<int>(pick(2));
@@ -212,7 +112,7 @@ private:
 
 /// The first difference; empty: none.
 std::string difference(const Conversation& c, std::size_t* at = nullptr) {
-    Pair pair{c.check, c.pickup, c.sent.front().segment};
+    TcpPair pair{c.check, c.pickup, c.sent.front().segment};
     for (std::size_t i = 1; i < c.sent.size(); ++i) {
         if (auto why = pair.step(c.sent[i]); !why.empty()) {
             if (at != nullptr) *at = i;

@@ -185,9 +185,10 @@ TEST(TcpState, SegmentsThatFitNoHandshakeAreDropped) {
              {A, 0, 1001, 1, W, O, {Ph::syn_sent, DropReason::tcp_bad_ack}},
              {F | A, 0, 1001, 1, W, O, {Ph::syn_sent, DropReason::tcp_bad_flags}},
              {F | A, 0, 1, 1001, W, Re, {Ph::syn_sent, DropReason::tcp_bad_flags}},
-             {S, 0, 3000, 0, W, O, {Ph::syn_sent}},
-             {S | A, 0, 5000, 1001, W, Re, {Ph::syn_sent, DropReason::tcp_bad_ack}},
-             {S | A, 0, 5000, 3001, W, Re, {Ph::syn_received}},
+             {S, 0, 1000, 0, W, O, {Ph::syn_sent, {}, 0, true}},
+             {S, 0, 3000, 0, W, O, {Ph::syn_sent, {}, tcp_note::syn_on_live, false}},  // the worker keeps it
+             {S | A, 0, 5000, 3001, W, Re, {Ph::syn_sent, DropReason::tcp_bad_ack}},
+             {S | A, 0, 5000, 1001, W, Re, {Ph::syn_received}},
          });
     play("a SYN-ACK repeats, another one does not pass",
          after_handshake({

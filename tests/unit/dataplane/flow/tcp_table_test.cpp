@@ -74,11 +74,11 @@ struct Cells {
 const Cells kRows[] = {
 //                            SYN            SYN-ACK        ACK            FIN            RST
 {Ph::syn_sent,           O,  {"sent",        "!bad_flags",  "!bad_ack",    "!bad_flags",  "closed"},
-                             {"sent",        "!bad_flags",  "!bad_ack",    "!bad_flags",  "sent~"}},
+                             {"sent~",       "!bad_flags",  "!bad_ack",    "!bad_flags",  "sent~"}},
 {Ph::syn_sent,           Re, {"crossed",     "received",    "sent~",       "!bad_flags",  "closed"},
                              {"crossed",     "!bad_ack",    "!bad_ack",    "!bad_flags",  "!bad_rst"}},
 {Ph::syn_crossed,        O,  {"crossed",     "ahead",       "ahead",       "!bad_flags",  "closed"},
-                             {"crossed",     "!bad_ack",    "!bad_ack",    "!bad_flags",  "!bad_rst"}},
+                             {"crossed~",    "!bad_ack",    "!bad_ack",    "!bad_flags",  "!bad_rst"}},
 {Ph::syn_crossed,        Re, {"crossed",     "received",    "received",    "!bad_flags",  "closed"},
                              {"crossed",     "!bad_ack",    "!bad_ack",    "!bad_flags",  "!bad_rst"}},
 {Ph::syn_acked_ahead,    O,  {"ahead~",      "ahead",       "ahead",       "finO",        "closed"},

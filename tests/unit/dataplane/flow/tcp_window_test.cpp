@@ -225,5 +225,74 @@ TEST(TcpWindow, DataInFlightAreKnown) {
     EXPECT_FALSE(flow.in_flight());
 }
 
+FlowHot flow_after(const Rows& rows) {
+    FlowHot flow{};
+    tcp_open(flow, rows.front().segment());
+    flow.phase = Ph::syn_sent;
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        const TcpResult r = tcp_advance(flow, rows[i].from, rows[i].segment(), SeqCheck::strict);
+        EXPECT_EQ(int(r.outcome), int(TcpOutcome::pass)) << "row " << i;
+        flow.phase = r.next;
+    }
+    return flow;
+}
+
+// What an ICMP error may quote (RFC 5927 section 4.1). The client offers 64,240 bytes, the server 1,000.
+TEST(TcpQuotes, I5_FromAWindowBeforeTheLastAcknowledgementToTheLastSent) {
+    Rows rows = after_handshake({{A, 500, 5001, 1001, 1000, Re, {}}, {A, 0, 1001, 5201, 64240, O, {}}});
+    rows[1].win = 1000;
+    const FlowHot flow = flow_after(rows);
+    const std::uint32_t acked = 5201, sent = 5501;
+    for (const auto& [seq, may] : {std::pair{acked, true},
+                                   {sent, true},
+                                   {sent + 1, false},
+                                   {acked - 64240, true},
+                                   {acked - 64241, false},
+                                   {acked + 0x8000'0000, false}}) {
+        EXPECT_EQ(tcp_may_be_in_flight(flow, Re, seq), may) << seq;
+    }
+    EXPECT_TRUE(tcp_may_be_in_flight(flow, O, 1001 - 1000));
+    EXPECT_FALSE(tcp_may_be_in_flight(flow, O, 1001 - 1001)) << "by the server's window";
+    EXPECT_FALSE(tcp_may_be_in_flight(flow, O, 1002));
+}
+
+TEST(TcpQuotes, I5_TheSynItselfAndAcrossTheWrap) {
+    const FlowHot opening = flow_after({{S, 0, 0xffff'fffe, 0, 64240, O, {}}});
+    EXPECT_TRUE(tcp_may_be_in_flight(opening, O, 0xffff'fffe));
+    EXPECT_TRUE(tcp_may_be_in_flight(opening, O, 0xffff'ffff));
+    EXPECT_FALSE(tcp_may_be_in_flight(opening, O, 0xffff'fffd));
+    EXPECT_FALSE(tcp_may_be_in_flight(opening, O, 0));
+    EXPECT_FALSE(tcp_may_be_in_flight(opening, Re, 5000)) << "it has said nothing yet";
+    FlowHot wrapped = opening;
+    wrapped.phase = Ph::established;
+    wrapped.window_scales = 0;
+    wrapped.window_max = {1000, 1000};
+    wrapped.seq_end[0] = 700;
+    EXPECT_TRUE(tcp_may_be_in_flight(wrapped, O, 700));
+    EXPECT_TRUE(tcp_may_be_in_flight(wrapped, O, 0xffff'ffff - 1000));
+    EXPECT_FALSE(tcp_may_be_in_flight(wrapped, O, 0xffff'fffe - 1000));
+    EXPECT_FALSE(tcp_may_be_in_flight(wrapped, O, 701));
+}
+
+TEST(TcpQuotes, I5_WhatCantBeToldPasses) {
+    FlowHot flow{};
+    tcp_pick_up(flow, {A, 1000, 5000, 10, 64240, 0xff});
+    flow.phase = Ph::established;
+    EXPECT_TRUE(tcp_may_be_in_flight(flow, O, 99'999'999)) << "T22: the windows are not known";
+    flow = flow_after(after_handshake({{R, 0, 1001, 0, 0, O, {}}}));
+    EXPECT_EQ(int(flow.phase), int(Ph::closed));
+    EXPECT_TRUE(tcp_may_be_in_flight(flow, O, 99'999'999)) << "there is nothing left to harm";
+}
+
+TEST(TcpQuotes, ARefusalAcknowledgesItsSyn) {
+    const TcpSegment syn{S, 1000, 0, 100, 64240, 0xff};
+    EXPECT_TRUE(tcp_refuses(syn, {R | A, 0, 1001, 0, 0, 0xff}));
+    EXPECT_TRUE(tcp_refuses(syn, {R | A, 0, 1101, 0, 0, 0xff})) << "with its data";
+    EXPECT_FALSE(tcp_refuses(syn, {R | A, 0, 1000, 0, 0, 0xff}));
+    EXPECT_FALSE(tcp_refuses(syn, {R | A, 0, 1102, 0, 0, 0xff}));
+    EXPECT_FALSE(tcp_refuses(syn, {R, 0, 1001, 0, 0, 0xff}));
+    EXPECT_FALSE(tcp_refuses(syn, {S | A, 0, 1001, 0, 0, 0xff}));
+}
+
 }  // namespace
 }  // namespace sluice::dp

@@ -20,7 +20,7 @@ cp::Policy policy() {
     p.rule({.id = "web",
             .from = {"outside"},
             .to = {"inside"},
-            .service = {"tcp/443", "udp/443"},
+            .service = {"tcp/443", "udp/443", "proto/132"},
             .action = cp::Action::allow});
     p.rule(
         {.id = "closed", .from = {"outside"}, .to = {"inside"}, .service = {"tcp/22"}, .action = cp::Action::reject});
@@ -93,6 +93,19 @@ std::vector<DropCase> cases() {
     all.push_back(always(DropReason::bad_l4_csum, frame(Ipv4{}, Tcp{.checksum = std::uint16_t{1}})));
 
     all.push_back(always(DropReason::sctp_malformed, frame(Ipv4{}, Raw{132, bytes_of(6)})));
+    all.push_back(always(DropReason::sctp_bad_vtag, frame(Ipv4{}, Sctp{.tag = 7})));
+    all.push_back(always(DropReason::sctp_no_flow, frame(Ipv4{}, Sctp{.tag = 7, .chunks = sctp_data(4)})));
+    DropCase no_cookie = always(DropReason::sctp_bad_chunk, frame(Ipv4{}, Sctp{.tag = 9, .chunks = sctp_data(4)}));
+    no_cookie.prepare = [](Harness& h) {
+        ASSERT_EQ(h.fate(0, frame(Ipv4{}, Sctp{})), "forward");
+        ASSERT_EQ(h.fate(1, frame(Ipv4{.src = "198.51.100.80", .dst = "198.51.100.7"},
+                                  Sctp{.sport = 3868, .dport = 40000, .chunks = sctp_init(9)})),
+                  "forward");
+    };
+    all.push_back(no_cookie);
+    const Bytes quote = datagram(Ipv4{.src = "198.51.100.80", .dst = "198.51.100.7"}, Tcp{});
+    all.push_back(
+        always(DropReason::icmp_bad_inner, frame(Ipv4{}, Icmp{.type = 3, .code = 4, .seq = 67, .payload = quote})));
     DropCase split = always(DropReason::headers_split, frame(Ipv4{}, Tcp{}));
     split.contiguous_max = 40;
     all.push_back(split);

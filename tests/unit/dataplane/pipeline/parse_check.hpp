@@ -65,6 +65,7 @@ inline const char* parse_at_the_edge(std::span<const std::uint8_t> frame, std::s
     if (dp::is_icmp_error(p)) {
         dp::InnerTuple inner;
         dp::parse_inner(packet, p, inner);
+        (void)dp::claims_impossible_mtu(packet, p);
     }
     if (!dp::may_answer(packet, p)) return nullptr;
 

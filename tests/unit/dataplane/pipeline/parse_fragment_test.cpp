@@ -68,7 +68,7 @@ TEST(ParseFragment, F9_TransportHeadersThatAreNotWholeInTheFirstFragmentAre_frag
     EXPECT_EQ(reason_of(piece(tcp, 8, 40)), "frag_tiny") << "offset 1 (RFC 3128)";
     EXPECT_EQ(reason_of(piece(tcp, 16, 40)), "frag_tiny");
     EXPECT_EQ(reason_of(piece(tcp, 24, 40)), "pass");
-    const Bytes sctp = frame(Ipv4{}, Sctp{.chunks = counting(40)});
+    const Bytes sctp = frame(Ipv4{}, Sctp{.tag = 7, .chunks = sctp_data(24)});
     EXPECT_EQ(reason_of(piece(sctp, 0, 8)), "frag_tiny");
     EXPECT_EQ(reason_of(piece(sctp, 8, 8)), "frag_tiny");
     EXPECT_EQ(reason_of(piece(sctp, 0, 16)), "pass");
@@ -128,7 +128,8 @@ TEST(ParseFragment, ADatagramIsWhatItWasBeforeItWasCut) {
               1000U);
     EXPECT_EQ(compare(frame(Ipv6{}, Icmp{.type = 128, .id = 9, .payload = counting(77)}), {0, 8}).icmp.id, 9U);
     compare(frame(Ipv4{}, Raw{47, counting(60)}), {0, 16});
-    EXPECT_FALSE(compare(frame(Ipv4{}, Sctp{.chunks = counting(50)}), {0, 16}).checksum_known_good);
+    EXPECT_FALSE(
+        compare(frame(Ipv4{}, Sctp{.tag = 7, .chunks = sctp_data(30) + sctp_data(5)}), {0, 16}).checksum_known_good);
 }
 
 TEST(ParseFragment, TheChecksumIsVerifiedOverAllPieces) {

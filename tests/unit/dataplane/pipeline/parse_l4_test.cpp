@@ -201,7 +201,7 @@ TEST(ParseL4, I10_RedirectAndSourceQuenchAre_icmp_type_deny) {
 }
 
 TEST(ParseL4, G1_G2_OtherProtocols) {
-    const Parsed sctp = parse_frame(frame(Ipv4{}, Sctp{.sport = 5000, .dport = 3868, .chunks = bytes_of(20)}));
+    const Parsed sctp = parse_frame(frame(Ipv4{}, Sctp{.sport = 5000, .dport = 3868}));
     EXPECT_FALSE(sctp.reason);
     EXPECT_EQ(sctp.p.sport.to_host(), 5000);
     EXPECT_EQ(sctp.p.dport.to_host(), 3868);

@@ -52,6 +52,85 @@ TYPED_TEST(TcpCases, T9_SynOnALiveFlowThenChallengeAckRstSyn) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
 }
 
+// Both ends have forgotten the connection (a reboot, a power cut), while the firewall has not.
+TYPED_TEST(TcpCases, D2_T9_BothEndsAreReborn) {
+    this->connect();
+    this->say({{kAck, 100, 1001, 5001, kClient},
+               {kSyn, 0, 600'000, 0, kClient},
+               {kSyn | kAck, 0, 900'000, 600'001, kShop},
+               {kAck, 0, 600'001, 900'001, kClient},
+               {kAck, 100, 900'001, 600'001, kShop},
+               {kAck, 10, 1101, 5001, kClient, "tcp_out_of_window"}});  // of the old one
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
+}
+
+// And nobody listens there any more: the client hears it at once, and the flow is left to its timer.
+TYPED_TEST(TcpCases, D2_T15_ARefusalOfTheLateSynReachesTheClient) {
+    this->connect();
+    this->say({{kSyn, 0, 600'000, 0, kClient},
+               {kRst | kAck, 0, 0, 600'002, kShop, "tcp_bad_rst"},
+               {kRst | kAck, 0, 0, 600'001, kShop},
+               {kAck, 10, 1001, 5001, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().tcp_inexact_rst.read(), 0U);
+}
+
+// Before the server has spoken, a second SYN with another number is a forgery or a new attempt: both may be answered.
+TYPED_TEST(TcpCases, T7_AForgedSecondSynDoesNotHinderTheFirst) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn, 0, 66'000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kAck, 0, 1001, 5001, kClient},
+               {kAck, 10, 1001, 5001, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+}
+
+TYPED_TEST(TcpCases, T7_ASecondAttemptWithAnotherNumberIsAnswered) {
+    this->say({{kSyn, 0, 66'000, 0, kClient},
+               {kSyn, 0, 1000, 0, kClient},
+               {kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kAck, 0, 1001, 5001, kClient},
+               {kAck, 10, 5001, 1001, kShop}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
+}
+
+TYPED_TEST(TcpCases, T15_ASecondAttemptThatIsRefusedHearsIt) {
+    this->say({{kSyn, 0, 66'000, 0, kClient},
+               {kSyn, 0, 1000, 0, kClient},
+               {kRst | kAck, 0, 0, 999, kShop, "tcp_bad_rst"},
+               {kRst | kAck, 0, 0, 1001, kShop}});
+    EXPECT_EQ(only_state(this->h), FlowState::syn_sent);
+    this->say({{kRst | kAck, 0, 0, 66'001, kShop}});
+    EXPECT_EQ(only_state(this->h), FlowState::closed);
+}
+
+// D3: what no rule allows can't make us forget a flow that a RST has closed, or one in TIME-WAIT.
+TYPED_TEST(TcpCases, D3_ASynThatNoRuleAllowsLeavesAnEndedFlowAlone) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.rule(
+        {.id = "web-in", .from = {"outside"}, .to = {"inside"}, .service = {"tcp/443"}, .action = cp::Action::allow});
+    this->h.use(p.build());
+    this->connect();
+    this->say({{kFin | kAck, 0, 1001, 5001, kClient},
+               {kFin | kAck, 0, 5001, 1002, kShop},
+               {kAck, 0, 1002, 5002, kClient},
+               {kSyn, 0, 700'000, 0, kShop, "policy_deny"}});
+    EXPECT_EQ(only_state(this->h), FlowState::time_wait);
+    this->say({{kAck, 0, 1002, 5002, kClient}, {kRst, 0, 1002, 0, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::closed);
+    this->say({{kSyn, 0, 700'000, 0, kShop, "policy_deny"}, {kAck, 0, 1002, 5002, kClient, "tcp_closed"}});
+    EXPECT_EQ(only_state(this->h), FlowState::closed);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+    this->say({{kSyn, 0, 2000, 0, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::syn_sent);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
+}
+
 // D2, the other end: the shop knows nothing of the old connection and simply accepts the new one.
 TYPED_TEST(TcpCases, D2_TheFlowBeginsAnewWhenThePeerAgrees) {
     this->h.use(shop_policy(abi::RuleLog::both).build());
