@@ -30,6 +30,7 @@ COVERAGE_OPTIONS = "-Dcpp_args=['-fprofile-instr-generate','-fcoverage-mapping']
 TARGETS = {
     "parse": (2048, None, 8, []),
     "worker": (4096, None, 16, []),
+    "flow_states": (1024, None, 8, []),
     "fragments": (4096, None, 8, []),
     "validator": (4096, None, 64, []),
     "tables_socket": (4096, None, 64, []),

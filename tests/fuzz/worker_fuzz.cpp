@@ -95,7 +95,9 @@ private:
         Conversation& c = talks_[who >> 1U & 3U];
         const auto client = static_cast<std::uint16_t>(40000 + (who >> 1U & 3U));
         L4 l4;
-        if ((who & 0x10U) != 0) {
+        if ((who & 0x80U) != 0) {
+            l4 = association(reply, client);
+        } else if ((who & 0x10U) != 0) {
             l4 = Udp{.sport = reply ? std::uint16_t{53} : client,
                      .dport = reply ? client : std::uint16_t{53},
                      .payload = bytes_of(in_.byte())};
@@ -125,6 +127,22 @@ private:
         }
         const Ipv4 there;
         return frame(reply ? Ipv4{.src = there.dst, .dst = there.src} : there, l4);
+    }
+
+    /// Few tags, so that they fit now and then: the client names 7, the server 9, others 8 and 10.
+    Sctp association(bool reply, std::uint16_t client) {
+        const std::uint8_t what = in_.byte(), tags = in_.byte();
+        const std::uint8_t type = what & 0x0fU;
+        Bytes chunks = type == 1   ? sctp_init(7 + (tags & 3U))
+                       : type == 2 ? sctp_init_ack(7 + (tags & 3U))
+                                   : sctp_chunk(type, bytes_of(4), what >> 4U & 1U);
+        if ((what & 0x20U) != 0) chunks = chunks + sctp_data(3);
+        if ((what & 0x40U) != 0) patch(std::span<std::uint8_t>{chunks}, in_, 1);
+        const std::uint32_t tag = type == 1 && (tags & 0x80U) == 0 ? 0 : 7 + (tags >> 2U & 3U);
+        return {.sport = reply ? std::uint16_t{3868} : client,
+                .dport = reply ? client : std::uint16_t{3868},
+                .tag = tag,
+                .chunks = chunks};
     }
 
     /// An ICMP error that quotes the last frame's datagram, or a part of it, with a few bytes changed.
