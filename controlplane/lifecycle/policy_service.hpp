@@ -128,7 +128,8 @@ struct SystemStatus {
     std::optional<std::chrono::system_clock::time_point> confirm_deadline;
     std::optional<std::chrono::system_clock::time_point> dataplane_started;
     bool fail_open{};
-    std::uint64_t flows{}, flow_capacity{};
+    std::uint64_t flows{}, flow_capacity{}, flows_half_open{}, flow_half_open_max{};
+    std::string flow_pressure{"none"};  ///< none, half_open, closing, full
     std::vector<WorkerStatus> workers;
     std::vector<PortStatus> ports;
     std::vector<std::string> not_ready;  ///< why /readyz says no; empty = ready

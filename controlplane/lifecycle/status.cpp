@@ -62,6 +62,9 @@ SystemStatus PolicyServiceImpl::status() {
     }
     status.flows = snapshot->flows;
     status.flow_capacity = snapshot->flow_capacity;
+    status.flows_half_open = snapshot->flows_half_open;
+    status.flow_half_open_max = snapshot->flow_half_open_max;
+    status.flow_pressure = abi::to_string(snapshot->pressure);
     for (std::size_t w = 0; w < snapshot->workers.size(); ++w) {
         const auto& worker = snapshot->workers[w];
         const bool stalled = now.hello && (now.hello->state.stalled_workers >> w & 1U) != 0;

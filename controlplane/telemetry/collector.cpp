@@ -29,6 +29,8 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.flows_expired += from.flows_expired.read();
     into.flows_closed += from.flows_closed.read();
     into.flows_ended_by_policy += from.flows_ended_by_policy.read();
+    into.syn_early_drop += from.syn_early_drop.read();
+    into.closing_early_drop += from.closing_early_drop.read();
     into.lookups += from.lookups.read();
     into.events_written += from.events_written.read();
     into.events_suppressed += from.events_suppressed.read();
@@ -81,6 +83,8 @@ Totals& Totals::operator+=(const Totals& o) {
     flows_expired += o.flows_expired;
     flows_closed += o.flows_closed;
     flows_ended_by_policy += o.flows_ended_by_policy;
+    syn_early_drop += o.syn_early_drop;
+    closing_early_drop += o.closing_early_drop;
     lookups += o.lookups;
     events_written += o.events_written;
     events_suppressed += o.events_suppressed;
@@ -154,6 +158,7 @@ Totals Collector::read_totals() const {
 void Collector::read_levels(Snapshot& into) const {
     const auto& manager = segments_->manager();
     into.flow_capacity = manager.flow_capacity.read();
+    into.flow_half_open_max = manager.flow_half_open_max.read();
     into.generation = manager.generation.read();
     into.fail_open = manager.fail_open.read() != 0;
     const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);
@@ -167,6 +172,12 @@ void Collector::read_levels(Snapshot& into) const {
         }
         into.flows += level.flows;
         into.frag_held_bytes += counters.frag_held_bytes.read();
+        into.flows_half_open += counters.flows_half_open.read();
+        into.sources += counters.sources.read();
+        const std::uint64_t pressure = counters.flow_pressure.read();  // an untrusted number
+        if (pressure < abi::kFlowPressureCount) {
+            into.pressure = std::max(into.pressure, static_cast<abi::FlowPressure>(pressure));
+        }
         into.workers.push_back(level);
     }
     for (std::size_t p = 0; p < port_names_.size(); ++p) {

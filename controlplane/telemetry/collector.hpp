@@ -39,6 +39,7 @@ struct Totals {
     std::map<std::string, PortTotals> ports;  ///< by name
     std::vector<RuleTotals> rules;            ///< by slot
     std::uint64_t flows_created{}, flows_expired{}, flows_closed{}, flows_ended_by_policy{};
+    std::uint64_t syn_early_drop{}, closing_early_drop{};
     std::uint64_t lookups{}, events_written{}, events_suppressed{}, rejects_limited{};
     std::uint64_t tcp_inexact_rst{}, udp_zero_csum6{}, flow_reopen{}, tcp_overshoot{};
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};
@@ -64,6 +65,8 @@ struct Snapshot {
     std::vector<WorkerLevels> workers;
     std::vector<PortLevels> ports;  ///< in the dataplane's order
     std::uint64_t flows{}, flow_capacity{}, generation{}, frag_held_bytes{};
+    std::uint64_t flows_half_open{}, flow_half_open_max{}, sources{};
+    abi::FlowPressure pressure{};  ///< the highest of the workers'
     bool fail_open{};
     abi::MonoTime collected{};
 };

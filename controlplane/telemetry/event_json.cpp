@@ -17,6 +17,7 @@ constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
         case abi::EventKind::observed: return "observed";
         case abi::EventKind::drop: return "drop";
         case abi::EventKind::seq_check: return "seq_check";
+        case abi::EventKind::limited: return "limited";
     }
     return "unknown";
 }
@@ -29,6 +30,7 @@ constexpr std::string_view end_text(abi::FlowEnd end) noexcept {
         case abi::FlowEnd::reset: return "reset";
         case abi::FlowEnd::policy: return "policy";
         case abi::FlowEnd::reused: return "reused";
+        case abi::FlowEnd::evicted: return "evicted";
     }
     return "unknown";
 }
@@ -145,7 +147,8 @@ std::string event_json(const abi::FlowEvent& e, const Names& names, const UtcClo
     } else {
         member(line, "verdict", abi::to_string(e.verdict));
         if (const auto rule = names.rule(e.slot); !rule.empty()) member(line, "rule", rule);
-        if (e.kind == abi::EventKind::seq_check) member(line, "reason", abi::to_string(e.drop));
+        if (e.kind == abi::EventKind::seq_check || e.kind == abi::EventKind::limited)
+            member(line, "reason", abi::to_string(e.drop));
     }
     member(line, "generation", e.generation);
     if (e.kind == abi::EventKind::flow_end) {

@@ -97,6 +97,19 @@ void level_families(Families& all, const Snapshot& s) {
               static_cast<double>(s.frag_held_bytes));
     all.gauge("sluice_flows", "Flows being tracked.", static_cast<double>(s.flows));
     all.gauge("sluice_flow_table_capacity", "Flows that can be tracked.", static_cast<double>(s.flow_capacity));
+    all.gauge("sluice_flows_half_open", "Flows that the other side has not agreed to.",
+              static_cast<double>(s.flows_half_open));
+    all.gauge("sluice_flow_half_open_max", "Half-open flows that may be tracked.",
+              static_cast<double>(s.flow_half_open_max));
+    auto& pressure = all.family("sluice_flow_pressure", MetricType::Gauge,
+                                "1 for what a new flow cost in the last second, by the worst of the workers: nothing, "
+                                "the oldest half-open flow, the oldest closing one, or full: it was refused.");
+    for (std::uint8_t p = 0; p < abi::kFlowPressureCount; ++p) {
+        const auto level = static_cast<abi::FlowPressure>(p);
+        Families::add(pressure, {{"level", abi::to_string(level)}}, s.pressure == level ? 1.0 : 0.0);
+    }
+    all.gauge("sluice_limited_sources", "Sources with flows of rules that limit by source.",
+              static_cast<double>(s.sources));
     auto& busy = all.family("sluice_lcore_busy_ratio", MetricType::Gauge,
                             "Share of the last second that the worker's core spent on packets.");
     auto& generation =
@@ -116,6 +129,8 @@ void total_families(Families& all, const Totals& t) {
     Families::add(ended, {{"cause", "expired"}}, t.flows_expired);
     Families::add(ended, {{"cause", "closed"}}, t.flows_closed);
     Families::add(ended, {{"cause", "policy"}}, t.flows_ended_by_policy);
+    Families::add(ended, {{"cause", "syn_early_drop"}}, t.syn_early_drop);
+    Families::add(ended, {{"cause", "closing_early_drop"}}, t.closing_early_drop);
     all.counter("sluice_lookups_total", "Classifier decisions.", t.lookups);
     all.counter("sluice_rejects_limited_total", "Rejected packets without an answer because of the rate limit.",
                 t.rejects_limited);

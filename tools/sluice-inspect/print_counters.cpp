@@ -99,7 +99,8 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"publishes_stalled", &manager.publishes_stalled},
         {"reverts", &manager.reverts},
         {"fail_open", &manager.fail_open},
-        {"flow_capacity", &manager.flow_capacity}};
+        {"flow_capacity", &manager.flow_capacity},
+        {"flow_half_open_max", &manager.flow_half_open_max}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
     if (auto ok = counters.add_rules(connection); !ok) return Unexpected<std::string>{ok.error()};
     for (std::uint32_t w = 0; w < header.worker_count; ++w) {
@@ -115,6 +116,11 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"flows_expired", &worker.flows_expired},
             {"flows_closed", &worker.flows_closed},
             {"flows_ended_by_policy", &worker.flows_ended_by_policy},
+            {"flows_half_open", &worker.flows_half_open},
+            {"syn_early_drop", &worker.syn_early_drop},
+            {"closing_early_drop", &worker.closing_early_drop},
+            {"flow_pressure", &worker.flow_pressure},
+            {"sources", &worker.sources},
             {"lookups", &worker.lookups},
             {"events_written", &worker.events_written},
             {"events_suppressed", &worker.events_suppressed},

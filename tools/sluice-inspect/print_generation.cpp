@@ -50,6 +50,13 @@ std::size_t term_count(const dp::TableView& view, std::span<const std::byte> rul
     return static_cast<std::size_t>(std::count(view.term_rule, view.term_rule + terms, rule));
 }
 
+/// 0 = no limit.
+std::string limits_json(const abi::RuleLimits& l) {
+    return fmt::format(
+        "{{\"states\": {}, \"states_per_source\": {}, \"new_per_second\": {}, \"new_per_second_per_source\": {}}}",
+        l.states_max, l.states_per_source_max, l.new_per_second_max, l.new_per_second_per_source_max);
+}
+
 void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::SectionBytes& sections) {
     fmt::print("generation {} policy {} ({})\n  digest {}\n", m.generation,
                std::string_view{m.policy_name.data(), strnlen(m.policy_name.data(), m.policy_name.size())},
@@ -59,6 +66,13 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
                    kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high, ref.digest.low);
     }
     fmt::print("  seq_check {}\n", seq_check_name(view.settings->seq_check));
+    for (std::size_t z = 0; z < view.zones.size(); ++z) {
+        const auto& limits = view.zones[z].limits;
+        if ((limits.states_max | limits.new_per_second_max) == 0) continue;
+        fmt::print("  zone {:<16} limits states {} new_per_second {}\n",
+                   view.zone_name(abi::ZoneId{static_cast<std::uint16_t>(z)}), limits.states_max,
+                   limits.new_per_second_max);
+    }
     for (const auto& binding : view.bindings) {
         fmt::print("  zone {:<16} port {} vlan {}\n", view.zone_name(binding.zone), text_of(view, binding.port),
                    binding.vlan);
@@ -73,9 +87,10 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
         as<abi::RulesSection>(sections[static_cast<std::size_t>(abi::SectionKind::rules) - 1]).term_count);
     for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
         const auto& rule = view.rules[i];
-        fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} terms {}\n", i, view.rule_id(i),
+        fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} terms {}{}\n", i, view.rule_id(i),
                    abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
-                   static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i));
+                   static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i),
+                   rule.limits.any() ? " limits " + limits_json(rule.limits) : std::string{});
     }
 }
 
@@ -103,9 +118,9 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
         const auto& rule = view.rules[i];
         text += fmt::format(
             "{}{{\"id\": {}, \"verdict\": \"{}\", \"mode\": \"{}\", \"log\": \"{}\", \"slot\": {}, "
-            "\"terms\": {}}}",
+            "\"terms\": {}, \"limits\": {}}}",
             separator, json_text(view.rule_id(i)), abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
-            static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i));
+            static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i), limits_json(rule.limits));
         separator = ", ";
     }
     fmt::print("{}]}}\n", text);

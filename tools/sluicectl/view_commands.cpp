@@ -73,7 +73,12 @@ void print_status(const json::value& answer, bool colours) {
                   << ", else the dataplane reverts: sluicectl confirm\n";
     }
     std::cout << "flows      " << count_text(count_of(flows, "count")) << " of "
-              << count_text(count_of(flows, "capacity")) << "\n\n";
+              << count_text(count_of(flows, "capacity")) << ", half-open " << count_text(count_of(flows, "half_open"))
+              << " of " << count_text(count_of(flows, "half_open_max"));
+    if (const auto pressure = text_of(flows, "pressure"); !pressure.empty() && pressure != "none") {
+        std::cout << "; " << painted("pressure: " + pressure, Colour::red, colours);
+    }
+    std::cout << "\n\n";
 
     Table ports{{{"PORT"},
                  {"ZONE"},

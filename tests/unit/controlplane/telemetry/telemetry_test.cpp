@@ -362,6 +362,11 @@ TEST(Metrics, PassPromtoolAndSaySums) {
         t.worker(w).frag_held_bytes.set(5);
         t.worker(w).icmp_related.set(7);
         t.worker(w).ports[0].held_packets.set(6);
+        t.worker(w).flows_half_open.set(7);
+        t.worker(w).syn_early_drop.set(8);
+        t.worker(w).closing_early_drop.set(9);
+        t.worker(w).sources.set(10);
+        t.worker(w).flow_pressure.set(w == 0 ? 2 : 1);
     }
     telemetry.names().set_rules(std::vector<std::string>(17, ""));
     auto rules = std::vector<std::string>(17, "");
@@ -386,6 +391,12 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     EXPECT_NE(text.find("sluice_observations_total{kind=\"frag_duplicate\"} 8\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_frag_held_bytes 10\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_observations_total{kind=\"icmp_related\"} 14\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_half_open 14\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_ended_total{cause=\"syn_early_drop\"} 16\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_ended_total{cause=\"closing_early_drop\"} 18\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_limited_sources 20\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flow_pressure{level=\"none\"} 0\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flow_pressure{level=\"closing\"} 1\n"), std::string::npos) << "the worst worker's";
     EXPECT_NE(text.find("sluice_port_held_packets{port=\"outside\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_rule_hits_total{rule=\"web-in\"} 12\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_policy_apply_duration_seconds_bucket{le=\"+Inf\"} 3\n"), std::string::npos);

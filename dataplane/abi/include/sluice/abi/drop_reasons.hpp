@@ -60,7 +60,14 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(icmp_bad_inner,      L1, "ICMP error that quotes what its flow has not sent, or an impossible MTU (RFC 5927)")     \
     X(sctp_no_flow,        L1, "SCTP packet without a flow and no INIT")                                                 \
     X(sctp_bad_vtag,       L1, "SCTP verification tag that is not the association's (RFC 9260 8.5)")                     \
-    X(sctp_bad_chunk,      L1, "SCTP chunk that has no place in the state of its association, or after its end")
+    X(sctp_bad_chunk,      L1, "SCTP chunk that has no place in the state of its association, or after its end")         \
+    X(flow_index_full,     L2, "no place where the flow's hash puts it; new flows only (crafted keys?)")                 \
+    X(rule_limit,          L1, "its rule has as many flows as `states` allows; new flows only")                          \
+    X(src_limit,           L1, "its source has as many flows by this rule as `states_per_source` allows")                \
+    X(src_table_full,      L2, "no room to count another source; new flows of rules that limit by source only")          \
+    X(zone_limit,          L1, "its zone has as many flows, or new ones in this second, as its `limits` allow")          \
+    X(rate_limit,          L1, "new flows of the rule, or of the source by this rule, come faster than allowed")         \
+    X(icmp_ratelimit,      L1, "more than 100 ICMP errors about one flow in a second (RFC 6092 REC-36)")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

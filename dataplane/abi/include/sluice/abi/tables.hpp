@@ -26,7 +26,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 4;
+inline constexpr std::uint32_t kAbiVersion = 5;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -150,8 +150,15 @@ struct SettingsSection {
 
 // -------------------------------------------------------------------------------------------------------------------
 // zones
+/// What may come from a zone; 0 = no limit.
+struct ZoneLimits {
+    std::uint32_t states_max{};          ///< flows whose original direction arrives there
+    std::uint32_t new_per_second_max{};  ///< such flows made
+};
+
 struct ZoneRecord {
     TextRef name;  ///< zone id = index
+    ZoneLimits limits;
 };
 
 /// Which traffic of a port belongs to a zone. `vlan` 0 = untagged (or priority-tagged); `vni` 0 = not tunnelled.
@@ -171,6 +178,20 @@ struct ZonesSection {
 
 // -------------------------------------------------------------------------------------------------------------------
 // rules
+/// What a rule that allows may allow, all workers together; 0 = no limit. A source is the address that opens the flow:
+/// an IPv4 address, or the /64 of an IPv6 address, for a host has the whole of it.
+struct RuleLimits {
+    std::uint32_t states_max{};                     ///< its flows
+    std::uint32_t states_per_source_max{};          ///< its flows of one source
+    std::uint32_t new_per_second_max{};             ///< its flows made
+    std::uint32_t new_per_second_per_source_max{};  ///< its flows made, of one source
+    bool operator==(const RuleLimits&) const = default;
+    bool by_source() const noexcept { return (states_per_source_max | new_per_second_per_source_max) != 0; }
+    bool any() const noexcept { return by_source() || (states_max | new_per_second_max) != 0; }
+};
+inline constexpr std::uint32_t kStatesLimitMax = 1'000'000'000;
+inline constexpr std::uint32_t kRateLimitMax = 10'000'000;
+
 struct RuleRecord {
     RuleSlot slot{};
     Verdict verdict{};  ///< `pass` of the language is resolved to the default's verdict; `is_pass` remembers it
@@ -178,8 +199,9 @@ struct RuleRecord {
     RuleLog log{};
     std::uint8_t is_pass{};
     TextRef id;
+    RuleLimits limits;  ///< all 0 unless `verdict` is allow
 };
-static_assert(sizeof(RuleRecord) == 16);
+static_assert(sizeof(RuleRecord) == 32);
 
 /// Index of a rule in evaluation order; the last record is the default and always matches.
 using RuleIndex = std::uint32_t;

@@ -81,6 +81,24 @@ struct alignas(kCacheLine) PortCounters {
     std::array<Counter, kDropReasonCount> drops;
 };
 
+/// What a new flow costs others.
+enum class FlowPressure : std::uint8_t {
+    none = 0,
+    half_open = 1,  ///< the oldest half-open flow: the table, or their share of it, is full
+    closing = 2,    ///< no half-open flow is left: the oldest that both sides had closed
+    full = 3,       ///< nothing may go: new flows are refused
+};
+inline constexpr std::uint8_t kFlowPressureCount = 4;
+constexpr const char* to_string(FlowPressure pressure) noexcept {
+    switch (pressure) {
+        case FlowPressure::none: return "none";
+        case FlowPressure::half_open: return "half_open";
+        case FlowPressure::closing: return "closing";
+        case FlowPressure::full: return "full";
+    }
+    return "invalid";
+}
+
 struct alignas(kCacheLine) WorkerCounters {
     // fixed after start
     std::uint32_t worker{};
@@ -91,7 +109,12 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter bursts, idle_sleeps, busy_ns;  ///< busy: in rounds that received packets
     Counter flows;                         ///< level
     Counter flows_created, flows_expired, flows_closed, flows_ended_by_policy;
-    Counter lookups;  ///< classifier decisions
+    Counter flows_half_open;     ///< level: flows that the other side has not agreed to
+    Counter syn_early_drop;      ///< half-open flows that ended so that a new one has room
+    Counter closing_early_drop;  ///< flows that both sides had closed, ended so that a new one has room
+    Counter flow_pressure;       ///< level: FlowPressure, the highest of the last second
+    Counter sources;             ///< level: places of the table of sources that are taken
+    Counter lookups;             ///< classifier decisions
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
     Counter flow_pickup;         ///< flows taken up in mid-stream after a restart
@@ -112,6 +135,7 @@ struct alignas(kCacheLine) ManagerCounters {
     Counter confirm_deadline_ns;  ///< MonoTime, 0 = nothing to confirm
     Counter fail_open;            ///< 1 while traffic passes without a policy because the configuration says so
     Counter flow_capacity;        ///< all workers
+    Counter flow_half_open_max;   ///< all workers; the share of the table that half-open flows may have
     std::array<Counter, kPortsMax> port_rx_missed;  ///< dropped by the device before we saw them
     std::array<Counter, kPortsMax> port_link_up;
 };
@@ -136,11 +160,20 @@ enum class EventKind : std::uint8_t {
     observed = 5,   ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
     drop = 6,       ///< sampled drop that no rule decided; `drop` is the reason
     seq_check = 7,  ///< sampled; passed because of `seq_check: log`; `drop` is what strict would have said
+    limited = 8,    ///< sampled; rule `slot` allows the flow, a limit does not; `drop` says which
 };
-inline constexpr std::uint8_t kEventKindCount = 8;
+inline constexpr std::uint8_t kEventKindCount = 9;
 
-enum class FlowEnd : std::uint8_t { none = 0, expired = 1, closed = 2, reset = 3, policy = 4, reused = 5 };
-inline constexpr std::uint8_t kFlowEndCount = 6;
+enum class FlowEnd : std::uint8_t {
+    none = 0,
+    expired = 1,
+    closed = 2,
+    reset = 3,
+    policy = 4,
+    reused = 5,
+    evicted = 6,  ///< so that a new flow has room
+};
+inline constexpr std::uint8_t kFlowEndCount = 7;
 
 struct FlowEvent {
     MonoTime time{};
