@@ -117,6 +117,7 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
         wc.wire_partner[b] = PortIndex{static_cast<std::uint8_t>(a)};
     }
     wc.flow_entries_max = config.flow_entries_max / wc.worker_count;
+    wc.half_open_percent = config.half_open_percent;
     wc.fragments = config.fragments;
     wc.fail_open = config.fail_open;
     wc.tsc = tsc;
@@ -153,6 +154,7 @@ ManagerOptions manager_options(const Config& config, std::uint64_t boot_id, cons
     options.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
     options.rule_slots_max = config.rule_slots_max;
     options.flow_capacity = config.flow_entries_max;
+    options.half_open_percent = config.half_open_percent;
     options.boot_id = boot_id;
     options.fail_open = config.fail_open;
     options.watchdog_period_ns = watchdog_period_ns();

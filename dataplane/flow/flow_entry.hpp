@@ -101,7 +101,7 @@ struct alignas(64) FlowHot {
     std::uint32_t last_seen_tick;
     std::uint32_t policy_seq;  ///< ActiveTables::policy_seq it was last judged under
     std::array<SmallCounters, 2> counters;
-    std::uint32_t slot_and_log;        ///< RuleSlot in the low 30 bits, abi::RuleLog above
+    std::uint32_t slot_and_log;        ///< RuleSlot in the low 29 bits, source_counted, abi::RuleLog above
     std::array<std::uint8_t, 2> zone;  ///< zone of arrival by direction
     FlowPhase phase;
     std::uint8_t flags;                     ///< flow_flag
@@ -111,7 +111,13 @@ struct alignas(64) FlowHot {
     abi::RuleSlot slot() const noexcept { return abi::RuleSlot{slot_and_log & kSlotMask}; }
     abi::RuleLog log() const noexcept { return static_cast<abi::RuleLog>(slot_and_log >> 30); }
     void set_rule(abi::RuleSlot s, abi::RuleLog l) noexcept {
-        slot_and_log = (static_cast<std::uint32_t>(s) & kSlotMask) | (static_cast<std::uint32_t>(l) << 30);
+        slot_and_log = (static_cast<std::uint32_t>(s) & kSlotMask) | (slot_and_log & kSourceCounted) |
+                       (static_cast<std::uint32_t>(l) << 30);
+    }
+    /// Its source is counted by its rule (limits.hpp), and its end must give that back.
+    bool source_counted() const noexcept { return (slot_and_log & kSourceCounted) != 0; }
+    void set_source_counted(bool is) noexcept {
+        slot_and_log = (slot_and_log & ~kSourceCounted) | (is ? kSourceCounted : 0);
     }
     /// TCP: one side has sent what the other has not acknowledged.
     bool in_flight() const noexcept { return seq_end != seq_acked; }
@@ -124,7 +130,8 @@ struct alignas(64) FlowHot {
     }
 
 private:
-    static constexpr std::uint32_t kSlotMask = (1U << 30) - 1;
+    static constexpr std::uint32_t kSlotMask = (1U << 29) - 1;
+    static constexpr std::uint32_t kSourceCounted = 1U << 29;
 };
 static_assert(sizeof(FlowHot) == 64 && std::is_trivially_copyable_v<FlowHot>);
 static_assert(abi::kZonesMax <= 256, "a zone stands in one byte");

@@ -12,7 +12,6 @@ namespace sluice::dp {
 
 namespace {
 
-constexpr std::uint32_t kEndOfChain = 0xffffffff;
 constexpr std::uint32_t kBucketsMin = 16;
 
 std::uint32_t chain_next(const void* item) noexcept {
@@ -38,6 +37,9 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
       v6_{std::min(config.v6_entries_max, config.entries_max)},
       cold_{config.entries_max},
       expiry_{config.entries_max},
+      eviction_{config.entries_max},
+      half_open_max_{
+          std::max(1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))},
       free_entry_{config.entries_max == 0 ? kEndOfChain : 0},
       free_line_{v6_.size() == 0 ? kEndOfChain : 0} {
     for (std::uint32_t i = 0; i < hot_.size(); ++i) chain_set(&hot_[i], i + 1 < hot_.size() ? i + 1 : kEndOfChain);
@@ -45,7 +47,7 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
 }
 
 std::size_t FlowTable::memory_bytes() const noexcept {
-    return buckets_.bytes() + hot_.bytes() + v6_.bytes() + cold_.bytes() + expiry_.bytes();
+    return buckets_.bytes() + hot_.bytes() + v6_.bytes() + cold_.bytes() + expiry_.bytes() + eviction_.bytes();
 }
 
 FlowTable::Place FlowTable::place_of(std::uint64_t hash) const noexcept {
@@ -106,12 +108,13 @@ FlowHandle FlowTable::find_key(const Key& key, std::uint64_t hash) const noexcep
 template FlowHandle FlowTable::find_key(const FlowKeyV4&, std::uint64_t) const noexcept;
 template FlowHandle FlowTable::find_key(const FlowKeyV6&, std::uint64_t) const noexcept;
 
-/// Moves one entry of a full bucket to its other bucket. False: all of those are full too.
-bool FlowTable::make_room(std::uint32_t bucket) noexcept {
+/// Moves one entry of a full bucket to its other bucket. False: those looked at are full too, or no try is left.
+bool FlowTable::make_room(std::uint32_t bucket, int& tries) noexcept {
     Bucket& from = buckets_[bucket];
-    for (std::size_t i = 0; i < kBucketSlots; ++i) {
+    for (std::size_t i = 0; i < kBucketSlots && tries != 0; ++i) {
         const std::uint32_t other = other_bucket(bucket, from.tag[i]);
         if (other == bucket) continue;
+        --tries;
         Bucket& to = buckets_[other];
         const std::uint32_t free_slots = match(to, 0);
         if (free_slots == 0) continue;
@@ -126,6 +129,9 @@ bool FlowTable::make_room(std::uint32_t bucket) noexcept {
 
 bool FlowTable::index_insert(std::uint64_t hash, std::uint32_t handle) noexcept {
     const Place p = place_of(hash);
+    const int same_tag = std::popcount(match(buckets_[p.first], p.tag)) +
+                         (p.second != p.first ? std::popcount(match(buckets_[p.second], p.tag)) : 0);
+    if (same_tag >= kSameTagMax) return false;
     std::uint32_t chosen = p.first;
     std::uint32_t free_slots = match(buckets_[p.first], 0);
     const std::uint32_t free_second = match(buckets_[p.second], 0);
@@ -134,9 +140,10 @@ bool FlowTable::index_insert(std::uint64_t hash, std::uint32_t handle) noexcept 
         free_slots = free_second;
     }
     if (free_slots == 0) {
-        if (make_room(p.first)) {
+        int tries = kMovesTried;
+        if (make_room(p.first, tries)) {
             chosen = p.first;
-        } else if (make_room(p.second)) {
+        } else if (make_room(p.second, tries)) {
             chosen = p.second;
         } else {
             return false;
@@ -194,6 +201,7 @@ FlowHandle FlowTable::insert(const FlowKeyV6& key, std::uint64_t hash, std::uint
 void FlowTable::erase(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const auto i = static_cast<std::uint32_t>(handle);
+    eviction_.move(i, standing(e.phase), Standing::assured);
     std::atomic_ref<FlowPhase>{e.phase}.store(FlowPhase::free, std::memory_order_release);
     expiry_[i] = kNever;
     if (e.has(flow_flag::v6)) {

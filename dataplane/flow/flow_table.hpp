@@ -6,7 +6,12 @@
 /// and the tag, so that an entry can be moved to its other bucket without its key. A lookup looks at two lines and at
 /// the entries whose tag fits, never at more, whatever an attacker sends (CASES Q11). An insert takes the emptier of
 /// the two; are both full, it moves one of the twenty to its other bucket. At the load that the table is sized for
-/// (at most 0.75) that always finds room in practice; if not, the flow is refused as if the table were full.
+/// (at most 0.75) that always finds room in practice. If not, somebody has aimed: at most kMovesTried lines beside the
+/// two are looked at for room, and a flow is refused too when kSameTagMax others have its two buckets and its tag, so
+/// that even with the secret known no lookup reads more than two lines and eight entries.
+///
+/// Room. Flows that may have to go for new ones stand in the queues of eviction.hpp, which `set_phase` keeps; the table
+/// evicts nobody by itself, its owner does (FlowBook), who tells the world.
 ///
 /// Ageing. `expiry_` holds one packed deadline per entry. A clock hand walks it, a bounded number of entries per call;
 /// the packet path writes `last_seen_tick` only, and the hand pushes a deadline on when it finds that the entry was
@@ -21,6 +26,7 @@
 
 #include <sluice/abi/tables.hpp>
 
+#include "dataplane/flow/eviction.hpp"
 #include "dataplane/flow/flow_entry.hpp"
 #include "dataplane/flow/flow_hash.hpp"
 #include "dataplane/flow/flow_key.hpp"
@@ -52,7 +58,8 @@ private:
 
 struct FlowTableConfig {
     std::uint32_t entries_max{};
-    std::uint32_t v6_entries_max{};  ///< of entries_max, how many may be IPv6
+    std::uint32_t v6_entries_max{};        ///< of entries_max, how many may be IPv6
+    std::uint32_t half_open_percent{100};  ///< of entries_max, how many may be half-open; one at least
     HashSecret hash_secret{};
     HashKind hash_kind{HashKind::aes};  ///< SipHash where the CPU has no AES rounds
 };
@@ -73,9 +80,12 @@ public:
     FlowHandle find(const FlowKeyV6& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
 
     /// A fresh entry, all zero but key and start; the caller fills it and then calls `set_phase`, which makes it live.
-    /// kNoFlow: full. Precondition: `find` says that the key is not there.
+    /// kNoFlow: no room (`full`), or no place in the index. Precondition: `find` says that the key is not there.
     FlowHandle insert(const FlowKeyV4& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
     FlowHandle insert(const FlowKeyV6& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
+    bool full(abi::IpFamily family) const noexcept {
+        return free_entry_ == kEndOfChain || (family == abi::IpFamily::v6 && free_line_ == kEndOfChain);
+    }
     void erase(FlowHandle handle) noexcept;
     /// The entry begins anew under the same key: numbers, counters and start are as after `insert`.
     void restart(FlowHandle handle, std::uint32_t now_tick) noexcept;
@@ -90,6 +100,11 @@ public:
         while (index < end && expiry_[index] == kNever) ++index;
         return index;
     }
+
+    std::uint32_t half_open() const noexcept { return eviction_.count(Standing::half_open); }
+    std::uint32_t half_open_max() const noexcept { return half_open_max_; }
+    /// The flow that stands longest in a queue of eviction.hpp, or kNoFlow.
+    FlowHandle oldest(Standing queue) const noexcept { return FlowHandle{eviction_.oldest(queue)}; }
 
     /// The original direction's tuple. ICMP: sport = identifier, dport = type << 8 | code of the request.
     FlowTuple original_tuple(FlowHandle h) const noexcept;
@@ -110,6 +125,9 @@ public:
 
 private:
     static constexpr std::size_t kBucketSlots = 10;
+    static constexpr int kMovesTried = 14;  ///< with the two of the flow itself: 16 lines
+    static constexpr int kSameTagMax = 8;   ///< by chance one flow in 10^30 meets so many
+    static constexpr std::uint32_t kEndOfChain = 0xffffffff;
     struct alignas(64) Bucket {
         std::array<std::uint16_t, kBucketSlots> tag;  ///< 0 = empty
         std::array<std::uint32_t, kBucketSlots> handle;
@@ -136,7 +154,7 @@ private:
     template <typename Key>
     FlowHandle find_key(const Key& key, std::uint64_t hash) const noexcept;
     bool index_insert(std::uint64_t hash, std::uint32_t handle) noexcept;
-    bool make_room(std::uint32_t bucket) noexcept;
+    bool make_room(std::uint32_t bucket, int& tries) noexcept;
     void index_erase(std::uint64_t hash, std::uint32_t handle) noexcept;
     std::uint32_t deadline(std::uint32_t tick) const noexcept { return tick == kNever ? 1 : tick; }
     FlowHandle take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept;
@@ -149,6 +167,8 @@ private:
     PrefaultedArray<FlowV6Line> v6_;
     PrefaultedArray<FlowCold> cold_;
     PrefaultedArray<std::uint32_t> expiry_;
+    EvictionQueues eviction_;
+    std::uint32_t half_open_max_;
     // Free entries and lines are chained through their first four bytes.
     std::uint32_t free_entry_{}, free_line_{};
     std::uint32_t count_{};

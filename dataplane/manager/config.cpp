@@ -240,6 +240,9 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
     const Reader::Field entries_max = [&](const Node& n) {
         r.number(n, "entries_max", kFlowEntriesMin, kFlowEntriesMax, config.flow_entries_max);
     };
+    const Reader::Field half_open_percent = [&](const Node& n) {
+        r.number(n, "half_open_percent", 1, 100, config.half_open_percent);
+    };
     const Reader::Field pickup_s = [&](const Node& n) { r.number(n, "pickup_s", 0, kPickupSMax, config.pickup_s); };
     const Reader::Field publisher = [&](const Node& n) {
         std::uint32_t uid{};
@@ -257,7 +260,8 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
             [&](const Node& n) { r.number(n, "rule_slots_max", kRuleSlotsMin, kRuleSlotsMax, config.rule_slots_max); }},
            {"flow_table",
             [&](const Node& n) {
-                r.map(n, "flow_table", {{"entries_max", entries_max}, {"pickup_s", pickup_s}});
+                r.map(n, "flow_table",
+                      {{"entries_max", entries_max}, {"half_open_percent", half_open_percent}, {"pickup_s", pickup_s}});
             }},
            {"fragments", [&](const Node& n) { read_fragments(r, n, config.fragments); }},
            {"idle", [&](const Node& n) { r.map(n, "idle", idle); }},

@@ -36,6 +36,7 @@ Manager::Manager(ManagerOptions options, TelemetrySegments& telemetry, TablesQsb
       dumps_{std::move(mailboxes)},
       started_{options_.clock()} {
     telemetry_.manager().flow_capacity.set(options_.flow_capacity);
+    telemetry_.manager().flow_half_open_max.set(options_.flow_capacity * options_.half_open_percent / 100);
 }
 
 std::vector<std::string_view> Manager::port_views() const {

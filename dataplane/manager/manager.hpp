@@ -37,6 +37,7 @@ struct ManagerOptions {
     std::uint32_t worker_count{};
     std::uint32_t rule_slots_max{};
     std::uint64_t flow_capacity{};
+    std::uint32_t half_open_percent{100};  ///< of it
     std::uint64_t boot_id{};
     bool fail_open{};
     std::uint64_t watchdog_period_ns{};  ///< 0 = none

@@ -20,7 +20,7 @@ struct Desk {
 
 Ruling ruling_of(const TableView& view, abi::RuleIndex rule) noexcept {
     const abi::RuleRecord& r = view.rules[rule];
-    return {r.slot, r.verdict, r.log};
+    return {r.slot, r.verdict, r.log, r.limits};
 }
 
 void refuse(Burst& burst, std::size_t i, abi::Verdict verdict) noexcept {
@@ -49,6 +49,18 @@ void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     event.slot = ruling.slot;
     event.verdict = ruling.verdict;
     event.drop = d.burst.reason[i];
+    d.events.write_sampled(event);
+}
+
+/// The rule allowed the flow and a limit did not. (That the table is full is no rule's business; its drop says so.)
+void note_limited(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
+    const DropReason reason = d.burst.reason[i];
+    if (reason == DropReason::flow_table_full || reason == DropReason::flow_index_full) return;
+    d.burst.decided_by_rule[i] = true;
+    abi::FlowEvent event = event_of(d.burst, i, abi::EventKind::limited, d.flows.stamp().generation);
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    event.drop = reason;
     d.events.write_sampled(event);
 }
 
@@ -105,8 +117,13 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         d.counters.flow_reopen.add(1);
         d.flows.end(over, abi::FlowEnd::reused, d.burst.moment);
     }
-    const FlowHandle h = d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
-    if (h == kNoFlow) return d.burst.drop(i, DropReason::flow_table_full);
+    const Admission made =
+        d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
+    const FlowHandle h = made.flow;
+    if (h == kNoFlow) {
+        d.burst.drop(i, made.refused);
+        return note_limited(d, i, ruling);
+    }
     if (pickup) d.counters.flow_pickup.add(1);
     fill_flow(d.burst, i, pickup, d.flows.table.hot(h));
     d.flows.table.count_packet(h, Direction::original, d.burst.packet[i].total_bytes);
@@ -120,7 +137,7 @@ bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
     if (ruling.verdict == abi::Verdict::allow) {
         // Hits are flows: one that goes on under the same rule is no new one.
         if (d.flows.table.hot(h).slot() != ruling.slot) d.rules.hit(ruling.slot, d.burst.moment.mono);
-        d.flows.restamp(h, ruling, d.burst.passage);
+        d.flows.restamp(h, ruling, d.burst.passage, d.burst.moment);
         return true;
     }
     d.rules.hit(ruling.slot, d.burst.moment.mono);

@@ -23,23 +23,30 @@ bool is_icmp(abi::L4Proto proto) noexcept { return proto == abi::L4Proto::icmp |
 
 }  // namespace
 
-FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events) noexcept
+FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events,
+                   std::uint32_t rule_slots) noexcept
     : table{FlowTableConfig{.entries_max = config.flow_entries_max,
                             .v6_entries_max = config.flow_entries_max,
+                            .half_open_percent = config.half_open_percent,
                             .hash_secret = config.hash_secret}},
+      limits_{{.worker_count = config.worker_count,
+               .rule_slots = rule_slots,
+               .sources_max = std::max(kSourcesMin, config.flow_entries_max / 2),
+               .hash_secret = config.hash_secret}},
       counters_{counters},
       events_{events},
       wire_partner_{config.wire_partner},
       worker_{static_cast<std::uint8_t>(config.index)} {}
 
-void FlowBook::use(const PolicyStamp& stamp, const abi::SettingsSection& settings, bool pickup_open) noexcept {
+void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {
     pickup_open_ = pickup_open;
     if (stamp.policy_seq == stamp_.policy_seq) return;
     stamp_ = stamp;
     known_stamps_[next_stamp_] = stamp;
     next_stamp_ = (next_stamp_ + 1) % kStampsKept;
-    seq_check_ = settings.seq_check;
-    table.set_timeouts(TimeoutTable{settings.timeouts});
+    seq_check_ = view.settings->seq_check;
+    table.set_timeouts(TimeoutTable{view.settings->timeouts});
+    limits_.use(view);
 }
 
 std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
@@ -48,19 +55,66 @@ std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
     return known == known_stamps_.end() ? 0 : known->generation;  // judged long ago: 0 = no longer known
 }
 
-FlowHandle FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept {
+void FlowBook::feel(abi::FlowPressure pressure, const Moment& moment) noexcept {
+    if (pressure < pressure_) return;
+    pressure_ = pressure;
+    pressure_tick_ = moment.tick;
+}
+
+void FlowBook::evict(FlowHandle h, abi::FlowPressure pressure, const Moment& moment) noexcept {
+    const FlowHot& e = table.hot(h);
+    feel(pressure, moment);
+    (pressure == abi::FlowPressure::half_open ? counters_.syn_early_drop : counters_.closing_early_drop).add(1);
+    if (abi::logs_end(e.log())) {
+        say_end(h, abi::FlowEnd::evicted, {e.slot(), abi::Verdict::allow, e.log()}, moment);
+    }
+    forget(h);
+}
+
+/// Room for a flow that starts in `phase`: at most one other flow dies for it. False: all others are assured.
+bool FlowBook::make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept {
+    const bool over_share = standing(phase) == Standing::half_open && table.half_open() >= table.half_open_max();
+    if (!over_share && !table.full(family)) return true;
+    if (const FlowHandle h = table.oldest(Standing::half_open); h != kNoFlow) {
+        evict(h, abi::FlowPressure::half_open, moment);
+    } else if (const FlowHandle closing = table.oldest(Standing::closing); closing != kNoFlow) {
+        evict(closing, abi::FlowPressure::closing, moment);
+    }
+    return !table.full(family);
+}
+
+/// What limits count it by.
+CountedFlow FlowBook::counted(FlowHandle h, abi::RuleSlot slot) const noexcept {
+    return {slot, table.hot(h).family(), table.original_tuple(h).src, arrival_port(h)};
+}
+
+void FlowBook::count_levels() noexcept {
+    counters_.flows.set(table.count());
+    counters_.flows_half_open.set(table.half_open());
+    counters_.sources.set(limits_.sources());
+}
+
+Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept {
     const Tracked& t = burst.tracked[i];
     const Moment& m = burst.moment;
-    const FlowHandle h = burst.parsed[i].family == abi::IpFamily::v6 ? table.insert(t.v6, t.hash, m.tick)
-                                                                     : table.insert(t.v4, t.hash, m.tick);
-    if (h == kNoFlow) return h;
+    const abi::IpFamily family = burst.parsed[i].family;
+    const CountedFlow who{ruling.slot, family, burst.parsed[i].src, static_cast<std::uint8_t>(burst.passage.in_port)};
+    if (const auto limit = limits_.refusal(who, ruling.limits, m.tick)) return {kNoFlow, *limit};
+    if (!make_room(family, phase, m)) {
+        feel(abi::FlowPressure::full, m);
+        return {kNoFlow, abi::DropReason::flow_table_full};
+    }
+    const FlowHandle h =
+        family == abi::IpFamily::v6 ? table.insert(t.v6, t.hash, m.tick) : table.insert(t.v4, t.hash, m.tick);
+    if (h == kNoFlow) return {h, abi::DropReason::flow_index_full};
     FlowHot& e = table.hot(h);
     if (t.source_is_low) e.set(flow_flag::original_is_low);
     if (burst.passage.in_is_high_port) e.set(flow_flag::original_from_high_port);
-    restamp(h, ruling, burst.passage);
+    stamp(h, ruling, burst.passage);
+    e.set_source_counted(limits_.started(who, ruling.limits, m.tick));
     table.set_phase(h, phase, m.tick);
     counters_.flows_created.add(1);
-    counters_.flows.set(table.count());
+    count_levels();
     if (abi::logs_start(ruling.log)) {
         abi::FlowEvent event = event_of(burst, i, abi::EventKind::flow_start, stamp_.generation);
         event.slot = ruling.slot;
@@ -68,10 +122,17 @@ FlowHandle FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruli
         event.started = m.mono;
         events_.write(event);
     }
-    return h;
+    return {h, {}};
 }
 
-void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept {
+void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept {
+    FlowHot& e = table.hot(h);
+    e.set_source_counted(
+        limits_.moved(counted(h, ruling.slot), e.slot(), e.source_counted(), ruling.limits, moment.tick));
+    stamp(h, ruling, passage);
+}
+
+void FlowBook::stamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept {
     FlowHot& e = table.hot(h);
     e.policy_seq = stamp_.policy_seq;
     e.set_rule(ruling.slot, ruling.log);
@@ -145,9 +206,11 @@ std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
 }
 
 void FlowBook::forget(FlowHandle h) noexcept {
+    const FlowHot& e = table.hot(h);
     late_syns.forget(h);
+    limits_.ended(counted(h, e.slot()), e.source_counted());
     table.erase(h);
-    counters_.flows.set(table.count());
+    count_levels();
 }
 
 void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept {
@@ -175,6 +238,9 @@ void FlowBook::age(const Moment& moment) noexcept {
     std::array<FlowHandle, kExpiredPerLoopMax> over;
     const std::size_t count = table.collect_expired(moment.tick, over);
     for (std::size_t i = 0; i < count; ++i) end(over[i], abi::FlowEnd::expired, moment);
+    if (moment.tick - pressure_tick_ >= kTicksPerSecond) pressure_ = abi::FlowPressure::none;
+    counters_.flow_pressure.set(static_cast<std::uint64_t>(pressure_));
+    counters_.flows_half_open.set(table.half_open());
 }
 
 abi::FlowRecord FlowBook::record(std::uint32_t slab_index, const Moment& moment) const noexcept {

@@ -356,6 +356,9 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
         if (misquotes_are_dropped(e, inner, flows.seq_check())) return burst.drop(i, DropReason::icmp_bad_inner);
         if (flows.seq_check() == abi::SeqCheck::log) flows.note_violation(burst, i, DropReason::icmp_bad_inner);
     }
+    if (!flows.icmp_errors.take(burst.tracked[i].hash, burst.moment.tick)) {
+        return burst.drop(i, DropReason::icmp_ratelimit);
+    }
     counters.icmp_related.add(1);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);

@@ -25,7 +25,7 @@ struct Worker::Impl {
           counters{*telemetry.counters},
           events{*telemetry.ring, telemetry.ring_slots, counters, worker_config.worker_count},
           rules{telemetry.rules},
-          flows{config, counters, events},
+          flows{config, counters, events, static_cast<std::uint32_t>(telemetry.rules.size())},
           fragments{config, packet_io, counters, events},
           answers{config.rejects_per_second_max, config.tsc.hz} {}
 
@@ -105,8 +105,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
-        w.flows.use({active->view.generation, active->policy_seq}, *active->view.settings,
-                    moment.mono < active->pickup_until);
+        w.flows.use({active->view.generation, active->policy_seq}, active->view, moment.mono < active->pickup_until);
     }
     std::size_t received = 0;
     for (std::size_t port = 0; port < w.config.port_count; ++port) {

@@ -41,6 +41,7 @@ struct WorkerConfig {
     std::uint32_t port_count{};
     std::array<PortIndex, abi::kPortsMax> wire_partner{};  ///< where a packet from port i leaves; kNoPort = not wired
     std::uint32_t flow_entries_max{1U << 20};              ///< of this worker
+    std::uint32_t half_open_percent{25};                   ///< of flow_entries_max, for half-open flows
     bool fail_open{};
     TscRate tsc{};
     std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key

@@ -192,8 +192,9 @@ private:
         const std::size_t dumped = h_.dump().size();
         const abi::WorkerCounters& c = h_.counters();
         must(dumped == h_.flows(), "the dump holds as many flows as are counted");
-        must(c.flows_created.read() ==
-                 h_.flows() + c.flows_expired.read() + c.flows_closed.read() + c.flows_ended_by_policy.read(),
+        must(c.flows_created.read() == h_.flows() + c.flows_expired.read() + c.flows_closed.read() +
+                                           c.flows_ended_by_policy.read() + c.syn_early_drop.read() +
+                                           c.closing_early_drop.read(),
              "every flow that came is there or went in a counted way");
     }
 

@@ -83,20 +83,6 @@ TEST(PolicySwitch, TwoPacketsOfAKilledFlowInOneBurst) {
     EXPECT_EQ(h.rule("dns-in").hits.read(), 1U);
 }
 
-TEST(Shortage, D9_AFullTableRefusesNewFlowsAndKeepsTheOld) {
-    Harness h{{.flow_entries_max = 4}};
-    h.use(edge().build());
-    for (std::uint16_t n = 0; n < 4; ++n) {
-        EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, Udp{.sport = static_cast<std::uint16_t>(1000 + n), .dport = 443})),
-                  "forward");
-    }
-    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, Udp{.sport = 2000, .dport = 443})), "flow_table_full");
-    EXPECT_EQ(h.fate(kOutside, frame(Ipv6{}, Udp{.sport = 2000, .dport = 443})), "flow_table_full");
-    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, Udp{.sport = 1000, .dport = 443})), "forward");
-    h.advance(31s);
-    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, Udp{.sport = 2000, .dport = 443})), "forward");
-}
-
 TEST(Events, DenialsAreSilentUnlessTheirRuleLogs) {
     Harness h;
     h.use(edge().build());

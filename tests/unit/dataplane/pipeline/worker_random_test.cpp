@@ -83,8 +83,9 @@ TEST(WorkerRandom, X10_NothingIsLostWhateverHappens) {
         const abi::WorkerCounters& c = h.counters();
         const std::size_t dumped = h.dump().size();  // its loops age too: count afterwards
         ASSERT_EQ(dumped, h.flows());
-        ASSERT_EQ(c.flows_created.read(),
-                  h.flows() + c.flows_expired.read() + c.flows_closed.read() + c.flows_ended_by_policy.read());
+        ASSERT_EQ(c.flows_created.read(), h.flows() + c.flows_expired.read() + c.flows_closed.read() +
+                                              c.flows_ended_by_policy.read() + c.syn_early_drop.read() +
+                                              c.closing_early_drop.read());
     }
     const abi::WorkerCounters& c = h.counters();
     // The walk is worth something only if flows came and went in every way.

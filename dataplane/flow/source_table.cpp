@@ -1,0 +1,49 @@
+#include "dataplane/flow/source_table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace sluice::dp {
+
+SourceKey source_key(abi::RuleSlot slot, abi::IpFamily family, const abi::IpAddr& source) noexcept {
+    SourceKey key{.address = 0, .slot = slot, .is_v6 = family == abi::IpFamily::v6 ? 1U : 0U};
+    if (family == abi::IpFamily::v6) {
+        std::memcpy(&key.address, source.bytes.data(), sizeof key.address);
+    } else {
+        key.address = source.v4().to_host();
+    }
+    return key;
+}
+
+SourceTable::SourceTable(std::uint32_t sources, const HashSecret& secret) noexcept
+    : secret_{secret}, sets_{std::bit_ceil(std::max<std::size_t>(1, (sources + kWays - 1) / kWays))} {}
+
+std::array<SourceTable::Set*, 2> SourceTable::sets_of(const SourceKey& key) noexcept {
+    const std::uint64_t hash = siphash13(secret_, std::as_bytes(std::span{&key, 1}));
+    const std::size_t mask = sets_.size() - 1;
+    return {&sets_[static_cast<std::uint32_t>(hash) & mask], &sets_[static_cast<std::size_t>(hash >> 32) & mask]};
+}
+
+SourceCount* SourceTable::find(const SourceKey& key) noexcept {
+    for (Set* const set : sets_of(key)) {
+        for (SourceCount& place : set->place) {
+            if (place.key == key) return &place;
+        }
+    }
+    return nullptr;
+}
+
+SourceCount* SourceTable::find_or_take(const SourceKey& key, std::uint32_t now_tick) noexcept {
+    SourceCount* free = nullptr;
+    for (Set* const set : sets_of(key)) {
+        for (SourceCount& place : set->place) {
+            if (place.key == key) return &place;
+            if (free == nullptr && place.states == 0 && place.rate.rested(now_tick)) free = &place;
+        }
+    }
+    if (free != nullptr) *free = SourceCount{.key = key};
+    return free;
+}
+
+}  // namespace sluice::dp
