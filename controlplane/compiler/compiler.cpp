@@ -190,7 +190,7 @@ std::vector<std::byte> write_zones(const Policy& policy) {
     std::vector<abi::ZoneBinding> bindings;
     for (const Zone& zone : policy.zones) {
         const abi::ZoneId id{static_cast<std::uint16_t>(zones.size())};
-        zones.push_back({.name = out.add_text(zone.name)});
+        zones.push_back({.name = out.add_text(zone.name), .limits = zone.limits});
         for (const std::string& port : zone.ports) bindings.push_back({.port = out.add_text(port), .zone = id});
     }
     out.section.zones = out.put(zones);
@@ -219,14 +219,16 @@ std::vector<std::byte> write_rules(const Policy& policy, const std::vector<abi::
                            .mode = rule.mode,
                            .log = rule.log,
                            .is_pass = rule.action == Action::pass ? std::uint8_t{1} : std::uint8_t{0},
-                           .id = out.add_text(rule.id)});
+                           .id = out.add_text(rule.id),
+                           .limits = rule.limits});
     }
     records.push_back({.slot = abi::kSlotDefault,
                        .verdict = verdict_of(policy.default_action, Action::deny),
                        .mode = abi::RuleMode::enforce,
                        .log = policy.default_log,
                        .is_pass = 0,
-                       .id = out.add_text(abi::kIdDefault)});
+                       .id = out.add_text(abi::kIdDefault),
+                       .limits = policy.default_limits});
     std::vector<abi::RuleIndex> term_rule;
     std::vector<std::uint64_t> observe(plan.word_count);
     for (std::size_t t = 0; t < plan.terms.size(); ++t) {

@@ -44,6 +44,16 @@ std::string text_of(abi::Verdict verdict) {
     return verdict == abi::Verdict::allow ? "allow" : verdict == abi::Verdict::reject ? "reject" : "deny";
 }
 
+template <typename Limits, std::size_t N>
+std::string text_of(const Limits& limits, const std::array<LimitKey<Limits>, N>& keys) {
+    std::string text;
+    for (const auto& [key, member] : keys) {
+        if (limits.*member == 0) continue;
+        text += (text.empty() ? "" : ", ") + std::string{key} + " " + std::to_string(limits.*member);
+    }
+    return text.empty() ? "none" : text;
+}
+
 std::string join(const Words& words) {
     std::string out;
     for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
@@ -87,7 +97,8 @@ std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
             {"to", "", text_of(policy, rule.to)},
             {"service", "", rule.service.empty() ? "any" : join(words_of(rule.service))},
             {"mode", "", text_of(rule.mode)},
-            {"log", "", text_of(rule.log)}};
+            {"log", "", text_of(rule.log)},
+            {"limits", "", text_of(rule.limits, kRuleLimitKeys)}};
 }
 
 /// Fields that differ; both lists have the same fields in the same order.
@@ -118,6 +129,7 @@ public:
             add_change("name", "", {{"", before_.name, after_.name}});
         settings();
         named("zone", "port", before_.zones, after_.zones);
+        zone_limits();
         named("set", "net", before_.sets, after_.sets);
         named("service", "term", before_.services, after_.services);
         rules(moved);
@@ -136,7 +148,8 @@ private:
     void settings() {
         const auto defaults = [](const Policy& p) {
             return std::vector<PlanField>{{"action", "", text_of(p.default_action)},
-                                          {"log", "", text_of(p.default_log)}};
+                                          {"log", "", text_of(p.default_log)},
+                                          {"limits", "", text_of(p.default_limits, kRuleLimitKeys)}};
         };
         const auto wire = [](const Policy& p) {
             return std::vector<PlanField>{
@@ -150,7 +163,9 @@ private:
             return fields;
         };
         if (before_.name.empty()) {  // there was no policy
-            changes_.push_back({"add", "default", "", defaults(after_)});
+            auto stated = defaults(after_);
+            std::erase_if(stated, [](const PlanField& f) { return f.name == "limits" && f.after == "none"; });
+            changes_.push_back({"add", "default", "", std::move(stated)});
             changes_.push_back({"add", "wire", "", wire(after_)});
             if (auto set = differing(tracking(before_), tracking(after_)); !set.empty()) {
                 changes_.push_back({"add", "tracking", "", std::move(set)});
@@ -178,6 +193,18 @@ private:
         for (const auto& [name, one] : old) changes_.push_back({"remove", kind, std::string{name}, {}});
     }
 
+    void zone_limits() {
+        std::map<std::string_view, std::string> old;
+        for (const auto& zone : before_.zones) old.emplace(zone.name, text_of(zone.limits, kZoneLimitKeys));
+        for (const auto& zone : after_.zones) {
+            const auto at = old.find(zone.name);
+            const auto before = at == old.end() ? std::string{"none"} : at->second;
+            if (const auto now = text_of(zone.limits, kZoneLimitKeys); now != before) {
+                add_change("zone", zone.name, {{"limits", before, now}});
+            }
+        }
+    }
+
     static std::string place(const Policy& policy, std::size_t index) {
         return index == 0 ? "first" : "behind " + policy.rules[index - 1].id;
     }
@@ -194,7 +221,8 @@ private:
             if (at == old.end()) {
                 std::erase_if(fields, [](const PlanField& field) {
                     return field.after == "enforce" || (field.name == "log" && field.after == "none") ||
-                           (field.name == "service" && field.after == "any");
+                           (field.name == "service" && field.after == "any") ||
+                           (field.name == "limits" && field.after == "none");
                 });
                 changes_.push_back({"add", "rule", rule.id, std::move(fields)});
                 continue;

@@ -153,7 +153,8 @@ private:
 
     static std::string value(const Node& node, const Field& field) {
         switch (field.shape) {
-            case Shape::version: return std::string{node.text};
+            case Shape::version:
+            case Shape::count: return std::string{node.text};
             case Shape::object: return object(node, *field.object);
             case Shape::object_list: return list(node, *field.object);
             case Shape::object_map: return map(node, [&](const Node& v) { return object(v, *field.object); });

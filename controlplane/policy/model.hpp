@@ -52,6 +52,7 @@ struct Endpoint {
 struct Zone {
     std::string name;
     std::vector<std::string> ports;
+    abi::ZoneLimits limits{};
     SourcePos pos;
 };
 
@@ -74,6 +75,7 @@ struct Rule {
     Action action{Action::deny};
     abi::RuleMode mode{};
     abi::RuleLog log{};
+    abi::RuleLimits limits{};  ///< none unless it allows
     SourcePos pos;
 };
 
@@ -111,10 +113,28 @@ inline constexpr std::array<TimeoutKey, 9> kTimeoutKeys{{
     {"other", &abi::FlowTimeouts::other_ms},
 }};
 
+/// The keys of `limits:`, in the order in which they are told.
+template <typename Limits>
+struct LimitKey {
+    std::string_view key;
+    std::uint32_t Limits::*member;
+};
+inline constexpr std::array<LimitKey<abi::RuleLimits>, 4> kRuleLimitKeys{{
+    {"states", &abi::RuleLimits::states_max},
+    {"states_per_source", &abi::RuleLimits::states_per_source_max},
+    {"new_per_second", &abi::RuleLimits::new_per_second_max},
+    {"new_per_second_per_source", &abi::RuleLimits::new_per_second_per_source_max},
+}};
+inline constexpr std::array<LimitKey<abi::ZoneLimits>, 2> kZoneLimitKeys{{
+    {"states", &abi::ZoneLimits::states_max},
+    {"new_per_second", &abi::ZoneLimits::new_per_second_max},
+}};
+
 struct Policy {
     std::string name;
     Action default_action{Action::deny};  ///< allow, deny or reject
     abi::RuleLog default_log{};
+    abi::RuleLimits default_limits{};
     abi::WireAction wire_arp{abi::WireAction::allow};
     abi::WireAction wire_nd{abi::WireAction::allow};
     abi::WireAction wire_other{abi::WireAction::deny};

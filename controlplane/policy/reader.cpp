@@ -66,6 +66,7 @@ private:
         if (node == nullptr) return;
         policy_.default_action = action_of(word(*node, "action"));
         policy_.default_log = log_of(word(*node, "log"));
+        policy_.default_limits = read_rule_limits(*node, Path{top_, "default"}, policy_.default_action);
     }
 
     void read_wire() {
@@ -96,6 +97,30 @@ private:
         }
     }
 
+    /// The `limits` of `node`, as far as they are there.
+    template <typename Limits, std::size_t N>
+    Limits read_limits(const Node& node, const Path& path, const std::array<LimitKey<Limits>, N>& keys) {
+        Limits limits{};
+        const auto* map = node.find("limits");
+        if (map == nullptr || map->kind != Node::Kind::map) return limits;
+        if (map->children.empty()) {
+            report_.add(Path{path, "limits"}, map->pos, "missing-key",
+                        "this limits nothing; write a limit or remove it");
+        }
+        for (const auto& [key, member] : keys) {
+            limits.*member = count_of(word(*map, key), std::numeric_limits<std::uint32_t>::max());
+        }
+        return limits;
+    }
+
+    abi::RuleLimits read_rule_limits(const Node& node, const Path& path, Action action) {
+        const auto limits = read_limits(node, path, kRuleLimitKeys);
+        if (!limits.any() || action == Action::allow) return limits;
+        report_.add(Path{path, "limits"}, node.find("limits")->pos, "limits-without-allow",
+                    "only what is allowed can be limited; write action: allow, or remove limits");
+        return {};
+    }
+
     /// Members of a map from names that is there and is a map.
     template <typename Visit>
     void for_each_member(std::string_view key, Visit&& visit) {
@@ -121,7 +146,7 @@ private:
         for_each_member("zones", [&](const Node& key, const Node& value, const Path& path) {
             if (!fits(key, path, policy_.zones.size(), abi::kZonesMax, "zones")) return;
             symbols_.define(path, key, Symbols::Kind::zone, static_cast<std::uint16_t>(policy_.zones.size()));
-            Zone zone{std::string{key.text}, {}, key.pos};
+            Zone zone{std::string{key.text}, {}, read_limits(value, path, kZoneLimitKeys), key.pos};
             if (const auto* ports = value.find("ports")) {
                 for_each_of(*ports, Path{path, "ports"}, [&](const Node& port, const Path& at) {
                     if (port.kind == Node::Kind::scalar) read_port(zone, port, at);
@@ -222,6 +247,7 @@ private:
         rule.action = action_of(word(node, "action"));
         rule.mode = word(node, "mode") == "observe" ? abi::RuleMode::observe : abi::RuleMode::enforce;
         rule.log = log_of(word(node, "log"));
+        rule.limits = read_rule_limits(node, path, rule.action);
         policy_.rules.push_back(std::move(rule));
     }
 

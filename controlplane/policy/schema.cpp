@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <sluice/abi/tables.hpp>
+
 namespace sluice::cp {
 
 namespace {
@@ -37,9 +39,29 @@ constexpr Field optional(std::string_view key, Shape shape, std::string_view abo
     return {.key = key, .shape = shape, .required = false, .about = about, .object = object};
 }
 
+constexpr Field count(std::string_view key, std::uint32_t most, std::string_view about) {
+    return {.key = key, .shape = Shape::count, .required = false, .about = about, .most = most};
+}
+
+constexpr std::array kRuleLimitFields{
+    count("states", abi::kStatesLimitMax, "Live flows of the rule."),
+    count("states_per_source", abi::kStatesLimitMax, "Live flows of the rule from one source (IPv6: from one /64)."),
+    count("new_per_second", abi::kRateLimitMax, "New flows of the rule in a second."),
+    count("new_per_second_per_source", abi::kRateLimitMax,
+          "New flows of the rule in a second from one source (IPv6: from one /64)."),
+};
+constexpr ObjectSchema kRuleLimits{"limits", kRuleLimitFields};
+
+constexpr std::array kZoneLimitFields{
+    count("states", abi::kStatesLimitMax, "Live flows that come from the zone."),
+    count("new_per_second", abi::kRateLimitMax, "New flows from the zone in a second."),
+};
+constexpr ObjectSchema kZoneLimits{"limits of a zone", kZoneLimitFields};
+
 constexpr std::array kDefaultFields{
     choice("action", kVerdicts, "", "What happens when no rule matches."),
     choice("log", kLogs, "none", "Which moments of a flow are logged."),
+    optional("limits", Shape::object, "How many flows the default may allow.", &kRuleLimits),
 };
 constexpr ObjectSchema kDefault{"the default", kDefaultFields};
 
@@ -70,6 +92,7 @@ constexpr ObjectSchema kTimeouts{"timeouts", kTimeoutFields};
 
 constexpr std::array kZoneFields{
     required("ports", Shape::port_names, "Names of ports of the dataplane; each port is in one zone."),
+    optional("limits", Shape::object, "How many flows may come from the zone.", &kZoneLimits),
     unsupported("vlan"),
     unsupported("vlans"),
     unsupported("vni"),
@@ -109,9 +132,9 @@ constexpr std::array kRuleFields{
     choice("action", kActions, "", "What happens to a flow that this rule decides."),
     choice("mode", kModes, "enforce", "observe counts and logs what the rule would do, and goes on."),
     choice("log", kLogs, "none", "Which moments of a flow are logged."),
+    optional("limits", Shape::object, "How many flows a rule that allows may have.", &kRuleLimits),
     unsupported("active"),
     unsupported("expires"),
-    unsupported("limit"),
     unsupported("not"),
     unsupported("on_change"),
     unsupported("owner"),

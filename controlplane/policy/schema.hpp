@@ -14,6 +14,7 @@ enum class Shape : std::uint8_t {
     name,          ///< names.hpp: is_name
     choice,        ///< one of Field::choices
     duration,      ///< duration.hpp: parse_duration
+    count,         ///< a number from 1 to Field::most
     object,        ///< Field::object
     object_map,    ///< name -> Field::object, not empty
     object_list,   ///< of Field::object, not empty
@@ -39,6 +40,7 @@ struct Field {
     std::span<const std::string_view> choices;  ///< Shape::choice
     std::string_view standard;                  ///< what an absent choice or duration means; empty = nothing
     const ObjectSchema* object{};               ///< Shape::object, object_map, object_list
+    std::uint32_t most{};                       ///< Shape::count
 };
 
 struct ObjectSchema {

@@ -1,6 +1,7 @@
 #include "controlplane/policy/shape.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -83,6 +84,15 @@ void check_duration(const Node& node, const Path& path, Report& report) {
     if (const auto ms = parse_duration(node.text); !ms) report.add(path, node.pos, ms.error());
 }
 
+void check_count(const Node& node, const Field& field, const Path& path, Report& report) {
+    if (!check_kind(node, Node::Kind::scalar, "a number", path, report)) return;
+    const bool is_number = node.form == Node::Form::plain || node.form == Node::Form::number;
+    if (is_number && count_of(node.text, field.most) != 0) return;
+    report.add(path, node.pos, "bad-count",
+               quoted(node.text) + " is no number from 1 to " + std::to_string(field.most) +
+                   "; write digits only, and leave the key out where there is no limit");
+}
+
 /// The key that was meant, else all that may stand there.
 std::string known_keys(std::string_view key, const ObjectSchema& schema) {
     std::vector<std::string_view> known;
@@ -144,6 +154,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::name: return check_name(node, path, report);
         case Shape::choice: return check_choice(node, field, path, report);
         case Shape::duration: return check_duration(node, path, report);
+        case Shape::count: return check_count(node, field, path, report);
         case Shape::object: return check_object(node, *field.object, path, report);
         case Shape::object_list: return check_object_list(node, *field.object, path, report);
         case Shape::port_names: return check_words(node, false, "a list of ports: [wan0]", path, report);
@@ -187,6 +198,13 @@ PolicyErrors Report::take(PolicyErrors earlier) {
     std::ranges::stable_sort(earlier, {}, [](const PolicyError& e) { return std::pair{e.pos.line, e.pos.column}; });
     if (earlier.size() > errors_max_) earlier.resize(errors_max_);
     return earlier;
+}
+
+std::uint32_t count_of(std::string_view text, std::uint32_t most) noexcept {
+    std::uint32_t value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = error == std::errc{} && end == text.data() + text.size() && text.front() != '0';
+    return whole && value <= most ? value : 0;
 }
 
 bool check_text(const Node& node, const Path& path, Report& report) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -44,6 +45,9 @@ private:
 
 void check_object(const Node& node, const ObjectSchema& schema, const Path& path, Report& report);
 void check_object_list(const Node& node, const ObjectSchema& schema, const Path& path, Report& report);
+
+/// A number of Shape::count: digits, no leading zero, from 1 to `most`; else 0.
+std::uint32_t count_of(std::string_view text, std::uint32_t most) noexcept;
 
 /// A scalar that may be read as text; reports otherwise.
 bool check_text(const Node& node, const Path& path, Report& report);

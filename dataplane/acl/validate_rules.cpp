@@ -16,6 +16,20 @@ bool is_rule_id(std::string_view id) noexcept {
            std::all_of(id.begin(), id.end(), [&](char c) { return alnum(c) || c == '-'; });
 }
 
+bool check_limit(Check& check, std::string_view name, std::uint32_t limit, std::uint32_t most) {
+    return check.require(limit <= most, R::bounds, name, " is ", limit, ", at most ", most);
+}
+
+bool check_limits(Check& check, const abi::RuleRecord& rule, std::uint64_t index) {
+    const abi::RuleLimits& l = rule.limits;
+    return check.require(!l.any() || rule.verdict == abi::Verdict::allow, R::bounds, "rule ", index,
+                         " limits what it does not allow") &&
+           check_limit(check, "states_max", l.states_max, abi::kStatesLimitMax) &&
+           check_limit(check, "states_per_source_max", l.states_per_source_max, abi::kStatesLimitMax) &&
+           check_limit(check, "new_per_second_max", l.new_per_second_max, abi::kRateLimitMax) &&
+           check_limit(check, "new_per_second_per_source_max", l.new_per_second_per_source_max, abi::kRateLimitMax);
+}
+
 bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index) {
     return check.require(static_cast<std::uint8_t>(rule.verdict) < abi::kVerdictCount, R::enum_value, "rule ", index,
                          " has verdict ", static_cast<std::uint64_t>(rule.verdict)) &&
@@ -24,7 +38,8 @@ bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index
            check.require(static_cast<std::uint8_t>(rule.log) < abi::kRuleLogCount, R::enum_value, "rule ", index,
                          " has log ", static_cast<std::uint64_t>(rule.log)) &&
            check.require(rule.is_pass <= 1, R::enum_value, "rule ", index, " has is_pass ",
-                         static_cast<std::uint64_t>(rule.is_pass));
+                         static_cast<std::uint64_t>(rule.is_pass)) &&
+           check_limits(check, rule, index);
 }
 
 bool check_default(Check& check, const abi::RuleRecord& rule, std::span<const char> text) {

@@ -24,6 +24,12 @@ bool check_timeout(Check& check, std::string_view name, std::uint32_t ms) {
                          " ms, expected ", abi::kTimeoutMsMin, " to ", abi::kTimeoutMsMax);
 }
 
+bool check_zone_limits(Check& check, const abi::ZoneLimits& l, std::size_t zone) {
+    return check.require(l.states_max <= abi::kStatesLimitMax && l.new_per_second_max <= abi::kRateLimitMax, R::bounds,
+                         "zone ", zone, " limits to ", l.states_max, " flows and ", l.new_per_second_max,
+                         " a second, at most ", abi::kStatesLimitMax, " and ", abi::kRateLimitMax);
+}
+
 bool check_binding(Check& check, const abi::ZoneBinding& b, std::size_t index, std::size_t zone_count,
                    std::span<const char> text) {
     return check.name("binding", index, b.port, text, kPortNameBytesMax) &&
@@ -67,7 +73,8 @@ bool check_zones(Check& check, const abi::ZonesSection& s) {
 
     std::vector<std::string_view> names;
     for (std::size_t i = 0; i < zones.size(); ++i) {
-        if (!check.name("zone", i, zones[i].name, text, kNameBytesMax)) return false;
+        if (!check.name("zone", i, zones[i].name, text, kNameBytesMax) || !check_zone_limits(check, zones[i].limits, i))
+            return false;
         names.push_back(text_of(zones[i].name, text));
     }
     std::vector<std::tuple<std::string_view, std::uint16_t, std::uint32_t>> bound;

@@ -143,6 +143,20 @@ TEST(Compiler, CarriesSettingsAndSlots) {
     EXPECT_EQ(second.view().settings->wire_other, abi::WireAction::allow);
 }
 
+TEST(Compiler, LimitsStandWithTheirRuleTheDefaultAndTheZone) {
+    PolicyBuilder b = two_zones();
+    b.rule({.id = "r", .action = Action::allow}).default_action(Action::allow);
+    b.policy.rules[0].limits = {1, 2, 3, 4};
+    b.policy.default_limits = {.states_max = 5};
+    b.policy.zones[1].limits = {.states_max = 6, .new_per_second_max = 7};
+    const CompiledTables t{b.build()};
+    EXPECT_EQ(t.view().rules[0].limits, (abi::RuleLimits{1, 2, 3, 4}));
+    EXPECT_EQ(t.view().rules[1].limits, (abi::RuleLimits{.states_max = 5}));
+    EXPECT_EQ(t.view().zones[0].limits.states_max, 0U);
+    EXPECT_EQ(t.view().zones[1].limits.states_max, 6U);
+    EXPECT_EQ(t.view().zones[1].limits.new_per_second_max, 7U);
+}
+
 TEST(Compiler, RefusesARuleWithoutASlot) {
     const Policy policy = two_zones().rule({.id = "r"}).build();
     const auto refused = compile(policy, SlotMap{}, {.generation = 1});

@@ -267,14 +267,44 @@ TEST(ReaderErrors, OfRules) {
     for (const auto& c : cases) expect_only(c, std::string{kGood} + "rules:\n  - " + c.text + "\n");
 }
 
+TEST(ReaderErrors, OfLimits) {
+    const std::vector<Case> cases{
+        {"limits-without-allow", "/rules/0/limits", "{id: r, from: any, to: any, action: deny, limits: <!>{states: 1}}",
+         "write action: allow, or remove limits"},
+        {"missing-key", "/rules/0/limits", "{id: r, from: any, to: any, action: allow, limits: <!>{}}",
+         "write a limit or remove it"},
+        {"bad-count", "/rules/0/limits/states", "{id: r, from: any, to: any, action: allow, limits: {states: <!>0}}",
+         "from 1 to 1000000000; write digits only"},
+        {"bad-count", "/rules/0/limits/states", "{id: r, from: any, to: any, action: allow, limits: {states: <!>1k}}",
+         "write digits only"},
+        {"bad-count", "/rules/0/limits/states", "{id: r, from: any, to: any, action: allow, limits: {states: <!>007}}",
+         "write digits only"},
+        {"bad-count", "/rules/0/limits/states",
+         "{id: r, from: any, to: any, action: allow, limits: {states: <!>1000000001}}", "from 1 to 1000000000"},
+        {"bad-count", "/rules/0/limits/new_per_second",
+         "{id: r, from: any, to: any, action: allow, limits: {new_per_second: <!>4294967297}}", "from 1 to 10000000"},
+        {"unknown-key", "/rules/0/limits/state", "{id: r, from: any, to: any, action: allow, limits: {<!>state: 1}}",
+         "did you mean \"states\"?"},
+        {"unknown-key", "/rules/0/limit", "{id: r, from: any, to: any, action: allow, <!>limit: {states: 1}}",
+         "did you mean \"limits\"?"},
+        {"wrong-type", "/rules/0/limits", "{id: r, from: any, to: any, action: allow, limits: <!>5}", "write a map"},
+    };
+    for (const auto& c : cases) expect_only(c, std::string{kGood} + "rules:\n  - " + c.text + "\n");
+    expect_only({"limits-without-allow", "/default/limits", {}, "only what is allowed can be limited"},
+                "sluice: 1\nname: n\ndefault: {action: reject, limits: <!>{states: 1}}\nzones: {lan: {ports: [p]}}\n");
+    expect_only({"unknown-key", "/zones/lan/limits/states_per_source", {}, "limits of a zone"},
+                "sluice: 1\nname: n\ndefault: {action: deny}\nzones: {lan: {ports: [p], limits: {<!>states_per_source: "
+                "1}}}\n");
+}
+
 TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
     for (const std::string_view key :
          {"layer", "active", "feeds", "schedules", "nat", "limits", "auto_block", "never_block"}) {
         expect_only({"not-supported-yet", "/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }
-    for (const std::string_view key : {"active", "expires", "limit", "not", "on_change", "owner", "reason", "sample",
-                                       "sni", "tag", "ticket", "when"}) {
+    for (const std::string_view key :
+         {"active", "expires", "not", "on_change", "owner", "reason", "sample", "sni", "tag", "ticket", "when"}) {
         expect_only({"not-supported-yet", "/rules/0/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "rules:\n  - {id: r, from: any, to: any, action: deny, <!>" +
                         std::string{key} + ": x}\n");

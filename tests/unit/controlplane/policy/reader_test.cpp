@@ -59,6 +59,32 @@ TEST(Reader, ReadsHowFlowsAreTracked) {
     EXPECT_EQ(read("seq_check: log\n" + rule("from: any, to: any, action: deny")).seq_check, abi::SeqCheck::log);
 }
 
+TEST(Reader, ReadsLimits) {
+    const auto none = read(rule("from: any, to: any, action: allow"));
+    EXPECT_FALSE(none.rules[0].limits.any() || none.default_limits.any());
+    const auto all =
+        read(rule("from: any, to: any, action: allow, limits: {states: 1, states_per_source: 2, "
+                  "new_per_second: 3, new_per_second_per_source: 4}"));
+    EXPECT_EQ(all.rules[0].limits, (abi::RuleLimits{1, 2, 3, 4}));
+    for (const auto& [key, member] : kRuleLimitKeys) {
+        const auto one = read(rule("from: any, to: any, action: allow, limits: {" + std::string{key} + ": 77}"));
+        abi::RuleLimits expected{};
+        expected.*member = 77;
+        EXPECT_EQ(one.rules[0].limits, expected) << key;
+    }
+    const auto others = read_policy(R"(sluice: 1
+name: n
+default: {action: allow, limits: {states: 1000000000}}
+zones: {wan: {ports: [p], limits: {states: 5, new_per_second: 10000000}}, lan: {ports: [q]}}
+)",
+                                    PolicyFormat::yaml, {});
+    ASSERT_TRUE(others) << words(others.error());
+    EXPECT_EQ(others->default_limits, (abi::RuleLimits{.states_max = 1'000'000'000}));
+    EXPECT_EQ(others->zones[0].limits.states_max, 5U);
+    EXPECT_EQ(others->zones[0].limits.new_per_second_max, 10'000'000U);
+    EXPECT_EQ(others->zones[1].limits.states_max, 0U);
+}
+
 // What the field table calls the standard is what a policy without the key means.
 TEST(Reader, TheStandardsOfTimeoutsAreTheDefaults) {
     const auto* timeouts = document_schema().find("timeouts");

@@ -18,6 +18,11 @@ T& item(EditableGeneration& g, abi::ArrayRef abi::RulesSection::*array, std::siz
 abi::RuleRecord& rule(EditableGeneration& g, std::size_t i) {
     return item<abi::RuleRecord>(g, &abi::RulesSection::rules, i);
 }
+/// Of a rule that allows.
+abi::RuleLimits& limit(EditableGeneration& g) {
+    rule(g, 0).verdict = abi::Verdict::allow;
+    return rule(g, 0).limits;
+}
 abi::RulesSection& rules(EditableGeneration& g) { return g.section<abi::RulesSection>(K::rules); }
 
 const Damage kDamages[] = {
@@ -49,6 +54,17 @@ const Damage kDamages[] = {
     {"mode", [](auto& g) { rule(g, 0).mode = abi::RuleMode{2}; }, R::enum_value},
     {"log", [](auto& g) { rule(g, 0).log = abi::RuleLog{4}; }, R::enum_value},
     {"is_pass", [](auto& g) { rule(g, 0).is_pass = 2; }, R::enum_value},
+    {"limits of a rule that denies",
+     [](auto& g) {
+         rule(g, 0).verdict = abi::Verdict::deny;
+         rule(g, 0).limits.new_per_second_max = 1;
+     },
+     R::bounds},
+    {"limit of flows", [](auto& g) { limit(g).states_max = abi::kStatesLimitMax + 1; }, R::bounds},
+    {"limit of flows by source", [](auto& g) { limit(g).states_per_source_max = ~0U; }, R::bounds},
+    {"limit of new flows", [](auto& g) { limit(g).new_per_second_max = abi::kRateLimitMax + 1; }, R::bounds},
+    {"limit of new flows by source", [](auto& g) { limit(g).new_per_second_per_source_max = abi::kRateLimitMax + 1; },
+     R::bounds},
     {"reserved slot", [](auto& g) { rule(g, 0).slot = abi::kSlotBuiltinNd; }, R::index},
     {"slot above the manifest's", [](auto& g) { rule(g, 0).slot = abi::RuleSlot{g.manifest().rule_slots}; }, R::index},
     {"slot kNoSlot", [](auto& g) { rule(g, 0).slot = abi::kNoSlot; }, R::index},

@@ -56,6 +56,17 @@ const Damage kZoneDamages[] = {
      R::order},
     {"a port bound for a VLAN only",
      [](auto& g) { g.template element<abi::ZoneBinding>(K::zones, zones(g).bindings, 0).vlan = 7; }, R::port_unbound},
+    {"zone limit of flows",
+     [](auto& g) {
+         g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 1).limits.states_max = abi::kStatesLimitMax + 1;
+     },
+     R::bounds},
+    {"zone limit of new flows",
+     [](auto& g) {
+         g.template element<abi::ZoneRecord>(K::zones, zones(g).zones, 0).limits.new_per_second_max =
+             abi::kRateLimitMax + 1;
+     },
+     R::bounds},
     {"zone array behind the end", [](auto& g) { zones(g).zones.count = 200; }, R::bounds},
     {"too many zones", [](auto& g) { zones(g).zones.count = abi::kZonesMax + 1; }, R::budget},
 };
