@@ -33,6 +33,19 @@ void append(std::string& key, const abi::IpAddr& addr, std::uint16_t port) {
 
 }  // namespace
 
+Worth worth(FlowState state) {
+    switch (state) {
+        case FlowState::syn_sent:
+        case FlowState::syn_received:
+        case FlowState::oneway:
+        case FlowState::opening: return Worth::half_open;
+        case FlowState::closing:
+        case FlowState::time_wait:
+        case FlowState::closed: return Worth::closing;
+        default: return Worth::assured;
+    }
+}
+
 std::string flow_key(std::uint8_t port, const Tuple& t, Role role) {
     std::string key{static_cast<char>(port / 2), static_cast<char>(t.family), static_cast<char>(t.proto)};
     std::string a, b;
@@ -116,7 +129,8 @@ WorkerModel::Ruling WorkerModel::ask(const Tuple& t, std::uint8_t port, abi::Rul
                                                              .proto = t.proto});
     if (observed != nullptr) *observed = r.observe;
     return {edition_->slots[r.rule], cp::reference_verdict(policy, r.rule),
-            r.rule < policy.rules.size() ? policy.rules[r.rule].log : policy.default_log};
+            r.rule < policy.rules.size() ? policy.rules[r.rule].log : policy.default_log,
+            r.rule < policy.rules.size() ? policy.rules[r.rule].limits : policy.default_limits};
 }
 
 ModelFlow* WorkerModel::find(const Letter& letter) {
@@ -130,9 +144,93 @@ ModelFlow* WorkerModel::find(const Letter& letter) {
 void WorkerModel::judge(ModelFlow& flow, const Ruling& ruling) {
     flow.slot = ruling.slot;
     flow.log = ruling.log;
+    flow.source_counted = ruling.limits.by_source();
     flow.judged_at = switch_number_;
     flow.judged_generation = edition_->generation;
     flow.zone = {edition_->zone_of_port[flow.port], edition_->zone_of_port[partner(flow.port)]};
+}
+
+// ------------------------------------------------------------------------------------------------ room and limits
+
+void WorkerModel::set_state(ModelFlow& flow, FlowState next) {
+    if (flow.queued == 0 || worth(flow.state) != worth(next)) flow.queued = ++queue_clock_;
+    flow.state = next;
+}
+
+/// For a flow that begins, and all begin half-open.
+bool WorkerModel::make_room() {
+    std::uint32_t half_open = 0;
+    for (const auto& [key, flow] : flows) half_open += worth(flow.state) == Worth::half_open ? 1 : 0;
+    if (half_open < options_.half_open_max && flows.size() < options_.flow_entries_max) return true;
+    const auto victim = std::min_element(flows.begin(), flows.end(), [](const auto& a, const auto& b) {
+        return std::pair{worth(a.second.state), a.second.queued} < std::pair{worth(b.second.state), b.second.queued};
+    });
+    const Worth least = worth(victim->second.state);
+    if (least == Worth::assured) return false;
+    ++(least == Worth::half_open ? syn_early_drop : closing_early_drop);
+    const ModelFlow& flow = victim->second;
+    end_flow(victim->first, abi::FlowEnd::evicted, {flow.slot, abi::Verdict::allow, flow.log}, abi::logs_end(flow.log));
+    return true;
+}
+
+namespace {
+
+/// What a source is counted by: an IPv4 address, the first half of an IPv6 one.
+std::string source_of(const Tuple& t) {
+    const auto* bytes = reinterpret_cast<const char*>(t.src.bytes.data());
+    return t.family == abi::IpFamily::v6 ? "6" + std::string{bytes, 8} : "4" + std::string{bytes, 4};
+}
+std::string source_at(abi::RuleSlot slot, const Tuple& t) {
+    return std::to_string(static_cast<std::uint32_t>(slot)) + " " + source_of(t);
+}
+
+}  // namespace
+
+std::pair<abi::ZoneLimits, std::uint8_t> WorkerModel::zone_of(std::uint8_t port) const {
+    const abi::ZoneId zone = edition_->zone_of_port[port];
+    const auto lowest = std::find(edition_->zone_of_port.begin(), edition_->zone_of_port.end(), zone);
+    return {edition_->policy.zones[static_cast<std::size_t>(zone)].limits,
+            static_cast<std::uint8_t>(lowest - edition_->zone_of_port.begin())};
+}
+
+std::optional<DropReason> WorkerModel::limit(const Letter& letter, const Ruling& ruling) {
+    const abi::RuleLimits& l = ruling.limits;
+    const auto [zone, zone_port] = zone_of(letter.port);
+    const auto count = [&](auto&& wanted) {
+        return static_cast<std::uint64_t>(
+            std::count_if(flows.begin(), flows.end(), [&](const auto& entry) { return wanted(entry.second); }));
+    };
+    const auto from_zone = [&](const ModelFlow& f) {
+        return edition_->zone_of_port[f.port] == edition_->zone_of_port[letter.port];
+    };
+    const auto too_fast = [&](const Bucket& bucket, std::uint32_t per_second) {
+        const std::uint32_t mine = share(per_second);
+        return mine != 0 && !bucket.allows(mine, mine, at_.tick());
+    };
+    if (zone.states_max != 0 && count(from_zone) >= share(zone.states_max)) return DropReason::zone_limit;
+    if (too_fast(zone_rates_[zone_port], zone.new_per_second_max)) return DropReason::zone_limit;
+    const auto of_rule = [&](const ModelFlow& f) { return f.slot == ruling.slot; };
+    const auto of_source = [&](const ModelFlow& f) {
+        return of_rule(f) && f.source_counted && source_of(f.original) == source_of(letter.tuple);
+    };
+    if (l.states_max != 0 && count(of_rule) >= share(l.states_max)) return DropReason::rule_limit;
+    if (l.states_per_source_max != 0 && count(of_source) >= share(l.states_per_source_max))
+        return DropReason::src_limit;
+    if (too_fast(source_rates_[source_at(ruling.slot, letter.tuple)], l.new_per_second_per_source_max))
+        return DropReason::rate_limit;
+    if (too_fast(rule_rates_[ruling.slot], l.new_per_second_max)) return DropReason::rate_limit;
+    return std::nullopt;
+}
+
+/// The flow is made.
+void WorkerModel::spend(const Letter& letter, const Ruling& ruling) {
+    const auto [zone, zone_port] = zone_of(letter.port);
+    const auto from = [&](Bucket& bucket, std::uint32_t per_second) {
+        if (const std::uint32_t mine = share(per_second); mine != 0) bucket.spend(mine, mine, at_.tick());
+    };
+    from(zone_rates_[zone_port], zone.new_per_second_max);
+    from(rule_rates_[ruling.slot], ruling.limits.new_per_second_max);
+    from(source_rates_[source_at(ruling.slot, letter.tuple)], ruling.limits.new_per_second_per_source_max);
 }
 
 void WorkerModel::end_flow(const std::string& key, abi::FlowEnd why, const Ruling& ruling, bool wanted) {
@@ -206,6 +304,9 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
         if (flow.zone[1 - quoted_way] != edition_->zone_of_port[letter.port])
             return {End::drop, DropReason::flow_zone_mismatch, false};
         if (!may_be_in_flight(flow, quoted_way, letter)) return {End::drop, DropReason::icmp_bad_inner, false};
+        Bucket& errors = error_budgets_[flow_key(letter.port, letter.quoted, Role::plain)];
+        if (!errors.allows(80, 20, at_.tick())) return {End::drop, DropReason::icmp_ratelimit, false};
+        errors.spend(80, 20, at_.tick());
         meter(flow.slot, letter);
         return {End::pass, {}, false};
     }
@@ -232,7 +333,7 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
         flow.tcp_sent[way] = letter.tcp_end;
         flow.tcp_acked[1 - way] = letter.tcp_ack;
     }
-    flow.state = next;
+    set_state(flow, next);
     flow.seen_tick = at_.tick();
     ++flow.packets[way];
     flow.bytes[way] += letter.frame.size();
@@ -316,11 +417,20 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
         ++reopened;
         end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
     }
-    if (flows.size() == options_.flow_entries_max) return {End::drop, DropReason::flow_table_full, false};
+    if (const auto reason = limit(letter, ruling)) {
+        abi::FlowEvent e = event_about(letter, abi::EventKind::limited);
+        e.slot = ruling.slot;
+        e.verdict = ruling.verdict;
+        e.drop = *reason;
+        write_sampled(e);
+        return {End::drop, *reason, true};
+    }
+    if (!make_room()) return {End::drop, DropReason::flow_table_full, false};
+    spend(letter, ruling);
     ModelFlow flow{.original = letter.tuple, .port = letter.port};
-    flow.state = letter.role == Role::syn              ? FlowState::syn_sent
-                 : letter.tuple.proto == L4Proto::sctp ? FlowState::opening
-                                                       : FlowState::oneway;
+    set_state(flow, letter.role == Role::syn              ? FlowState::syn_sent
+                    : letter.tuple.proto == L4Proto::sctp ? FlowState::opening
+                                                          : FlowState::oneway);
     flow.started_tick = flow.seen_tick = at_.tick();
     flow.tcp_sent[0] = flow.tcp_acked[0] = letter.tcp_end;
     flow.packets[0] = 1;

@@ -7,12 +7,15 @@
 /// TCP conversations are well-formed, so flags alone say where a flow stands; sequence numbers are another model's.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sluice/abi/messages.hpp>
@@ -39,7 +42,8 @@ struct Instant {
 };
 
 struct ModelOptions {
-    std::uint32_t flow_entries_max{};
+    std::uint32_t flow_entries_max{}, half_open_max{};
+    std::uint32_t workers{1};  ///< each enforces its share of every limit
     std::size_t buffers{};
     std::uint32_t answers_per_second{};
     std::uint32_t events_per_second_and_cause{};
@@ -64,7 +68,13 @@ struct ModelFlow {
     std::uint64_t started_tick{}, seen_tick{};
     std::array<std::uint64_t, 2> packets{}, bytes{};
     std::array<std::uint32_t, 2> tcp_sent{}, tcp_acked{};  ///< of each side: behind its last, and what the other has
+    std::uint64_t queued{};                                ///< when it came to stand where it stands: larger is later
+    bool source_counted{};                                 ///< its rule limited by source when it was judged
 };
+
+/// Who goes first when there is no room.
+enum class Worth : std::uint8_t { half_open, closing, assured };
+Worth worth(abi::FlowState state);
 
 struct Sent {
     std::uint8_t port{};
@@ -103,6 +113,7 @@ public:
     std::array<Port, kPorts> ports{};
     std::vector<Rule> rules;
     std::map<std::string, ModelFlow> flows;
+    std::uint64_t syn_early_drop{}, closing_early_drop{};
     std::uint64_t created{}, expired{}, closed{}, ended_by_policy{}, reopened{}, answers_limited{}, events_suppressed{};
     std::vector<abi::FlowEvent> events;  ///< since taken
     std::vector<Sent> sent;              ///< since taken
@@ -127,6 +138,22 @@ private:
         abi::RuleSlot slot{};
         abi::Verdict verdict{};
         abi::RuleLog log{};
+        abi::RuleLimits limits{};
+    };
+    /// So many per second, told by what is missing in hundredths of a flow.
+    struct Bucket {
+        std::uint64_t missing{}, tick{};  ///< at the last spending
+        std::uint64_t missing_at(std::uint64_t per_second, std::uint64_t burst, std::uint64_t now) const {
+            const std::uint64_t then = std::min(missing, burst * 100);
+            return then - std::min(then, (now - tick) * per_second);
+        }
+        bool allows(std::uint64_t per_second, std::uint64_t burst, std::uint64_t now) const {
+            return missing_at(per_second, burst, now) + 100 <= burst * 100;
+        }
+        void spend(std::uint64_t per_second, std::uint64_t burst, std::uint64_t now) {
+            missing = missing_at(per_second, burst, now) + 100;
+            tick = now;
+        }
     };
     enum class End : std::uint8_t { undecided, pass, drop, reject };
     struct Decision {
@@ -155,6 +182,13 @@ private:
     Decision refuse(const Ruling& ruling);
     Ruling ask(const Tuple& tuple, std::uint8_t port, abi::RuleIndex* observed);
     void judge(ModelFlow& flow, const Ruling& ruling);
+    void set_state(ModelFlow& flow, abi::FlowState next);
+    bool make_room();
+    std::optional<abi::DropReason> limit(const Letter& letter, const Ruling& ruling);
+    void spend(const Letter& letter, const Ruling& ruling);
+    std::uint32_t share(std::uint32_t limit) const { return (limit + options_.workers - 1) / options_.workers; }
+    /// The zone's limits, and its lowest port, by which its rate is kept.
+    std::pair<abi::ZoneLimits, std::uint8_t> zone_of(std::uint8_t port) const;
 
     void hit(abi::RuleSlot slot);
     void meter(abi::RuleSlot slot, const Letter& letter);
@@ -176,6 +210,11 @@ private:
     std::uint64_t switch_number_{}, switched_tick_{};
     Instant at_{};
     std::map<std::size_t, Budget> budgets_;
+    std::uint64_t queue_clock_{};
+    std::map<abi::RuleSlot, Bucket> rule_rates_;
+    std::map<std::string, Bucket> source_rates_;  ///< by slot and source
+    std::array<Bucket, kPorts> zone_rates_{};
+    std::map<std::string, Bucket> error_budgets_;  ///< by flow, also of flows that are gone
     bool answered_{};
     std::uint64_t answer_start_ns_{}, answer_refills_{}, answer_tokens_{};
 };

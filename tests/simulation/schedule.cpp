@@ -45,6 +45,7 @@ Setup setup_of(std::uint64_t seed) {
     s.answers_per_second = pick(random, 2) == 0 ? 3 : 100;
     s.start_ns = pick(random, 4) == 0 ? kTickWrapNs - std::uint64_t{pick(random, 30'000)} * 1'000'000 : 0;
     s.hash_secret = random();
+    s.half_open_percent = pick(random, 2) == 0 ? 25 : 100;
     s.policy_pool = static_cast<std::uint32_t>(seed / kSeedsPerPool);
     return s;
 }
@@ -108,6 +109,27 @@ std::string to_text(const Step& s) {
            std::to_string(s.b) + " " + std::to_string(s.c);
 }
 
+namespace {
+
+/// Tight, so that few packets meet them; most rules and zones have none.
+void limit(cp::Policy& policy, Random& random) {
+    const auto some = [&](std::uint32_t most) { return pick(random, 6) == 0 ? 1 + pick(random, most) : 0; };
+    const auto of_rule = [&](cp::Action action) {
+        const abi::RuleLimits limits{.states_max = some(5),
+                                     .states_per_source_max = some(3),
+                                     .new_per_second_max = some(4),
+                                     .new_per_second_per_source_max = some(3)};
+        return action == cp::Action::allow ? limits : abi::RuleLimits{};
+    };
+    for (cp::Rule& rule : policy.rules) rule.limits = of_rule(rule.action);
+    policy.default_limits = of_rule(policy.default_action);
+    for (cp::Zone& zone : policy.zones) {
+        if (pick(random, 4) == 0) zone.limits = {.states_max = some(20), .new_per_second_max = some(10)};
+    }
+}
+
+}  // namespace
+
 cp::Policy policy_of(std::uint32_t number) {
     Random random{number};
     test::PolicyBuilder p;
@@ -164,6 +186,7 @@ cp::Policy policy_of(std::uint32_t number) {
                 .icmp_ms = timeout(),
                 .other_ms = timeout(),
                 .tcp_unacknowledged_ms = timeout()});
+    limit(p.policy, random);
     return p.policy;
 }
 

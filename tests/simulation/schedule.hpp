@@ -33,7 +33,7 @@ struct Step {
 
 /// What does not change during a run.
 struct Setup {
-    std::uint32_t flow_entries_max{};
+    std::uint32_t flow_entries_max{}, half_open_percent{};
     std::size_t buffers{};
     std::uint32_t rule_slots{};
     std::uint32_t answers_per_second{};

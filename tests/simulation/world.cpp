@@ -22,6 +22,7 @@ dp::WorkerConfig config_of(const Setup& setup, std::uint8_t index) {
     c.wire_partner.fill(dp::kNoPort);
     for (std::uint8_t p = 0; p < kPorts; ++p) c.wire_partner[p] = dp::PortIndex{partner(p)};
     c.flow_entries_max = setup.flow_entries_max;
+    c.half_open_percent = setup.half_open_percent;
     c.tsc = {.hz = 1'000'000'000, .origin = {kOriginCycles}, .origin_mono = {kOriginMonoNs}};
     c.hash_secret = {setup.hash_secret, ~setup.hash_secret};
     c.rejects_per_second_max = setup.answers_per_second;
@@ -30,6 +31,8 @@ dp::WorkerConfig config_of(const Setup& setup, std::uint8_t index) {
 
 ModelOptions options_of(const Setup& setup) {
     return {.flow_entries_max = setup.flow_entries_max,
+            .half_open_max = std::max(1U, setup.flow_entries_max * setup.half_open_percent / 100),
+            .workers = kWorkers,
             .buffers = setup.buffers,
             .answers_per_second = setup.answers_per_second,
             .events_per_second_and_cause = 100 / kWorkers,

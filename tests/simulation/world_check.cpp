@@ -194,6 +194,8 @@ void World::check_counters(const Lane& lane, std::size_t w, std::uint64_t genera
     expect_equal(who + "flows_expired", c.flows_expired.read(), m.expired);
     expect_equal(who + "flows_closed", c.flows_closed.read(), m.closed);
     expect_equal(who + "flows_ended_by_policy", c.flows_ended_by_policy.read(), m.ended_by_policy);
+    expect_equal(who + "syn_early_drop", c.syn_early_drop.read(), m.syn_early_drop);
+    expect_equal(who + "closing_early_drop", c.closing_early_drop.read(), m.closing_early_drop);
     expect_equal(who + "flow_reopen", c.flow_reopen.read(), m.reopened);
     expect_equal(who + "rejects_limited", c.rejects_limited.read(), m.answers_limited);
     expect_equal(who + "events_suppressed", c.events_suppressed.read(), m.events_suppressed);

@@ -1,0 +1,94 @@
+"""A small flow table under a flood: who stays, who gets in, and what people are told."""
+import json
+import os
+import subprocess
+
+from lab.names import SHOP, binary
+from lab.shell import in_ns, run, until
+
+from .bench import HERE
+
+_ENTRIES = 1024
+_FLOOD_S = 6
+_STANDING = 100
+_CONNECTS = 40
+
+# Opens connections, waits until it is told, then asks each for a page. Prints how many answered.
+_HOLD = """
+import socket, sys
+socks = [socket.create_connection((sys.argv[1], 80), 5) for _ in range(int(sys.argv[2]))]
+print("ready", flush=True)
+sys.stdin.readline()
+answered = 0
+for sock in socks:
+    try:
+        sock.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        sock.settimeout(3)
+        answered += sock.recv(100).startswith(b"HTTP/1.")
+    except OSError:
+        pass
+print(answered, flush=True)
+"""
+
+
+def _sum(bench, name):
+    argv = (binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "--json", "counters")
+    counters = json.loads(run(*argv, check=False).stdout)["counters"]
+    return sum(value for key, value in counters.items() if key.partition("{")[0] == name)
+
+
+def _with_flow_table(bench, flow_table):
+    """Another configuration of the dataplane; returns the one that it had."""
+    path = f"{bench.lab.run_dir}/dataplane.yaml"
+    with open(path, encoding="utf-8") as file:
+        head, _, body = file.read().partition("\n")
+    config = json.loads(body)
+    before, config["flow_table"] = config["flow_table"], flow_table
+    bench.stop_service("dataplane")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(head + "\n" + json.dumps(config, indent=2) + "\n")
+    bench.start_service("dataplane")
+    bench.wait_in_sync()
+    return before
+
+
+def a_flood_of_syns_harms_no_connection(bench):
+    """X1: a table of 1,024; connections that stand, and clients that come while SYNs from invented sources do."""
+    bench.put(bench.policy)
+    before = _with_flow_table(bench, {"entries_max": _ENTRIES, "pickup_s": 0})
+    python = ("/usr/bin/python3", "-I")
+    holder = subprocess.Popen(
+        in_ns(bench.lab.ns_outside, *python, "-c", _HOLD, SHOP[0], str(_STANDING)),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    flood = None
+    try:
+        assert holder.stdout.readline() == "ready\n", "the connections could not be opened"
+        flood = subprocess.Popen(
+            in_ns(bench.lab.ns_outside, *python, os.path.join(HERE, "syn_flood.py"), SHOP[0], "80", str(_FLOOD_S)),
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        until(lambda: _sum(bench, "syn_early_drop") > 0, "the flood reaches the half-open flows' share", 5.0)
+        connected = sum(bench.tcp(80) == "allow" for _ in range(_CONNECTS))
+        until(lambda: bench.api.status()["flows"]["pressure"] == "half_open", "the pressure is shown", 5.0)
+        shown = bench.ctl("status").stdout
+        sent = int(flood.communicate(timeout=_FLOOD_S + 20)[0])
+        holder.stdin.write("go\n")
+        holder.stdin.flush()
+        answered = int(holder.stdout.readline())
+        print(f"figure flood: {sent} SYNs, {_sum(bench, 'syn_early_drop')} evicted, {connected}/{_CONNECTS} connects")
+        assert answered == _STANDING, f"{answered} of {_STANDING} connections are alive"
+        assert connected >= 0.95 * _CONNECTS, f"{connected} of {_CONNECTS} clients got in"
+        assert _sum(bench, "flows_half_open") <= _ENTRIES // 4
+        assert "pressure: half_open" in shown, shown
+        until(lambda: bench.api.status()["flows"]["pressure"] == "none", "the pressure ends", 10.0)
+    finally:
+        for process in (holder, flood):
+            if process is not None:
+                process.kill()
+                process.wait()
+        _with_flow_table(bench, before)
+        bench.wait_forwarding()
+
+
+TESTS = [a_flood_of_syns_harms_no_connection]
