@@ -75,9 +75,13 @@ void FlowBook::evict(FlowHandle h, abi::FlowPressure pressure, const Moment& mom
 bool FlowBook::make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept {
     const bool over_share = standing(phase) == Standing::half_open && table.half_open() >= table.half_open_max();
     if (!over_share && !table.full(family)) return true;
-    if (const FlowHandle h = table.oldest(Standing::half_open); h != kNoFlow) {
-        evict(h, abi::FlowPressure::half_open, moment);
-    } else if (const FlowHandle closing = table.oldest(Standing::closing); closing != kNoFlow) {
+    const FlowHandle half_open = table.oldest(Standing::half_open), closing = table.oldest(Standing::closing);
+    // Down to half of their share. Else the closed flows of an ordinary day, minutes old, would leave a handshake no
+    // more room than a moment's flood takes.
+    const bool half_open_first = over_share || closing == kNoFlow || table.half_open() * 2 > table.half_open_max();
+    if (half_open_first && half_open != kNoFlow) {
+        evict(half_open, abi::FlowPressure::half_open, moment);
+    } else if (closing != kNoFlow) {
         evict(closing, abi::FlowPressure::closing, moment);
     }
     return !table.full(family);

@@ -162,8 +162,14 @@ bool WorkerModel::make_room() {
     std::uint32_t half_open = 0;
     for (const auto& [key, flow] : flows) half_open += worth(flow.state) == Worth::half_open ? 1 : 0;
     if (half_open < options_.half_open_max && flows.size() < options_.flow_entries_max) return true;
-    const auto victim = std::min_element(flows.begin(), flows.end(), [](const auto& a, const auto& b) {
-        return std::pair{worth(a.second.state), a.second.queued} < std::pair{worth(b.second.state), b.second.queued};
+    // Closing ones first once half-open flows are down to half of their share.
+    const bool spare = half_open < options_.half_open_max && half_open * 2 <= options_.half_open_max;
+    const auto rank = [&](const ModelFlow& f) {
+        if (worth(f.state) == Worth::assured) return 3;
+        return worth(f.state) == Worth::closing ? 1 : spare ? 2 : 0;
+    };
+    const auto victim = std::min_element(flows.begin(), flows.end(), [&](const auto& a, const auto& b) {
+        return std::pair{rank(a.second), a.second.queued} < std::pair{rank(b.second), b.second.queued};
     });
     const Worth least = worth(victim->second.state);
     if (least == Worth::assured) return false;

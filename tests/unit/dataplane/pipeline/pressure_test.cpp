@@ -99,6 +99,33 @@ TEST(Pressure, D9_ClosingFlowsDieNextAndAssuredOnesNever) {
     EXPECT_EQ(h.fate(kOutside, frame(Ipv6{}, tcp_in(kSyn, 1))), "flow_table_full");
 }
 
+TEST(Pressure, ClosedFlowsMakeRoomBeforeTheLastHandshakes) {
+    Harness h{{.flow_entries_max = 20}};  // five half-open ones
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 17; ++n) {
+        ASSERT_EQ(syn(h, n), "forward");
+        finish(h, n);
+    }
+    for (const std::uint32_t n : {4U, 2U}) EXPECT_EQ(h.fate(kOutside, frame(client(n), tcp_in(kRst, 1001))), "forward");
+    for (std::uint32_t n = 20; n < 23; ++n) EXPECT_EQ(syn(h, n), "forward");  // 17 and three half-open: full
+    EXPECT_EQ(syn(h, 23), "forward");
+    EXPECT_EQ(h.counters().syn_early_drop.read(), 1U) << "three of five are more than half";
+    h.run_once();
+    EXPECT_EQ(h.fate(kInside, frame(answer_to(20), tcp_out(kSyn | kAck, 5000, 1001))), "tcp_no_flow");
+    finish(h, 21);
+    EXPECT_EQ(syn(h, 24), "forward");
+    EXPECT_EQ(h.counters().closing_early_drop.read(), 1U) << "two of five: the first that was closed";
+    EXPECT_FALSE(lives(h, 4));
+    EXPECT_EQ(h.fate(kOutside, frame(client(2), tcp_in(kAck, 1001, 5001))), "tcp_closed")
+        << "the other one is still there";
+    finish(h, 22);
+    finish(h, 24);
+    EXPECT_EQ(syn(h, 25), "forward");
+    EXPECT_EQ(h.counters().closing_early_drop.read(), 2U);
+    EXPECT_EQ(syn(h, 26), "forward");
+    EXPECT_EQ(h.counters().syn_early_drop.read(), 2U) << "nobody else is left to go";
+}
+
 TEST(Pressure, X1_Q9_AFloodOfSynsHarmsNoAssuredFlowAndFewConnects) {
     constexpr std::uint32_t kEntries = 2000, kAssured = 1800, kFloodPerConnect = 20, kConnects = 500;
     Harness h{{.flow_entries_max = kEntries}};
@@ -106,6 +133,7 @@ TEST(Pressure, X1_Q9_AFloodOfSynsHarmsNoAssuredFlowAndFewConnects) {
     for (std::uint32_t n = 0; n < kAssured; ++n) {
         ASSERT_EQ(syn(h, n), "forward");
         finish(h, n);
+        (void)h.events();
     }
     const auto seed = std::random_device{}();
     SCOPED_TRACE(testing::Message() << "seed " << seed);

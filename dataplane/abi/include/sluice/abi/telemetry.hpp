@@ -85,7 +85,7 @@ struct alignas(kCacheLine) PortCounters {
 enum class FlowPressure : std::uint8_t {
     none = 0,
     half_open = 1,  ///< the oldest half-open flow: the table, or their share of it, is full
-    closing = 2,    ///< no half-open flow is left: the oldest that both sides had closed
+    closing = 2,    ///< the table is full and few are half-open: the oldest flow that both sides had closed
     full = 3,       ///< nothing may go: new flows are refused
 };
 inline constexpr std::uint8_t kFlowPressureCount = 4;
