@@ -35,6 +35,7 @@ constexpr Standing standing(FlowPhase phase) noexcept {
         case FlowPhase::closing:
         case FlowPhase::time_wait:
         case FlowPhase::closed:
+        case FlowPhase::sctp_shutdown:  // no new data from either user, and soon over
         case FlowPhase::sctp_closed: return Standing::closing;
         case FlowPhase::free:
         case FlowPhase::established:
@@ -43,8 +44,7 @@ constexpr Standing standing(FlowPhase phase) noexcept {
         case FlowPhase::udp_stream:
         case FlowPhase::icmp_answered:
         case FlowPhase::other_stream:
-        case FlowPhase::sctp_established:
-        case FlowPhase::sctp_shutdown: break;
+        case FlowPhase::sctp_established: break;
     }
     return Standing::assured;
 }
