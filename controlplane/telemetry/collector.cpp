@@ -103,6 +103,8 @@ Totals& Totals::operator+=(const Totals& o) {
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;
     reverts += o.reverts;
+    flows_kept += o.flows_kept;
+    for (std::size_t i = 0; i < flows_lost.size(); ++i) flows_lost[i] += o.flows_lost[i];
     return *this;
 }
 
@@ -152,6 +154,8 @@ Totals Collector::read_totals() const {
     totals.publishes_refused = manager.publishes_refused.read();
     totals.publishes_stalled = manager.publishes_stalled.read();
     totals.reverts = manager.reverts.read();
+    totals.flows_kept = manager.flows_kept.read();
+    for (std::size_t i = 0; i < totals.flows_lost.size(); ++i) totals.flows_lost[i] = manager.flows_lost[i].read();
     return totals;
 }
 
@@ -159,6 +163,8 @@ void Collector::read_levels(Snapshot& into) const {
     const auto& manager = segments_->manager();
     into.flow_capacity = manager.flow_capacity.read();
     into.flow_half_open_max = manager.flow_half_open_max.read();
+    into.flows_kept = manager.flows_kept.read();
+    for (const abi::Counter& lost : manager.flows_lost) into.flows_lost += lost.read();
     into.generation = manager.generation.read();
     into.fail_open = manager.fail_open.read() != 0;
     const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);

@@ -45,6 +45,8 @@ struct Totals {
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};
     std::uint64_t frag_reassembled{}, frag_duplicates{}, icmp_related{};
     std::uint64_t publishes_adopted{}, publishes_refused{}, publishes_stalled{}, reverts{};
+    std::uint64_t flows_kept{};  ///< over restarts of the dataplane
+    std::array<std::uint64_t, abi::kFlowLossCount> flows_lost{};
     Totals& operator+=(const Totals& other);
 };
 
@@ -67,6 +69,7 @@ struct Snapshot {
     std::uint64_t flows{}, flow_capacity{}, generation{}, frag_held_bytes{};
     std::uint64_t flows_half_open{}, flow_half_open_max{}, sources{};
     abi::FlowPressure pressure{};  ///< the highest of the workers'
+    std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     bool fail_open{};
     abi::MonoTime collected{};
 };

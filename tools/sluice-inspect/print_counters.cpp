@@ -100,8 +100,13 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"reverts", &manager.reverts},
         {"fail_open", &manager.fail_open},
         {"flow_capacity", &manager.flow_capacity},
-        {"flow_half_open_max", &manager.flow_half_open_max}};
+        {"flow_half_open_max", &manager.flow_half_open_max},
+        {"flows_kept", &manager.flows_kept}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
+    for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
+        counters.others.emplace_back(fmt::format("flows_lost{{cause=\"{}\"}}", abi::kFlowLosses[i].name),
+                                     manager.flows_lost[i].read());
+    }
     if (auto ok = counters.add_rules(connection); !ok) return Unexpected<std::string>{ok.error()};
     for (std::uint32_t w = 0; w < header.worker_count; ++w) {
         const auto& worker =

@@ -48,6 +48,13 @@ std::string sync_note(const json::value& status) {
     return fmt::format("; waits for confirmation: generation {}", count_of(dataplane, "generation"));
 }
 
+/// What the dataplane took over from the process before it; nothing after a first start.
+std::string restart_note(const json::value& flows) {
+    const auto kept = count_of(flows, "kept"), lost = count_of(flows, "lost");
+    if (kept == 0 && lost == 0) return {};
+    return fmt::format("; the last restart kept {} and lost {}", count_text(kept), count_text(lost));
+}
+
 void print_status(const json::value& answer, bool colours) {
     const auto& dataplane = answer.at("dataplane");
     const auto& policy = answer.at("policy");
@@ -78,7 +85,7 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto pressure = text_of(flows, "pressure"); !pressure.empty() && pressure != "none") {
         std::cout << "; " << painted("pressure: " + pressure, Colour::red, colours);
     }
-    std::cout << "\n\n";
+    std::cout << restart_note(flows) << "\n\n";
 
     Table ports{{{"PORT"},
                  {"ZONE"},

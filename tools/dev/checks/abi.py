@@ -15,6 +15,7 @@ _HISTORY = "dataplane/abi/layout.history"
 _PRIVATE = {
     "NetOrder": "a template: seen through L4Port and Ipv4Addr wherever they are fields",
     "DropReasonInfo": "texts of this process; the enum and the count are what is shared",
+    "FlowLossInfo": "the same",
 }
 _STRUCT = re.compile(r"\b(?:struct|class)\s+(?:alignas\([^)]*\)\s*)?(\w+)\s*(?:final\s*)?\{")
 _LISTED = re.compile(r"SLUICE_LAYOUT\(\s*(\w+)\s*((?:,\s*\w+\s*)*)\)")

@@ -274,6 +274,8 @@ SystemStatus MemoryPolicyService::status() {
     status.flows = kFlowCount;
     status.flow_capacity = 1'048'576;
     status.flow_half_open_max = 262'144;
+    status.flows_kept = 240;
+    status.flows_lost = 3;
     status.workers = {{.index = 0, .lcore = 1, .generation = generation_, .flows = kFlowCount, .stalled = false}};
     status.ports = {
         {.name = "outside", .zone = "internet", .link_up = true, .rx_packets = 1'000, .tx_packets = 900, .drops = 100},

@@ -131,6 +131,55 @@ TEST(Collector, SumsWorkersAndBootsAndNeverGoesBack) {
     EXPECT_EQ(s->totals.rules[20].hits, 9U);
 }
 
+// A9, as Prometheus reads it: the text of a counter around 2^32 and 2^53 is a whole number that never gets smaller, and
+// up to 2^53 it is exact.
+TEST(Metrics, TextOfLargeCountersNeverGoesBack) {
+    TestTelemetry t{1, 1, 1};
+    Collector collector;
+    collector.attach(segments_of(t), {"a"});
+    const auto shown = [&] {
+        collector.collect();
+        const std::string text = metrics_text(*collector.snapshot(), ControlMetrics{}, Names{}, false);
+        const auto at = text.find("\nsluice_rx_packets_total{");
+        if (at == std::string::npos) return std::string{};
+        const std::string line = text.substr(at + 1, text.find('\n', at + 1) - at - 1);
+        return line.substr(line.rfind(' ') + 1);
+    };
+    double last = 0;
+    for (const std::uint64_t start : {(1ULL << 32) - 3, (1ULL << 53) - 3, (1ULL << 63) - 3}) {
+        t.worker(0).ports[0].rx_packets.set(start);
+        for (int step = 0; step < 6; ++step, t.worker(0).ports[0].rx_packets.add(1)) {
+            const std::string text = shown();
+            EXPECT_EQ(text.find_first_not_of("0123456789.e+"), std::string::npos) << text;
+            const double value = std::stod(text);
+            EXPECT_GE(value, last);
+            if (start + 6 < (1ULL << 53)) EXPECT_EQ(static_cast<std::uint64_t>(value), start + step) << text;
+            last = value;
+        }
+    }
+}
+
+TEST(Collector, AddsUpWhatRestartsKeptAndShowsTheLastOne) {
+    Collector collector;
+    TestTelemetry first{1, 1, 1}, second{2, 1, 1};
+    collector.attach(segments_of(first), {"a"});
+    first.manager().flows_kept.set(10);
+    first.manager().flows_lost[static_cast<std::size_t>(abi::FlowLoss::room)].set(4);
+    collector.attach(segments_of(second), {"a"});
+    second.manager().flows_kept.set(7);
+    second.manager().flows_lost[static_cast<std::size_t>(abi::FlowLoss::damaged)].set(1);
+    collector.collect();
+    const auto s = collector.snapshot();
+    EXPECT_EQ(s->totals.flows_kept, 17U);
+    EXPECT_EQ(s->flows_kept, 7U);
+    EXPECT_EQ(s->flows_lost, 1U);
+    const std::string text = metrics_text(*s, ControlMetrics{}, Names{}, false);
+    EXPECT_NE(text.find("sluice_flows_kept_total 17\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_lost_total{cause=\"room\"} 4\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_lost_total{cause=\"damaged\"} 1\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_lost_total{cause=\"layout\"} 0\n"), std::string::npos);
+}
+
 TEST(Collector, TheSameBootAgainIsNotCountedTwice) {
     TestTelemetry t{1, 1, 1};
     Collector collector;

@@ -6,37 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 
 #include <sluice/abi/last_good.hpp>
+#include <sluice/abi/layout_hash.hpp>
 #include <sluice/abi/messages.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
 
 namespace sluice::abi {
-
-constexpr std::uint64_t fnv1a(std::initializer_list<std::uint64_t> values) noexcept {
-    std::uint64_t h = 0xcbf29ce484222325ULL;
-    for (std::uint64_t v : values) {
-        for (int i = 0; i < 8; ++i) {
-            h = (h ^ (v & 0xff)) * 0x100000001b3ULL;
-            v >>= 8;
-        }
-    }
-    return h;
-}
-
-// A struct's size, its alignment, and each field's offset and size, in one line: SLUICE_LAYOUT(ArrayRef, offset,
-// count). The preprocessor walks the list by rescanning: 64 times is more than the longest struct has fields.
-#define SLUICE_PARENTHESES ()
-#define SLUICE_RESCAN(...) SLUICE_RESCAN_16(SLUICE_RESCAN_16(SLUICE_RESCAN_16(SLUICE_RESCAN_16(__VA_ARGS__))))
-#define SLUICE_RESCAN_16(...) SLUICE_RESCAN_4(SLUICE_RESCAN_4(SLUICE_RESCAN_4(SLUICE_RESCAN_4(__VA_ARGS__))))
-#define SLUICE_RESCAN_4(...) SLUICE_RESCAN_1(SLUICE_RESCAN_1(SLUICE_RESCAN_1(SLUICE_RESCAN_1(__VA_ARGS__))))
-#define SLUICE_RESCAN_1(...) __VA_ARGS__
-#define SLUICE_FIELDS(type, field, ...) \
-    , offsetof(type, field), sizeof(type::field) __VA_OPT__(SLUICE_FIELDS_AGAIN SLUICE_PARENTHESES(type, __VA_ARGS__))
-#define SLUICE_FIELDS_AGAIN() SLUICE_FIELDS
-#define SLUICE_LAYOUT(type, ...) sizeof(type), alignof(type) SLUICE_RESCAN(SLUICE_FIELDS(type, __VA_ARGS__))
 
 /// Reasons are numbered by their place, so their names in order are part of the layout.
 constexpr std::uint64_t drop_reason_hash() noexcept {
@@ -48,10 +25,20 @@ constexpr std::uint64_t drop_reason_hash() noexcept {
     return h;
 }
 
+constexpr std::uint64_t flow_loss_hash() noexcept {
+    std::uint64_t h = kFlowLossCount;
+    for (const FlowLossInfo& loss : kFlowLosses) {
+        for (const char c : loss.name) h = fnv1a({h, static_cast<std::uint64_t>(c)});
+        h = fnv1a({h, 0});
+    }
+    return h;
+}
+
 // clang-format off
 inline constexpr std::uint64_t kLayoutHash = fnv1a({
     kAbiVersion,
     drop_reason_hash(),
+    flow_loss_hash(),
     SLUICE_LAYOUT(Ipv6Addr, bytes),
     SLUICE_LAYOUT(IpAddr, bytes),
     SLUICE_LAYOUT(MonoTime, ns),
@@ -93,7 +80,8 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
         frag_reassembled, frag_duplicates, frag_held_bytes, icmp_related,
         ports),
     SLUICE_LAYOUT(ManagerCounters, generation, publishes_adopted, publishes_refused, publishes_stalled, reverts,
-        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, port_rx_missed, port_link_up),
+        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, flows_kept, flows_lost,
+        port_rx_missed, port_link_up),
     SLUICE_LAYOUT(RuleCounters, hits, packets, bytes, first_hit_ns, last_hit_ns, must_be_zero),
     SLUICE_LAYOUT(FlowEvent, time, generation, packets, bytes, started, src, dst, sport, dport, slot, suppressed,
         from_zone, to_zone, drop, kind, verdict, family, proto, end, in_port, must_be_zero),
@@ -124,14 +112,5 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(LastGoodHeader, magic, layout_hash, bytes, xxh3, must_be_zero),
 });
 // clang-format on
-
-#undef SLUICE_PARENTHESES
-#undef SLUICE_RESCAN
-#undef SLUICE_RESCAN_16
-#undef SLUICE_RESCAN_4
-#undef SLUICE_RESCAN_1
-#undef SLUICE_FIELDS
-#undef SLUICE_FIELDS_AGAIN
-#undef SLUICE_LAYOUT
 
 }  // namespace sluice::abi

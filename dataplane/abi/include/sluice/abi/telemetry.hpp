@@ -22,6 +22,7 @@
 
 #include <sluice/abi/clock.hpp>
 #include <sluice/abi/drop_reasons.hpp>
+#include <sluice/abi/flow_losses.hpp>
 #include <sluice/abi/net_order.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/verdict.hpp>
@@ -136,7 +137,9 @@ struct alignas(kCacheLine) ManagerCounters {
     Counter fail_open;            ///< 1 while traffic passes without a policy because the configuration says so
     Counter flow_capacity;        ///< all workers
     Counter flow_half_open_max;   ///< all workers; the share of the table that half-open flows may have
-    std::array<Counter, kPortsMax> port_rx_missed;  ///< dropped by the device before we saw them
+    Counter flows_kept;           ///< taken over from the process before this one; set at start
+    std::array<Counter, kFlowLossCount> flows_lost;  ///< and those that were not, by FlowLoss
+    std::array<Counter, kPortsMax> port_rx_missed;   ///< dropped by the device before we saw them
     std::array<Counter, kPortsMax> port_link_up;
 };
 
