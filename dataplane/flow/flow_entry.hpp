@@ -2,8 +2,8 @@
 /// a second 64-byte line for its key. The hit path reads and writes the hot line only; the cold bytes are touched when
 /// a small counter spills, at the flow's start and at its end.
 ///
-/// One writer: the worker that owns the table. `state` is written last when an entry is made and first when it goes,
-/// so that whoever finds the memory after a crash can tell an entry from a free slot.
+/// One writer: the worker that owns the table. `phase` is written last when an entry is made and first when it goes,
+/// so that whoever finds the memory after a crash can tell an entry from a free slot (flow_recovery.hpp).
 #pragma once
 
 #include <array>

@@ -33,17 +33,32 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
     : hasher_{config.hash_secret, config.hash_kind},
       buckets_{bucket_count_for(config.entries_max)},
       bucket_mask_{static_cast<std::uint32_t>(buckets_.size() - 1)},
-      hot_{config.entries_max},
-      v6_{std::min(config.v6_entries_max, config.entries_max)},
-      cold_{config.entries_max},
+      hot_{config.entries_max, config.slab.hot},
+      v6_{std::min(config.v6_entries_max, config.entries_max), config.slab.v6},
+      cold_{config.entries_max, config.slab.cold},
       expiry_{config.entries_max},
       eviction_{config.entries_max},
       half_open_max_{
-          std::max(1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))},
-      free_entry_{config.entries_max == 0 ? kEndOfChain : 0},
-      free_line_{v6_.size() == 0 ? kEndOfChain : 0} {
-    for (std::uint32_t i = 0; i < hot_.size(); ++i) chain_set(&hot_[i], i + 1 < hot_.size() ? i + 1 : kEndOfChain);
-    for (std::uint32_t i = 0; i < v6_.size(); ++i) chain_set(&v6_[i], i + 1 < v6_.size() ? i + 1 : kEndOfChain);
+          std::max(1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))} {
+    rebuild(config.limits);
+}
+
+/// First of all when an entry goes. This process may end behind any instruction, and who finds the memory then reads
+/// the phase: so the compiler must not move what makes the entry something else in front of this store. The CPU needs
+/// no fence, its stores are all done when the next process starts.
+void FlowTable::mark_free(FlowHot& e) noexcept {
+    std::atomic_ref<FlowPhase>{e.phase}.store(FlowPhase::free, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void FlowTable::push_free_entry(std::uint32_t i) noexcept {
+    chain_set(&hot_[i], free_entry_);
+    free_entry_ = i;
+}
+
+void FlowTable::push_free_line(std::uint32_t i) noexcept {
+    chain_set(&v6_[i], free_line_);
+    free_line_ = i;
 }
 
 std::size_t FlowTable::memory_bytes() const noexcept {
@@ -202,23 +217,23 @@ void FlowTable::erase(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const auto i = static_cast<std::uint32_t>(handle);
     eviction_.move(i, standing(e.phase), Standing::assured);
-    std::atomic_ref<FlowPhase>{e.phase}.store(FlowPhase::free, std::memory_order_release);
+    mark_free(e);
     expiry_[i] = kNever;
     if (e.has(flow_flag::v6)) {
         const std::uint32_t line = e.v6.line;
         index_erase(hasher_.hash(v6_[line].key), i);
-        chain_set(&v6_[line], free_line_);
-        free_line_ = line;
+        push_free_line(line);
     } else {
         index_erase(hasher_.hash(e.v4), i);
     }
-    chain_set(&e, free_entry_);
-    free_entry_ = i;
+    push_free_entry(i);
     --count_;
 }
 
 void FlowTable::restart(FlowHandle handle, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(handle)];
+    eviction_.move(static_cast<std::uint32_t>(handle), standing(e.phase), Standing::assured);
+    mark_free(e);  // as long as its numbers are nobody's
     e.seq_end = e.seq_acked = {};
     e.window_max = {};
     e.window_scales = 0;

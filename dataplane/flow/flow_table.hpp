@@ -30,6 +30,8 @@
 #include "dataplane/flow/flow_entry.hpp"
 #include "dataplane/flow/flow_hash.hpp"
 #include "dataplane/flow/flow_key.hpp"
+#include "dataplane/flow/flow_recovery.hpp"
+#include "dataplane/flow/flow_slab.hpp"
 #include "dataplane/flow/prefaulted.hpp"
 
 namespace sluice::dp {
@@ -62,6 +64,10 @@ struct FlowTableConfig {
     std::uint32_t half_open_percent{100};  ///< of entries_max, how many may be half-open; one at least
     HashSecret hash_secret{};
     HashKind hash_kind{HashKind::aes};  ///< SipHash where the CPU has no AES rounds
+    /// For that many entries and lines, with the flows of an earlier process or zeros; empty: memory of the table's
+    /// own.
+    FlowSlab slab{};
+    RecoveryLimits limits{};  ///< for what the slab holds
 };
 
 class FlowTable {
@@ -72,6 +78,12 @@ public:
     std::uint32_t capacity() const noexcept { return static_cast<std::uint32_t>(hot_.size()); }
     std::uint32_t count() const noexcept { return count_; }
     std::size_t memory_bytes() const noexcept;
+
+    // --- flows of an earlier process (flow_recovery.hpp) ---
+    /// What became of the flows that the slab held and that were taken over.
+    const RecoveryCount& recovered() const noexcept { return recovered_; }
+    /// Copies the flows of another slab, which nobody writes any more, into this table.
+    void take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept;
 
     // --- finding, in three steps a stage apart so that cache misses of a burst overlap ---
     void prefetch_buckets(std::uint64_t hash) const noexcept;
@@ -87,7 +99,7 @@ public:
         return free_entry_ == kEndOfChain || (family == abi::IpFamily::v6 && free_line_ == kEndOfChain);
     }
     void erase(FlowHandle handle) noexcept;
-    /// The entry begins anew under the same key: numbers, counters and start are as after `insert`.
+    /// The entry begins anew under the same key: numbers, counters, start and phase are as after `insert`.
     void restart(FlowHandle handle, std::uint32_t now_tick) noexcept;
 
     FlowHot& hot(FlowHandle h) noexcept { return hot_[at(h)]; }
@@ -141,6 +153,7 @@ private:
     static constexpr std::uint32_t kAgeingStepMax = 16'384;  ///< about 4 us of a packed walk
     static constexpr std::uint32_t kLapTicks = 25;           ///< the hand's aim: once around in 250 ms
     static constexpr std::uint32_t kNever = 0;               ///< expiry of a free entry
+    static constexpr std::uint32_t kEndOfChain = 0xffffffff;
 
     static std::size_t at(FlowHandle h) noexcept { return static_cast<std::size_t>(h); }
     static std::uint32_t bucket_count_for(std::uint32_t entries) noexcept;
@@ -158,6 +171,18 @@ private:
     void index_erase(std::uint64_t hash, std::uint32_t handle) noexcept;
     std::uint32_t deadline(std::uint32_t tick) const noexcept { return tick == kNever ? 1 : tick; }
     FlowHandle take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept;
+    static void mark_free(FlowHot& e) noexcept;
+    void push_free_entry(std::uint32_t i) noexcept;
+    void push_free_line(std::uint32_t i) noexcept;
+    template <typename Key>
+    struct Found;
+    void rebuild(const RecoveryLimits& limits) noexcept;
+    template <typename Key, typename Release>
+    void enter(Found<Key>& found, const Release& release) noexcept;
+    void give_up(std::uint32_t i, abi::FlowLoss why) noexcept;
+    template <typename Key>
+    void take_one(const FlowHot& old, const FlowCold& cold, Key key, const FlowMove& move,
+                  const RecoveryLimits& limits) noexcept;
 
     FlowHasher hasher_;
     TimeoutTable timeouts_;
@@ -169,8 +194,9 @@ private:
     PrefaultedArray<std::uint32_t> expiry_;
     EvictionQueues eviction_;
     std::uint32_t half_open_max_;
-    // Free entries and lines are chained through their first four bytes.
-    std::uint32_t free_entry_{}, free_line_{};
+    // Free entries and lines are chained through their first four bytes; rebuild() makes the chains.
+    std::uint32_t free_entry_{kEndOfChain}, free_line_{kEndOfChain};
+    RecoveryCount recovered_{};
     std::uint32_t count_{};
     std::uint32_t hand_{};
     std::uint32_t hand_tick_{};

@@ -18,20 +18,27 @@ class PrefaultedArray {
     static_assert(std::is_trivially_destructible_v<T> && std::is_trivially_copyable_v<T>);
 
 public:
-    explicit PrefaultedArray(std::size_t count) noexcept
-        : items_{static_cast<T*>(map_prefaulted(count * sizeof(T)))}, count_{count} {}
+    /// `borrowed`: memory for `count` of them, which somebody else has touched and keeps; empty: memory of its own.
+    explicit PrefaultedArray(std::size_t count, std::span<T> borrowed = {}) noexcept
+        : items_{borrowed.empty() ? static_cast<T*>(map_prefaulted(count * sizeof(T))) : borrowed.data()},
+          count_{count},
+          is_own_{borrowed.empty()} {}
     PrefaultedArray(const PrefaultedArray&) = delete;
     PrefaultedArray& operator=(const PrefaultedArray&) = delete;
-    ~PrefaultedArray() { unmap_prefaulted(items_, count_ * sizeof(T)); }
+    ~PrefaultedArray() {
+        if (is_own_) unmap_prefaulted(items_, count_ * sizeof(T));
+    }
 
     T& operator[](std::size_t i) noexcept { return items_[i]; }
     const T& operator[](std::size_t i) const noexcept { return items_[i]; }
+    std::span<T> all() noexcept { return {items_, count_}; }
     std::size_t size() const noexcept { return count_; }
     std::size_t bytes() const noexcept { return count_ * sizeof(T); }
 
 private:
     T* items_;
     std::size_t count_;
+    bool is_own_;
 };
 
 }  // namespace sluice::dp

@@ -125,7 +125,6 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         return note_limited(d, i, ruling);
     }
     if (pickup) d.counters.flow_pickup.add(1);
-    fill_flow(d.burst, i, pickup, d.flows.table.hot(h));
     d.flows.table.count_packet(h, Direction::original, d.burst.packet[i].total_bytes);
     d.burst.forward(i);
 }

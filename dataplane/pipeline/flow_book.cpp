@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "dataplane/pipeline/track.hpp"
+
 namespace sluice::dp {
 
 namespace {
@@ -28,7 +30,9 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
     : table{FlowTableConfig{.entries_max = config.flow_entries_max,
                             .v6_entries_max = config.flow_entries_max,
                             .half_open_percent = config.half_open_percent,
-                            .hash_secret = config.hash_secret}},
+                            .hash_secret = config.hash_secret,
+                            .slab = config.flow_home.slab,
+                            .limits = config.flow_home.limits}},
       limits_{{.worker_count = config.worker_count,
                .rule_slots = rule_slots,
                .sources_max = std::max(kSourcesMin, config.flow_entries_max / 2),
@@ -36,7 +40,21 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
       counters_{counters},
       events_{events},
       wire_partner_{config.wire_partner},
-      worker_{static_cast<std::uint8_t>(config.index)} {}
+      worker_{static_cast<std::uint8_t>(config.index)} {
+    count_kept();
+}
+
+/// Flows of the process before us stand in the table already. Their sources are counted as they are judged again, when
+/// it is known which rules limit by source.
+void FlowBook::count_kept() noexcept {
+    const std::uint32_t end = table.capacity();
+    for (std::uint32_t i = table.next_live(0, end); i < end; i = table.next_live(i + 1, end)) {
+        const FlowHandle h{i};
+        table.hot(h).set_source_counted(false);
+        limits_.kept(counted(h, table.hot(h).slot()));
+    }
+    count_levels();
+}
 
 void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {
     pickup_open_ = pickup_open;
@@ -116,7 +134,8 @@ Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& rulin
     if (burst.passage.in_is_high_port) e.set(flow_flag::original_from_high_port);
     stamp(h, ruling, burst.passage);
     e.set_source_counted(limits_.started(who, ruling.limits, m.tick));
-    table.set_phase(h, phase, m.tick);
+    fill_flow(burst, i, phase == FlowPhase::established || phase == FlowPhase::sctp_established, e);
+    table.set_phase(h, phase, m.tick);  // last: from here on it is a flow, for whoever finds this memory too
     counters_.flows_created.add(1);
     count_levels();
     if (abi::logs_start(ruling.log)) {
@@ -183,13 +202,14 @@ void FlowBook::say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, con
     events_.write(event);
 }
 
-void FlowBook::renew(FlowHandle h, const Moment& moment) noexcept {
+void FlowBook::renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) noexcept {
     const abi::RuleLog log = table.hot(h).log();
     if (abi::logs_end(log)) say_end(h, abi::FlowEnd::reused, {table.hot(h).slot(), abi::Verdict::allow, log}, moment);
     counters_.flows_closed.add(1);
     counters_.flows_created.add(1);
     late_syns.forget(h);
     table.restart(h, moment.tick);
+    tcp_open(table.hot(h), syn);
     table.set_phase(h, FlowPhase::syn_sent, moment.tick);
     if (abi::logs_start(log)) events_.write(event_about(h, abi::EventKind::flow_start, moment));
 }

@@ -55,12 +55,13 @@ public:
     const PolicyStamp& stamp() const noexcept { return stamp_; }
     bool stale(FlowHandle h) const noexcept { return table.hot(h).policy_seq != stamp_.policy_seq; }
 
-    /// Makes packet i's flow: its original direction is that packet's. Its limits must allow it; where the table has no
-    /// room, a flow that is worth less dies for it (eviction.hpp).
+    /// Makes packet i's flow: its original direction is that packet's. TCP and SCTP in phase `established`: taken up in
+    /// mid-stream, else opened by this packet. Its limits must allow it; where the table has no room, a flow that is
+    /// worth less dies for it (eviction.hpp).
     Admission start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept;
     void end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept;
-    /// Ends the flow and starts one with the same key, direction and rule in its place; the caller sets its state.
-    void renew(FlowHandle h, const Moment& moment) noexcept;
+    /// Ends the flow and starts one with the same key, direction and rule in its place, opened by `syn`.
+    void renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) noexcept;
     /// Packet i passes although its numbers don't fit its flow (`seq_check: log`).
     void note_violation(const Burst& burst, std::size_t i, abi::DropReason reason) noexcept;
     /// Ends a flow that the current policy no longer allows; the event names the rule that decided so.
@@ -89,6 +90,7 @@ private:
     void feel(abi::FlowPressure pressure, const Moment& moment) noexcept;
     void stamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept;
     CountedFlow counted(FlowHandle h, abi::RuleSlot slot) const noexcept;
+    void count_kept() noexcept;
     void count_levels() noexcept;
     std::uint8_t arrival_port(FlowHandle h) const noexcept;
     abi::FlowRecord record(std::uint32_t index, const Moment& moment) const noexcept;

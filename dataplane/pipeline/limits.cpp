@@ -88,6 +88,11 @@ bool Limits::started(const CountedFlow& flow, const abi::RuleLimits& of_rule, st
     return count_source(flow, of_rule, now_tick, true);
 }
 
+void Limits::kept(const CountedFlow& flow) noexcept {
+    ++port_states_[flow.in_port];
+    ++of(flow.slot).states;
+}
+
 void Limits::ended(const CountedFlow& flow, bool source_counted) noexcept {
     --port_states_[flow.in_port];
     --of(flow.slot).states;

@@ -192,9 +192,8 @@ void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Directio
     if (syn == nullptr || !tcp_answers(*syn, tcp_segment(burst.parsed[i]))) return;
     counters.flow_reopen.add(1);
     const TcpSegment first = *syn;
-    flows.renew(h, burst.moment);
+    flows.renew(h, first, burst.moment);
     rules.hit(flows.table.hot(h).slot(), burst.moment.mono);
-    tcp_open(flows.table.hot(h), first);
 }
 
 /// The peer refuses the SYN that passed although it was not the flow's. Its sender must hear that, and the flow goes

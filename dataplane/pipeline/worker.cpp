@@ -31,7 +31,7 @@ struct Worker::Impl {
 
     Moment moment_of(TscTime now) const noexcept {
         const std::uint64_t ms = config.tsc.to_ms(now.since(config.tsc.origin));
-        return {now, clock.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs)};
+        return {now, clock.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs) + config.flow_home.tick_at_origin};
     }
     Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
     void walk(Burst& burst, const ActiveTables& active) noexcept;
@@ -133,7 +133,21 @@ std::size_t Worker::run_once(TscTime now) noexcept {
 void Worker::set_clock(TscTime now, abi::MonoTime mono) noexcept {
     impl_->clock.origin = now;
     impl_->clock.origin_mono = mono;
+    if (FlowAnchor* const anchor = impl_->config.flow_home.anchor) {
+        const std::uint64_t since_zero_ns = impl_->config.tsc.to_ns(now.since(impl_->config.tsc.origin)) +
+                                            std::uint64_t{impl_->config.flow_home.tick_at_origin} * kTickMs * 1'000'000;
+        anchor->tick_zero_ns.store(mono.ns - since_zero_ns, std::memory_order_relaxed);
+        anchor->flows.store(impl_->flows.table.count(), std::memory_order_relaxed);
+    }
 }
+
+void Worker::take_over(const FlowSlab& old, const FlowMove& move) noexcept {
+    FlowTable& table = impl_->flows.table;
+    table.take_over(old, move, impl_->config.flow_home.limits);
+    impl_->counters.flows.set(table.count());
+}
+
+const RecoveryCount& Worker::recovered() const noexcept { return impl_->flows.table.recovered(); }
 
 FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }
 void Worker::go_online() noexcept { impl_->tables.online(impl_->config.index); }

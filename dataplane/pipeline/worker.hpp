@@ -9,6 +9,7 @@
 #include <sluice/abi/telemetry.hpp>
 
 #include "dataplane/acl/table_view.hpp"
+#include "dataplane/flow/flow_recovery.hpp"
 #include "dataplane/pipeline/flow_dump.hpp"
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/pipeline/qsbr.hpp"
@@ -35,6 +36,14 @@ struct FragmentLimits {
     std::uint32_t timeout_v6_ms{60'000};       ///< RFC 8200 section 4.5
 };
 
+/// Where a worker's flows stand, if they are to outlive the process (manager/flow_memory.hpp).
+struct FlowHome {
+    FlowSlab slab{};  ///< for flow_entries_max entries and as many IPv6 lines; empty: in the worker's own memory
+    FlowAnchor* anchor{};
+    std::uint32_t tick_at_origin{};  ///< of tsc.origin: ticks of the slab go on
+    RecoveryLimits limits{};
+};
+
 struct WorkerConfig {
     std::uint32_t index{};
     std::uint32_t worker_count{1};
@@ -47,6 +56,7 @@ struct WorkerConfig {
     std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
     FragmentLimits fragments{};
+    FlowHome flow_home{};
 };
 
 /// Where a worker writes what it counts. All memory belongs to the caller and outlives the worker.
@@ -68,8 +78,14 @@ public:
     /// Returns the number of packets received, so that the caller may sleep when idle. `now` is the loop's only clock.
     std::size_t run_once(TscTime now) noexcept;
 
-    /// `now` was `mono`: what events and the heartbeat say from here on. The flow table's ticks go on as they were.
+    /// `now` was `mono`: what events and the heartbeat say from here on. The flow table's ticks go on as they were; a
+    /// successor is told what time they mean.
     void set_clock(TscTime now, abi::MonoTime mono) noexcept;
+
+    /// Flows of an earlier process, which stand somewhere else than in flow_home. Before the first loop.
+    void take_over(const FlowSlab& old, const FlowMove& move) noexcept;
+    /// What became of the flows of flow_home's slab and of those that were taken over.
+    const RecoveryCount& recovered() const noexcept;
 
     FlowDumpMailbox& dump_mailbox() noexcept;
     /// The QSBR side of coming and going; call on the worker's own thread. Going, it drops the fragments that it holds.

@@ -36,6 +36,7 @@ struct HarnessOptions {
     std::uint32_t ring_records{1024};
     std::chrono::milliseconds pickup{0};             ///< after a restart: so long from the start on flows are picked up
     dp::FragmentLimits fragments{.packets_max = 0};  ///< packets_max 0: half of the buffers
+    dp::FlowHome flow_home{};                        ///< for flows of an earlier harness
 };
 
 class Harness {
@@ -60,6 +61,8 @@ public:
         now_ = now_ + dp::TscSpan{static_cast<std::uint64_t>(by.count()) * 1'000'000};
     }
     std::size_t run_once();
+    /// As the worker's loop does once a second.
+    void set_clock() { worker_->set_clock(now_, now_mono()); }
     /// The worker stops, as at the end of the process.
     void go_offline();
 
@@ -70,6 +73,7 @@ public:
     const abi::WorkerCounters& counters() const noexcept { return *counters_; }
     /// Of a rule of the policy in use, or of `default`, `builtin:arp`, ...
     const abi::RuleCounters& rule(const std::string& id) const;
+    const dp::RecoveryCount& recovered() const noexcept { return worker_->recovered(); }
     std::uint64_t flows() const noexcept { return counters_->flows.read(); }
 
     /// Events since the last call. Fails if the ring was lapped.

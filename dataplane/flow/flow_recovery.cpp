@@ -1,0 +1,258 @@
+#include "dataplane/flow/flow_recovery.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/flow/flow_table.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+using abi::FlowLoss;
+using abi::L4Proto;
+
+bool is_icmp(L4Proto proto) noexcept { return proto == L4Proto::icmp || proto == L4Proto::icmp6; }
+
+/// False for numbers that are no phase, too.
+bool phase_fits(L4Proto proto, FlowPhase phase) noexcept {
+    switch (phase) {
+        case FlowPhase::free: return false;
+        case FlowPhase::syn_sent:
+        case FlowPhase::syn_crossed:
+        case FlowPhase::syn_acked_ahead:
+        case FlowPhase::syn_received:
+        case FlowPhase::established:
+        case FlowPhase::fin_wait_original:
+        case FlowPhase::fin_wait_reply:
+        case FlowPhase::closing:
+        case FlowPhase::time_wait:
+        case FlowPhase::closed: return proto == L4Proto::tcp;
+        case FlowPhase::sctp_init:
+        case FlowPhase::sctp_init_acked:
+        case FlowPhase::sctp_cookie_echoed:
+        case FlowPhase::sctp_established:
+        case FlowPhase::sctp_shutdown:
+        case FlowPhase::sctp_closed: return proto == L4Proto::sctp;
+        case FlowPhase::udp_oneway:
+        case FlowPhase::udp_stream: return proto == L4Proto::udp;
+        case FlowPhase::icmp_oneway:
+        case FlowPhase::icmp_answered: return is_icmp(proto);
+        case FlowPhase::other_oneway:
+        case FlowPhase::other_stream:
+            return proto != L4Proto::tcp && proto != L4Proto::udp && proto != L4Proto::sctp && !is_icmp(proto);
+    }
+    return false;
+}
+
+/// The lower endpoint stands first (flow_key.hpp): a packet looks for no other order.
+template <typename Key>
+bool is_canonical(const Key& key) noexcept {
+    const int by_addr = std::memcmp(&key.low_addr, &key.high_addr, sizeof key.low_addr);
+    if (is_icmp(key.proto)) {
+        return by_addr <= 0 && key.asker >= Asker::low_asks && key.asker <= Asker::high_speaks;
+    }
+    if (key.asker != Asker::ports_tell) return false;
+    return by_addr != 0 ? by_addr < 0 : key.low_port.to_host() <= key.high_port.to_host();
+}
+
+template <typename Key>
+std::optional<FlowLoss> loss_of_key(const Key& key, FlowPhase phase, std::uint32_t wires) noexcept {
+    if (!is_canonical(key) || !phase_fits(key.proto, phase)) return FlowLoss::damaged;
+    const auto domain = static_cast<std::uint32_t>(key.domain);
+    if (domain >= abi::kPortsMax) return FlowLoss::damaged;
+    if ((wires >> domain & 1U) == 0) return FlowLoss::wire;
+    return std::nullopt;
+}
+
+bool lies_ahead(std::uint32_t tick, std::uint32_t now_tick) noexcept {
+    return static_cast<std::int32_t>(now_tick - tick) < 0;
+}
+
+bool all_zero(const auto& numbers) noexcept {
+    return std::all_of(numbers.begin(), numbers.end(), [](auto n) { return n == 0; });
+}
+
+const FlowV6Line* line_of(const FlowSlab& slab, const FlowHot& hot) noexcept {
+    return hot.has(flow_flag::v6) && hot.v6.line < slab.v6.size() ? &slab.v6[hot.v6.line] : nullptr;
+}
+
+/// One bit per line of IPv6 keys: two entries can't have the same.
+class LinesInUse {
+public:
+    explicit LinesInUse(std::size_t count) noexcept : words_{(count + 63) / 64} {}
+    /// False: it was taken already.
+    bool take(std::uint32_t line) noexcept {
+        const std::uint64_t bit = std::uint64_t{1} << (line % 64);
+        if ((words_[line / 64] & bit) != 0) return false;
+        words_[line / 64] |= bit;
+        return true;
+    }
+    void release(std::uint32_t line) noexcept { words_[line / 64] &= ~(std::uint64_t{1} << (line % 64)); }
+    bool has(std::uint32_t line) const noexcept { return (words_[line / 64] >> (line % 64) & 1U) != 0; }
+
+private:
+    PrefaultedArray<std::uint64_t> words_;
+};
+
+}  // namespace
+
+std::optional<FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, const RecoveryLimits& limits) noexcept {
+    // The time since is at most the longest timeout (30 days), far from half of the ticks' circle.
+    if (lies_ahead(hot.last_seen_tick, limits.now_tick + kAheadTicksMax)) return FlowLoss::damaged;
+    if (!all_zero(hot.extension) || static_cast<std::uint32_t>(hot.slot()) >= limits.rule_slots) {
+        return FlowLoss::damaged;
+    }
+    if (!hot.has(flow_flag::v6)) return loss_of_key(hot.v4, hot.phase, limits.wires);
+    if (line == nullptr || !all_zero(hot.v6.must_be_zero) || !all_zero(line->must_be_zero)) return FlowLoss::damaged;
+    return loss_of_key(line->key, hot.phase, limits.wires);
+}
+
+void settle_ticks(FlowHot& hot, FlowCold& cold, std::uint32_t now_tick) noexcept {
+    if (lies_ahead(hot.last_seen_tick, now_tick)) hot.last_seen_tick = now_tick;
+    // Only a little ahead: a flow may be older than half of the circle.
+    if (cold.started_tick - now_tick <= kAheadTicksMax) cold.started_tick = now_tick;
+}
+
+// -------------------------------------------------------------------------------------------- FlowTable: where it
+// stands
+
+/// Entries of one family whose buckets are fetched together.
+template <typename Key>
+struct FlowTable::Found {
+    static constexpr std::size_t kMax = 32;
+    std::array<Key, kMax> keys;
+    std::array<std::uint32_t, kMax> entries;
+    std::size_t count{};
+
+    /// True: full.
+    bool add(const Key& key, std::uint32_t entry) noexcept {
+        keys[count] = key;
+        entries[count] = entry;
+        return ++count == kMax;
+    }
+};
+
+void FlowTable::give_up(std::uint32_t i, FlowLoss why) noexcept {
+    recovered_.lose(why);
+    mark_free(hot_[i]);
+    expiry_[i] = kNever;
+}
+
+/// The index gets what `found` holds. Of two entries with one key (no process writes that) the first stays.
+template <typename Key, typename Release>
+void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
+    std::array<std::uint64_t, Found<Key>::kMax> hashes;
+    hasher_.hash(std::span<const Key>{found.keys.data(), found.count}, hashes.data());
+    for (std::size_t k = 0; k < found.count; ++k) prefetch_buckets(hashes[k]);
+    for (std::size_t k = 0; k < found.count; ++k) {
+        const std::uint32_t i = found.entries[k];
+        const bool is_twin = find_key(found.keys[k], hashes[k]) != kNoFlow;
+        if (!is_twin && index_insert(hashes[k], i)) {
+            // By place and not by age, which nobody knows any more.
+            eviction_.move(i, Standing::assured, standing(hot_[i].phase));
+            ++count_;
+            ++recovered_.kept;
+        } else {
+            release(hot_[i]);
+            give_up(i, is_twin ? FlowLoss::damaged : FlowLoss::room);
+        }
+    }
+    found.count = 0;
+}
+
+void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
+    LinesInUse lines{v6_.size()};
+    const auto release = [&lines](const FlowHot& e) {
+        if (e.has(flow_flag::v6)) lines.release(e.v6.line);
+    };
+    const FlowSlab slab{hot_.all(), v6_.all(), cold_.all()};
+    Found<FlowKeyV4> v4;
+    Found<FlowKeyV6> v6;
+    for (std::uint32_t i = 0; i < hot_.size(); ++i) {
+        FlowHot& e = hot_[i];
+        if (e.phase == FlowPhase::free) continue;
+        const FlowV6Line* const line = line_of(slab, e);
+        if (const auto loss = loss_of(e, line, limits)) {
+            give_up(i, *loss);
+            continue;
+        }
+        if (line != nullptr && !lines.take(e.v6.line)) {
+            give_up(i, FlowLoss::damaged);
+            continue;
+        }
+        settle_ticks(e, cold_[i], limits.now_tick);
+        e.policy_seq = 0;
+        expiry_[i] = deadline(e.last_seen_tick + timeouts_.shortest(e.phase));
+        if (line != nullptr) {
+            if (v6.add(line->key, i)) enter(v6, release);
+        } else {
+            if (v4.add(e.v4, i)) enter(v4, release);
+        }
+    }
+    enter(v4, release);
+    enter(v6, release);
+    // Backwards, so that the lowest are used first. Whatever is chained here is free in the slab already.
+    for (auto i = static_cast<std::uint32_t>(hot_.size()); i-- > 0;) {
+        if (expiry_[i] == kNever) push_free_entry(i);
+    }
+    for (auto i = static_cast<std::uint32_t>(v6_.size()); i-- > 0;) {
+        if (!lines.has(i)) push_free_line(i);
+    }
+}
+
+// ------------------------------------------------------------------------------------------- FlowTable: from elsewhere
+
+template <typename Key>
+void FlowTable::take_one(const FlowHot& old, const FlowCold& cold, Key key, const FlowMove& move,
+                         const RecoveryLimits& limits) noexcept {
+    const auto domain = static_cast<std::size_t>(key.domain);
+    if (move.domain[domain] == FlowMove::kNoWire) return recovered_.lose(FlowLoss::wire);
+    key.domain = FlowDomain{move.domain[domain]};
+    const std::uint64_t hash = hasher_.hash(key);
+    if (find_key(key, hash) != kNoFlow) return recovered_.lose(FlowLoss::damaged);
+    const FlowHandle h = insert(key, hash, limits.now_tick);
+    if (h == kNoFlow) return recovered_.lose(FlowLoss::room);
+    FlowHot entry = old;
+    FlowHot& e = hot_[at(h)];
+    if (e.has(flow_flag::v6)) {
+        entry.v6 = e.v6;
+    } else {
+        entry.v4 = e.v4;
+    }
+    entry.phase = FlowPhase::free;
+    entry.policy_seq = 0;
+    entry.last_seen_tick += move.ticks;
+    if (move.ports_swap[domain]) {
+        entry.flags = static_cast<std::uint8_t>(entry.flags ^ flow_flag::original_from_high_port);
+    }
+    e = entry;
+    cold_[at(h)] = cold;
+    cold_[at(h)].started_tick += move.ticks;
+    settle_ticks(e, cold_[at(h)], limits.now_tick);
+    set_phase(h, old.phase, e.last_seen_tick);
+    ++recovered_.kept;
+}
+
+void FlowTable::take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept {
+    // Judged as what it was: by the clock and the wires of then.
+    RecoveryLimits then = limits;
+    then.now_tick = limits.now_tick - move.ticks;
+    then.wires = UINT32_MAX;
+    LinesInUse lines{old.v6.size()};
+    for (std::size_t i = 0; i < old.hot.size(); ++i) {
+        const FlowHot& e = old.hot[i];
+        if (e.phase == FlowPhase::free) continue;
+        const FlowV6Line* const line = line_of(old, e);
+        const auto loss = loss_of(e, line, then);
+        if (loss || (line != nullptr && !lines.take(e.v6.line))) {
+            recovered_.lose(loss.value_or(FlowLoss::damaged));
+        } else if (line != nullptr) {
+            take_one(e, old.cold[i], line->key, move, limits);
+        } else {
+            take_one(e, old.cold[i], e.v4, move, limits);
+        }
+    }
+}
+
+}  // namespace sluice::dp
