@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "dataplane/manager/config.hpp"
+#include "dataplane/manager/flow_memory.hpp"
 #include "dataplane/manager/log.hpp"
 #include "dataplane/manager/manager.hpp"
 #include "dataplane/port/device.hpp"
@@ -124,13 +125,39 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
     return wc;
 }
 
-std::vector<WorkerUnit> make_workers(const Config& config, const TscRate& tsc, const TelemetrySegments& telemetry,
-                                     TablesQsbr& tables, const std::atomic<bool>& stop) {
+FlowMemoryShape flow_shape(const Config& config) {
+    FlowMemoryShape shape;
+    shape.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
+    shape.entries = config.flow_entries_max / shape.worker_count;
+    for (const auto& port : config.ports) shape.ports.push_back(port.name);
+    shape.wires = config.wires;
+    shape.rule_slots = config.rule_slots_max;
+    // What DPDK is going to take is not free.
+    const bool has_huge = free_huge_bytes() >= eal_memory_bytes(config) + FlowMemory::bytes(shape);
+    shape.pages = has_huge ? PageSize::huge_if_free : PageSize::normal;
+    return shape;
+}
+
+struct Workers {
+    FlowMemory flows;  // outlives the units
+    std::vector<WorkerUnit> units;
+    KeptFlows kept;
+};
+
+/// With the flows that the process before left in `stored`; that process has ended.
+Expected<Workers, std::string> make_workers(const Config& config, const FlowMemoryShape& shape, const StoredFds& stored,
+                                            const TscRate& tsc, const TelemetrySegments& telemetry, TablesQsbr& tables,
+                                            const std::atomic<bool>& stop) {
+    auto flows = FlowMemory::open(shape, stored, abi::MonoTime::now());
+    if (!flows) return Unexpected<std::string>{std::move(flows.error())};
     WorkerConfig wc = worker_config(config, tsc);
+    // A new one for every process: the index is made anew too, so none has to be kept.
     wc.hash_secret = random_bits<decltype(wc.hash_secret)>();
     std::vector<WorkerUnit> units;
+    RecoveryCount recovered;
     for (std::uint32_t w = 0; w < wc.worker_count; ++w) {
         wc.index = w;
+        wc.flow_home = flows->home(w, tsc.origin_mono);
         WorkerUnit unit;
         const WorkerTelemetry memory = telemetry.worker(w);
         unit.io = std::make_unique<DpdkIo>(static_cast<std::uint16_t>(w), telemetry.manager());
@@ -139,13 +166,17 @@ std::vector<WorkerUnit> make_workers(const Config& config, const TscRate& tsc, c
         unit.idle = IdleSleep{config.sleep_us, config.sleep_us_max};
         unit.tsc = tsc;
         unit.stop = &stop;
+        for (const auto& source : flows->sources(w, tsc.origin_mono)) unit.worker->take_over(source.slab, source.move);
+        recovered += unit.worker->recovered();
         units.push_back(std::move(unit));
     }
-    return units;
+    KeptFlows kept = flows->finish(recovered);
+    return Workers{std::move(*flows), std::move(units), std::move(kept)};
 }
 
-ManagerOptions manager_options(const Config& config, std::uint64_t boot_id, const Devices& devices) {
+ManagerOptions manager_options(const Config& config, std::uint64_t boot_id, const Devices& devices, KeptFlows flows) {
     ManagerOptions options;
+    options.flows = std::move(flows);
     options.tables_socket = config.tables_socket;
     options.tables_socket_gid = config.tables_socket_gid;
     options.publishers = trusted_uids(config);
@@ -216,26 +247,33 @@ Expected<void, std::string> run(const Config& config) {
     if (!telemetry) return Failed{telemetry.error()};
     TablesQsbr tables;
     std::atomic<bool> stop{false};
-    // Beside DPDK's start, which waits for most of its time: flow memory has every page touched, 0.05 s per million.
-    auto making = std::async(std::launch::async,
-                             [&] { return make_workers(config, calibration.finish(), **telemetry, tables, stop); });
+    const FlowMemoryShape flows = flow_shape(config);
+    const auto make = [&] {
+        return make_workers(config, flows, stored, calibration.finish(), **telemetry, tables, stop);
+    };
+    // Beside DPDK's start, which waits for most of its time: flow memory has every page touched or every entry looked
+    // at, 0.05 s per million. A successor can't before the flows are his; then beside the opening of the ports.
+    std::future<Expected<Workers, std::string>> making;
+    if (!takeover) making = std::async(std::launch::async, make);
     if (auto ok = start_eal(config); !ok) return ok;
     const auto eal_ms = watch.lap_ms();
     const auto own_pool = create_own_pool();
     if (!own_pool) return Failed{own_pool.error()};
-    auto units = making.get();
-    const auto memory_ms = watch.lap_ms();
-
     if (takeover) {
         auto handed_over = takeover->stand_by();
         if (!handed_over) return Failed{"planned restart: " + handed_over.error()};
         stored = std::move(*handed_over);
         watch.lap_ms();
+        making = std::async(std::launch::async, make);
     }
     auto devices = Devices::open(config);
     if (!devices) return Failed{devices.error()};
     devices->read((*telemetry)->manager());
     const auto ports_ms = watch.lap_ms();
+    auto made = making.get();
+    if (!made) return Failed{made.error()};
+    auto& units = made->units;
+    const auto memory_ms = watch.lap_ms();
     std::vector<FlowDumpMailbox*> mailboxes;
     for (auto& unit : units) {
         unit.io->attach(devices->ids(), *own_pool);
@@ -243,11 +281,12 @@ Expected<void, std::string> run(const Config& config) {
     }
     auto store = DescriptorStore::open(Notifier::from_environment(), std::move(stored));
     if (!store) return Failed{store.error()};
-    Manager manager{manager_options(config, boot_id, *devices), **telemetry, tables, std::move(*store), mailboxes};
+    Manager manager{manager_options(config, boot_id, *devices, std::move(made->kept)), **telemetry, tables,
+                    std::move(*store), mailboxes};
     manager.restore(*last_good);
     if (auto ok = manager.listen(); !ok) return ok;
-    log_info("started; ports={} workers={} eal_ms={} memory_ms={} ports_ms={} tables_ms={}", config.ports.size(),
-             units.size(), eal_ms, memory_ms, ports_ms, watch.lap_ms());
+    log_info("started; ports={} workers={} eal_ms={} ports_ms={} memory_ms={} tables_ms={}", config.ports.size(),
+             units.size(), eal_ms, ports_ms, memory_ms, watch.lap_ms());
 
     run_threads(units, config, manager, cpus, stop_fd.get(), stop);
     // First of all the devices: a successor waits for them.

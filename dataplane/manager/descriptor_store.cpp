@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 
 #include <sluice/abi/layout.hpp>
 
@@ -158,6 +160,16 @@ void DescriptorStore::keep(const Generation& generation) {
     if (!state_stored_) state_stored_ = notifier_.send("FDSTORE=1\nFDNAME=state", state_.fd());
     put(manifest_name(generation.manifest.generation), generation.manifest_fd.get());
     for (const auto& section : generation.sections) put(section_name(section->ref), section->fd.get());
+    put_flows();
+}
+
+void DescriptorStore::keep_flows(std::vector<std::pair<std::string, int>> flows) {
+    flows_ = std::move(flows);
+    put_flows();
+}
+
+void DescriptorStore::put_flows() {
+    for (const auto& [name, fd] : flows_) put(name, fd);
 }
 
 void DescriptorStore::put(const std::string& name, int fd) {
@@ -169,6 +181,15 @@ void DescriptorStore::keep_only(const Generation* running, const Generation* pre
     std::set<std::string> wanted;
     add_names(wanted, running);
     add_names(wanted, previous);
+    bool flows_are_stored = true;
+    for (const auto& [name, fd] : flows_) {
+        flows_are_stored = flows_are_stored && names_.contains(name);
+        wanted.insert(name);
+    }
+    if (!flows_are_stored) {
+        std::copy_if(names_.begin(), names_.end(), std::inserter(wanted, wanted.end()),
+                     [](const std::string& name) { return name.starts_with("f."); });
+    }
     for (auto it = names_.begin(); it != names_.end();) {
         if (wanted.contains(*it) || !notifier_.send("FDSTOREREMOVE=1\nFDNAME=" + *it)) {
             ++it;

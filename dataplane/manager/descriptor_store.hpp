@@ -2,7 +2,7 @@
 /// small `state` memfd that says which is which. All of it lies in the supervisor's descriptor store.
 ///
 /// Names: `state`; `m.<generation>` a manifest; `s.<kind>.<32 hex digits>` a section by its
-/// digest, shared by generations.
+/// digest, shared by generations; `f.<set>.<worker>` the memory of flows (flow_memory.hpp).
 /// Order at a switch: descriptors first, then the tables, then the state, then the removal of what nobody needs: at
 /// every instant the state names something that is in the store.
 #pragma once
@@ -11,6 +11,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <sluice/abi/clock.hpp>
 #include <sluice/abi/messages.hpp>
@@ -61,8 +63,11 @@ public:
 
     /// Sends what is not there yet. A supervisor that was too busy to take it gets it at the next call.
     void keep(const Generation& generation);
+    /// Memory of flows, by name; kept from now on, and sent again as `keep` is called. The caller owns the descriptors.
+    void keep_flows(std::vector<std::pair<std::string, int>> flows);
     void record(const RunState& state) noexcept { state_.write(state); }
-    /// Removes everything but what these two need. Either may be null.
+    /// Removes everything but what these two need, and the flows. Either may be null. Flows of an earlier process go
+    /// when the store has all that keep_flows was told of.
     void keep_only(const Generation* running, const Generation* previous);
     const Notifier& notifier() const noexcept { return notifier_; }
     std::size_t stored_count() const noexcept { return names_.size(); }
@@ -70,12 +75,14 @@ public:
 private:
     DescriptorStore(Notifier notifier, StateFile state) : notifier_{std::move(notifier)}, state_{std::move(state)} {}
     void put(const std::string& name, int fd);
+    void put_flows();
 
     Notifier notifier_;
     StateFile state_;
     StoredFds inherited_;
     RunState restored_;
     bool state_stored_{};
+    std::vector<std::pair<std::string, int>> flows_;
     std::set<std::string> names_;  // what the supervisor holds, `state` left out
 };
 

@@ -64,8 +64,12 @@ void Manager::tell_ready() {
 // ------------------------------------------------------------------------------------------------------------ restart
 
 void Manager::restore(const LastGood& last_good) {
-    // A generation that is restored had flows, and they are gone. Whoever starts with none has had none.
-    if (options_.pickup_ns != 0) generations_.open_pickup({options_.clock().ns + options_.pickup_ns});
+    tell_of_flows();
+    // A generation that is restored had flows. Those that are gone may be picked up in mid-stream; where none is gone
+    // there is nothing to pick up. Whoever starts with no generation has had none.
+    if (options_.pickup_ns != 0 && !options_.flows.whole()) {
+        generations_.open_pickup({options_.clock().ns + options_.pickup_ns});
+    }
     if (!restore_from_store(last_good)) restore_last_good(last_good);
     if (!generations_.running()) {
         generations_.open_pickup({});
@@ -75,6 +79,25 @@ void Manager::restore(const LastGood& last_good) {
             options_.fail_open ? "open" : "closed");
     }
     record();
+}
+
+void Manager::tell_of_flows() {
+    auto& counters = telemetry_.manager();
+    const RecoveryCount& count = options_.flows.count;
+    counters.flows_kept.set(count.kept);
+    std::string causes;
+    for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
+        counters.flows_lost[i].set(count.lost[i]);
+        if (count.lost[i] == 0) continue;
+        causes += fmt::format("{}{} {} ({})", causes.empty() ? ": " : ", ", count.lost[i], abi::kFlowLosses[i].name,
+                              abi::kFlowLosses[i].help);
+    }
+    if (options_.flows.had_predecessor) {
+        const std::uint64_t lost = count.lost_total();
+        const auto text = fmt::format("kept {} flows of the process before, lost {}{}", count.kept, lost, causes);
+        lost == 0 ? log_info("{}", text) : log_warning("{}", text);
+    }
+    store_.keep_flows(options_.flows.fds);
 }
 
 bool Manager::restore_from_store(const LastGood& last_good) {

@@ -20,6 +20,7 @@
 #include "dataplane/manager/attach.hpp"
 #include "dataplane/manager/descriptor_store.hpp"
 #include "dataplane/manager/flow_dumps.hpp"
+#include "dataplane/manager/flow_memory.hpp"
 #include "dataplane/manager/generations.hpp"
 #include "dataplane/manager/last_good.hpp"
 #include "dataplane/manager/tables_socket.hpp"
@@ -41,7 +42,8 @@ struct ManagerOptions {
     std::uint64_t boot_id{};
     bool fail_open{};
     std::uint64_t watchdog_period_ns{};  ///< 0 = none
-    std::uint64_t pickup_ns{};           ///< after a restart without its flows; 0 = none are picked up
+    std::uint64_t pickup_ns{};           ///< after a restart that lost flows; 0 = none are picked up
+    KeptFlows flows{};
     /// Injected by tests; the product's is abi::MonoTime::now.
     std::function<abi::MonoTime()> clock{abi::MonoTime::now};
     /// Called once a second: device counters and link state into the manager's block.
@@ -100,6 +102,7 @@ private:
     void feed_watchdog(abi::MonoTime now);
     void notice(abi::NoticeKind kind, std::uint32_t worker);
     void record();
+    void tell_of_flows();
     bool restore_from_store(const LastGood& last_good);
     void restore_last_good(const LastGood& last_good);
     Generations::Held attach_last_good(const LastGood& last_good);

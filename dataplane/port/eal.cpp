@@ -68,6 +68,8 @@ std::pair<TscTime, abi::MonoTime> read_both() {
 
 }  // namespace
 
+std::uint64_t eal_memory_bytes(const Config& config) { return memory_mib(config.eal) << 20; }
+
 std::uint64_t free_huge_bytes() {
     std::uint64_t bytes = 0;
     std::error_code ignored;
@@ -85,7 +87,7 @@ std::uint64_t free_huge_bytes() {
 
 std::vector<std::string> eal_arguments(const Config& config, std::uint64_t huge_bytes_free) {
     std::vector<std::string> arguments{"sluice-dataplane"};
-    const std::uint64_t wanted = memory_mib(config.eal) << 20;
+    const std::uint64_t wanted = eal_memory_bytes(config);
     const bool without_huge = !has(config.eal, "--no-huge") && huge_bytes_free < wanted;
     for (const std::string& option : config.eal) {
         if (without_huge && option == "--in-memory") continue;  // it and --no-huge exclude each other

@@ -22,6 +22,8 @@ void stop_eal();
 /// What is asked of DPDK, for tests: `huge_bytes_free` is what the machine has.
 std::vector<std::string> eal_arguments(const Config& config, std::uint64_t huge_bytes_free);
 std::uint64_t free_huge_bytes();
+/// That DPDK is told to take (`-m`).
+std::uint64_t eal_memory_bytes(const Config& config);
 
 TscTime tsc_now() noexcept;
 

@@ -154,6 +154,65 @@ TEST(Restart, D5OpensTheTimeOfPickupForARestoredGenerationOnly) {
     EXPECT_EQ(never.workers[0]->pickup_until_ns, 0U);
 }
 
+// D5: where no flow was lost there is none to pick up; where one was, the window is what it was.
+TEST(Restart, D5NoTimeOfPickupWhereEveryFlowWasKept) {
+    Supervisor supervisor;
+    {
+        Rig rig{{.notify_socket = supervisor.path()}};
+        Client client{rig.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(1)).kind, abi::AnswerKind::adopted);
+    }
+    dp::KeptFlows flows{.count = {.kept = 12}, .had_predecessor = true};
+    {
+        Rig whole{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out(), .flows = flows}};
+        ASSERT_TRUE(eventually([&] { return whole.workers[0]->generation == 1; }));
+        EXPECT_EQ(whole.workers[0]->pickup_until_ns, 0U);
+        EXPECT_EQ(whole.telemetry->manager().flows_kept.read(), 12U);
+    }
+    flows.count.lose(abi::FlowLoss::damaged);
+    Rig less{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out(), .flows = flows}};
+    ASSERT_TRUE(eventually([&] { return less.workers[0]->generation == 1; }));
+    EXPECT_NE(less.workers[0]->pickup_until_ns, 0U);
+    EXPECT_EQ(less.telemetry->manager().flows_lost[static_cast<std::size_t>(abi::FlowLoss::damaged)].read(), 1U);
+}
+
+TEST(Restart, FlowsAreInTheStoreBeforeThoseOfTheEarlierProcessLeaveIt) {
+    Supervisor supervisor;
+    const auto old_memory = sealed(std::as_bytes(std::span{"old", 4}));
+    const auto new_memory = sealed(std::as_bytes(std::span{"new", 4}));
+    {
+        Rig rig{{.notify_socket = supervisor.path(),
+                 .flows = {.count = {}, .had_predecessor = false, .fds = {{"f.1.0", old_memory.get()}}}}};
+        Client client{rig.socket()};
+        ASSERT_TRUE(client.claim());
+        ASSERT_EQ(client.publish(*tables_for(1)).kind, abi::AnswerKind::adopted);
+        ASSERT_EQ(client.publish(*tables_for(2, cp::Action::deny)).kind, abi::AnswerKind::adopted);
+    }
+    auto stored = supervisor.hand_out();
+    ASSERT_TRUE(stored.contains("f.1.0")) << "a publish does not tidy it away";
+    {
+        // Nobody takes the new one: the old one stays, it is all that there is.
+        Rig deaf{{.stored = supervisor.hand_out(),
+                  .flows = {.count = {}, .had_predecessor = true, .fds = {{"f.2.0", new_memory.get()}}}}};
+        EXPECT_EQ(running_generation(deaf), 2U);
+    }
+    EXPECT_TRUE(supervisor.hand_out().contains("f.1.0"));
+    {
+        Rig again{{.notify_socket = supervisor.path(),
+                   .stored = std::move(stored),
+                   .flows = {.count = {}, .had_predecessor = true, .fds = {{"f.2.0", new_memory.get()}}}}};
+        EXPECT_EQ(running_generation(again), 2U);
+        ASSERT_TRUE(eventually([&] { return !supervisor.hand_out().contains("f.1.0"); }));
+        EXPECT_TRUE(supervisor.hand_out().contains("f.2.0"));
+    }
+    const auto heard = [&](const std::string& start) {
+        return std::find_if(supervisor.messages.begin(), supervisor.messages.end(),
+                            [&](const auto& m) { return m.starts_with(start); });
+    };
+    EXPECT_LT(heard("FDSTORE=1\nFDNAME=f.2.0"), heard("FDSTOREREMOVE=1\nFDNAME=f.1.0"));
+}
+
 // P10: the deadline passes while nobody runs.
 TEST(Restart, P10AnUnconfirmedGenerationDoesNotOutliveItsDeadline) {
     Supervisor supervisor;

@@ -154,6 +154,7 @@ Rig::Rig(Options options) : stop_fd_{eventfd(0, EFD_CLOEXEC)} {
     dp::ManagerOptions mo = one_wire(socket(), options.workers, 1024);
     mo.fail_open = options.fail_open;
     mo.pickup_ns = options.pickup_ns;
+    mo.flows = options.flows;
     mo.clock = [this] { return abi::MonoTime{abi::MonoTime::now().ns + offset_ns}; };
     std::vector<dp::FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < options.workers; ++w) {

@@ -90,6 +90,7 @@ public:
         std::string last_good{};
         bool fail_open{false};
         std::uint64_t pickup_ns{30'000'000'000};
+        dp::KeptFlows flows{};
     };
     Rig() : Rig(Options{}) {}
     explicit Rig(Options options);
