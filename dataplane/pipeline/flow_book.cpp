@@ -23,6 +23,12 @@ bool has_ports(abi::L4Proto proto) noexcept {
 }
 bool is_icmp(abi::L4Proto proto) noexcept { return proto == abi::L4Proto::icmp || proto == abi::L4Proto::icmp6; }
 
+/// What is kept must have a counter here.
+RecoveryLimits within(RecoveryLimits limits, std::uint32_t rule_slots) noexcept {
+    limits.rule_slots = std::min(limits.rule_slots, rule_slots);
+    return limits;
+}
+
 }  // namespace
 
 FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, EventWriter& events,
@@ -32,7 +38,7 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
                             .half_open_percent = config.half_open_percent,
                             .hash_secret = config.hash_secret,
                             .slab = config.flow_home.slab,
-                            .limits = config.flow_home.limits}},
+                            .limits = within(config.flow_home.limits, rule_slots)}},
       limits_{{.worker_count = config.worker_count,
                .rule_slots = rule_slots,
                .sources_max = std::max(kSourcesMin, config.flow_entries_max / 2),
