@@ -119,6 +119,8 @@ struct alignas(64) FlowHot {
     void set_source_counted(bool is) noexcept {
         slot_and_log = (slot_and_log & ~kSourceCounted) | (is ? kSourceCounted : 0);
     }
+    /// Takes out what only the process that wrote it can read: to the next one the flow is one that nobody has judged.
+    void forget_process() noexcept { policy_seq = 0; }
     /// TCP: one side has sent what the other has not acknowledged.
     bool in_flight() const noexcept { return seq_end != seq_acked; }
     bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }

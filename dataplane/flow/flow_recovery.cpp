@@ -182,9 +182,11 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
             continue;
         }
         settle_ticks(e, cold_[i], limits.now_tick);
-        e.policy_seq = 0;
+        e.forget_process();
         expiry_[i] = deadline(e.last_seen_tick + timeouts_.shortest(e.phase));
+        fresh_entry_ = i + 1;
         if (line != nullptr) {
+            fresh_line_ = std::max(fresh_line_, e.v6.line + 1);
             if (v6.add(line->key, i)) enter(v6, release);
         } else {
             if (v4.add(e.v4, i)) enter(v4, release);
@@ -193,12 +195,13 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
     enter(v4, release);
     enter(v6, release);
     // Backwards, so that the lowest are used first. Whatever is chained here is free in the slab already.
-    for (auto i = static_cast<std::uint32_t>(hot_.size()); i-- > 0;) {
+    for (std::uint32_t i = fresh_entry_; i-- > 0;) {
         if (expiry_[i] == kNever) push_free_entry(i);
     }
-    for (auto i = static_cast<std::uint32_t>(v6_.size()); i-- > 0;) {
+    for (std::uint32_t i = fresh_line_; i-- > 0;) {
         if (!lines.has(i)) push_free_line(i);
     }
+    top_up();
 }
 
 // ------------------------------------------------------------------------------------------- FlowTable: from elsewhere
@@ -221,7 +224,7 @@ void FlowTable::take_one(const FlowHot& old, const FlowCold& cold, Key key, cons
         entry.v4 = e.v4;
     }
     entry.phase = FlowPhase::free;
-    entry.policy_seq = 0;
+    entry.forget_process();
     entry.last_seen_tick += move.ticks;
     if (move.ports_swap[domain]) {
         entry.flags = static_cast<std::uint8_t>(entry.flags ^ flow_flag::original_from_high_port);

@@ -65,6 +65,11 @@ std::size_t FlowTable::memory_bytes() const noexcept {
     return buckets_.bytes() + hot_.bytes() + v6_.bytes() + cold_.bytes() + expiry_.bytes() + eviction_.bytes();
 }
 
+void FlowTable::top_up() noexcept {
+    if (free_entry_ == kEndOfChain && fresh_entry_ != hot_.size()) push_free_entry(fresh_entry_++);
+    if (free_line_ == kEndOfChain && fresh_line_ != v6_.size()) push_free_line(fresh_line_++);
+}
+
 FlowTable::Place FlowTable::place_of(std::uint64_t hash) const noexcept {
     const auto first = static_cast<std::uint32_t>(hash) & bucket_mask_;
     const auto high = static_cast<std::uint16_t>(hash >> 48);
@@ -187,6 +192,7 @@ FlowHandle FlowTable::take_entry(std::uint64_t hash, std::uint32_t now_tick) noe
     const std::uint32_t i = free_entry_;
     if (i == kEndOfChain || !index_insert(hash, i)) return kNoFlow;
     free_entry_ = chain_next(&hot_[i]);
+    top_up();
     hot_[i] = FlowHot{};
     cold_[i] = FlowCold{};
     cold_[i].started_tick = now_tick;
@@ -207,6 +213,7 @@ FlowHandle FlowTable::insert(const FlowKeyV6& key, std::uint64_t hash, std::uint
     const FlowHandle h = take_entry(hash, now_tick);
     if (h == kNoFlow) return kNoFlow;
     free_line_ = chain_next(&v6_[line]);
+    top_up();
     v6_[line] = FlowV6Line{.key = key, .must_be_zero = {}};
     hot_[at(h)].v6 = V6KeyRef{.line = line, .must_be_zero = {}};
     hot_[at(h)].flags = flow_flag::v6;

@@ -174,6 +174,7 @@ private:
     static void mark_free(FlowHot& e) noexcept;
     void push_free_entry(std::uint32_t i) noexcept;
     void push_free_line(std::uint32_t i) noexcept;
+    void top_up() noexcept;
     template <typename Key>
     struct Found;
     void rebuild(const RecoveryLimits& limits) noexcept;
@@ -194,8 +195,11 @@ private:
     PrefaultedArray<std::uint32_t> expiry_;
     EvictionQueues eviction_;
     std::uint32_t half_open_max_;
-    // Free entries and lines are chained through their first four bytes; rebuild() makes the chains.
+    // Free entries and lines are chained through their first four bytes. Those from fresh_* on were never used since
+    // rebuild() and join the chain one at a time, so that no start has to touch them all: a chain is empty only if
+    // nothing is free.
     std::uint32_t free_entry_{kEndOfChain}, free_line_{kEndOfChain};
+    std::uint32_t fresh_entry_{}, fresh_line_{};
     RecoveryCount recovered_{};
     std::uint32_t count_{};
     std::uint32_t hand_{};
