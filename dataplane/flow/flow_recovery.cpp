@@ -117,19 +117,20 @@ void settle_ticks(FlowHot& hot, FlowCold& cold, std::uint32_t now_tick) noexcept
 // -------------------------------------------------------------------------------------------- FlowTable: where it
 // stands
 
-/// Entries of one family whose buckets are fetched together.
+/// Entries of one family on their way into the index. Their buckets are fetched half of the ring ahead: a look at one
+/// that is not in the cache costs more than all the rest.
 template <typename Key>
 struct FlowTable::Found {
-    static constexpr std::size_t kMax = 32;
-    std::array<Key, kMax> keys;
-    std::array<std::uint32_t, kMax> entries;
-    std::size_t count{};
+    static constexpr std::size_t kHalf = 16;
+    std::array<Key, 2 * kHalf> keys;
+    std::array<std::uint64_t, 2 * kHalf> hashes;
+    std::array<std::uint32_t, 2 * kHalf> entries;
+    std::size_t added{}, entered{};
+    bool is_last{};  ///< nothing more is added: what is left is entered
 
-    /// True: full.
-    bool add(const Key& key, std::uint32_t entry) noexcept {
-        keys[count] = key;
-        entries[count] = entry;
-        return ++count == kMax;
+    void add(const Key& key, std::uint32_t entry) noexcept {
+        keys[added % (2 * kHalf)] = key;
+        entries[added++ % (2 * kHalf)] = entry;
     }
 };
 
@@ -139,16 +140,23 @@ void FlowTable::give_up(std::uint32_t i, FlowLoss why) noexcept {
     expiry_[i] = kNever;
 }
 
-/// The index gets what `found` holds. Of two entries with one key (no process writes that) the first stays.
+/// Whenever a half is full: its buckets are fetched, and the half before it goes into the index. Of two entries with
+/// one key (no process writes that) the first stays.
 template <typename Key, typename Release>
 void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
-    std::array<std::uint64_t, Found<Key>::kMax> hashes;
-    hasher_.hash(std::span<const Key>{found.keys.data(), found.count}, hashes.data());
-    for (std::size_t k = 0; k < found.count; ++k) prefetch_buckets(hashes[k]);
-    for (std::size_t k = 0; k < found.count; ++k) {
+    constexpr std::size_t kHalf = Found<Key>::kHalf;
+    if (!found.is_last && found.added % kHalf != 0) return;
+    const std::size_t newest = (found.added - 1) / kHalf * kHalf;
+    if (found.added != 0) {
+        const std::size_t at = newest % (2 * kHalf);
+        hasher_.hash(std::span<const Key>{&found.keys[at], found.added - newest}, &found.hashes[at]);
+        for (std::size_t k = newest; k < found.added; ++k) prefetch_buckets(found.hashes[k % (2 * kHalf)]);
+    }
+    for (const std::size_t end = found.is_last ? found.added : newest; found.entered < end; ++found.entered) {
+        const std::size_t k = found.entered % (2 * kHalf);
         const std::uint32_t i = found.entries[k];
-        const bool is_twin = find_key(found.keys[k], hashes[k]) != kNoFlow;
-        if (!is_twin && index_insert(hashes[k], i)) {
+        const bool is_twin = find_key(found.keys[k], found.hashes[k]) != kNoFlow;
+        if (!is_twin && index_insert(found.hashes[k], i)) {
             // By place and not by age, which nobody knows any more.
             eviction_.move(i, Standing::assured, standing(hot_[i].phase));
             ++count_;
@@ -158,7 +166,6 @@ void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
             give_up(i, is_twin ? FlowLoss::damaged : FlowLoss::room);
         }
     }
-    found.count = 0;
 }
 
 void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
@@ -187,11 +194,14 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
         fresh_entry_ = i + 1;
         if (line != nullptr) {
             fresh_line_ = std::max(fresh_line_, e.v6.line + 1);
-            if (v6.add(line->key, i)) enter(v6, release);
+            v6.add(line->key, i);
+            enter(v6, release);
         } else {
-            if (v4.add(e.v4, i)) enter(v4, release);
+            v4.add(e.v4, i);
+            enter(v4, release);
         }
     }
+    v4.is_last = v6.is_last = true;
     enter(v4, release);
     enter(v6, release);
     // Backwards, so that the lowest are used first. Whatever is chained here is free in the slab already.

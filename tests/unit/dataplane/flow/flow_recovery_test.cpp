@@ -183,6 +183,8 @@ TEST(FlowRecovery, TwoEntriesCannotShareALineOrAKey) {
     FlowTable t{memory.config({.now_tick = 60})};
     EXPECT_EQ(t.recovered().kept, 6U);
     EXPECT_EQ(lost(t, FlowLoss::damaged), 2U);
+    for (std::uint32_t n = 100; n < 105; ++n) ASSERT_NE(add(t, v6_key(n)), kNoFlow);
+    EXPECT_NE(find(t, v6_key(2)), kNoFlow) << "the line of the one that stayed was given to another";
     expect_all_room(t, 16, 8);
 }
 
