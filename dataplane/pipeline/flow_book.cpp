@@ -53,6 +53,7 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
 /// Flows of the process before us stand in the table already. Their sources are counted as they are judged again, when
 /// it is known which rules limit by source.
 void FlowBook::count_kept() noexcept {
+    limits_.forget_states();
     const std::uint32_t end = table.capacity();
     for (std::uint32_t i = table.next_live(0, end); i < end; i = table.next_live(i + 1, end)) {
         const FlowHandle h{i};
@@ -60,6 +61,11 @@ void FlowBook::count_kept() noexcept {
         limits_.kept(counted(h, table.hot(h).slot()));
     }
     count_levels();
+}
+
+void FlowBook::take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept {
+    table.take_over(old, move, within(limits, limits_.rule_slots()));
+    count_kept();
 }
 
 void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {

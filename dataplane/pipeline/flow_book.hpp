@@ -47,6 +47,9 @@ public:
     LateSyns late_syns;
     ErrorBudget icmp_errors;
 
+    /// Flows of an earlier process, from a slab that is not this table's own. Before the first loop.
+    void take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept;
+
     /// Once per loop: which policy speaks. Its settings hold from now on, for old flows too. `pickup_open`: flows may
     /// be taken up in mid-stream.
     void use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept;

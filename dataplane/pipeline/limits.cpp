@@ -88,6 +88,11 @@ bool Limits::started(const CountedFlow& flow, const abi::RuleLimits& of_rule, st
     return count_source(flow, of_rule, now_tick, true);
 }
 
+void Limits::forget_states() noexcept {
+    port_states_ = {};
+    for (std::size_t i = 0; i < rules_.size(); ++i) rules_[i].states = 0;
+}
+
 void Limits::kept(const CountedFlow& flow) noexcept {
     ++port_states_[flow.in_port];
     ++of(flow.slot).states;

@@ -48,6 +48,8 @@ public:
                                            std::uint32_t now_tick) noexcept;
     /// The flow is made. True: its source is counted, and `ended` must be told so.
     bool started(const CountedFlow& flow, const abi::RuleLimits& of_rule, std::uint32_t now_tick) noexcept;
+    std::uint32_t rule_slots() const noexcept { return static_cast<std::uint32_t>(rules_.size()); }
+    void forget_states() noexcept;
     /// A flow of the process before this one. Its source is not counted.
     void kept(const CountedFlow& flow) noexcept;
     void ended(const CountedFlow& flow, bool source_counted) noexcept;

@@ -35,6 +35,9 @@ struct Worker::Impl {
     }
     Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
     void walk(Burst& burst, const ActiveTables& active) noexcept;
+    void lap(Stage stage) noexcept {
+        if (stages != nullptr) stages->lap(stage);
+    }
     void walk_without_policy(Burst& burst) noexcept;
 
     WorkerConfig config;
@@ -49,6 +52,7 @@ struct Worker::Impl {
     AnswerBudget answers;
     FlowDumpMailbox mailbox;
     Burst burst;
+    StageCycles* stages{};
 };
 
 Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const noexcept {
@@ -72,14 +76,20 @@ void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     if (b.fragment_count != 0) {
         fragments.collect(b, generation);  // held until their datagram is whole, which then is one packet
     }
-    judge_wire_frames(b, active.view, rules);               // ARP, neighbour discovery, other ethertypes
-    track(b, flows, rules, counters);                       // packets of live flows are decided here
-    classify(b, active.view, counters);                     // new flows, and old ones after a switch
+    lap(Stage::parse);
+    judge_wire_frames(b, active.view, rules);  // ARP, neighbour discovery, other ethertypes
+    track(b, flows, rules, counters);          // packets of live flows are decided here
+    lap(Stage::track);
+    classify(b, active.view, counters);  // new flows, and old ones after a switch
+    lap(Stage::classify);
     admit(b, active.view, flows, rules, events, counters);  // allowed flows get an entry
+    lap(Stage::admit);
     // Count, log, answer rejects, free what is dropped.
     act(b, io, answers, port, events, counters, fragments, generation);
     rules.flush();
+    lap(Stage::act);
     transmit(b, io, counters.ports, events, fragments, generation);  // each packet has left exactly once
+    lap(Stage::tx);
 }
 
 /// No valid policy was ever seen. Closed: nothing passes. Open, if configured: everything crosses its wire, untracked.
@@ -102,6 +112,7 @@ Worker::~Worker() = default;
 
 std::size_t Worker::run_once(TscTime now) noexcept {
     Impl& w = *impl_;
+    if (w.stages != nullptr) w.stages->begin();
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
@@ -112,6 +123,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
         const std::size_t count = receive(w.io, passage, moment, w.burst, w.counters.ports[port]);
         if (count == 0) continue;
+        w.lap(Stage::rx);
         received += count;
         w.counters.bursts.add(1);
         if (active != nullptr) {
@@ -127,6 +139,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     w.counters.generation.set(active != nullptr ? active->view.generation : 0);
     w.counters.heartbeat_ns.set(moment.mono.ns);
     w.tables.quiesce(w.config.index, active);  // no table pointer outlives this line
+    w.lap(Stage::rest);
     return received;
 }
 
@@ -142,12 +155,11 @@ void Worker::set_clock(TscTime now, abi::MonoTime mono) noexcept {
 }
 
 void Worker::take_over(const FlowSlab& old, const FlowMove& move) noexcept {
-    FlowTable& table = impl_->flows.table;
-    table.take_over(old, move, impl_->config.flow_home.limits);
-    impl_->counters.flows.set(table.count());
+    impl_->flows.take_over(old, move, impl_->config.flow_home.limits);
 }
 
 const RecoveryCount& Worker::recovered() const noexcept { return impl_->flows.table.recovered(); }
+void Worker::watch_stages(StageCycles* stages) noexcept { impl_->stages = stages; }
 
 FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }
 void Worker::go_online() noexcept { impl_->tables.online(impl_->config.index); }

@@ -13,6 +13,7 @@
 #include "dataplane/pipeline/flow_dump.hpp"
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/pipeline/qsbr.hpp"
+#include "dataplane/pipeline/stage_cycles.hpp"
 #include "dataplane/pipeline/tsc.hpp"
 
 namespace sluice::dp {
@@ -86,6 +87,8 @@ public:
     void take_over(const FlowSlab& old, const FlowMove& move) noexcept;
     /// What became of the flows of flow_home's slab and of those that were taken over.
     const RecoveryCount& recovered() const noexcept;
+    /// From the next loop on, its cycles are added up there; nullptr: no longer. For the bench.
+    void watch_stages(StageCycles* stages) noexcept;
 
     FlowDumpMailbox& dump_mailbox() noexcept;
     /// The QSBR side of coming and going; call on the worker's own thread. Going, it drops the fragments that it holds.

@@ -48,4 +48,25 @@ constexpr ConversationSegment segment_of(std::uint64_t round, std::uint32_t flow
     return {server_next, client_next, kPsh | kAck, kPayloadBytes};
 }
 
+// A whole connection in eight segments: handshake, a question and its answer, and both ends close.
+inline constexpr std::uint32_t kLifeSteps = 8;
+
+constexpr bool client_speaks_at(std::uint32_t step) noexcept { return step != 1 && step != 4 && step != 6; }
+
+constexpr ConversationSegment life_segment(std::uint32_t step, std::uint32_t flow) noexcept {
+    constexpr std::uint8_t kFin = 0x01, kSyn = 0x02, kPsh = 0x08, kAck = 0x10;
+    const std::uint32_t client = client_start(flow), server = server_start(flow);
+    const std::uint32_t asked = client + 1 + kPayloadBytes, answered = server + 1 + kPayloadBytes;
+    switch (step) {
+        case 0: return {client, 0, kSyn, 0};
+        case 1: return {server, client + 1, kSyn | kAck, 0};
+        case 2: return {client + 1, server + 1, kAck, 0};
+        case 3: return {client + 1, server + 1, kPsh | kAck, kPayloadBytes};
+        case 4: return {server + 1, asked, kPsh | kAck, kPayloadBytes};
+        case 5: return {asked, answered, kFin | kAck, 0};
+        case 6: return {answered, asked + 1, kFin | kAck, 0};
+        default: return {asked + 1, answered + 1, kAck, 0};
+    }
+}
+
 }  // namespace sluice::dp

@@ -40,7 +40,7 @@ constexpr std::uint32_t checksum(std::uint32_t sum) noexcept { return ~halves(ha
 
 MemorySource::MemorySource(const MemorySourceConfig& config) noexcept
     : config_{config}, target_magic_{UINT64_MAX / config.targets.size() + 1} {
-    const std::uint8_t proto = config.conversation == Conversation::tcp ? kProtoTcp : kProtoUdp;
+    const std::uint8_t proto = config.conversation == Conversation::udp ? kProtoUdp : kProtoTcp;
     templates_ = {make_template(true, proto), make_template(false, proto)};
     begin_round();
 }
@@ -74,6 +74,7 @@ MemorySource::Template MemorySource::make_template(bool from_client, std::uint8_
 void MemorySource::begin_round() noexcept {
     const std::uint32_t all = config_.flow_count;
     std::uint64_t key = (config_.seed + round_) * 0x9e3779b97f4a7c15;
+    if (config_.conversation == Conversation::lives) return begin_round_of_lives(key);
     for (std::uint32_t port = 0; port < 2; ++port, key = key * 0xd1342543de82ef95 + 1) {
         const bool clients = port == 0;
         if (config_.conversation == Conversation::udp || round_ < kHandshakeRounds) {
@@ -88,6 +89,26 @@ void MemorySource::begin_round() noexcept {
             flow_offset_[port] = clients == client_speaks(round_, 0) ? 0 : 1;
         }
     }
+}
+
+/// Seat s is at step (round + s) % kLifeSteps. What would have begun before round 0 stays silent until it begins anew.
+void MemorySource::begin_round_of_lives(std::uint64_t key) noexcept {
+    step_count_ = {};
+    for (std::uint8_t step = 0; step < kLifeSteps && step <= round_; ++step) {
+        const std::size_t port = client_speaks_at(step) ? 0 : 1;
+        steps_[port][step_count_[port]++] = step;
+    }
+    for (std::size_t port = 0; port < 2; ++port, key = key * 0xd1342543de82ef95 + 1) {
+        order_[port] = Permutation{config_.flow_count / kLifeSteps * step_count_[port], key};
+    }
+}
+
+MemorySource::Turn MemorySource::turn_of(std::uint32_t n, std::size_t p) const noexcept {
+    const std::uint32_t step = steps_[p][n % step_count_[p]];
+    const auto seat_in_step = static_cast<std::uint32_t>((step - round_) % kLifeSteps);
+    const std::uint32_t seat = n / step_count_[p] * kLifeSteps + seat_in_step;
+    const auto life = static_cast<std::uint32_t>((round_ + seat_in_step) / kLifeSteps);
+    return {seat + life * config_.flow_count, step};
 }
 
 MemorySource::Tuple MemorySource::tuple_of(std::uint32_t flow) const noexcept {
@@ -115,11 +136,11 @@ std::uint32_t MemorySource::write_frame(std::uint8_t* frame, const Tuple& t, boo
     return base.l4_sum + addresses + t.sport + t.dport;
 }
 
-void MemorySource::write_tcp(std::uint8_t* frame, std::uint32_t flow) const noexcept {
+inline void MemorySource::write_tcp(std::uint8_t* frame, std::uint32_t flow, ConversationSegment s,
+                                    bool from_client) const noexcept {
     constexpr std::uint32_t kPayloadSum = ('s' << 8 | 'l') + ('u' << 8 | 'i') + ('c' << 8 | 'e');
-    const ConversationSegment s = segment_of(round_, flow);
     const std::uint32_t l4_bytes = kTcpBytes + s.payload_bytes;
-    std::uint32_t sum = write_frame(frame, tuple_of(flow), client_speaks(round_, flow), kIpBytes + l4_bytes);
+    std::uint32_t sum = write_frame(frame, tuple_of(flow), from_client, kIpBytes + l4_bytes);
     put32(frame + kL4At + 4, s.seq);
     put32(frame + kL4At + 8, s.ack);
     frame[kL4At + 13] = s.flags;
@@ -148,18 +169,35 @@ std::size_t MemorySource::receive(PortIndex port, std::span<Packet> out) noexcep
     }
     order_[p].next({numbers.data(), room});
     const L4Checksum checksums = config_.marked_good ? L4Checksum::good : L4Checksum::unknown;
-    for (std::size_t i = 0; i < room; ++i) {
-        rte_mbuf& m = *buffers[i];
-        auto* const frame = rte_pktmbuf_mtod(&m, std::uint8_t*);
-        const std::uint32_t flow = numbers[i] * flow_factor_[p] + flow_offset_[p];
-        if (config_.conversation == Conversation::tcp) {
-            write_tcp(frame, flow);
-        } else {
-            write_udp(frame, flow);
+    // One loop for each conversation: what is the same for all packets is decided outside of it.
+    const auto fill = [&](auto&& write) {
+        for (std::size_t i = 0; i < room; ++i) {
+            rte_mbuf& m = *buffers[i];
+            auto* const frame = rte_pktmbuf_mtod(&m, std::uint8_t*);
+            write(frame, numbers[i]);
+            m.data_len = kFrameBytes;
+            m.pkt_len = kFrameBytes;
+            out[i] = {frame, kFrameBytes, kFrameBytes, &m, port, checksums};
         }
-        m.data_len = kFrameBytes;
-        m.pkt_len = kFrameBytes;
-        out[i] = {frame, kFrameBytes, kFrameBytes, &m, port, checksums};
+    };
+    const std::uint32_t factor = flow_factor_[p], offset = flow_offset_[p];
+    switch (config_.conversation) {
+        case Conversation::tcp:
+            fill([&](std::uint8_t* frame, std::uint32_t n) {
+                const std::uint32_t flow = n * factor + offset;
+                write_tcp(frame, flow, segment_of(round_, flow), p == 0);
+            });
+            break;
+        case Conversation::udp:
+            fill([&](std::uint8_t* frame, std::uint32_t n) { write_udp(frame, n * factor + offset); });
+            break;
+        case Conversation::lives:
+            fill([&](std::uint8_t* frame, std::uint32_t n) {
+                const Turn turn = turn_of(n, p);
+                write_tcp(frame, turn.flow, life_segment(turn.step, turn.flow), p == 0);
+                begun_ += turn.step == 0 ? 1 : 0;
+            });
+            break;
     }
     made_ += room;
     return room;

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "dataplane/pipeline/packet.hpp"
+#include "dataplane/port/conversation.hpp"
 #include "dataplane/port/permutation.hpp"
 
 struct rte_mempool;
@@ -30,6 +31,9 @@ struct FlowTarget {
 enum class Conversation : std::uint8_t {
     tcp,  ///< handshake, then data both ways
     udp,  ///< clients only: one datagram in each round, so that round 0 is first packets only
+    /// Connections that come and go, each of kLifeSteps segments and with ends of its own. `flow_count` of them are
+    /// under way at a time, an eighth at each step; a new one begins in the round after the last one's end.
+    lives,
 };
 
 struct MemorySourceConfig {
@@ -60,6 +64,7 @@ public:
 
     std::uint64_t round() const noexcept { return round_; }
     std::uint64_t made() const noexcept { return made_; }        ///< packets given to the worker
+    std::uint64_t begun() const noexcept { return begun_; }      ///< lives: connections whose SYN was given to it
     std::uint64_t sent() const noexcept { return sent_; }        ///< packets that the worker sent
     std::uint64_t starved() const noexcept { return starved_; }  ///< receives that found no buffer
 
@@ -76,8 +81,15 @@ private:
 
     static Template make_template(bool from_client, std::uint8_t proto) noexcept;
     void begin_round() noexcept;
+    void begin_round_of_lives(std::uint64_t key) noexcept;
+    /// Number n of port p's order in this round: whose turn it is.
+    struct Turn {
+        std::uint32_t flow, step;
+    };
+    Turn turn_of(std::uint32_t n, std::size_t p) const noexcept;
     Tuple tuple_of(std::uint32_t flow) const noexcept;
-    void write_tcp(std::uint8_t* frame, std::uint32_t flow) const noexcept;
+    [[gnu::always_inline]] void write_tcp(std::uint8_t* frame, std::uint32_t flow, ConversationSegment segment,
+                                          bool from_client) const noexcept;
     void write_udp(std::uint8_t* frame, std::uint32_t flow) const noexcept;
     std::uint32_t write_frame(std::uint8_t* frame, const Tuple& tuple, bool from_client,
                               std::uint32_t ip_bytes) const noexcept;
@@ -87,8 +99,10 @@ private:
     std::array<Template, 2> templates_;  ///< by port
     std::array<Permutation, 2> order_;
     std::array<std::uint32_t, 2> flow_factor_{}, flow_offset_{};
+    std::array<std::array<std::uint8_t, kLifeSteps>, 2> steps_{};  ///< lives: that are taken in this round
+    std::array<std::uint32_t, 2> step_count_{};
     std::uint64_t round_{};
-    std::uint64_t made_{}, sent_{}, starved_{};
+    std::uint64_t made_{}, sent_{}, starved_{}, begun_{};
 };
 
 }  // namespace sluice::dp

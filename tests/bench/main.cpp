@@ -29,7 +29,7 @@ using BenchFn = int (*)(const Options&, const Machine&);
 const std::map<std::string, BenchFn>& benches() {
     static const std::map<std::string, BenchFn> all{
         {"classify", bench_classify},   {"established", bench_established}, {"flow-index", bench_flow_index},
-        {"new-flows", bench_new_flows}, {"policy-swap", bench_policy_swap},
+        {"lifecycle", bench_lifecycle}, {"new-flows", bench_new_flows},     {"policy-swap", bench_policy_swap},
     };
     return all;
 }
@@ -51,6 +51,7 @@ bool read_options(int argc, char** argv, Options& o) {
         {"--seed", [&](const char* v) { return take(v, o.seed); }},
         {"--sw-csum", [&](const char* v) { return o.sw_csum = std::strcmp(v, "1") == 0, true; }},
         {"--scalar", [&](const char* v) { return o.scalar = std::strcmp(v, "1") == 0, true; }},
+        {"--stages", [&](const char* v) { return o.stages = std::strcmp(v, "1") == 0, true; }},
         {"--cpu", [&](const char* v) { return take(v, o.cpu); }},
         {"--memory-mib", [&](const char* v) { return take(v, o.memory_mib); }},
     };

@@ -21,6 +21,7 @@ struct Options {
     std::uint64_t seed{1};
     bool sw_csum{};
     bool scalar{};
+    bool stages{};  ///< established: also cycles by stage
     std::uint32_t cpu{};
     std::uint32_t memory_mib{256};  ///< DPDK's share
 };
@@ -34,6 +35,7 @@ struct Machine {
 /// Each prints its results as lines of JSON, and returns 0, or 1 with a sentence on stderr: then nothing was measured.
 int bench_established(const Options& options, const Machine& machine);
 int bench_new_flows(const Options& options, const Machine& machine);
+int bench_lifecycle(const Options& options, const Machine& machine);
 int bench_classify(const Options& options, const Machine& machine);
 int bench_flow_index(const Options& options, const Machine& machine);
 int bench_policy_swap(const Options& options, const Machine& machine);

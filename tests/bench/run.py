@@ -83,6 +83,21 @@ def new_flows():
     flows_and_drops(one("new-flows", "--flows", "6400", "--rules", "100"), 6400)
 
 
+def established_by_stage():
+    result = one("established", "--flows", "1k", "--rules", "10", "--count", "20k", "--stages")
+    stages = {name: value for name, value in result.items() if name.startswith("stage_")}
+    assert set(stages) == {f"stage_{name}" for name in ("rx", "parse", "track", "classify", "admit", "act", "tx", "rest")}, stages
+    assert stages["stage_parse"] > 0 and stages["stage_track"] > 0, stages
+
+
+def lifecycle():
+    result = one("lifecycle", "--flows", "1k", "--rules", "10", "--count", "100k")
+    assert result["drops"] == 0 and result["params"]["flows"] == 1024, result
+    # Three turns, one of them not kept, and the filling; a connection begins with every eighth packet.
+    assert abs(result["flows_created"] - (3 * 100_000 + 8 * 1024) / 8) < 2 * 1024, result["flows_created"]
+    assert abs(result["lives_per_second_m"] * 8 / result["mpps"] - 1) < 1e-3, result
+
+
 def classify_made_rules():
     result = one("classify", "--rules", "200", "--count", "10k")
     assert result["params"]["rules"] == 200 and result["disagreements"] == 0, result
@@ -138,7 +153,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "classify", "flow-index", "policy-swap", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -148,7 +163,7 @@ def people_get_a_table():
 
 
 TESTS = [
-    established, established_with_checksums_in_software, new_flows, classify_made_rules, classify_a_filter_file, flow_index,
+    established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
     policy_swap, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 

@@ -57,6 +57,7 @@ bool Tables::validate_again() const { return validate().has_value(); }
 RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
                        const dp::TscRate& tsc)
     : source_{source},
+      stopped_{dp::tsc_now()},
       counters_{std::make_unique<abi::WorkerCounters>()},
       rules_(rule_slots),
       ring_slots_(kRingRecords),
@@ -75,20 +76,36 @@ void RealWorker::publish(const Tables& tables) {
     published_.publish(active_.back().get());
 }
 
+dp::TscTime RealWorker::now() const noexcept { return {dp::tsc_now().cycles - paused_cycles_}; }
+void RealWorker::begin_run() noexcept { paused_cycles_ += dp::tsc_now().since(stopped_).cycles; }
+void RealWorker::end_run() noexcept { stopped_ = dp::tsc_now(); }
+
 void RealWorker::run(std::uint64_t packets) noexcept {
+    begin_run();
     const std::uint64_t end = source_.made() + packets;
-    while (source_.made() < end) worker_->run_once(dp::tsc_now());
+    while (source_.made() < end) worker_->run_once(now());
+    end_run();
+}
+
+std::array<std::uint64_t, dp::kStageCount> RealWorker::run_by_stage(std::uint64_t packets) noexcept {
+    dp::StageCycles stages{.clock = []() noexcept { return dp::tsc_now().cycles; }};
+    worker_->watch_stages(&stages);
+    run(packets);
+    worker_->watch_stages(nullptr);
+    return stages.sum;
 }
 
 std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept {
+    begin_run();
     const std::uint64_t end = source_.made() + packets;
     std::uint64_t late = 0;
-    for (dp::TscTime now = dp::tsc_now(); source_.made() < end;) {
-        worker_->run_once(now);
-        const dp::TscTime after = dp::tsc_now();
-        late += after.since(now) > limit ? 1 : 0;
-        now = after;
+    for (dp::TscTime before = now(); source_.made() < end;) {
+        worker_->run_once(before);
+        const dp::TscTime after = now();
+        late += after.since(before) > limit ? 1 : 0;
+        before = after;
     }
+    end_run();
     return late;
 }
 

@@ -2,6 +2,7 @@
 /// compiler made and the real validator let in. It says afterwards whether all that went in came out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,17 +52,27 @@ public:
 
     /// Until the source has made `packets` more.
     void run(std::uint64_t packets) noexcept;
+    /// The same; returns the cycles that each stage took, the source's in `rx` and `tx`.
+    std::array<std::uint64_t, dp::kStageCount> run_by_stage(std::uint64_t packets) noexcept;
     /// The same, counting rounds of the loop that took longer than `limit`.
     std::uint64_t run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept;
 
     std::uint64_t flows() const noexcept { return counters_->flows.read(); }
+    std::uint64_t flows_created() const noexcept { return counters_->flows_created.read(); }
     std::uint64_t lookups() const noexcept { return counters_->lookups.read(); }
     std::uint64_t drops() const noexcept;
     /// Empty, or what must not be: packets dropped (with the reason), lost, or flows that are not `flows_expected`.
     std::string complaint(std::uint64_t flows_expected) const;
 
 private:
+    /// The worker's clock stands still between runs: no flow ends because a peer had its turn.
+    dp::TscTime now() const noexcept;
+    void begin_run() noexcept;
+    void end_run() noexcept;
+
     dp::MemorySource& source_;
+    dp::TscTime stopped_;
+    std::uint64_t paused_cycles_{};
     std::unique_ptr<abi::WorkerCounters> counters_;
     std::vector<abi::RuleCounters> rules_;
     abi::EventRingHeader ring_;

@@ -2,6 +2,7 @@
 
     established   packets of live TCP flows through the whole worker; peer: rte_acl with parse and forward
     new-flows     first packets: miss, lookup in N rules, insert; same peer
+    lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
     classify      the classifier alone over a ClassBench file or made rules; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
     policy-swap   what ten publishes a second cost; peer: a control run without them
@@ -18,10 +19,10 @@ from lab.names import ROOT, Trouble
 
 from . import compare, end_to_end, environment, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "flow-index": "1M", "policy-swap": "100k"}
-_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "classify": "1k", "policy-swap": "10k"}
-_DEFAULT_COUNT = {"established": "4M", "classify": "1M", "flow-index": "4M", "policy-swap": "16M"}
-_BENCHES = ("established", "new-flows", "classify", "flow-index", "policy-swap")
+_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "policy-swap": "100k"}
+_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "policy-swap": "10k"}
+_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "policy-swap": "16M"}
+_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap")
 
 
 def number(text):
@@ -48,6 +49,7 @@ def parse(arguments):
     parser.add_argument("--count", type=number, help="packets or lookups of a run; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
+    parser.add_argument("--stages", action="store_true", help="established: cycles by stage too, the source's in rx and tx")
     parser.add_argument("--sw", action="store_true", help="classify: both sides without vector instructions")
     parser.add_argument("--seed", type=number, default=1, help="of orders and traces (1)")
     parser.add_argument("--cpu", type=int, help="the worker's; the last that we may use")
@@ -125,6 +127,7 @@ def program_options(options):
         "seed": options.seed,
         "sw-csum": int(options.sw_csum),
         "scalar": int(options.sw),
+        "stages": int(options.stages),
         "cpu": options.cpu if options.cpu is not None else max(os.sched_getaffinity(0)),
     }
 

@@ -54,5 +54,25 @@ TEST(Conversation, OpensWithAHandshakeAndThenMovesBothWays) {
     }
 }
 
+TEST(Conversation, ALifeOpensTalksAndClosesOnBothSides) {
+    constexpr std::uint8_t kFin = 0x01;
+    for (const std::uint32_t flow : {0U, 1U, 77U, 9'999'999U}) {
+        std::array<End, 2> ends;
+        std::array<int, 2> fins{};
+        for (std::uint32_t step = 0; step < kLifeSteps; ++step) {
+            const std::size_t speaker = client_speaks_at(step) ? 0 : 1;
+            const ConversationSegment s = life_segment(step, flow);
+            ASSERT_TRUE(exchange(ends[speaker], ends[1 - speaker], s)) << "flow " << flow << ", step " << step;
+            if ((s.flags & kFin) == 0) continue;
+            ++fins[speaker];
+            ++ends[speaker].next;  // a FIN takes a number
+            ++ends[1 - speaker].received;
+        }
+        EXPECT_EQ(fins, (std::array<int, 2>{1, 1}));
+        EXPECT_EQ(ends[0].next, client_start(flow) + 2 + kPayloadBytes);
+        EXPECT_EQ(ends[1].next, server_start(flow) + 2 + kPayloadBytes);
+    }
+}
+
 }  // namespace
 }  // namespace sluice::dp

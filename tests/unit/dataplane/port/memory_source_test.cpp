@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <tuple>
 #include <vector>
@@ -81,13 +82,13 @@ ParsedPacket checked(Packet packet) {
 struct Round {
     std::array<std::vector<ParsedPacket>, 2> port;
 };
-Round fetch_round(MemorySource& source, L4Checksum expected) {
+Round fetch_round(MemorySource& source, L4Checksum expected, std::size_t packets = kFlows) {
     Round round;
     const std::uint64_t number = source.made() == 0 ? 0 : source.round() + 1;
     for (int empty = 0; empty < 2;) {
         for (const std::uint8_t p : {std::uint8_t{0}, std::uint8_t{1}}) {
             std::array<Packet, kBurstMax> burst;
-            if (round.port[0].size() + round.port[1].size() == kFlows) return round;
+            if (round.port[0].size() + round.port[1].size() == packets) return round;
             const std::size_t count = source.receive(PortIndex{p}, burst);
             EXPECT_EQ(source.round(), number);
             empty = count == 0 ? empty + 1 : 0;
@@ -205,6 +206,43 @@ TEST_F(Source, ItsConversationsPassARealWorkerWithoutADrop) {
         EXPECT_GE(source.round(), 199U);
         EXPECT_EQ(worker.lookups(), kFlows) << "only first packets are looked up";
     }
+}
+
+/// Every connection goes through all its steps in order, with an end of its own; after the first eight rounds an eighth
+/// of the seats stands at each step.
+TEST_F(Source, ItsLivesBeginTalkAndEnd) {
+    MemorySource source{config(Conversation::lives)};
+    std::map<Ends, std::uint32_t> step_of;
+    std::uint64_t begun = 0;
+    for (std::uint64_t round = 0; round < 40; ++round) {
+        const std::size_t steps = std::min<std::uint64_t>(round + 1, kLifeSteps);
+        const Round got = fetch_round(source, L4Checksum::good, kFlows / kLifeSteps * steps);
+        ASSERT_EQ(got.port[0].size() + got.port[1].size(), kFlows / kLifeSteps * steps) << "round " << round;
+        for (const std::size_t port : {std::size_t{0}, std::size_t{1}}) {
+            for (const ParsedPacket& p : got.port[port]) {
+                const auto [seat, is_new] = step_of.try_emplace(ends_of(p, port == 0), 0);
+                begun += is_new ? 1 : 0;
+                ASSERT_LT(seat->second, kLifeSteps) << "an end that was used before";
+                ASSERT_EQ(client_speaks_at(seat->second), port == 0);
+                ASSERT_EQ(p.tcp.flags, life_segment(seat->second, 0).flags) << "step " << seat->second;
+                ++seat->second;
+            }
+        }
+    }
+    EXPECT_EQ(source.begun(), begun);
+    EXPECT_EQ(begun, kFlows / kLifeSteps * 40);
+}
+
+TEST_F(Source, ItsLivesPassARealWorkerAndAFlowIsMadeForEach) {
+    const auto tables = bench::Tables::make(bench::policy_of(rules), 1);
+    ASSERT_TRUE(tables) << tables.error();
+    MemorySource source{config(Conversation::lives)};
+    bench::RealWorker worker{source, 1U << 16, (*tables)->rule_slots(), TscCalibration{}.finish()};
+    worker.publish(**tables);
+    worker.run(std::uint64_t{kFlows} * 100);
+    EXPECT_EQ(worker.complaint(worker.flows()), "");
+    EXPECT_EQ(worker.flows_created(), source.begun());
+    EXPECT_EQ(worker.lookups(), source.begun());
 }
 
 TEST_F(Source, ItsFirstPacketsMakeAFlowEach) {
