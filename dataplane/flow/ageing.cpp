@@ -9,6 +9,23 @@ namespace {
 
 constexpr std::uint32_t ticks_of(std::uint32_t ms) noexcept { return ms / kTickMs + (ms % kTickMs != 0 ? 1 : 0); }
 
+constexpr bool is_due(std::uint32_t deadline, std::uint32_t now_tick) noexcept {
+    return static_cast<std::int32_t>(now_tick - deadline) >= 0;
+}
+
+/// How many deadlines are looked at together: a cache line of them, and no branch until one is due.
+constexpr std::uint32_t kDeadlinesTogether = 16;
+
+/// Free entries are not due, although their 0 looks like a deadline that has passed.
+bool any_due(const std::uint32_t* deadlines, std::uint32_t now_tick) noexcept {
+    std::uint32_t due = 0;
+    for (std::uint32_t i = 0; i < kDeadlinesTogether; ++i) {
+        due |=
+            static_cast<std::uint32_t>(is_due(deadlines[i], now_tick)) & static_cast<std::uint32_t>(deadlines[i] != 0);
+    }
+    return due != 0;
+}
+
 }  // namespace
 
 TimeoutTable::TimeoutTable(const abi::FlowTimeouts& t) noexcept {
@@ -76,13 +93,19 @@ std::size_t FlowTable::collect_expired(std::uint32_t now_tick, std::span<FlowHan
 
     std::size_t found = 0;
     for (std::uint32_t left = std::min(hand_owed_, kAgeingStepMax); left != 0 && found < out.size(); --left) {
+        while (left > kDeadlinesTogether && recheck_left_ == 0 && hand_ + kDeadlinesTogether < capacity() &&
+               !any_due(&expiry_[hand_], now_tick)) {
+            hand_ += kDeadlinesTogether;
+            hand_owed_ -= kDeadlinesTogether;
+            left -= kDeadlinesTogether;
+        }
         --hand_owed_;
         const std::uint32_t i = hand_;
         hand_ = hand_ + 1 == capacity() ? 0 : hand_ + 1;
         const bool recheck = recheck_left_ != 0;
         if (recheck) --recheck_left_;
         if (expiry_[i] == kNever) continue;
-        if (!recheck && static_cast<std::int32_t>(now_tick - expiry_[i]) < 0) continue;
+        if (!recheck && !is_due(expiry_[i], now_tick)) continue;
         const FlowHandle h{i};
         if (expired(h, now_tick)) {
             out[found++] = h;
