@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -9,11 +10,33 @@ namespace sluice::dp {
 
 namespace {
 constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kHugePageBytes = 2U << 20;
+
+/// Whole huge pages, unless that would be mostly waste: what is left of a table outside of them costs a walk of the
+/// page tables for nearly every packet.
+constexpr std::size_t mapped_bytes(std::size_t bytes) noexcept {
+    const std::size_t page = bytes < kHugePageBytes / 2 ? kPageBytes : kHugePageBytes;
+    return (bytes + page - 1) / page * page;
 }
 
-void* map_prefaulted(std::size_t bytes) noexcept {
-    if (bytes == 0) return nullptr;
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/// At a multiple of a huge page, since the kernel itself aligns to 4 KiB only.
+void* map_aligned(std::size_t bytes) noexcept {
+    const std::size_t reserved = bytes + kHugePageBytes;
+    void* const memory = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return MAP_FAILED;
+    auto* const first = static_cast<unsigned char*>(memory);
+    const std::size_t before = -reinterpret_cast<std::uintptr_t>(memory) % kHugePageBytes;
+    if (before != 0) (void)munmap(first, before);
+    (void)munmap(first + before + bytes, kHugePageBytes - before);
+    return first + before;
+}
+
+}  // namespace
+
+void* map_prefaulted(std::size_t wanted) noexcept {
+    if (wanted == 0) return nullptr;
+    const std::size_t bytes = mapped_bytes(wanted);
+    void* const memory = map_aligned(bytes);
     if (memory == MAP_FAILED) {
         std::fprintf(stderr, "no memory for tables of %zu bytes\n", bytes);
         std::abort();
@@ -26,7 +49,7 @@ void* map_prefaulted(std::size_t bytes) noexcept {
 }
 
 void unmap_prefaulted(void* memory, std::size_t bytes) noexcept {
-    if (memory != nullptr) (void)munmap(memory, bytes);
+    if (memory != nullptr) (void)munmap(memory, mapped_bytes(bytes));
 }
 
 }  // namespace sluice::dp
