@@ -55,6 +55,12 @@ struct FlowKeyV6 {
 static_assert(sizeof(FlowKeyV6) == 40);
 static_assert(std::has_unique_object_representations_v<FlowKeyV6>, "hashed as bytes: no padding");
 
+/// The same as ==, in two or five compares of words instead of one for each field.
+template <typename Key>
+bool same_bytes(const Key& a, const Key& b) noexcept {
+    return std::memcmp(&a, &b, sizeof(Key)) == 0;
+}
+
 /// A packet's (or an ICMP error's inner packet's) end points in the order of travel.
 struct FlowTuple {
     abi::IpAddr src{}, dst{};
@@ -62,18 +68,16 @@ struct FlowTuple {
     abi::L4Proto proto{};
 };
 
-/// Any strict order that both directions agree on will do; wire bytes as numbers are the cheapest one.
-inline bool source_is_low(abi::IpFamily family, const FlowTuple& t) noexcept {
-    const int by_addr = std::memcmp(t.src.bytes.data(), t.dst.bytes.data(), family == abi::IpFamily::v4 ? 4 : 16);
-    return by_addr != 0 ? by_addr < 0 : t.sport.to_host() <= t.dport.to_host();
-}
-
 namespace detail {
+/// Eight bytes of an address as the number that they are on the wire.
+inline std::uint64_t half_of(const abi::IpAddr& a, std::size_t at) noexcept {
+    return abi::NetOrder<std::uint64_t>::read(a.bytes.data() + at).to_host();
+}
 inline abi::Ipv4Addr address_of(const abi::IpAddr& a, const FlowKeyV4&) noexcept { return a.v4(); }
 inline abi::Ipv6Addr address_of(const abi::IpAddr& a, const FlowKeyV6&) noexcept { return a.v6(); }
 
-template <typename Key>
-void place_addresses(const FlowTuple& t, bool src_low, FlowDomain domain, Key& key) noexcept {
+template <typename Ends, typename Key>
+void place_addresses(const Ends& t, bool src_low, FlowDomain domain, Key& key) noexcept {
     key.low_addr = address_of(src_low ? t.src : t.dst, key);
     key.high_addr = address_of(src_low ? t.dst : t.src, key);
     key.domain = domain;
@@ -81,9 +85,25 @@ void place_addresses(const FlowTuple& t, bool src_low, FlowDomain domain, Key& k
 }
 }  // namespace detail
 
+/// Any strict order that both directions agree on will do: wire bytes as numbers, compared a word at a time. `Ends`:
+/// FlowTuple, or whatever else has its fields.
+template <typename Ends>
+bool source_is_low(abi::IpFamily family, const Ends& t) noexcept {
+    if (family == abi::IpFamily::v4) {
+        const std::uint32_t src = t.src.v4().to_host(), dst = t.dst.v4().to_host();
+        if (src != dst) return src < dst;
+    } else {
+        const std::uint64_t src = detail::half_of(t.src, 0), dst = detail::half_of(t.dst, 0);
+        if (src != dst) return src < dst;
+        const std::uint64_t src_rest = detail::half_of(t.src, 8), dst_rest = detail::half_of(t.dst, 8);
+        if (src_rest != dst_rest) return src_rest < dst_rest;
+    }
+    return t.sport.to_host() <= t.dport.to_host();
+}
+
 /// For protocols whose ports (or lack of them) are the same in both directions.
-template <typename Key>
-Key make_key(const FlowTuple& t, bool src_low, FlowDomain domain) noexcept {
+template <typename Key, typename Ends>
+Key make_key(const Ends& t, bool src_low, FlowDomain domain) noexcept {
     Key key{};
     detail::place_addresses(t, src_low, domain, key);
     key.low_port = src_low ? t.sport : t.dport;

@@ -4,10 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 namespace sluice::dp {
 
 namespace {
@@ -70,63 +66,35 @@ void FlowTable::top_up() noexcept {
     if (free_line_ == kEndOfChain && fresh_line_ != v6_.size()) push_free_line(fresh_line_++);
 }
 
-FlowTable::Place FlowTable::place_of(std::uint64_t hash) const noexcept {
-    const auto first = static_cast<std::uint32_t>(hash) & bucket_mask_;
-    const auto high = static_cast<std::uint16_t>(hash >> 48);
-    const std::uint16_t tag = high != 0 ? high : std::uint16_t{1};
-    return {first, other_bucket(first, tag), tag};
-}
-
-/// An involution: other_bucket(other_bucket(b, t), t) == b, as XOR with a value of the tag alone.
-std::uint32_t FlowTable::other_bucket(std::uint32_t bucket, std::uint16_t tag) const noexcept {
-    const std::uint32_t spread = tag * 0x9e3779b1U;
-    return (bucket ^ (spread >> 3) ^ 1U) & bucket_mask_;
-}
-
-std::uint32_t FlowTable::match(const Bucket& bucket, std::uint16_t tag) noexcept {
-#if defined(__SSE2__)
-    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tag.data()));
-    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
-    auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
-#else
-    std::uint32_t mask = 0;
-    for (std::uint32_t i = 0; i < 8; ++i) mask |= std::uint32_t{bucket.tag[i] == tag} << i;
-#endif
-    mask |= std::uint32_t{bucket.tag[8] == tag} << 8;
-    mask |= std::uint32_t{bucket.tag[9] == tag} << 9;
-    return mask;
-}
-
-void FlowTable::prefetch_buckets(std::uint64_t hash) const noexcept {
-    const Place p = place_of(hash);
-    __builtin_prefetch(&buckets_[p.first]);
-    __builtin_prefetch(&buckets_[p.second]);
-}
-
-void FlowTable::prefetch_entry(std::uint64_t hash) const noexcept {
-    const Place p = place_of(hash);
-    for (const std::uint32_t b : {p.first, p.second}) {
-        const std::uint32_t mask = match(buckets_[b], p.tag);
-        if (mask == 0) continue;
-        const auto slot = static_cast<std::size_t>(std::countr_zero(mask));
-        __builtin_prefetch(&hot_[buckets_[b].handle[slot]], 1);
-        return;
-    }
-}
-
+/// Among the slots of `mask`.
 template <typename Key>
-FlowHandle FlowTable::find_key(const Key& key, std::uint64_t hash) const noexcept {
-    const Place p = place_of(hash);
-    for (const std::uint32_t b : {p.first, p.second}) {
-        for (std::uint32_t mask = match(buckets_[b], p.tag); mask != 0; mask &= mask - 1) {
-            const std::uint32_t handle = buckets_[b].handle[static_cast<std::size_t>(std::countr_zero(mask))];
-            if (equal(hot_[handle], key)) return FlowHandle{handle};
-        }
+FlowHandle FlowTable::find_in(const Bucket& bucket, std::uint32_t mask, const Key& key) const noexcept {
+    for (; mask != 0; mask &= mask - 1) {
+        const std::uint32_t handle = bucket.handle[static_cast<std::size_t>(std::countr_zero(mask))];
+        if (equal(hot_[handle], key)) return FlowHandle{handle};
     }
     return kNoFlow;
 }
-template FlowHandle FlowTable::find_key(const FlowKeyV4&, std::uint64_t) const noexcept;
-template FlowHandle FlowTable::find_key(const FlowKeyV6&, std::uint64_t) const noexcept;
+
+/// The entries of the first bucket whose tag fits, but for the first of them; then the second bucket, if there is
+/// anything of this one's.
+template <typename Key>
+FlowHandle FlowTable::find_further(const Place& p, std::uint32_t mask, const Key& key) const noexcept {
+    const Bucket& first = buckets_[p.first];
+    const FlowHandle h = find_in(first, mask & (mask - 1), key);
+    if (h != kNoFlow || first.away == 0) return h;
+    const Bucket& second = buckets_[p.second];
+    return find_in(second, match(second, p.tag), key);
+}
+template FlowHandle FlowTable::find_further(const Place&, std::uint32_t, const FlowKeyV4&) const noexcept;
+template FlowHandle FlowTable::find_further(const Place&, std::uint32_t, const FlowKeyV6&) const noexcept;
+
+/// Of the entry that `handle` names. Slow: the hash is made again from the key.
+bool FlowTable::is_first_bucket(std::uint32_t bucket, std::uint32_t handle) const noexcept {
+    const FlowHot& e = hot_[handle];
+    const std::uint64_t hash = e.has(flow_flag::v6) ? hasher_.hash(v6_[e.v6.line].key) : hasher_.hash(e.v4);
+    return place_of(hash).first == bucket;
+}
 
 /// Moves one entry of a full bucket to its other bucket. False: those looked at are full too, or no try is left.
 bool FlowTable::make_room(std::uint32_t bucket, int& tries) noexcept {
@@ -142,6 +110,11 @@ bool FlowTable::make_room(std::uint32_t bucket, int& tries) noexcept {
         to.tag[slot] = from.tag[i];
         to.handle[slot] = from.handle[i];
         from.tag[i] = 0;
+        if (is_first_bucket(bucket, to.handle[slot])) {
+            ++from.away;
+        } else {
+            --to.away;
+        }
         return true;
     }
     return false;
@@ -154,10 +127,9 @@ bool FlowTable::index_insert(std::uint64_t hash, std::uint32_t handle) noexcept 
     if (same_tag >= kSameTagMax) return false;
     std::uint32_t chosen = p.first;
     std::uint32_t free_slots = match(buckets_[p.first], 0);
-    const std::uint32_t free_second = match(buckets_[p.second], 0);
-    if (std::popcount(free_second) > std::popcount(free_slots)) {
+    if (free_slots == 0) {
         chosen = p.second;
-        free_slots = free_second;
+        free_slots = match(buckets_[p.second], 0);
     }
     if (free_slots == 0) {
         int tries = kMovesTried;
@@ -173,6 +145,7 @@ bool FlowTable::index_insert(std::uint64_t hash, std::uint32_t handle) noexcept 
     const auto slot = static_cast<std::size_t>(std::countr_zero(free_slots));
     buckets_[chosen].tag[slot] = p.tag;
     buckets_[chosen].handle[slot] = handle;
+    if (chosen != p.first) ++buckets_[p.first].away;
     return true;
 }
 
@@ -183,6 +156,7 @@ void FlowTable::index_erase(std::uint64_t hash, std::uint32_t handle) noexcept {
             const auto slot = static_cast<std::size_t>(std::countr_zero(mask));
             if (buckets_[b].handle[slot] != handle) continue;
             buckets_[b].tag[slot] = 0;
+            if (b != p.first) --buckets_[p.first].away;
             return;
         }
     }
@@ -269,10 +243,7 @@ FlowTuple FlowTable::original_tuple(FlowHandle h) const noexcept {
                                 : fill(e.v4, [](abi::Ipv4Addr a) { return abi::IpAddr::of_v4(a); });
 }
 
-void FlowTable::count_packet(FlowHandle h, Direction d, std::uint32_t frame_bytes) noexcept {
-    const auto carry = hot_[at(h)].counters[index(d)].add(frame_bytes);
-    if (!carry.any()) [[likely]]
-        return;
+void FlowTable::spill(FlowHandle h, Direction d, SmallCounters::Carry carry) noexcept {
     FlowCold& cold = cold_[at(h)];
     cold.packets[index(d)] += carry.packets;
     cold.bytes[index(d)] += carry.bytes;

@@ -114,7 +114,7 @@ void hash_family(Burst& burst, abi::IpFamily family, Key Tracked::*member, const
     table.hasher().hash(std::span<const Key>{keys.data(), count}, hashes.data());
     for (std::size_t k = 0; k < count; ++k) {
         burst.tracked[whose[k]].hash = hashes[k];
-        table.prefetch_buckets(hashes[k]);
+        table.prefetch_bucket(hashes[k]);
     }
 }
 

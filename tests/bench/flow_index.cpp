@@ -71,7 +71,7 @@ struct Ours {
     void batch(std::span<const dp::FlowKeyV4> keys) noexcept {
         std::array<std::uint64_t, kBatch> hashes;
         table.hasher().hash(keys, hashes.data());
-        for (std::size_t i = 0; i < keys.size(); ++i) table.prefetch_buckets(hashes[i]);
+        for (std::size_t i = 0; i < keys.size(); ++i) table.prefetch_bucket(hashes[i]);
         for (std::size_t i = 0; i < keys.size(); ++i) table.prefetch_entry(hashes[i]);
         ++tick;
         for (std::size_t i = 0; i < keys.size(); ++i) {

@@ -95,6 +95,35 @@ TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
     for (const FlowKeyV4& k : held) EXPECT_EQ(find(t, k), kNoFlow);
 }
 
+// At the load that the table is sized for, where flows stand away from their first bucket and are moved: a bucket that
+// has lost count of those that are away from it no longer finds them.
+TEST(FlowTable, FindsFlowsAwayFromTheirFirstBucketUnderChurn) {
+    const auto seed = std::random_device{}();
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random{seed};
+    constexpr std::uint32_t kEntries = 120, kKeys = 160;  // 16 buckets of ten, three quarters in use
+    FlowTable t{config(kEntries)};
+    std::unordered_map<std::uint32_t, FlowHandle> model;
+    for (int step = 0; step < 200'000; ++step) {
+        const auto n = static_cast<std::uint32_t>(random() % kKeys);
+        const bool v6 = n % 4 == 0;
+        const FlowHandle h = v6 ? find(t, v6_key(n)) : find(t, v4_key(n));
+        const auto known = model.find(n);
+        ASSERT_EQ(h, known == model.end() ? kNoFlow : known->second) << "step " << step;
+        if (h != kNoFlow && random() % 3 == 0) {
+            t.erase(h);
+            model.erase(known);
+        } else if (h == kNoFlow) {
+            const FlowHandle added = v6 ? add(t, v6_key(n), 1) : add(t, v4_key(n), 1);
+            if (added != kNoFlow) model.emplace(n, added);
+        }
+    }
+    for (const auto& [n, h] : model) t.erase(h);
+    for (std::uint32_t n = 0; n < kKeys; ++n) {
+        EXPECT_EQ(n % 4 == 0 ? find(t, v6_key(n)) : find(t, v4_key(n)), kNoFlow);
+    }
+}
+
 TEST(FlowTable, ErasedEntriesAreGoneAndTheirPlaceIsUsedAgain) {
     FlowTable t{config(64)};
     for (int round = 0; round < 100; ++round) {
