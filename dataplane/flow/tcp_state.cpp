@@ -326,17 +326,8 @@ bool tcp_may_be_in_flight(const FlowHot& flow, Direction sender, std::uint32_t s
 }
 
 TcpResult tcp_advance(FlowHot& flow, Direction from, const TcpSegment& s, SeqCheck check) noexcept {
-    // The usual segment, straight on: ACK or data of an established flow whose windows are known.
-    if (flow.phase == FlowPhase::established && (s.flags & (kFin | kSyn | kRst)) == 0 &&
-        flow.window_scales != kScalesUnknown) [[likely]] {
-        const Direction peer = opposite(from);
-        const std::uint32_t offered_from = std::uint32_t{flow.window_max[index(from)]} << window_scale(flow, from);
-        const std::uint32_t offered_peer = std::uint32_t{flow.window_max[index(peer)]} << window_scale(flow, peer);
-        const std::uint32_t end = s.seq + s.payload_bytes;
-        if (window_fit(flow, from, end, s.ack, offered_from, offered_peer) == WindowFit::fits) [[likely]] {
-            window_learn(flow, from, end, s.ack, s.window);
-            return passed(FlowPhase::established);
-        }
+    if (tcp_goes_straight_on(flow, from, s.flags, s.seq, s.ack, s.payload_bytes, s.window)) [[likely]] {
+        return passed(FlowPhase::established);
     }
     const Kind kind = kind_of(s.flags);
     const Cell cell = kTable[static_cast<std::size_t>(flow.phase)][index(from)][static_cast<std::size_t>(kind)];

@@ -68,6 +68,10 @@ void drop_other_fragments(Burst& burst, std::size_t i, PacketIo& io, Reassembly&
 
 void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
          abi::WorkerCounters& counters, Reassembly& fragments, std::uint64_t generation) noexcept {
+    if (std::all_of(burst.fate.begin(), burst.fate.begin() + static_cast<std::ptrdiff_t>(burst.count),
+                    [](Fate fate) { return fate == Fate::forward; })) {
+        return;
+    }
     std::array<Packet, kBurstMax> dropped;
     std::size_t count = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {

@@ -95,15 +95,17 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
 /// `over`: the flow in whose place the packet opens a new one, if the policy allows it; else that one stays (CASES D3).
 void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     if (dropped_without_question(d, i)) return;
-    Tracked& t = d.burst.tracked[i];
+    const Tracked& t = d.burst.tracked[i];
     if (!t.asks || t.asks_for_flow) {
         // The flow it belonged to when the burst was tracked ended on the way (at most once per packet of a burst).
-        t.question = own_question(d.burst, i);
-        lookup(d.view, std::span<const LookupKey>{&t.question, 1}, std::span<LookupResult>{&t.answer, 1});
+        Inquiry& q = d.burst.inquiry[i];
+        q.question = own_question(d.burst, i);
+        lookup(d.view, std::span<const LookupKey>{&q.question, 1}, std::span<LookupResult>{&q.answer, 1});
         d.counters.lookups.add(1);
     }
-    const Ruling ruling = ruling_of(d.view, t.answer.rule);
-    if (t.answer.observe != abi::kNoRule) note_observed(d, i, t.answer.observe);
+    const LookupResult& answer = d.burst.inquiry[i].answer;
+    const Ruling ruling = ruling_of(d.view, answer.rule);
+    if (answer.observe != abi::kNoRule) note_observed(d, i, answer.observe);
     d.rules.hit(ruling.slot, d.burst.moment.mono);
     d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
     const bool pickup = picks_up(d, i);
@@ -131,7 +133,7 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
 
 /// The flow was judged under an older policy. True: it may go on.
 bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
-    const LookupResult& answer = d.burst.tracked[i].answer;
+    const LookupResult& answer = d.burst.inquiry[i].answer;
     const Ruling ruling = ruling_of(d.view, answer.rule);
     if (ruling.verdict == abi::Verdict::allow) {
         // Hits are flows: one that goes on under the same rule is no new one.
@@ -160,6 +162,7 @@ void admit_one(const Desk& d, std::size_t i) noexcept {
 
 void admit(Burst& burst, const TableView& view, FlowBook& flows, RuleMeter& rules, EventWriter& events,
            abi::WorkerCounters& counters) noexcept {
+    if (burst.waiting_count == 0) return;
     const Desk desk{burst, view, flows, rules, events, counters};
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::undecided && burst.tracked[i].waits) admit_one(desk, i);

@@ -54,6 +54,7 @@ enum class TrackKind : std::uint8_t {
     other,
 };
 
+/// Kept small: it is written and read for every packet.
 struct Tracked {
     union {
         FlowKeyV4 v4;
@@ -63,12 +64,21 @@ struct Tracked {
     TrackKind kind{};
     bool source_is_low{};  ///< of the packet, or of the packet that an ICMP error quotes
     bool waits{};          ///< `track` could not decide it; `admit` will, in the order of arrival
-    bool asks{};           ///< `question` needs an answer
+    bool asks{};           ///< its Inquiry's `question` needs an answer
     bool asks_for_flow{};  ///< `question` is the original direction's of a flow judged under an older policy
-    LookupKey question{};
-    LookupResult answer{};
 
     Tracked() noexcept : v4{} {}
+    /// As new, but for key and hash, which mean nothing until `kind` is set.
+    void reset() noexcept {
+        kind = TrackKind::none;
+        source_is_low = waits = asks = asks_for_flow = false;
+    }
+};
+
+/// Between `track` and `admit`, about packets with Tracked::asks.
+struct Inquiry {
+    LookupKey question{};
+    LookupResult answer{};
 };
 
 inline constexpr std::uint32_t kNoDatagram = 0xffffffff;
@@ -80,6 +90,9 @@ struct Burst {
     std::array<Packet, kBurstMax> packet;
     std::array<ParsedPacket, kBurstMax> parsed;
     std::array<Tracked, kBurstMax> tracked;
+    std::array<Inquiry, kBurstMax> inquiry;
+    std::size_t waiting_count{};     ///< packets with Tracked::waits
+    std::size_t wire_frame_count{};  ///< frames that `parse` let pass and `wire:` speaks about, not rules
     std::array<Fate, kBurstMax> fate{};
     std::array<abi::DropReason, kBurstMax> reason{};
     std::array<bool, kBurstMax> decided_by_rule{};  ///< a drop that a rule's own log speaks about

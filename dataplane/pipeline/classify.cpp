@@ -21,6 +21,7 @@ Builtin builtin_for(PacketClass packet_class, const abi::SettingsSection& settin
 }  // namespace
 
 void judge_wire_frames(Burst& burst, const TableView& view, RuleMeter& rules) noexcept {
+    if (burst.wire_frame_count == 0 && burst.datagram_count == 0) return;
     for (std::size_t i = 0; i < burst.count; ++i) {
         const ParsedPacket& p = burst.parsed[i];
         if (burst.fate[i] != Fate::undecided || p.packet_class == PacketClass::ip) continue;
@@ -36,18 +37,19 @@ void judge_wire_frames(Burst& burst, const TableView& view, RuleMeter& rules) no
 }
 
 void classify(Burst& burst, const TableView& view, abi::WorkerCounters& counters) noexcept {
+    if (burst.waiting_count == 0) return;
     std::array<LookupKey, kBurstMax> keys;
     std::array<LookupResult, kBurstMax> results;
     std::array<std::uint8_t, kBurstMax> whose;
     std::size_t count = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] != Fate::undecided || !burst.tracked[i].asks) continue;
-        keys[count] = burst.tracked[i].question;
+        keys[count] = burst.inquiry[i].question;
         whose[count++] = static_cast<std::uint8_t>(i);
     }
     if (count == 0) return;
     lookup(view, std::span<const LookupKey>{keys.data(), count}, std::span<LookupResult>{results.data(), count});
-    for (std::size_t k = 0; k < count; ++k) burst.tracked[whose[k]].answer = results[k];
+    for (std::size_t k = 0; k < count; ++k) burst.inquiry[whose[k]].answer = results[k];
     counters.lookups.add(count);
 }
 

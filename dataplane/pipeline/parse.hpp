@@ -9,8 +9,8 @@
 ///
 /// A fragment passes with what its own headers say; the datagram is parsed again when it is whole.
 ///
-/// Files: parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6, parse_fragment, parse_l4, parse_sctp, parse_nd,
-/// parse_inner.
+/// Files: parse_plain (the usual frame in one go), parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6,
+/// parse_fragment, parse_l4, parse_sctp, parse_nd, parse_inner.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,11 @@
 #include "dataplane/pipeline/parsed_packet.hpp"
 
 namespace sluice::dp {
+
+/// The usual frame, read in one go (parse_plain.hpp). False: `out` means nothing, and `parse` has to look at the frame.
+/// What it takes, `parse` would let pass with the same `out`. By itself because the way around std::optional is
+/// shorter: returned, it is written as a byte and read as a word, which stalls for half as long as all the rest takes.
+bool parse_if_plain(const Packet& packet, ParsedPacket& out) noexcept;
 
 /// Nothing = go on with `out`. With a reason, `out` holds what was read before the fault (addresses, ports, as far as
 /// it came) for the log line.

@@ -64,6 +64,14 @@ struct ChainEnd {
 /// A quoted packet (inside an ICMP error) may be the first fragment of a datagram: its ports are there.
 enum class ChainMode : std::uint8_t { whole, quoted };
 
+inline FrameView view_of(const Packet& packet) noexcept {
+    return {packet.data, packet.contiguous_bytes < packet.total_bytes ? packet.contiguous_bytes : packet.total_bytes,
+            packet.total_bytes, packet.l4_checksum};
+}
+
+/// All of `parse`, layer by layer, for any frame.
+Fault parse_layers(const FrameView& frame, ParsedPacket& out) noexcept;
+
 // One per layer; `out.l3_offset` and `out.l4_offset` are set by the caller.
 Fault parse_arp(const FrameView& frame, std::uint32_t offset) noexcept;
 Fault parse_ipv4(FrameView frame, ParsedPacket& out) noexcept;

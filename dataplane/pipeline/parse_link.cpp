@@ -4,6 +4,7 @@
 
 #include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/parse_layers.hpp"
+#include "dataplane/pipeline/parse_plain.hpp"
 
 namespace sluice::dp {
 
@@ -68,9 +69,17 @@ Fault parse_arp(const FrameView& frame, std::uint32_t offset) noexcept {
 }
 
 std::optional<DropReason> parse(const Packet& packet, ParsedPacket& out) noexcept {
+    if (parse_if_plain(packet, out)) return std::nullopt;
+    return parse_layers(view_of(packet), out);
+}
+
+bool parse_if_plain(const Packet& packet, ParsedPacket& out) noexcept {
     std::construct_at(&out);
-    const FrameView frame{packet.data, std::min(packet.contiguous_bytes, packet.total_bytes), packet.total_bytes,
-                          packet.l4_checksum};
+    return parse_plain(view_of(packet), out);
+}
+
+Fault parse_layers(const FrameView& frame, ParsedPacket& out) noexcept {
+    std::construct_at(&out);
     if (auto fault = frame.unreadable(0, kEthernetBytes, DropReason::l2_deny)) return fault;
     out.l2_multicast = is_group_mac(frame.data);
     std::uint16_t ethertype = frame.u16(12);

@@ -1,13 +1,17 @@
-/// Counts per rule slot. A burst mostly hits one or two rules, so packets and bytes of the same slot are added up and
-/// written once; each slot has one writer, this worker.
+/// Counts per rule slot; each slot has one writer, this worker. Packets and bytes are noted first and written at the
+/// burst's end: what follows each other under the same rule is added up, and where every packet has another rule, the
+/// counters' lines have been asked for meanwhile (they were a quarter of `track` under a thousand rules).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
 #include <sluice/abi/clock.hpp>
 #include <sluice/abi/telemetry.hpp>
 #include <sluice/abi/verdict.hpp>
+
+#include "dataplane/pipeline/packet.hpp"
 
 namespace sluice::dp {
 
@@ -26,24 +30,34 @@ public:
     }
     /// A packet of a flow that the rule decided. `flush` makes it visible.
     void packet(abi::RuleSlot slot, std::uint32_t frame_bytes) noexcept {
-        if (slot != pending_) flush();
-        pending_ = slot;
-        ++packets_;
-        bytes_ += frame_bytes;
+        if (count_ == 0 || slot != noted_[count_ - 1].slot) {
+            if (static_cast<std::size_t>(slot) >= rules_.size()) return;
+            if (count_ == noted_.size()) flush();
+            __builtin_prefetch(&rules_[static_cast<std::size_t>(slot)], 1);
+            noted_[count_++] = {slot, 0, 0};
+        }
+        Noted& n = noted_[count_ - 1];
+        ++n.packets;
+        n.bytes += frame_bytes;
     }
     void flush() noexcept {
-        const auto i = static_cast<std::size_t>(pending_);
-        if (packets_ != 0 && i < rules_.size()) {
-            rules_[i].packets.add(packets_);
-            rules_[i].bytes.add(bytes_);
+        for (std::size_t k = 0; k < count_; ++k) {
+            abi::RuleCounters& r = rules_[static_cast<std::size_t>(noted_[k].slot)];
+            r.packets.add(noted_[k].packets);
+            r.bytes.add(noted_[k].bytes);
         }
-        packets_ = bytes_ = 0;
+        count_ = 0;
     }
 
 private:
+    struct Noted {
+        abi::RuleSlot slot{};
+        std::uint32_t packets{};
+        std::uint64_t bytes{};
+    };
     std::span<abi::RuleCounters> rules_;
-    abi::RuleSlot pending_{abi::kNoSlot};
-    std::uint64_t packets_{}, bytes_{};
+    std::size_t count_{};
+    std::array<Noted, kBurstMax> noted_;
 };
 
 }  // namespace sluice::dp

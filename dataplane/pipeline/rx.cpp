@@ -8,6 +8,7 @@ std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, 
                     abi::PortCounters& port) noexcept {
     burst.count = io.receive(passage.in_port, burst.packet);
     burst.answer_count = burst.fragment_count = burst.datagram_count = 0;
+    burst.waiting_count = burst.wire_frame_count = 0;
     if (burst.count == 0) return 0;
     burst.passage = passage;
     burst.moment = moment;
@@ -23,16 +24,30 @@ std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, 
     return burst.count;
 }
 
+namespace {
+
+/// False: dropped.
+bool read_headers(Burst& burst, std::size_t i) noexcept {
+    if (parse_if_plain(burst.packet[i], burst.parsed[i])) [[likely]]
+        return true;
+    const auto fault = parse(burst.packet[i], burst.parsed[i]);
+    if (fault) burst.drop(i, *fault);
+    return !fault;
+}
+
+}  // namespace
+
 void parse_burst(Burst& burst, abi::WorkerCounters& counters) noexcept {
     std::uint64_t zero_checksums = 0;
+    const bool no_zone = burst.passage.from == abi::kNoZone || burst.passage.to == abi::kNoZone;
     for (std::size_t i = 0; i < burst.count; ++i) {
-        ParsedPacket& p = burst.parsed[i];
-        if (const auto fault = parse(burst.packet[i], p)) {
-            burst.drop(i, *fault);
-        } else if (p.vlan != 0 || burst.passage.from == abi::kNoZone || burst.passage.to == abi::kNoZone) {
+        const ParsedPacket& p = burst.parsed[i];
+        const bool passes = read_headers(burst, i);
+        if (passes && (p.vlan != 0 || no_zone)) {
             burst.drop(i, abi::DropReason::vlan_deny);
-        } else {
+        } else if (passes) {
             zero_checksums += p.udp_zero_checksum6 ? 1 : 0;
+            burst.wire_frame_count += p.packet_class != PacketClass::ip ? 1 : 0;
         }
         burst.fragment_count += p.is_fragment ? 1 : 0;
     }

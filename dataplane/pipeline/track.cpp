@@ -1,8 +1,11 @@
 #include "dataplane/pipeline/track.hpp"
 
+#include <algorithm>
+
 #include "dataplane/flow/sctp_state.hpp"
 #include "dataplane/flow/tcp_flags.hpp"
 #include "dataplane/flow/tcp_state.hpp"
+#include "dataplane/flow/tcp_window.hpp"
 #include "dataplane/pipeline/parse.hpp"
 
 namespace sluice::dp {
@@ -77,11 +80,23 @@ void set_key(Tracked& t, const Shape& s, FlowDomain domain) noexcept {
     }
 }
 
+/// The same for most packets, straight from what was parsed.
+void set_key_of_ports(Tracked& t, const ParsedPacket& p, FlowDomain domain) noexcept {
+    t.kind = p.proto == L4Proto::tcp ? TrackKind::tcp : TrackKind::udp;
+    t.source_is_low = source_is_low(p.family, p);
+    if (p.family == abi::IpFamily::v6) {
+        t.v6 = make_key<FlowKeyV6>(p, t.source_is_low, domain);
+    } else {
+        t.v4 = make_key<FlowKeyV4>(p, t.source_is_low, domain);
+    }
+}
+
 /// Key and kind of packet i, or a drop.
 void identify(Burst& burst, std::size_t i) noexcept {
     const ParsedPacket& p = burst.parsed[i];
     Tracked& t = burst.tracked[i];
     if (p.proto == L4Proto::tcp && !tcp_flags_legal(p.tcp.flags)) return burst.drop(i, DropReason::tcp_bad_flags);
+    if (p.proto == L4Proto::tcp || p.proto == L4Proto::udp) return set_key_of_ports(t, p, burst.passage.domain);
     if (p.proto == L4Proto::sctp && !sctp_tag_legal(p.sctp)) return burst.drop(i, DropReason::sctp_bad_vtag);
     if (!is_icmp_error(p)) {
         Shape s{{p.src, p.dst, p.sport, p.dport, p.proto}, p.family, {}};
@@ -98,33 +113,70 @@ void identify(Burst& burst, std::size_t i) noexcept {
     t.kind = TrackKind::icmp_error;
 }
 
+/// Packets [first, last) of a burst. The memory that a group's flows stand in is asked for while the groups behind it
+/// are hashed: buckets two groups ahead of their entries, entries before anything is decided.
+struct Group {
+    std::size_t first, last;
+};
+constexpr std::size_t kGroupPackets = 8;
+
+/// Room for keys that are written before they are read: a burst need not pay for zeroes.
+template <typename Key>
+union KeyRoom {
+    KeyRoom() noexcept {}
+    std::array<Key, kGroupPackets> keys;
+};
+
 /// Hashes all keys of one family together and asks for their buckets.
 template <typename Key>
-void hash_family(Burst& burst, abi::IpFamily family, Key Tracked::*member, const FlowTable& table) noexcept {
-    std::array<Key, kBurstMax> keys;
-    std::array<std::uint64_t, kBurstMax> hashes;
-    std::array<std::uint8_t, kBurstMax> whose;
+void hash_family(Burst& burst, Group g, abi::IpFamily family, Key Tracked::*member, const FlowTable& table) noexcept {
+    KeyRoom<Key> room;
+    std::array<std::uint64_t, kGroupPackets> hashes;
+    std::array<std::uint8_t, kGroupPackets> whose;
     std::size_t count = 0;
-    for (std::size_t i = 0; i < burst.count; ++i) {
+    for (std::size_t i = g.first; i < g.last; ++i) {
         if (burst.tracked[i].kind == TrackKind::none || burst.parsed[i].family != family) continue;
-        keys[count] = burst.tracked[i].*member;
+        room.keys[count] = burst.tracked[i].*member;
         whose[count++] = static_cast<std::uint8_t>(i);
     }
     if (count == 0) return;
-    table.hasher().hash(std::span<const Key>{keys.data(), count}, hashes.data());
+    table.hasher().hash(std::span<const Key>{room.keys.data(), count}, hashes.data());
     for (std::size_t k = 0; k < count; ++k) {
         burst.tracked[whose[k]].hash = hashes[k];
         table.prefetch_bucket(hashes[k]);
     }
 }
 
-void wait(Burst& burst, std::size_t i) noexcept { burst.tracked[i].waits = true; }
+void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
+    bool any_v6 = false;
+    for (std::size_t i = g.first; i < g.last; ++i) {
+        burst.tracked[i].reset();
+        if (burst.fate[i] != Fate::undecided) continue;
+        identify(burst, i);
+        if (burst.fate[i] != Fate::undecided) burst.tracked[i].kind = TrackKind::none;
+        any_v6 |= burst.parsed[i].family == abi::IpFamily::v6;
+    }
+    hash_family(burst, g, abi::IpFamily::v4, &Tracked::v4, table);
+    if (any_v6) hash_family(burst, g, abi::IpFamily::v6, &Tracked::v6, table);
+}
+
+// Always inlined, as what it calls (flow_table.hpp).
+[[gnu::always_inline]] inline void prefetch_entries(const Burst& burst, Group g, const FlowTable& table) noexcept {
+    for (std::size_t i = g.first; i < g.last; ++i) {
+        if (burst.tracked[i].kind != TrackKind::none) table.prefetch_entry(burst.tracked[i].hash);
+    }
+}
+
+void wait(Burst& burst, std::size_t i) noexcept {
+    burst.tracked[i].waits = true;
+    ++burst.waiting_count;
+}
 
 void wait_and_ask(Burst& burst, std::size_t i, const LookupKey& question, bool for_flow) noexcept {
-    Tracked& t = burst.tracked[i];
-    t.waits = t.asks = true;
-    t.asks_for_flow = for_flow;
-    t.question = question;
+    wait(burst, i);
+    burst.tracked[i].asks = true;
+    burst.tracked[i].asks_for_flow = for_flow;
+    burst.inquiry[i].question = question;
 }
 
 /// The original direction's question, with the zones of the ports as the current policy names them, whatever direction
@@ -156,8 +208,25 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
     }
 }
 
-void track_one(Burst& burst, std::size_t i, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
-    FlowHandle h = find_flow(burst, i, flows.table);
+/// The usual packet: it goes straight on in its TCP flow. False: nothing has changed, `track_one` looks closer. What
+/// passes here is what `follow_flow` would let pass, with the same traces.
+bool follow_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept {
+    const Tracked& t = burst.tracked[i];
+    const ParsedPacket& p = burst.parsed[i];
+    FlowHot& e = flows.table.hot(h);
+    if (t.kind != TrackKind::tcp || flows.stale(h) || flows.table.expired(h, burst.moment.tick)) return false;
+    const Direction from = e.direction_of(t.source_is_low);
+    if (e.zone[index(from)] != static_cast<std::uint8_t>(burst.passage.from)) return false;
+    if (!tcp_goes_straight_on(e, from, p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes, p.tcp.window)) return false;
+    e.last_seen_tick = burst.moment.tick;
+    flows.table.count_packet(h, from, burst.packet[i].total_bytes);
+    rules.packet(e.slot(), burst.packet[i].total_bytes);
+    burst.forward(i);
+    return true;
+}
+
+void track_one(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+               abi::WorkerCounters& counters) noexcept {
     if (h != kNoFlow && flows.table.expired(h, burst.moment.tick)) {
         // The hand has not come by yet; for the packet the flow is over all the same.
         flows.end(h, abi::FlowEnd::expired, burst.moment);
@@ -255,11 +324,6 @@ FlowPhase answered(FlowPhase phase) noexcept {
 }
 
 }  // namespace
-
-FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept {
-    const Tracked& t = burst.tracked[i];
-    return burst.parsed[i].family == abi::IpFamily::v6 ? table.find(t.v6, t.hash) : table.find(t.v4, t.hash);
-}
 
 LookupKey own_question(const Burst& burst, std::size_t i) noexcept {
     const ParsedPacket& p = burst.parsed[i];
@@ -364,19 +428,19 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
 }
 
 void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        burst.tracked[i] = Tracked{};
-        if (burst.fate[i] != Fate::undecided) continue;
-        identify(burst, i);
-        if (burst.fate[i] != Fate::undecided) burst.tracked[i].kind = TrackKind::none;
-    }
-    hash_family(burst, abi::IpFamily::v4, &Tracked::v4, flows.table);
-    hash_family(burst, abi::IpFamily::v6, &Tracked::v6, flows.table);
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        if (burst.tracked[i].kind != TrackKind::none) flows.table.prefetch_entry(burst.tracked[i].hash);
+    constexpr std::size_t kAhead = 2 * kGroupPackets;
+    for (std::size_t at = 0; at < burst.count + kAhead; at += kGroupPackets) {
+        if (at < burst.count) identify_group(burst, {at, std::min(at + kGroupPackets, burst.count)}, flows.table);
+        if (at >= kAhead) {
+            prefetch_entries(burst, {at - kAhead, std::min(at - kAhead + kGroupPackets, burst.count)}, flows.table);
+        }
     }
     for (std::size_t i = 0; i < burst.count; ++i) {
-        if (burst.tracked[i].kind != TrackKind::none) track_one(burst, i, flows, rules, counters);
+        if (burst.tracked[i].kind == TrackKind::none) continue;
+        const FlowHandle h = find_flow(burst, i, flows.table);
+        if (h != kNoFlow && follow_usual(burst, i, h, flows, rules)) [[likely]]
+            continue;
+        track_one(burst, i, h, flows, rules, counters);
     }
 }
 

@@ -13,7 +13,10 @@ namespace sluice::dp {
 void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept;
 
 /// The flow of packet i as the table knows it now.
-FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept;
+inline FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& table) noexcept {
+    const Tracked& t = burst.tracked[i];
+    return burst.parsed[i].family == abi::IpFamily::v6 ? table.find(t.v6, t.hash) : table.find(t.v4, t.hash);
+}
 
 /// Packet i belongs to flow h, which the current policy allows: the zone it came from, the protocol's state, counters,
 /// and the packet's fate. False: the packet may open a new flow in the place of this one, which stays as it is until

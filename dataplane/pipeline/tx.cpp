@@ -1,5 +1,7 @@
 #include "dataplane/pipeline/tx.hpp"
 
+#include <algorithm>
+
 #include "dataplane/pipeline/act.hpp"
 
 namespace sluice::dp {
@@ -11,8 +13,6 @@ using abi::DropReason;
 /// Sends from the front as far as the device takes; returns how many.
 std::size_t send_through(PacketIo& io, PortIndex out, std::span<const Packet> packets,
                          abi::PortCounters& out_counters) noexcept {
-    std::uint64_t sizes[kBurstMax];  // a sent packet is no longer ours to read
-    for (std::size_t i = 0; i < packets.size(); ++i) sizes[i] = packets[i].total_bytes;
     std::size_t sent = 0;
     while (sent < packets.size()) {
         const std::size_t taken = io.send(out, packets.subspan(sent));
@@ -20,7 +20,7 @@ std::size_t send_through(PacketIo& io, PortIndex out, std::span<const Packet> pa
         sent += taken;
     }
     std::uint64_t bytes = 0;
-    for (std::size_t i = 0; i < sent; ++i) bytes += sizes[i];
+    for (const Packet& p : packets.first(sent)) bytes += p.total_bytes;  // what we know of it, its bytes are gone
     out_counters.tx_packets.add(sent);
     out_counters.tx_bytes.add(bytes);
     return sent;
@@ -37,13 +37,32 @@ SendResult send_or_say_why(PacketIo& io, PortIndex out, std::span<const Packet> 
     return {send_through(io, out, packets, ports[static_cast<std::size_t>(out)]), DropReason::tx_full};
 }
 
-/// Forwarded packets on their way out, a burst's worth at a time. Each remembers its slot, for the case that the device
-/// does not take it.
+/// Where a burst's packets leave, and how those end that the device does not take.
+struct Exit {
+    Burst& burst;
+    PacketIo& io;
+    std::span<abi::PortCounters, abi::kPortsMax> ports;
+    EventWriter& events;
+    std::uint64_t generation;
+
+    /// `slot_of(k)`: the slot whose packet `packets[k]` is, or is a part of.
+    template <typename SlotOf>
+    void send(std::span<const Packet> packets, SlotOf slot_of) const noexcept {
+        abi::PortCounters& arrival = ports[static_cast<std::size_t>(burst.passage.in_port)];
+        const SendResult result = send_or_say_why(io, burst.passage.out_port, packets, ports);
+        arrival.forwarded_packets.add(result.taken);
+        for (std::size_t k = result.taken; k < packets.size(); ++k) {
+            burst.drop(slot_of(k), result.reason);
+            account_drop(burst, slot_of(k), arrival, events, generation);
+        }
+        if (result.taken < packets.size()) io.release(packets.subspan(result.taken));
+    }
+};
+
+/// Forwarded packets on their way out, a burst's worth at a time. Each remembers its slot.
 class Outbox {
 public:
-    Outbox(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
-           std::uint64_t generation) noexcept
-        : burst_{burst}, io_{io}, ports_{ports}, events_{events}, generation_{generation} {}
+    explicit Outbox(const Exit& exit) noexcept : exit_{exit} {}
 
     void add(const Packet& packet, std::size_t slot) noexcept {
         packets_[count_] = packet;
@@ -55,30 +74,25 @@ public:
     }
     void flush() noexcept {
         if (count_ == 0) return;
-        abi::PortCounters& arrival = ports_[static_cast<std::size_t>(burst_.passage.in_port)];
-        const std::span<const Packet> packets{packets_.data(), count_};
-        const SendResult result = send_or_say_why(io_, burst_.passage.out_port, packets, ports_);
-        arrival.forwarded_packets.add(result.taken);
-        for (std::size_t k = result.taken; k < count_; ++k) {
-            burst_.drop(slots_[k], result.reason);
-            account_drop(burst_, slots_[k], arrival, events_, generation_);
-        }
-        if (result.taken < count_) io_.release(packets.subspan(result.taken));
+        exit_.send({packets_.data(), count_}, [this](std::size_t k) { return slots_[k]; });
         count_ = 0;
     }
 
 private:
-    Burst& burst_;
-    PacketIo& io_;
-    std::span<abi::PortCounters, abi::kPortsMax> ports_;
-    EventWriter& events_;
-    std::uint64_t generation_;
+    const Exit& exit_;
     std::size_t count_{};
     std::array<Packet, kBurstMax> packets_;
     std::array<std::uint8_t, kBurstMax> slots_;
 };
 
-void send_forwarded(Burst& burst, Outbox& out) noexcept {
+void send_forwarded(const Exit& exit) noexcept {
+    const Burst& burst = exit.burst;
+    const auto all = std::span{burst.fate}.first(burst.count);
+    if (std::all_of(all.begin(), all.end(), [](Fate fate) { return fate == Fate::forward; })) {
+        // The usual burst leaves as it came, and nothing is copied.
+        return exit.send({burst.packet.data(), burst.count}, [](std::size_t k) { return k; });
+    }
+    Outbox out{exit};
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::forward) out.add(burst.packet[i], i);
     }
@@ -86,7 +100,9 @@ void send_forwarded(Burst& burst, Outbox& out) noexcept {
 }
 
 /// As above, with datagrams among the packets: all their fragments leave, in order of arrival.
-void send_with_fragments(Burst& burst, Reassembly& fragments, Outbox& out) noexcept {
+void send_with_fragments(const Exit& exit, Reassembly& fragments) noexcept {
+    Burst& burst = exit.burst;
+    Outbox out{exit};
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] != Fate::forward) continue;
         if (!burst.is_datagram(i)) {
@@ -116,11 +132,11 @@ void send_answers(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::
 
 void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
               Reassembly& fragments, std::uint64_t generation) noexcept {
-    Outbox out{burst, io, ports, events, generation};
+    const Exit exit{burst, io, ports, events, generation};
     if (burst.datagram_count == 0) {
-        send_forwarded(burst, out);
+        send_forwarded(exit);
     } else {
-        send_with_fragments(burst, fragments, out);
+        send_with_fragments(exit, fragments);
     }
     send_answers(burst, io, ports);
     burst.count = burst.answer_count = 0;
