@@ -129,7 +129,7 @@ struct SystemStatus {
     std::optional<std::chrono::system_clock::time_point> dataplane_started;
     bool fail_open{};
     std::uint64_t flows{}, flow_capacity{}, flows_half_open{}, flow_half_open_max{};
-    std::string flow_pressure{"none"};  ///< none, half_open, closing, full
+    std::string flow_pressure{"none"};         ///< none, half_open, closing, full
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     std::vector<WorkerStatus> workers;
     std::vector<PortStatus> ports;

@@ -68,7 +68,7 @@ struct Snapshot {
     std::vector<PortLevels> ports;  ///< in the dataplane's order
     std::uint64_t flows{}, flow_capacity{}, generation{}, frag_held_bytes{};
     std::uint64_t flows_half_open{}, flow_half_open_max{}, sources{};
-    abi::FlowPressure pressure{};  ///< the highest of the workers'
+    abi::FlowPressure pressure{};              ///< the highest of the workers'
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     bool fail_open{};
     abi::MonoTime collected{};

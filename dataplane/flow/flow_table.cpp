@@ -34,8 +34,8 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
       cold_{config.entries_max, config.slab.cold},
       expiry_{config.entries_max},
       eviction_{config.entries_max},
-      half_open_max_{
-          std::max(1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))} {
+      half_open_max_{std::max(
+          1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))} {
     rebuild(config.limits);
 }
 

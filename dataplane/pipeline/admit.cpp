@@ -119,8 +119,7 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         d.counters.flow_reopen.add(1);
         d.flows.end(over, abi::FlowEnd::reused, d.burst.moment);
     }
-    const Admission made =
-        d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
+    const Admission made = d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
     const FlowHandle h = made.flow;
     if (h == kNoFlow) {
         d.burst.drop(i, made.refused);
