@@ -150,7 +150,7 @@ void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
     if (found.added != 0) {
         const std::size_t at = newest % (2 * kHalf);
         hasher_.hash(std::span<const Key>{&found.keys[at], found.added - newest}, &found.hashes[at]);
-        for (std::size_t k = newest; k < found.added; ++k) prefetch_buckets(found.hashes[k % (2 * kHalf)]);
+        for (std::size_t k = newest; k < found.added; ++k) prefetch_bucket(found.hashes[k % (2 * kHalf)]);
     }
     for (const std::size_t end = found.is_last ? found.added : newest; found.entered < end; ++found.entered) {
         const std::size_t k = found.entered % (2 * kHalf);

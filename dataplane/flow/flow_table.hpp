@@ -165,7 +165,6 @@ private:
     static constexpr std::uint32_t kAgeingStepMax = 16'384;  ///< about 4 us of a packed walk
     static constexpr std::uint32_t kLapTicks = 25;           ///< the hand's aim: once around in 250 ms
     static constexpr std::uint32_t kNever = 0;               ///< expiry of a free entry
-    static constexpr std::uint32_t kEndOfChain = 0xffffffff;
 
     static std::size_t at(FlowHandle h) noexcept { return static_cast<std::size_t>(h); }
     static std::uint32_t bucket_count_for(std::uint32_t entries) noexcept;

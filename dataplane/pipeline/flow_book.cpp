@@ -164,6 +164,7 @@ void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passag
     FlowHot& e = table.hot(h);
     e.set_source_counted(
         limits_.moved(counted(h, ruling.slot), e.slot(), e.source_counted(), ruling.limits, moment.tick));
+    counters_.sources.set(limits_.sources());
     stamp(h, ruling, passage);
 }
 

@@ -132,7 +132,10 @@ std::vector<DropCase> cases() {
                   .prepare =
                       [](Harness& h) {
                           for (std::uint16_t n = 1; n <= 4; ++n) {
+                              // Answered: those are never evicted.
+                              const Ipv4 back{.src = "198.51.100.80", .dst = "198.51.100.7"};
                               ASSERT_EQ(h.fate(0, frame(Ipv4{}, Udp{.sport = n, .dport = 443})), "forward");
+                              ASSERT_EQ(h.fate(1, frame(back, Udp{.sport = 443, .dport = n})), "forward");
                           }
                       },
                   .flow_entries_max = 4};

@@ -113,7 +113,7 @@ class ViewCommands(Case):
         self.run_ctl("apply", "-f", self.file("a"))
         text = self.run_ctl("status").stdout
         self.assertIn("ready      yes\n", text)
-        self.assertIn("flows      250 of 1,048,576; the last restart kept 240 and lost 3\n", text)
+        self.assertIn("flows      250 of 1,048,576, half-open 0 of 262,144; the last restart kept 240 and lost 3\n", text)
         self.assertIn("outside  internet  up         1,000         900    100\n", text)
         self.server.tell("not-ready no dataplane is connected")
         wait_until(lambda: "ready      no: no dataplane is connected" in self.run_ctl("status").stdout)
