@@ -65,4 +65,4 @@ def other(port):
 
 
 def proto_name(packet):
-    return {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp6", 132: "sctp"}.get(packet.proto, "other")
+    return {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp6"}.get(packet.proto, "other")
