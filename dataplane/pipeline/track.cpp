@@ -225,6 +225,19 @@ bool follow_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Ru
     return true;
 }
 
+bool is_over(FlowPhase phase) noexcept {
+    return phase == FlowPhase::time_wait || phase == FlowPhase::closed || phase == FlowPhase::sctp_closed;
+}
+
+/// A packet before this one waits for the policy to open this ended flow anew: then this one is about the new flow.
+bool may_be_reopened(const Burst& burst, std::size_t i, const FlowHot& e) noexcept {
+    if (burst.waiting_count == 0 || !is_over(e.phase)) return false;
+    for (std::size_t k = 0; k < i; ++k) {
+        if (burst.tracked[k].waits && burst.tracked[k].hash == burst.tracked[i].hash) return true;
+    }
+    return false;
+}
+
 void track_one(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                abi::WorkerCounters& counters) noexcept {
     if (h != kNoFlow && flows.table.expired(h, burst.moment.tick)) {
@@ -236,6 +249,7 @@ void track_one(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleM
         return wait_and_ask(burst, i, flow_question(burst, h, flows.table), true);
     }
     if (h != kNoFlow) {
+        if (may_be_reopened(burst, i, flows.table.hot(h))) return wait(burst, i);
         if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules, counters);
         if (follow_flow(burst, i, h, flows, rules, counters)) return;
     }
