@@ -8,10 +8,8 @@ import time
 from .results import Results, read_skips
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-SUITES = (
-    "unit", "property", "simulation", "check", "model", "bench", "scenarios", "sanitizers", "fuzz", "differential", "e2e",
-)  # fmt: skip
-LONG_SUITES = (*SUITES, "mutation")  # what takes an hour and says nothing that changes from day to day
+SUITES = ("unit", "property", "simulation", "check", "model", "bench", "fuzz", "scenarios", "differential", "e2e")
+LONG_SUITES = (*SUITES, "sanitizers", "mutation")  # what has a build of its own, or takes an hour
 
 
 def build_dir():
