@@ -131,6 +131,20 @@ TYPED_TEST(TcpCases, D3_ASynThatNoRuleAllowsLeavesAnEndedFlowAlone) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
 }
 
+// T27: a burst is what its packets are one by one. Behind the SYN that opens the flow anew, a straggler of the old
+// connection is the new one's.
+TYPED_TEST(TcpCases, T27_AStragglerBehindTheNewSynMeetsTheNewFlow) {
+    this->h.use(shop_policy().build());
+    this->connect();
+    this->say(
+        {{kFin | kAck, 0, 1001, 5001, kClient}, {kFin | kAck, 0, 5001, 1002, kShop}, {kAck, 0, 1002, 5002, kClient}});
+    const auto sent = this->h.send({{kClient, said_frame<TypeParam>({kSyn, 0, 700'000, 0, kClient})},
+                                    {kClient, said_frame<TypeParam>({kAck, 0, 1002, 5002, kClient})}});
+    EXPECT_EQ(sent.size(), 1U);
+    EXPECT_EQ(this->h.drops(abi::DropReason::tcp_bad_ack), 1U);
+    EXPECT_EQ(only_state(this->h), FlowState::syn_sent);
+}
+
 // D2, the other end: the shop knows nothing of the old connection and simply accepts the new one.
 TYPED_TEST(TcpCases, D2_TheFlowBeginsAnewWhenThePeerAgrees) {
     this->h.use(shop_policy(abi::RuleLog::both).build());
