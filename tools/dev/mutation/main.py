@@ -10,6 +10,7 @@ from .affected import Reach
 from .copy import free_copies
 from .explained import NAME, Explained
 from .places import GROUPS, changed_lines, group_of, mutants_of, sampled
+from .planted import FOLDER, planted, slug
 from .trial import NOT_COMPILED, NOT_REACHED, SURVIVED, TIMEOUT_MORE_S, Baseline, attempt
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
@@ -26,6 +27,7 @@ def _arguments(argv):
     parser.add_argument("--changed", nargs="?", const="main", metavar="BASE", help="only lines changed since BASE")
     parser.add_argument("--list", action="store_true", help="print the mutants, run nothing")
     parser.add_argument("--explained", action="store_true", help=f"try those of {NAME}: none may be killed")
+    parser.add_argument("--planted", nargs="?", const="", metavar="REGEX", help=f"the bugs of {FOLDER}: all must be noticed")
     parser.add_argument("--far", action="store_true", help="the other process's tests too")
     parser.add_argument("--minutes", type=float, default=0, help="start no mutant after that many")
     parser.add_argument("--self-test", action="store_true")
@@ -62,7 +64,7 @@ def _pick(options, explained, seed):
 
 
 def _report_one(outcome):
-    by = f" by {outcome.by}" if outcome.noticed else ""
+    by = f" by {outcome.by} {outcome.case}".rstrip() if outcome.noticed else ""
     print(f"{outcome.verdict}{by} ({outcome.seconds:.0f} s): {outcome.mutant}", flush=True)
 
 
@@ -144,12 +146,35 @@ def _report(options, outcomes, known, count):
     return 1 if left else 0
 
 
+def _try_planted(options):
+    """Every bug is a result line of its own. Returns the exit code."""
+    mutants, complaints = planted(ROOT, options.planted)
+    if complaints:
+        print("\n".join(complaints))
+        return 1
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant}\n    => {mutant.after}")
+        return 0
+    outcomes = try_all(mutants, free_copies(ROOT, max(1, min(options.jobs, len(mutants)))), options.minutes, options.far)
+    for outcome in outcomes:
+        name = f"planted/{slug(outcome.mutant.what)}"
+        if outcome.noticed:
+            print(f"ok {name}: {outcome.by} {outcome.case or outcome.verdict}")
+        else:
+            print(f"FAIL {name}: {outcome.verdict} {outcome.by or ', '.join(outcome.ran)}")
+    print(f"{sum(outcome.noticed for outcome in outcomes)} of {len(outcomes)} planted bugs noticed, {len(mutants)} listed")
+    return 0 if len(outcomes) == len(mutants) and all(outcome.noticed for outcome in outcomes) else 1
+
+
 def main(argv):
     options = _arguments(argv)
     if options.self_test:
         from .self_test import self_test
 
         return self_test(ROOT)
+    if options.planted is not None:
+        return _try_planted(options)
     explained = Explained(ROOT)
     if complaints := explained.complaints([mutant for file in explained.files() for mutant in mutants_of(ROOT, file)]):
         print("\n".join(complaints))

@@ -12,6 +12,7 @@ class Mutant:
     before: str  # the line as it is, stripped
     after: str  # the same line when broken, stripped
     what: str
+    first: str = ""  # the test program that is tried before the others
 
     def apply(self, text):
         return text[: self.start] + self.new + text[self.end :]

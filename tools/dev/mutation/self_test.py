@@ -13,6 +13,7 @@ from .copy import free_copies
 from .explained import Explained
 from .main import try_all
 from .places import GROUPS, mutants_of
+from .planted import planted
 from .trial import KILLED, NOT_COMPILED, SURVIVED, TIMEOUT
 
 _FILES = {
@@ -98,6 +99,7 @@ def _list_complaints(root):
         for file in files:
             if not os.path.isfile(os.path.join(root, file)):
                 yield f"group {name}: {file} is not there any more"
+    yield from planted(root)[1]
     explained = Explained(root)
     yield from explained.complaints([mutant for file in explained.files() for mutant in mutants_of(root, file)])
 
@@ -105,8 +107,8 @@ def _list_complaints(root):
 def self_test(root):
     """Prints result lines as every suite does; returns the exit code."""
     failed = 0
-    with _planted() as planted:
-        for name, complaints in (("planted", list(_planted_complaints(planted))), ("list", list(_list_complaints(root)))):
+    with _planted() as project:
+        for name, complaints in (("planted", list(_planted_complaints(project))), ("list", list(_list_complaints(root)))):
             print(f"FAIL mutation/{name}: {len(complaints)} places" if complaints else f"ok mutation/{name}")
             for complaint in complaints:
                 print(f"    {complaint}")

@@ -1,8 +1,10 @@
 """One mutant against the tests that its file reaches."""
 import os
+import re
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -18,7 +20,8 @@ KILLED, SURVIVED, TIMEOUT, NOT_COMPILED, NOT_REACHED = "killed", "survived", "ti
 class Outcome:
     mutant: object
     verdict: str
-    by: str = ""  # the test that noticed, or the compiler's complaint
+    by: str = ""  # the test program that noticed, or the compiler's complaint
+    case: str = ""  # the test in it that failed first
     ran: list = field(default_factory=list)
     seconds: float = 0.0
 
@@ -27,16 +30,23 @@ class Outcome:
         return self.verdict in (KILLED, TIMEOUT)
 
 
+def _failed_case(output):
+    """The first test of the program that GoogleTest calls failed, or nothing."""
+    output.seek(0)
+    found = re.search(rb"^\[  FAILED  \] ([\w./]+)", output.read(1 << 20), re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
 def _limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
 
 
-def run_test(program, copy, timeout_s):
+def run_test(program, copy, timeout_s, output=subprocess.DEVNULL):
     """True: passed. False: failed. None: did not end."""
     process = subprocess.Popen(
         [os.path.join(copy.build, program.target)], cwd=copy.build, env=copy.environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=_limits,
+        stdout=output, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=_limits,
     )  # fmt: skip
     try:
         return process.wait(timeout=timeout_s) == 0
@@ -73,6 +83,7 @@ def attempt(mutant, copy, reach, baseline):
     start = time.monotonic()
     outcome = Outcome(mutant, SURVIVED)
     programs = baseline.in_order(reach.tests_of(mutant.file))
+    programs.sort(key=lambda program: program.name != mutant.first)
     if not programs:
         outcome.verdict = NOT_REACHED
         return outcome
@@ -87,10 +98,12 @@ def attempt(mutant, copy, reach, baseline):
                 outcome.verdict, outcome.by = NOT_COMPILED, complaint
                 return outcome
             outcome.ran.append(program.name)
-            passed = run_test(program, copy, baseline.timeout_s(program))
-            if passed is not True:
-                outcome.verdict, outcome.by = (TIMEOUT if passed is None else KILLED), program.name
-                return outcome
+            with tempfile.TemporaryFile() as output:
+                passed = run_test(program, copy, baseline.timeout_s(program), output)
+                if passed is not True:
+                    outcome.verdict, outcome.by = (TIMEOUT if passed is None else KILLED), program.name
+                    outcome.case = _failed_case(output)
+                    return outcome
         return outcome
     finally:
         copy.restore(mutant.file)

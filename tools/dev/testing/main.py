@@ -67,9 +67,8 @@ def main(arguments):
         elif suite == "check":
             results.take_output_of("check", [os.path.join(ROOT, "tools/dev/check"), *long], hours)
         elif suite == "mutation":
-            planted = os.path.join(ROOT, "tests/unit/dataplane/flow/planted.py")
-            results.take_output_of("planted", ["/usr/bin/python3", planted], hours)
-            results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), "--minutes", "60"], hours)
+            for which in (["--planted"], ["--minutes", "60"]):
+                results.take_output_of(suite, [os.path.join(ROOT, "tools/dev/mutate"), *which], hours)
         elif suite == "fuzz":
             results.take_output_of("fuzz", [os.path.join(ROOT, "tests/fuzz/run.py"), *long], 2 * hours)
         elif suite == "model":
