@@ -3,6 +3,7 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/acl_peer.hpp"
+#include "tests/bench/contest.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -27,37 +28,13 @@ int bench_established(const Options& o, const Machine& machine) {
     if (!acl) return failed(acl.error());
 
     const auto config = scene->source(o, machine, dp::Conversation::tcp);
-    dp::MemorySource ours{config}, theirs{config}, alone{config};
-    RealWorker worker{ours, flows, tables.rule_slots(), machine.tsc};
-    AclForwarder forwarder{**acl, rules, theirs};
-    worker.publish(tables);
-    // The handshakes are not what is measured here; the peer and the source alone go through them as well, so that all
-    // three have the same packets to make.
-    const std::uint64_t handshakes = dp::kHandshakeRounds * std::uint64_t{flows};
-    worker.run(handshakes);
-    forwarder.run(handshakes);
-    run_alone(alone, handshakes);
+    Contest contest{config, machine, tables, flows, **acl, rules};
+    RealWorker& worker = contest.worker();
+    contest.warm_up(dp::kHandshakeRounds * std::uint64_t{flows});
     if (const auto what = worker.complaint(flows); !what.empty()) return failed("after the handshakes: " + what);
-
-    const auto timed = [&](auto& what, dp::MemorySource& source) {
-        return [&] {
-            const std::uint64_t before = source.made();
-            const Stopwatch watch;
-            what(o.count);
-            return watch.stop(source.made() - before);
-        };
-    };
-    auto run_ours = [&](std::uint64_t n) { worker.run(n); };
-    auto run_theirs = [&](std::uint64_t n) { forwarder.run(n); };
-    auto run_source = [&](std::uint64_t n) { run_alone(alone, n); };
-    std::string complaint;
-    const auto runs =
-        take_turns(o.runs, {timed(run_ours, ours), timed(run_theirs, theirs), timed(run_source, alone)}, [&] {
-            complaint = worker.complaint(flows);
-            if (forwarder.refused() != 0) complaint += " the peer refused packets";
-            return complaint.empty();
-        });
-    if (!complaint.empty()) return failed(complaint);
+    const auto turns = contest.take_turns(o.runs, o.count, [&] { return worker.complaint(flows); });
+    if (!turns) return failed(turns.error());
+    const auto& runs = *turns;
     Result result{"established", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", flows)
         .param("rules", o.rules)

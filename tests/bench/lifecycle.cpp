@@ -4,6 +4,7 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/acl_peer.hpp"
+#include "tests/bench/contest.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -37,36 +38,17 @@ int bench_lifecycle(const Options& o, const Machine& machine) {
                                         .targets = targets,
                                         .marked_good = !o.sw_csum,
                                         .seed = o.seed};
-    dp::MemorySource ours{config}, theirs{config}, alone{config};
-    RealWorker worker{ours, kEntries, (*tables)->rule_slots(), machine.tsc};
-    AclForwarder forwarder{**acl, rules, theirs};
-    worker.publish(**tables);
-    // Until all seats are taken; the others go along, so that all three have the same packets to make.
-    const std::uint64_t filling = dp::kLifeSteps * std::uint64_t{at_a_time};
-    worker.run(filling);
-    forwarder.run(filling);
-    run_alone(alone, filling);
-
-    const auto timed = [&](auto& what, dp::MemorySource& source) {
-        return [&] {
-            const std::uint64_t before = source.made();
-            const Stopwatch watch;
-            what(o.count);
-            return watch.stop(source.made() - before);
-        };
-    };
-    auto run_ours = [&](std::uint64_t n) { worker.run(n); };
-    auto run_theirs = [&](std::uint64_t n) { forwarder.run(n); };
-    auto run_source = [&](std::uint64_t n) { run_alone(alone, n); };
-    std::string complaint;
-    const auto runs =
-        take_turns(o.runs, {timed(run_ours, ours), timed(run_theirs, theirs), timed(run_source, alone)}, [&] {
-            complaint = worker.complaint(worker.flows());
-            if (worker.flows_created() != ours.begun()) complaint += " not every SYN made a flow of its own";
-            if (forwarder.refused() != 0) complaint += " the peer refused packets";
-            return complaint.empty();
-        });
-    if (!complaint.empty()) return failed(complaint);
+    Contest contest{config, machine, **tables, kEntries, **acl, rules};
+    RealWorker& worker = contest.worker();
+    // Until all seats are taken.
+    contest.warm_up(dp::kLifeSteps * std::uint64_t{at_a_time});
+    const auto turns = contest.take_turns(o.runs, o.count, [&] {
+        std::string complaint = worker.complaint(worker.flows());
+        if (worker.flows_created() != contest.source().begun()) complaint += " not every SYN made a flow of its own";
+        return complaint;
+    });
+    if (!turns) return failed(turns.error());
+    const auto& runs = *turns;
     Result result{"lifecycle", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", at_a_time)
         .param("rules", o.rules)
