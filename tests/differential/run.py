@@ -21,8 +21,9 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../scenarios"), os.path.join(HERE, "..
 
 from lab.names import Lab, Trouble  # noqa: E402
 
-from duel.arena import Arena, Tally  # noqa: E402
+from duel.arena import Arena  # noqa: E402
 from duel.intended import Intended  # noqa: E402
+from duel.tally import Tally  # noqa: E402
 
 FRAMES, FRAMES_LONG = 100_000, 10_000_000
 FRAMES_TO_NEED_ALL = 2_000_000  # the rarest entries explain one frame in 300,000 or so
@@ -76,6 +77,10 @@ def report(options, arena, tally, intended):
         print(f"FAIL differential/verdicts: {difference.text()}; --replay {options.seed}:{number}", flush=True)
         for line in arena.smallest(options.seed, number, difference, options.out):
             print(f"    {line}", flush=True)
+    # A few cases say nothing about shares.
+    for complaint in tally.too_little() if tally.frames >= FRAMES // 4 else ():
+        failed += 1
+        print(f"FAIL differential/shares: {complaint}", flush=True)
     # An entry that explains nothing any more would hide the next bug of its kind. Only a long run can say so.
     if idle := intended.idle():
         if tally.frames >= FRAMES_TO_NEED_ALL:
@@ -84,7 +89,7 @@ def report(options, arena, tally, intended):
         else:
             print(f"    not needed: {', '.join(idle)}")
     if not failed:
-        print("ok differential/verdicts\nok differential/bursts\nok differential/intended", flush=True)
+        print("ok differential/verdicts\nok differential/bursts\nok differential/shares\nok differential/intended", flush=True)
     return failed
 
 

@@ -1,8 +1,7 @@
 """Both sides together: plays cases, counts, and shrinks what differs."""
-import collections
 import copy
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from . import listing
 from .generator import case
@@ -92,42 +91,3 @@ def _kind(difference):
     """Differences of one kind have one cause, as far as can be told from outside."""
     f = difference.facts
     return f["proto"], f["kind"], f["sluice"], f["linux"]
-
-
-@dataclass
-class Tally:
-    frames: int = 0
-    cases: int = 0
-    steps: int = 0
-    agreed_pass: int = 0
-    agreed_drop: int = 0
-    unjudged: int = 0
-    unexplained: list = field(default_factory=list)  # (case number, Difference)
-    bursts: list = field(default_factory=list)  # (case number, complaint)
-    agreed: collections.Counter = field(default_factory=collections.Counter)
-
-    def add(self, played):
-        found = played.findings
-        self.cases += 1
-        self.frames += played.frames
-        self.steps += len(played.case.steps)
-        self.agreed_pass += found.agreed_pass
-        self.agreed_drop += found.agreed_drop
-        self.unjudged += found.unjudged
-        self.agreed.update(found.agreed)
-        self.unexplained += [(played.case.number, difference) for difference in found.unexplained]
-        if played.bursts:
-            self.bursts.append((played.case.number, played.bursts))
-
-    def lines(self, intended):
-        hits = sum(entry.hits for entry in intended.entries)
-        yield (
-            f"{self.frames} frames, {self.steps} datagrams, {self.cases} cases: {self.agreed_pass} pass on both sides, "
-            f"{self.agreed_drop} on neither, {hits} intended differences, {len(self.unexplained)} unexplained, "
-            f"{self.unjudged} not judged"
-        )
-        yield "both drop: " + ", ".join(f"{reason} {count}" for reason, count in self.agreed.most_common())
-        for entry in intended.entries:
-            if entry.hits:
-                until = f" (until {entry.until})" if entry.until else ""
-                yield f"intended {entry.hits:6}  {entry.id}{until}"

@@ -5,7 +5,7 @@ Written for speed: a run builds 100,000 frames and more, for which a packet libr
 import struct
 from dataclasses import dataclass, field, replace
 
-ICMP, TCP, UDP, GRE, ESP, AH, ICMP6 = 1, 6, 17, 47, 50, 51, 58
+ICMP, TCP, UDP, GRE, ESP, AH, ICMP6, SCTP = 1, 6, 17, 47, 50, 51, 58, 132
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 
 OUTSIDE, INSIDE = 0, 1  # ports, by their place in the wire

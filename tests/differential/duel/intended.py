@@ -4,22 +4,33 @@
       why: what and why, in words
       source: where it was decided
       until: windows            # optional: the entry goes when Sluice has learned that
-      when: {proto: tcp, sluice: tcp_closed, linux: pass}
+      clean: true               # optional: also in conversations that no mutation has touched
+      when: {proto: tcp, after: rst, sluice: tcp_closed, linux: pass}
       then: judged              # what follows in the conversation is judged as before; `unjudged`: the two sides may
                                 # have remembered different things, so that nothing more can be said
 
 `when` must hold as a whole, and nothing of `unless` (optional) may hold. Their keys are the facts of judge.facts; a
-value is what the fact must be, a list one of several. Where the fact itself is a set (labels, after), one common member
-is enough.
+value is what the fact must be, a list one of several. Where the fact itself is a set (labels, after, missing, cause),
+one common member is enough.
+
+    labels   what mutations did to this very step
+    after    labels and kinds of the steps before it
+    missing  kinds of steps of this conversation that should have passed Sluice before, and did not as they were meant
+    cause    one of the three: a label, something before, or `missing_KIND`
+
+An entry names what brought the difference about, by one of these four or by the conversation's style; else a bug would
+hide behind it. For the same reason none holds for an undisturbed conversation, unless it says so.
 """
 from dataclasses import dataclass
 
 import yaml
 
 FACTS = {
-    "proto", "family", "kind", "side", "style", "labels", "after", "flags", "payload", "sluice", "linux", "disturbed",
+    "proto", "family", "kind", "side", "style", "labels", "after", "missing", "cause", "flags", "payload", "sluice",
+    "linux", "disturbed",
 }  # fmt: skip
-_KEYS = {"id", "why", "source", "when", "unless", "then", "until"}
+_CAUSES = {"labels", "after", "missing", "cause", "style"}
+_KEYS = {"id", "why", "source", "when", "unless", "then", "until", "clean"}
 
 
 class Mistake(Exception):
@@ -35,9 +46,12 @@ class Entry:
     unless: dict
     judged_after: bool
     until: str = ""
+    clean: bool = False
     hits: int = 0
 
     def explains(self, facts):
+        if not facts["disturbed"] and not self.clean:
+            return False
         return all(_holds(facts[name], wanted) for name, wanted in self.when.items()) and not any(
             _holds(facts[name], wanted) for name, wanted in self.unless.items()
         )
@@ -64,7 +78,12 @@ def _entry(raw):
     # Without both verdicts an entry would excuse more than it says.
     if not {"sluice", "linux"} <= set(raw["when"]):
         raise Mistake(f"{name}: when: needs both sluice and linux")
-    return Entry(name, raw["why"], raw["source"], raw["when"], unless, raw["then"] == "judged", raw.get("until", ""))
+    if not _CAUSES & set(raw["when"]):
+        raise Mistake(f"{name}: when: names no cause, which is one of {', '.join(sorted(_CAUSES))}")
+    return Entry(
+        name, raw["why"], raw["source"], raw["when"], unless, raw["then"] == "judged", raw.get("until", ""),
+        raw.get("clean", False),
+    )  # fmt: skip
 
 
 class Intended:

@@ -1,12 +1,13 @@
 """Both sides' outcomes of one case become findings: agreement, an intended difference, or one that nothing explains."""
+import collections
 from dataclasses import dataclass, field
 
 from .generator import ident_of
-from .steps import proto_name
+from .steps import gap, is_of_place, proto_name
 
 _FLAG_NAMES = "FSRPAUEC"
 # A step with such a label is not what its kind stands for: its numbers are nobody's.
-_FORGED = ("seq_", "rst_", "syn_", "fin_", "data_", "flags_other")
+_FORGED = ("seq_", "rst_", "syn_", "fin_", "data_", "sctp_", "flags_other")
 
 
 def flag_text(flags):
@@ -48,6 +49,8 @@ class Findings:
     intended: list = field(default_factory=list)  # (entry, Difference)
     unexplained: list = field(default_factory=list)
     agreed: dict = field(default_factory=dict)  # Sluice's reason -> drops on which both agree
+    seen: collections.Counter = field(default_factory=collections.Counter)  # by protocol
+    passed: collections.Counter = field(default_factory=collections.Counter)  # by protocol, on both sides
 
 
 def verdicts(case, left_sluice, reasons, owners, left_linux, turn=0):
@@ -66,21 +69,59 @@ def verdicts(case, left_sluice, reasons, owners, left_linux, turn=0):
     return out
 
 
-def facts(step, style, after, disturbed, sluice, linux):
+class History:
+    """Of one conversation, up to a step. `earlier`: kinds and labels of what came before. `missing`: kinds of its own
+    steps that have not come through Sluice as they were meant, though by now they should have. `disturbed`: a mutation
+    has been at work."""
+
+    def __init__(self, late):
+        self.earlier, self.missing, self.disturbed = set(), set(), False
+        self.late = late  # kinds of steps that come later than they should, in their order
+
+    def meet(self, step):
+        self.disturbed |= bool(step.labels)
+        self.missing.update(label.removeprefix(gap("")) for label in step.labels if label.startswith(gap("")))
+        if "overtaking" in step.labels:
+            self.missing.update(self.late)
+        if "swapped" in step.labels and self.late:
+            self.late.pop(0)
+
+    def leave(self, step, sluice):
+        self.earlier.update(step.labels)
+        if not any(label.startswith(_FORGED) for label in step.labels):
+            self.earlier.add(step.kind)
+        meant = step.clean or step
+        of_nobody = step.clean is None and not all(map(is_of_place, step.labels))
+        if not of_nobody and (sluice.l4 is None or step.packet != meant.packet or step.port != meant.port):
+            self.missing.add(meant.kind)
+
+
+def _histories(case):
+    late = {number: [] for number in case.styles}
+    for step in case.steps:
+        if "swapped" in step.labels:
+            late[step.talk].append((step.clean or step).kind)
+    return {number: History(kinds) for number, kinds in late.items()}
+
+
+def facts(step, style, history, sluice, linux):
     """What the entries of intended.yaml may ask about."""
     packet = step.packet
     proto = proto_name(packet)
+    labels = set(step.labels)
     return {
         "proto": proto,
         "family": packet.family,
         "kind": step.kind,
         "side": "reply" if step.reply else "original",
         "style": style,
-        "labels": set(step.labels),
-        "after": after,
+        "labels": labels,
+        "after": set(history.earlier),
+        "missing": set(history.missing),
+        "cause": labels | history.earlier | {f"missing_{kind}" for kind in history.missing},
         "flags": flag_text(packet.flags) if proto == "tcp" else "",
         "payload": bool(packet.payload),
-        "disturbed": disturbed,
+        "disturbed": history.disturbed,
         "sluice": "pass" if sluice.l4 is not None else sluice.reason,
         "linux": linux.text,
     }
@@ -89,31 +130,28 @@ def facts(step, style, after, disturbed, sluice, linux):
 def judge(case, both, intended):
     """`both`: from `verdicts`. Counts the hits of the entries of `intended`."""
     findings = Findings()
-    after = {number: set() for number in case.styles}
-    disturbed = set()  # conversations in which a mutation has been at work
+    histories = _histories(case)
     silent = set()  # conversations of which nothing more can be said
     for place, (step, (sluice, linux)) in enumerate(zip(case.steps, both)):
-        earlier = after[step.talk]
-        if step.labels:
-            disturbed.add(step.talk)
+        history = histories[step.talk]
+        history.meet(step)
+        proto = proto_name(step.packet)
+        findings.seen[proto] += 1
         if step.talk in silent:
             findings.unjudged += 1
         elif sluice.l4 == linux.l4:
             if sluice.l4 is not None:
                 findings.agreed_pass += 1
+                findings.passed[proto] += 1
             else:
                 findings.agreed_drop += 1
                 findings.agreed[sluice.reason] = findings.agreed.get(sluice.reason, 0) + 1
         else:
-            difference = Difference(
-                place,
-                sluice,
-                linux,
-                facts(step, case.styles[step.talk], set(earlier), step.talk in disturbed, sluice, linux),
-            )
+            known = facts(step, case.styles[step.talk], history, sluice, linux)
+            difference = Difference(place, sluice, linux, known)
             entry = None
             if sluice.l4 is None or linux.l4 is None:
-                entry = intended.explain(difference.facts)
+                entry = intended.explain(known)
             if entry is None:
                 findings.unexplained.append(difference)
                 silent.add(step.talk)
@@ -122,7 +160,5 @@ def judge(case, both, intended):
                 findings.intended.append((entry, difference))
                 if not entry.judged_after:
                     silent.add(step.talk)
-        earlier.update(step.labels)
-        if not any(label.startswith(_FORGED) for label in step.labels):
-            earlier.add(step.kind)
+        history.leave(step, sluice)
     return findings

@@ -46,6 +46,9 @@ _SYSCTLS = (
     # Timeouts as long as may be: a stalled machine must not look like a verdict.
     *(f"net.netfilter.nf_conntrack_tcp_timeout_{name}=600" for name in (
         "syn_sent", "syn_recv", "fin_wait", "close_wait", "last_ack", "time_wait", "close")),
+    *(f"net.netfilter.nf_conntrack_sctp_timeout_{name}=600" for name in (
+        "closed", "cookie_wait", "cookie_echoed", "established", "shutdown_sent", "shutdown_recd", "shutdown_ack_sent",
+        "heartbeat_sent")),
     *(f"net.netfilter.nf_conntrack_{name}=600" for name in (
         "udp_timeout", "udp_timeout_stream", "icmp_timeout", "icmpv6_timeout", "gre_timeout", "generic_timeout")),
 )  # fmt: skip

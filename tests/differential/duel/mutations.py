@@ -5,7 +5,7 @@ import struct
 
 from . import errors, headers
 from .frames import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
-from .steps import Step
+from .steps import Step, gap
 
 _MASK = 0xFFFFFFFF
 
@@ -37,7 +37,7 @@ def left_out(rng, talk, steps):
     at = _pick(rng, steps)
     rest = steps[:at] + steps[at + 1 :]
     if at < len(rest):
-        rest[at] = rest[at].placed("left_out")
+        rest[at] = rest[at].placed(gap(steps[at].kind))
     return rest
 
 

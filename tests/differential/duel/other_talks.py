@@ -2,6 +2,7 @@
 import struct
 
 from .frames import AH, ESP, GRE, ICMP, ICMP6, INSIDE, UDP
+from .sctp_talks import TALKS as SCTP_TALKS
 from .steps import Step
 
 _ECHO = {4: (8, 0), 6: (128, 129)}
@@ -85,4 +86,4 @@ def wrong_icmp(rng, ends):
 
 
 # Kind of conversation -> weight.
-TALKS = {udp: 10, query: 6, unasked: 1, odd_icmp: 1, plain_protocol: 3, wrong_icmp: 0.3}
+TALKS = {udp: 10, query: 6, unasked: 1, odd_icmp: 1, plain_protocol: 3, wrong_icmp: 0.3, **SCTP_TALKS}

@@ -3,6 +3,8 @@ remember hangs on each step before.
 """
 from dataclasses import replace
 
+from .steps import gap
+
 
 def shrink(case, still_differs, tries_max=400):
     """`still_differs(case)` runs it. `case` must differ. Steps go first (whole conversations, halves, single ones),
@@ -44,12 +46,13 @@ def _fewest_talks(case, tries):
 def without(steps, first, end):
     """The steps but for those of [first, end). Whoever comes next in a conversation that lost one says so: for what it
     acknowledges, and we have not seen, it must not look like an undisturbed one."""
-    robbed = {step.talk for step in steps[first:end]}
+    robbed = {}
+    for step in steps[first:end]:
+        robbed.setdefault(step.talk, {})[gap(step.kind)] = None
     rest = list(steps[:first])
     for step in steps[end:]:
-        if step.talk in robbed:
-            robbed.discard(step.talk)
-            step = step.placed("left_out")
+        for label in robbed.pop(step.talk, ()):
+            step = step.placed(label)
         rest.append(step)
     return tuple(rest)
 

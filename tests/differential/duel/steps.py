@@ -2,11 +2,20 @@
 import struct
 from dataclasses import dataclass, replace
 
-from .frames import ICMP, ICMP6, INSIDE, OUTSIDE, TCP, UDP, Packet
+from .frames import ICMP, ICMP6, INSIDE, OUTSIDE, SCTP, TCP, UDP, Packet
 
 
-# Labels that say something about a step's place, not about its packet.
-PLACE_LABELS = frozenset(("left_out", "swapped", "overtaking", "doubled"))
+# Labels that say something about a step's place, not about its packet. `left_out` names what is missing in front of it.
+_PLACE_LABELS = ("left_out", "swapped", "overtaking", "doubled")
+
+
+def is_of_place(label):
+    return label.startswith(_PLACE_LABELS)
+
+
+def gap(kind):
+    """The label of the step behind one of `kind` that did not come by."""
+    return f"left_out_{kind}"
 
 
 @dataclass(slots=True)
@@ -17,14 +26,14 @@ class Step:
     talk: int
     port: int  # where it arrives
     packet: Packet
-    kind: str  # syn, syn_ack, ack, data, fin, rst, udp, request, answer, icmp_error, other
+    kind: str  # syn, syn_ack, ack, data, fin, rst, udp, request, answer, icmp_error, other; of SCTP the chunk's name
     reply: bool = False  # from who did not begin
     labels: tuple = ()
     clean: "Step" = None
 
     def mutated(self, label, packet=None, **changes):
         """With another packet, or another port."""
-        clean = self.clean or (self if PLACE_LABELS.issuperset(self.labels) else None)
+        clean = self.clean or (self if all(map(is_of_place, self.labels)) else None)
         return replace(self, labels=(*self.labels, label), clean=clean, packet=packet or self.packet, **changes)
 
     def placed(self, label):
@@ -65,4 +74,4 @@ def other(port):
 
 
 def proto_name(packet):
-    return {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp6"}.get(packet.proto, "other")
+    return {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp6", SCTP: "sctp"}.get(packet.proto, "other")
