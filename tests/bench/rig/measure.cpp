@@ -70,7 +70,8 @@ std::vector<std::vector<Run>> take_turns(int turns, const std::vector<std::funct
                                          const std::function<bool()>& good) {
     std::vector<std::vector<Run>> runs(pieces.size());
     for (int turn = -1; turn < turns; ++turn) {
-        for (std::size_t p = 0; p < pieces.size(); ++p) {
+        for (std::size_t k = 0; k < pieces.size(); ++k) {
+            const std::size_t p = (k + static_cast<std::size_t>(turn + 1)) % pieces.size();
             const Run run = pieces[p]();
             if (!good()) return runs;
             if (turn >= 0) runs[p].push_back(run);

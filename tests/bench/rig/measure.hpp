@@ -45,7 +45,8 @@ std::vector<double> each(const std::vector<Run>& runs, double (*figure)(const Ru
 /// By turn: the i-th of one divided by the i-th of the other. The two have the same length.
 std::vector<double> ratios(const std::vector<double>& ours, const std::vector<double>& theirs);
 
-/// Calls each of `pieces` in turn, `turns` times; result by piece. One turn before that is not kept: it pays for cold
+/// Calls each of `pieces` in turn, `turns` times; result by piece. Each turn begins with another one, so that none
+/// always finds the caches as the same other one has left them. One turn before that is not kept: it pays for cold
 /// caches, page faults and branch history. A false of `good` ends everything (the result is then useless).
 std::vector<std::vector<Run>> take_turns(int turns, const std::vector<std::function<Run()>>& pieces,
                                          const std::function<bool()>& good);
