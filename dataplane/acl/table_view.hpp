@@ -33,6 +33,8 @@ struct TransportView {
 struct TableView {
     std::uint64_t generation{};
     const abi::SettingsSection* settings{};
+    /// Bit per rule slot, see SettingsSection::untouched; whoever switches looks whether the base is what ran before.
+    std::span<const std::uint64_t> untouched;
 
     std::span<const abi::RuleRecord> rules;  ///< evaluation order, default last
     const char* rules_text{};

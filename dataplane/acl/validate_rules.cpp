@@ -39,6 +39,10 @@ bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index
                          " has log ", static_cast<std::uint64_t>(rule.log)) &&
            check.require(rule.is_pass <= 1, R::enum_value, "rule ", index, " has is_pass ",
                          static_cast<std::uint64_t>(rule.is_pass)) &&
+           check.require(static_cast<std::uint8_t>(rule.on_change) < abi::kOnChangeCount, R::enum_value, "rule ", index,
+                         " has on_change ", static_cast<std::uint64_t>(rule.on_change)) &&
+           check.require(rule.must_be_zero == decltype(rule.must_be_zero){}, R::bounds, "rule ", index,
+                         " has padding that is not zero") &&
            check_limits(check, rule, index);
 }
 

@@ -43,10 +43,15 @@ bool check_binding(Check& check, const abi::ZoneBinding& b, std::size_t index, s
 
 bool check_settings(Check& check, const abi::SettingsSection& s) {
     const abi::FlowTimeouts& t = s.timeouts;
-    return check.require(s.header.bytes == sizeof s, R::size_wrong, s.header.bytes, " bytes, expected ", sizeof s) &&
+    std::span<const std::uint64_t> untouched;
+    return check.require(s.untouched.count <= abi::kUntouchedWordsMax, R::budget, "untouched has ", s.untouched.count,
+                         " words, at most ", abi::kUntouchedWordsMax) &&
+           check.array("untouched", s.untouched, untouched) &&
+           check.require(s.base_generation != 0 || s.untouched.count == 0, R::order,
+                         "slots are untouched since no generation") &&
            check_wire(check, "wire_arp", s.wire_arp) && check_wire(check, "wire_nd", s.wire_nd) &&
            check_wire(check, "wire_other", s.wire_other) &&
-           check.require(s.on_change == abi::OnChange::reevaluate, R::enum_value, "on_change is ",
+           check.require(static_cast<std::uint8_t>(s.on_change) < abi::kOnChangeCount, R::enum_value, "on_change is ",
                          static_cast<std::uint64_t>(s.on_change)) &&
            check.require(static_cast<std::uint8_t>(s.seq_check) < abi::kSeqCheckCount, R::enum_value, "seq_check is ",
                          static_cast<std::uint64_t>(s.seq_check)) &&

@@ -314,7 +314,9 @@ Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const Secti
         !check_parts(check, manifest, sections))
         return Unexpected<Refusal>{check.take()};
     view.generation = manifest.generation;
-    view.settings = &as<abi::SettingsSection>(sections[index_of(SectionKind::settings)]);
+    const auto settings = sections[index_of(SectionKind::settings)];
+    view.settings = &as<abi::SettingsSection>(settings);
+    view.untouched = Opened{settings}.array<std::uint64_t>(view.settings->untouched);
     view_rules(sections, view);
     const auto& rules = as<abi::RulesSection>(sections[index_of(SectionKind::rules)]);
     if (!check_slots(check, manifest, view.rules, limits) || !view_zones(check, sections, limits, view) ||

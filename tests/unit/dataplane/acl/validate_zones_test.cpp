@@ -16,13 +16,24 @@ abi::SettingsSection& settings(EditableGeneration& g) { return g.section<abi::Se
 
 const Damage kSettingsDamages[] = {
     {"wire action", [](auto& g) { settings(g).wire_nd = abi::WireAction{2}; }, R::enum_value},
-    {"on_change", [](auto& g) { settings(g).on_change = abi::OnChange{1}; }, R::enum_value},
+    {"on_change", [](auto& g) { settings(g).on_change = abi::OnChange{3}; }, R::enum_value},
     {"settings padding behind", [](auto& g) { settings(g).must_be_zero_behind = 1; }, R::bounds},
     {"seq_check", [](auto& g) { settings(g).seq_check = abi::SeqCheck{3}; }, R::enum_value},
     {"unacknowledged too short", [](auto& g) { settings(g).timeouts.tcp_unacknowledged_ms = abi::kTimeoutMsMin - 1; },
      R::bounds},
     {"timeout too short", [](auto& g) { settings(g).timeouts.icmp_ms = abi::kTimeoutMsMin - 1; }, R::bounds},
     {"timeout too long", [](auto& g) { settings(g).timeouts.tcp_established_ms = abi::kTimeoutMsMax + 1; }, R::bounds},
+    {"untouched without a base",
+     [](auto& g) {
+         settings(g).untouched = {sizeof(abi::SettingsSection), 0};
+         settings(g).untouched.count = 1;
+         g.section_bytes(K::settings).resize(sizeof(abi::SettingsSection) + 8);
+         settings(g).header.bytes = g.section_bytes(K::settings).size();
+     },
+     R::order},
+    {"untouched outside the section", [](auto& g) { settings(g).untouched.count = 1; }, R::bounds},
+    {"untouched inside the fields", [](auto& g) { settings(g).untouched.offset = 8; }, R::bounds},
+    {"untouched too long", [](auto& g) { settings(g).untouched.count = abi::kUntouchedWordsMax + 1; }, R::budget},
     {"settings padding", [](auto& g) { settings(g).must_be_zero[2] = 1; }, R::bounds},
 };
 

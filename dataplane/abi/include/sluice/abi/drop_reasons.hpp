@@ -67,7 +67,8 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(src_table_full,      L2, "no room to count another source; new flows of rules that limit by source only")          \
     X(zone_limit,          L1, "its zone has as many flows, or new ones in this second, as its `limits` allow")          \
     X(rate_limit,          L1, "new flows of the rule, or of the source by this rule, come faster than allowed")         \
-    X(icmp_ratelimit,      L1, "more than 100 ICMP errors about one flow in a second (RFC 6092 REC-36)")
+    X(icmp_ratelimit,      L1, "more than 100 ICMP errors about one flow in a second (RFC 6092 REC-36)")               \
+    X(flow_killed,         L1, "packet of a flow that a policy change or a request has ended; its sender is told")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

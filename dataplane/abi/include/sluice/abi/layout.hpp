@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <sluice/abi/flow_filter.hpp>
 #include <sluice/abi/last_good.hpp>
 #include <sluice/abi/layout_hash.hpp>
 #include <sluice/abi/messages.hpp>
@@ -53,13 +54,13 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(FlowTimeouts, tcp_opening_ms, tcp_established_ms, tcp_closing_ms, tcp_closed_ms, udp_oneway_ms,
         udp_stream_ms, icmp_ms, other_ms, tcp_unacknowledged_ms),
     SLUICE_LAYOUT(SettingsSection, header, wire_arp, wire_nd, wire_other, on_change, seq_check, must_be_zero, timeouts,
-        must_be_zero_behind),
+        must_be_zero_behind, base_generation, base_rules, untouched),
     SLUICE_LAYOUT(ZoneLimits, states_max, new_per_second_max),
     SLUICE_LAYOUT(ZoneRecord, name, limits),
     SLUICE_LAYOUT(ZoneBinding, port, zone, vlan, vni),
     SLUICE_LAYOUT(ZonesSection, header, zones, bindings, text),
     SLUICE_LAYOUT(RuleLimits, states_max, states_per_source_max, new_per_second_max, new_per_second_per_source_max),
-    SLUICE_LAYOUT(RuleRecord, slot, verdict, mode, log, is_pass, id, limits),
+    SLUICE_LAYOUT(RuleRecord, slot, verdict, mode, log, is_pass, id, limits, on_change, must_be_zero),
     SLUICE_LAYOUT(RulesSection, header, term_count, word_count, rules, term_rule, observe_mask, from_zone_rows,
         to_zone_rows, text),
     SLUICE_LAYOUT(IntervalV4, first, class_index),
@@ -74,7 +75,8 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(PortCounters, rx_packets, rx_bytes, tx_packets, tx_bytes, originated_packets, forwarded_packets,
         consumed_packets, held_packets, drops),
     SLUICE_LAYOUT(WorkerCounters, worker, lcore, heartbeat_ns, generation, bursts, idle_sleeps, busy_ns, flows,
-        flows_created, flows_expired, flows_closed, flows_ended_by_policy, flows_half_open, syn_early_drop,
+        flows_created, flows_expired, flows_closed, flows_ended_by_policy, flows_ended_by_request, flows_rejudged,
+        flows_kept_on_change, rejudge_left, flows_half_open, syn_early_drop,
         closing_early_drop, flow_pressure, sources, lookups, events_written, events_suppressed, tcp_inexact_rst,
         udp_zero_csum6, flow_reopen, tcp_overshoot, flow_pickup, tcp_window_unknown, tcp_seq_logged, rejects_limited,
         frag_reassembled, frag_duplicates, frag_held_bytes, icmp_related,
@@ -105,9 +107,14 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(GetStatus, header),
     SLUICE_LAYOUT(Status, header, state),
     SLUICE_LAYOUT(Notice, header, kind, worker, state),
-    SLUICE_LAYOUT(DumpFlows, header, cursor, count_max, must_be_zero),
+    SLUICE_LAYOUT(FlowRange, first, last, family, must_be_zero),
+    SLUICE_LAYOUT(FlowTerm, field, negated, first_range, range_count),
+    SLUICE_LAYOUT(FlowFilter, term_count, range_count, terms, ranges),
+    SLUICE_LAYOUT(DumpFlows, header, cursor, count_max, must_be_zero, filter),
+    SLUICE_LAYOUT(EndFlows, header, cursor, answered, must_be_zero, filter),
+    SLUICE_LAYOUT(FlowsEnded, header, next, count, last, granted, must_be_zero),
     SLUICE_LAYOUT(FlowRecord, src, dst, packets, bytes, generation, age_ms, idle_ms, slot, sport, dport, from_zone,
-        to_zone, family, proto, state, worker),
+        to_zone, family, proto, state, worker, kept, must_be_zero),
     SLUICE_LAYOUT(FlowDump, header, next, count, last, flows),
     SLUICE_LAYOUT(LastGoodHeader, magic, layout_hash, bytes, xxh3, must_be_zero),
 });

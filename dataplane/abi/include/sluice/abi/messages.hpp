@@ -13,6 +13,7 @@
 ///       |  confirm|revert ->   <- adopted|refused | the answer names the generation that now runs
 ///       |  get_running -> <- running {…} + fds    | fds: manifest, sections by kind
 ///       |  dump_flows ->  <- flow_dump …          | the last one has `last` set
+///       |  end_flows ->   <- flows_ended …        | publisher only; as above
 ///       |            <- notice                    | publisher only: reverted at the deadline, worker stalled or back
 #pragma once
 
@@ -21,6 +22,7 @@
 #include <type_traits>
 
 #include <sluice/abi/clock.hpp>
+#include <sluice/abi/flow_filter.hpp>
 #include <sluice/abi/net_order.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
@@ -46,6 +48,8 @@ enum class MessageType : std::uint32_t {
     notice = 12,
     get_status = 13,
     status = 14,
+    end_flows = 15,
+    flows_ended = 16,
 };
 
 struct MessageHeader {
@@ -191,6 +195,24 @@ struct DumpFlows {
     std::uint64_t cursor{};     ///< 0 = from the start; else FlowDump::next of the last answer
     std::uint32_t count_max{};  ///< at most kFlowsPerDumpMax
     std::uint32_t must_be_zero{};
+    FlowFilter filter{};
+};
+
+/// Ends the flows that fit. One answer is for a bounded part of the walk, as with a dump.
+struct EndFlows {
+    MessageHeader header{.type = MessageType::end_flows};
+    std::uint64_t cursor{};
+    std::uint8_t answered{};  ///< 1 = the next packet of each is answered: both ends learn that it is over
+    std::array<std::uint8_t, 7> must_be_zero{};
+    FlowFilter filter{};
+};
+struct FlowsEnded {
+    MessageHeader header{.type = MessageType::flows_ended};
+    std::uint64_t next{};  ///< cursor to go on with
+    std::uint32_t count{};
+    std::uint8_t last{};     ///< 1 = the walk is over
+    std::uint8_t granted{};  ///< 0 = the sender has not claimed to publish: nothing was done
+    std::array<std::uint8_t, 2> must_be_zero{};
 };
 
 /// Numbers are stable; names as in `GET /v1/flows`.
@@ -206,8 +228,9 @@ enum class FlowState : std::uint8_t {
     oneway = 8,    ///< UDP, ICMP, other: no reply yet
     stream = 9,    ///< answered
     opening = 10,  ///< SCTP: no COOKIE ACK yet
+    killed = 11,   ///< over; what is left is the mark by which its next packet is answered
 };
-inline constexpr std::uint8_t kFlowStateCount = 11;
+inline constexpr std::uint8_t kFlowStateCount = 12;
 
 struct FlowRecord {
     IpAddr src{}, dst{};
@@ -222,8 +245,10 @@ struct FlowRecord {
     L4Proto proto{};
     FlowState state{};
     std::uint8_t worker{};
+    std::uint8_t kept{};  ///< 1 = the policy no longer allows it, and keeps it (`on_change: keep`)
+    std::array<std::uint8_t, 7> must_be_zero{};
 };
-static_assert(sizeof(FlowRecord) == 96 && std::has_unique_object_representations_v<FlowRecord>);
+static_assert(sizeof(FlowRecord) == 104 && std::has_unique_object_representations_v<FlowRecord>);
 inline constexpr std::uint32_t kFlowsPerDumpMax = 512;
 
 struct FlowDump {

@@ -26,7 +26,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 6;
+inline constexpr std::uint32_t kAbiVersion = 7;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -110,7 +110,13 @@ struct Manifest {
 // ----------------------------------------------------------------------------------------------------------------
 // settings
 enum class WireAction : std::uint8_t { deny = 0, allow = 1 };
-enum class OnChange : std::uint8_t { reevaluate = 0 };  ///< what a policy change does to live flows
+/// What becomes of a live flow that the policy in force no longer allows.
+enum class OnChange : std::uint8_t {
+    reevaluate = 0,  ///< it ends; its next packet is a first packet and meets the policy as such
+    keep = 1,        ///< it goes on until it ends by itself
+    kill = 2,        ///< it ends, and its next packet is answered: both ends learn of it
+};
+inline constexpr std::uint8_t kOnChangeCount = 3;
 
 /// What becomes of a TCP segment whose numbers don't fit its flow: out of the window, acknowledging what was never
 /// sent, a RST elsewhere. The handshake is always checked.
@@ -141,12 +147,20 @@ struct SettingsSection {
     WireAction wire_arp{WireAction::allow};
     WireAction wire_nd{WireAction::allow};
     WireAction wire_other{WireAction::deny};
-    OnChange on_change{OnChange::reevaluate};
+    OnChange on_change{OnChange::reevaluate};  ///< where the deciding rule says nothing; for people, rules carry theirs
     SeqCheck seq_check{SeqCheck::strict};
     std::array<std::uint8_t, 3> must_be_zero{};
     FlowTimeouts timeouts{};
     std::uint32_t must_be_zero_behind{};
+    /// What this generation was compared with; 0 = with nothing. `untouched` holds only for flows that were judged
+    /// under that generation, known by its number and the digest of its rules section (which tells slots and ids).
+    std::uint64_t base_generation{};
+    Digest128 base_rules{};
+    /// uint64, a bit per rule slot: all that the base lets this slot decide, this generation lets it decide too, with
+    /// the same verdict and log. Flows of all other slots, and of slots behind the end, are judged again.
+    ArrayRef untouched;
 };
+inline constexpr std::uint64_t kUntouchedWordsMax = (std::uint64_t{1} << 20) / 64;
 
 // -------------------------------------------------------------------------------------------------------------------
 // zones
@@ -154,6 +168,7 @@ struct SettingsSection {
 struct ZoneLimits {
     std::uint32_t states_max{};          ///< flows whose original direction arrives there
     std::uint32_t new_per_second_max{};  ///< such flows made
+    bool operator==(const ZoneLimits&) const = default;
 };
 
 struct ZoneRecord {
@@ -199,9 +214,11 @@ struct RuleRecord {
     RuleLog log{};
     std::uint8_t is_pass{};
     TextRef id;
-    RuleLimits limits;  ///< all 0 unless `verdict` is allow
+    RuleLimits limits;     ///< all 0 unless `verdict` is allow
+    OnChange on_change{};  ///< of live flows that this rule decides against; resolved, never "as the policy says"
+    std::array<std::uint8_t, 3> must_be_zero{};
 };
-static_assert(sizeof(RuleRecord) == 32);
+static_assert(sizeof(RuleRecord) == 36);
 
 /// Index of a rule in evaluation order; the last record is the default and always matches.
 using RuleIndex = std::uint32_t;

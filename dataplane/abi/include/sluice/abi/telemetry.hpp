@@ -110,12 +110,16 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter bursts, idle_sleeps, busy_ns;  ///< busy: in rounds that received packets
     Counter flows;                         ///< level
     Counter flows_created, flows_expired, flows_closed, flows_ended_by_policy;
-    Counter flows_half_open;     ///< level: flows that the other side has not agreed to
-    Counter syn_early_drop;      ///< half-open flows that ended so that a new one has room
-    Counter closing_early_drop;  ///< flows that both sides had closed, ended so that a new one has room
-    Counter flow_pressure;       ///< level: FlowPressure, the highest of the last second
-    Counter sources;             ///< level: places of the table of sources that are taken
-    Counter lookups;             ///< classifier decisions
+    Counter flows_ended_by_request;  ///< by whoever may write
+    Counter flows_rejudged;          ///< times that the policy was asked about a live flow after a switch
+    Counter flows_kept_on_change;    ///< times that a flow went on although the policy no longer allows it (`keep`)
+    Counter rejudge_left;            ///< level: entries that the sweep after a switch has still to look at
+    Counter flows_half_open;         ///< level: flows that the other side has not agreed to
+    Counter syn_early_drop;          ///< half-open flows that ended so that a new one has room
+    Counter closing_early_drop;      ///< flows that both sides had closed, ended so that a new one has room
+    Counter flow_pressure;           ///< level: FlowPressure, the highest of the last second
+    Counter sources;                 ///< level: places of the table of sources that are taken
+    Counter lookups;                 ///< classifier decisions
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
     Counter flow_pickup;         ///< flows taken up in mid-stream after a restart
@@ -164,8 +168,9 @@ enum class EventKind : std::uint8_t {
     drop = 6,       ///< sampled drop that no rule decided; `drop` is the reason
     seq_check = 7,  ///< sampled; passed because of `seq_check: log`; `drop` is what strict would have said
     limited = 8,    ///< sampled; rule `slot` allows the flow, a limit does not; `drop` says which
+    flow_kept = 9,  ///< goes on although `slot` would deny it now (`on_change: keep`)
 };
-inline constexpr std::uint8_t kEventKindCount = 9;
+inline constexpr std::uint8_t kEventKindCount = 10;
 
 enum class FlowEnd : std::uint8_t {
     none = 0,
@@ -175,8 +180,9 @@ enum class FlowEnd : std::uint8_t {
     policy = 4,
     reused = 5,
     evicted = 6,  ///< so that a new flow has room
+    request = 7,  ///< of whoever may write
 };
-inline constexpr std::uint8_t kFlowEndCount = 7;
+inline constexpr std::uint8_t kFlowEndCount = 8;
 
 struct FlowEvent {
     MonoTime time{};
