@@ -15,6 +15,8 @@ namespace {
 
 using Words = std::set<std::string>;
 
+constexpr std::string_view kAsThePolicySays = "as the policy says";
+
 std::string text_of(Action action) {
     switch (action) {
         case Action::allow: return "allow";
@@ -39,6 +41,9 @@ std::string text_of(abi::RuleMode mode) { return mode == abi::RuleMode::observe 
 std::string text_of(abi::WireAction action) { return action == abi::WireAction::allow ? "allow" : "deny"; }
 std::string text_of(abi::SeqCheck check) {
     return check == abi::SeqCheck::off ? "off" : check == abi::SeqCheck::log ? "log" : "strict";
+}
+std::string text_of(abi::OnChange change) {
+    return change == abi::OnChange::kill ? "kill" : change == abi::OnChange::keep ? "keep" : "reevaluate";
 }
 std::string text_of(abi::Verdict verdict) {
     return verdict == abi::Verdict::allow ? "allow" : verdict == abi::Verdict::reject ? "reject" : "deny";
@@ -98,7 +103,8 @@ std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
             {"service", "", rule.service.empty() ? "any" : join(words_of(rule.service))},
             {"mode", "", text_of(rule.mode)},
             {"log", "", text_of(rule.log)},
-            {"limits", "", text_of(rule.limits, kRuleLimitKeys)}};
+            {"limits", "", text_of(rule.limits, kRuleLimitKeys)},
+            {"on_change", "", rule.on_change ? text_of(*rule.on_change) : std::string{kAsThePolicySays}}};
 }
 
 /// Fields that differ; both lists have the same fields in the same order.
@@ -156,7 +162,8 @@ private:
                 {"arp", "", text_of(p.wire_arp)}, {"nd", "", text_of(p.wire_nd)}, {"other", "", text_of(p.wire_other)}};
         };
         const auto tracking = [](const Policy& p) {
-            std::vector<PlanField> fields{{"seq_check", "", text_of(p.seq_check)}};
+            std::vector<PlanField> fields{{"seq_check", "", text_of(p.seq_check)},
+                                          {"on_change", "", text_of(p.on_change)}};
             for (const auto& [key, member] : kTimeoutKeys) {
                 fields.push_back({std::string{key}, "", duration_text(p.timeouts.*member)});
             }
@@ -220,7 +227,8 @@ private:
             const auto at = old.find(rule.id);
             if (at == old.end()) {
                 std::erase_if(fields, [](const PlanField& field) {
-                    return field.after == "enforce" || (field.name == "log" && field.after == "none") ||
+                    return field.after == "enforce" || field.after == kAsThePolicySays ||
+                           (field.name == "log" && field.after == "none") ||
                            (field.name == "service" && field.after == "any") ||
                            (field.name == "limits" && field.after == "none");
                 });

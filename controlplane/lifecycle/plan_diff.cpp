@@ -28,7 +28,8 @@ std::string text_of(const Policy& policy, const Endpoint& end) {
 /// What a rule says, with every name resolved, so that another content of a set shows in the rules that use it.
 std::string text_of(const Policy& policy, const Rule& rule) {
     std::string text = std::to_string(static_cast<int>(rule.action)) + "/" +
-                       std::to_string(static_cast<int>(rule.mode)) + "/" + std::to_string(static_cast<int>(rule.log));
+                       std::to_string(static_cast<int>(rule.mode)) + "/" + std::to_string(static_cast<int>(rule.log)) +
+                       "/" + (rule.on_change ? std::to_string(static_cast<int>(*rule.on_change)) : "");
     for (const auto* side : {&rule.from, &rule.to}) {
         std::set<std::string> ends;
         for (const auto& end : *side) ends.insert(text_of(policy, end));

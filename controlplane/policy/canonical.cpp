@@ -84,7 +84,9 @@ public:
     static std::string object(const Node& node, const ObjectSchema& schema) {
         std::vector<std::pair<std::string_view, std::string>> members;
         for (const auto& field : schema.fields) {
-            if (const auto* present = node.find(field.key)) {
+            const auto* present = node.find(field.key);
+            if (field.silent_standard && (present == nullptr || present->text == field.standard)) continue;
+            if (present != nullptr) {
                 members.emplace_back(field.key, value(*present, field));
             } else if (!field.standard.empty()) {
                 members.emplace_back(field.key, json_string(field.standard));

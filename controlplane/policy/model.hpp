@@ -75,7 +75,8 @@ struct Rule {
     Action action{Action::deny};
     abi::RuleMode mode{};
     abi::RuleLog log{};
-    abi::RuleLimits limits{};  ///< none unless it allows
+    abi::RuleLimits limits{};                ///< none unless it allows
+    std::optional<abi::OnChange> on_change;  ///< of live flows that this rule decides against; absent = the policy's
     SourcePos pos;
 };
 
@@ -139,6 +140,7 @@ struct Policy {
     abi::WireAction wire_nd{abi::WireAction::allow};
     abi::WireAction wire_other{abi::WireAction::deny};
     abi::SeqCheck seq_check{abi::SeqCheck::strict};
+    abi::OnChange on_change{abi::OnChange::reevaluate};
     abi::FlowTimeouts timeouts{};
     std::vector<Zone> zones;
     std::vector<NetSet> sets;

@@ -39,6 +39,12 @@ abi::RuleLog log_of(std::string_view text) noexcept {
     return abi::RuleLog::none;
 }
 
+abi::OnChange on_change_of(std::string_view text) noexcept {
+    if (text == "keep") return abi::OnChange::keep;
+    if (text == "kill") return abi::OnChange::kill;
+    return abi::OnChange::reevaluate;
+}
+
 /// From a tree of the right shape, as far as it is, to the model. Reads on after errors, to find all of them.
 class Reader {
 public:
@@ -50,6 +56,7 @@ public:
         read_default();
         read_wire();
         read_seq_check();
+        policy_.on_change = on_change_of(word(root_, "on_change"));
         read_timeouts();
         read_zones();
         check_every_port_has_a_zone();
@@ -248,6 +255,14 @@ private:
         rule.mode = word(node, "mode") == "observe" ? abi::RuleMode::observe : abi::RuleMode::enforce;
         rule.log = log_of(word(node, "log"));
         rule.limits = read_rule_limits(node, path, rule.action);
+        if (const auto* on_change = node.find("on_change")) {
+            rule.on_change = on_change_of(on_change->text);
+            if (rule.action == Action::allow) {
+                report_.add(Path{path, "on_change"}, on_change->pos, "never-used",
+                            "on_change is about live flows that a rule no longer lets pass, and this rule lets all "
+                            "pass; write it in the rule that denies, or on top for the whole policy");
+            }
+        }
         policy_.rules.push_back(std::move(rule));
     }
 

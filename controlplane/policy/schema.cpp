@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 2> kWireActions{"allow", "deny"};
 constexpr std::array<std::string_view, 4> kLogs{"none", "start", "end", "both"};
 constexpr std::array<std::string_view, 2> kModes{"enforce", "observe"};
 constexpr std::array<std::string_view, 3> kSeqChecks{"strict", "log", "off"};
+constexpr std::array<std::string_view, 3> kOnChanges{"reevaluate", "keep", "kill"};
 constexpr std::array<std::string_view, 3> kOps{"insert", "replace", "remove"};
 
 constexpr Field unsupported(std::string_view key) { return {.key = key, .shape = Shape::unsupported}; }
@@ -28,6 +29,18 @@ constexpr Field choice(std::string_view key, Words choices, std::string_view sta
             .about = about,
             .choices = choices,
             .standard = standard};
+}
+
+/// A choice that came later than others: the canonical form tells it only where it is not the standard, so that older
+/// policies keep their hash. Without a standard it may be left out and says then what the policy says.
+constexpr Field late_choice(std::string_view key, Words choices, std::string_view standard, std::string_view about) {
+    return {.key = key,
+            .shape = Shape::choice,
+            .required = false,
+            .about = about,
+            .choices = choices,
+            .standard = standard,
+            .silent_standard = true};
 }
 
 constexpr Field required(std::string_view key, Shape shape, std::string_view about) {
@@ -133,10 +146,11 @@ constexpr std::array kRuleFields{
     choice("mode", kModes, "enforce", "observe counts and logs what the rule would do, and goes on."),
     choice("log", kLogs, "none", "Which moments of a flow are logged."),
     optional("limits", Shape::object, "How many flows a rule that allows may have.", &kRuleLimits),
+    late_choice("on_change", kOnChanges, "",
+                "What becomes of a live flow that this rule no longer lets pass; absent means what the policy says."),
     unsupported("active"),
     unsupported("expires"),
     unsupported("not"),
-    unsupported("on_change"),
     unsupported("owner"),
     unsupported("reason"),
     unsupported("sample"),
@@ -173,6 +187,9 @@ constexpr std::array kDocumentFields{
     choice("seq_check", kSeqChecks, "strict",
            "TCP segments whose numbers don't fit their flow: strict drops them, log counts and logs them, off lets "
            "them pass."),
+    late_choice("on_change", kOnChanges, "reevaluate",
+                "What becomes of a live flow that the policy no longer allows: reevaluate ends it, keep lets it go on "
+                "until it ends by itself, kill ends it and answers its next packet."),
     optional("timeouts", Shape::object, "When an idle flow ends.", &kTimeouts),
     Field{.key = "zones",
           .shape = Shape::object_map,

@@ -67,6 +67,7 @@ TEST(Canonical, DoesNotSeeSpellingAndLayout) {
     const auto base = version(kBase);
     for (const auto& same : {
              "# a comment\n" + std::string{kBase},
+             "on_change: reevaluate\n" + std::string{kBase},
              with("[p, q]", "[q, p]"),
              with("[10.0.0.0/8, \"2001:db8::/32\"]", "[\"2001:0DB8:0::/32\", '10.0.0.0/8', 10.0.0.0/8]"),
              with("to: [web, wan]", "to: [wan, {set: web}]"),

@@ -101,6 +101,10 @@ TEST(ReaderErrors, OfTheDocument) {
         {"empty-list", "/zones", "sluice: 1\nname: n\ndefault: {action: deny}\nzones: <!>{}\n", "list at least one"},
         {"bad-choice", "/wire/arp", good + "wire: {arp: <!>no}\n", "write allow or deny"},
         {"bad-choice", "/seq_check", good + "seq_check: <!>maybe\n", "write strict, log or off"},
+        {"bad-choice", "/on_change", good + "on_change: <!>maybe\n", "write reevaluate, keep or kill"},
+        {"never-used", "/rules/0/on_change",
+         good + "rules:\n  - {id: r, from: any, to: any, action: allow, on_change: <!>kill}\n",
+         "write it in the rule that denies"},
         {"unknown-key", "/timeouts/tcp_open", good + "timeouts: {<!>tcp_open: 3s}\n", "tcp_opening"},
         {"bad-duration", "/timeouts/icmp", good + "timeouts: {icmp: <!>30}\n",
          "write a number and one of ms, s, m, h, d"},
@@ -304,7 +308,7 @@ TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }
     for (const std::string_view key :
-         {"active", "expires", "not", "on_change", "owner", "reason", "sample", "sni", "tag", "ticket", "when"}) {
+         {"active", "expires", "not", "owner", "reason", "sample", "sni", "tag", "ticket", "when"}) {
         expect_only({"not-supported-yet", "/rules/0/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "rules:\n  - {id: r, from: any, to: any, action: deny, <!>" +
                         std::string{key} + ": x}\n");

@@ -85,6 +85,16 @@ zones: {wan: {ports: [p], limits: {states: 5, new_per_second: 10000000}}, lan: {
     EXPECT_EQ(others->zones[1].limits.states_max, 0U);
 }
 
+TEST(Reader, ReadsWhatBecomesOfLiveFlows) {
+    EXPECT_EQ(read(rule("from: any, to: any, action: deny")).on_change, abi::OnChange::reevaluate);
+    EXPECT_FALSE(read(rule("from: any, to: any, action: deny")).rules[0].on_change);
+    EXPECT_EQ(read("on_change: keep\n" + rule("from: any, to: any, action: deny")).on_change, abi::OnChange::keep);
+    const auto killing = read(rule("from: any, to: any, action: reject, on_change: kill"));
+    EXPECT_EQ(killing.rules[0].on_change, abi::OnChange::kill);
+    EXPECT_EQ(read(rule("from: any, to: any, action: pass, on_change: reevaluate")).rules[0].on_change,
+              abi::OnChange::reevaluate);
+}
+
 // What the field table calls the standard is what a policy without the key means.
 TEST(Reader, TheStandardsOfTimeoutsAreTheDefaults) {
     const auto* timeouts = document_schema().find("timeouts");
