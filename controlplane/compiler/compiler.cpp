@@ -20,14 +20,6 @@ using abi::SectionKind;
 
 constexpr std::size_t index_of(SectionKind kind) noexcept { return static_cast<std::size_t>(kind) - 1; }
 
-abi::Verdict verdict_of(Action action, Action default_action) {
-    switch (action == Action::pass ? default_action : action) {
-        case Action::allow: return abi::Verdict::allow;
-        case Action::reject: return abi::Verdict::reject;
-        default: return abi::Verdict::deny;
-    }
-}
-
 /// What classes are made from: cuts per line, sorted, and which list each term uses.
 struct Lines {
     std::size_t list_count{};
@@ -174,13 +166,22 @@ std::optional<Unexpected<CompileRefusal>> over_budget(const Plan& plan, std::siz
     return std::nullopt;
 }
 
-std::vector<std::byte> write_settings(const Policy& policy) {
+std::vector<std::byte> write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
+                                      const std::optional<ChangeBase>& base) {
     SectionWriter<abi::SettingsSection> out{SectionKind::settings};
     out.section.wire_arp = policy.wire_arp;
     out.section.wire_nd = policy.wire_nd;
     out.section.wire_other = policy.wire_other;
     out.section.seq_check = policy.seq_check;
     out.section.timeouts = policy.timeouts;
+    out.section.on_change = policy.on_change;
+    std::vector<std::uint64_t> untouched;
+    if (base) {
+        out.section.base_generation = base->generation;
+        out.section.base_rules = base->rules_digest;
+        untouched = untouched_slots(*base, policy, slots);
+    }
+    out.section.untouched = out.put(untouched);
     return out.finish();
 }
 
@@ -220,7 +221,8 @@ std::vector<std::byte> write_rules(const Policy& policy, const std::vector<abi::
                            .log = rule.log,
                            .is_pass = rule.action == Action::pass ? std::uint8_t{1} : std::uint8_t{0},
                            .id = out.add_text(rule.id),
-                           .limits = rule.limits});
+                           .limits = rule.limits,
+                           .on_change = rule.on_change.value_or(policy.on_change)});
     }
     records.push_back({.slot = abi::kSlotDefault,
                        .verdict = verdict_of(policy.default_action, Action::deny),
@@ -228,7 +230,8 @@ std::vector<std::byte> write_rules(const Policy& policy, const std::vector<abi::
                        .log = policy.default_log,
                        .is_pass = 0,
                        .id = out.add_text(abi::kIdDefault),
-                       .limits = policy.default_limits});
+                       .limits = policy.default_limits,
+                       .on_change = policy.on_change});
     std::vector<abi::RuleIndex> term_rule;
     std::vector<std::uint64_t> observe(plan.word_count);
     for (std::size_t t = 0; t < plan.terms.size(); ++t) {
@@ -415,7 +418,7 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
         out.sections[index_of(kind)] = std::move(bytes);
     };
     const std::uint32_t words = plan->word_count;
-    put(SectionKind::settings, write_settings(policy));
+    put(SectionKind::settings, write_settings(policy, rule_slots, options.base));
     put(SectionKind::zones, write_zones(policy));
     put(SectionKind::rules, write_rules(policy, rule_slots, *plan));
     put(SectionKind::src_v4, write_addresses<abi::IntervalV4>(SectionKind::src_v4, plan->src.v4, plan->src, words, 16));

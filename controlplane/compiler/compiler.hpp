@@ -1,14 +1,15 @@
 /// Policy -> generation: eight sections and a manifest as the dataplane runs them (abi/tables.hpp tells the shapes).
 ///
 /// Theory of operation. Rules become terms (terms.hpp), the lists of their sides become classes (classes.hpp), classes
-/// become bit rows. Everything is a function of the policy and its slots: equal input gives equal bytes, so a section
-/// that did not change keeps its digest and the dataplane keeps its mapping. Sizes are counted before anything is
-/// built; what is over budget is refused with figures.
+/// become bit rows. Everything is a function of the policy, its slots and its base: equal input gives equal bytes, so a
+/// section that did not change keeps its digest and the dataplane keeps its mapping. Sizes are counted before anything
+/// is built; what is over budget is refused with figures.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include <sluice/abi/tables.hpp>
 #include <sluice/expected.hpp>
 
+#include "controlplane/compiler/change_reach.hpp"
 #include "controlplane/compiler/slot_map.hpp"
 #include "controlplane/policy/model.hpp"
 #include "dataplane/acl/validator.hpp"
@@ -23,13 +25,15 @@
 namespace sluice::cp {
 
 /// Part of the generation digest: raise it when the same policy gives other bytes.
-inline constexpr std::uint32_t kCompilerVersion = 2;
+inline constexpr std::uint32_t kCompilerVersion = 3;
 
 struct CompileOptions {
     std::uint64_t generation{};
     std::uint64_t created_unix_ns{};
     std::uint64_t bytes_max{256ULL << 20};  ///< all sections together
     std::uint32_t terms_max{abi::kTermsMax};
+    /// The generation that runs now, if it is known: then the new one tells which flows it does not concern.
+    std::optional<ChangeBase> base;
 };
 
 struct CompiledGeneration {

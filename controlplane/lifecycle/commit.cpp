@@ -181,7 +181,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     const auto now = shared();
     auto slots = slots_;
     if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
-    auto prepared = prepare(std::move(*read), slots, 1);
+    // Should the dataplane run something else by then, it sees that the base is another, and asks about every flow.
+    auto prepared = prepare(std::move(*read), slots, 1, now.runs(now.current) ? now.current.get() : nullptr);
     if (!prepared) return Unexpected(std::move(prepared.error()));
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
     if (auto same = unchanged(*prepared)) return *same;

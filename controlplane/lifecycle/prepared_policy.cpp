@@ -41,6 +41,11 @@ GenerationBytes PreparedPolicy::bytes() const noexcept {
     return b;
 }
 
+ChangeBase PreparedPolicy::as_base() const noexcept {
+    constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
+    return {&policy, view.rules, generation(), compiled.manifest.sections[rules].digest};
+}
+
 PolicyRef PreparedPolicy::ref() const { return {hash, std::string{extension_of(format)}, generation()}; }
 
 std::vector<std::string> PreparedPolicy::zone_names() const {
@@ -57,7 +62,7 @@ Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat 
 }
 
 Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
-                                                           std::uint64_t generation) {
+                                                           std::uint64_t generation, const PreparedPolicy* base) {
     auto prepared = std::make_shared<PreparedPolicy>();
     prepared->policy = std::move(source.policy);
     prepared->format = source.format;
@@ -69,7 +74,9 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     if (const auto assigned = slots.assign(prepared->policy); !assigned) {
         return Unexpected(problem(422, "too-many-rules", "The policy is too big", assigned.error().to_string()));
     }
-    auto compiled = compile(prepared->policy, slots, {.generation = generation, .created_unix_ns = unix_now_ns()});
+    CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
+    if (base != nullptr) options.base = base->as_base();
+    auto compiled = compile(prepared->policy, slots, options);
     if (!compiled) {
         return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
     }

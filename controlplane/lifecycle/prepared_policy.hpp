@@ -42,6 +42,8 @@ struct PreparedPolicy {
     std::uint64_t generation() const noexcept { return compiled.manifest.generation; }
     GenerationBytes bytes() const noexcept;
     PolicyRef ref() const;
+    /// For the next generation to be compared with; it looks into this object.
+    ChangeBase as_base() const noexcept;
     std::vector<std::string> zone_names() const;
 };
 using PreparedPtr = std::shared_ptr<const PreparedPolicy>;
@@ -54,9 +56,11 @@ Problem invalid_policy(PolicyErrors errors);
 
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options);
 
-/// `slots` gets the policy's rules. Failing policy tests are no error here: they stand in `tests`.
+/// `slots` gets the policy's rules. `base`: what the dataplane is believed to run. Failing policy tests are no error
+/// here: they stand in `tests`.
 Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
-                                                           std::uint64_t generation);
+                                                           std::uint64_t generation,
+                                                           const PreparedPolicy* base = nullptr);
 
 /// What the dataplane would say about the ports, asked beforehand. Empty = nothing.
 std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports);

@@ -157,6 +157,39 @@ TEST(Compiler, LimitsStandWithTheirRuleTheDefaultAndTheZone) {
     EXPECT_EQ(t.view().zones[1].limits.new_per_second_max, 7U);
 }
 
+TEST(Compiler, EveryRuleSaysWhatBecomesOfLiveFlows) {
+    PolicyBuilder b = two_zones();
+    b.rule({.id = "own"}).rule({.id = "as-the-policy"});
+    b.policy.on_change = abi::OnChange::keep;
+    b.policy.rules[0].on_change = abi::OnChange::kill;
+    const CompiledTables t{b.build()};
+    EXPECT_EQ(t.view().rules[0].on_change, abi::OnChange::kill);
+    EXPECT_EQ(t.view().rules[1].on_change, abi::OnChange::keep);
+    EXPECT_EQ(t.view().rules[2].on_change, abi::OnChange::keep);
+    EXPECT_TRUE(t.view().untouched.empty()) << "compared with nothing";
+}
+
+TEST(Compiler, SaysWhichSlotsItsBaseLeavesUntouched) {
+    PolicyBuilder b = two_zones();
+    b.rule({.id = "web", .service = {"tcp/443"}, .action = Action::allow});
+    SlotMap slots;
+    const cp::Policy before = b.build();
+    const CompiledTables base{before, slots, 1};
+    b.rule({.id = "late", .action = Action::deny});
+    const cp::Policy after = b.build();
+    ASSERT_TRUE(slots.assign(after));
+    const auto compiled = compile(
+        after, slots, {.generation = 2, .base = cp::ChangeBase{&before, base.view().rules, 1, abi::Digest128{7, 8}}});
+    ASSERT_TRUE(compiled);
+    const auto view =
+        dp::validate(compiled->manifest_bytes(), compiled->section_bytes(), {.rule_slots_max = 1024, .ports = {}});
+    ASSERT_TRUE(view) << view.error().where;
+    EXPECT_EQ(view->settings->base_generation, 1U);
+    EXPECT_EQ(view->settings->base_rules, (abi::Digest128{7, 8}));
+    ASSERT_EQ(view->untouched.size(), 1U);
+    EXPECT_EQ(view->untouched[0], std::uint64_t{1} << 16) << "web; the default lost what late takes";
+}
+
 TEST(Compiler, RefusesARuleWithoutASlot) {
     const Policy policy = two_zones().rule({.id = "r"}).build();
     const auto refused = compile(policy, SlotMap{}, {.generation = 1});

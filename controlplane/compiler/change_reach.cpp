@@ -1,0 +1,280 @@
+#include "controlplane/compiler/change_reach.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "controlplane/compiler/terms.hpp"
+
+namespace sluice::cp {
+
+namespace {
+
+constexpr std::uint64_t kComparisonsMax = 4'000'000;  ///< of two boxes: about a second
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+template <typename At>
+bool overlaps(const Ranges<At>& a, const Ranges<At>& b) {
+    if (a.size() > b.size()) return overlaps(b, a);
+    return std::any_of(a.begin(), a.end(), [&](const Range<At>& r) {
+        const auto at = std::lower_bound(b.begin(), b.end(), r.first,
+                                         [](const Range<At>& range, const At& first) { return range.last < first; });
+        return at != b.end() && at->first <= r.last;
+    });
+}
+
+/// The number before `at`, which is not the first.
+void step_back(std::uint32_t& at) { --at; }
+void step_back(V6Number& at) {
+    if (at.low-- == 0) --at.high;
+}
+
+/// What `a` has and `b` has not.
+template <typename At>
+Ranges<At> without(const Ranges<At>& a, const Ranges<At>& b) {
+    Ranges<At> left;
+    auto at = b.begin();
+    for (Range<At> rest : a) {
+        while (at != b.end() && at->last < rest.first) ++at;
+        bool any = true;
+        for (auto cut = at; any && cut != b.end() && cut->first <= rest.last; ++cut) {
+            if (rest.first < cut->first) {
+                Range<At> front{rest.first, cut->first};
+                step_back(front.last);
+                left.push_back(front);
+            }
+            rest.first = cut->last;
+            any = cut->last < rest.last && step(rest.first);
+        }
+        if (any) left.push_back(rest);
+    }
+    return left;
+}
+
+AddressList without(const AddressList& a, const AddressList& b) { return {without(a.v4, b.v4), without(a.v6, b.v6)}; }
+ServiceList without(const ServiceList& a, const ServiceList& b) {
+    return {without(a.tcp, b.tcp), without(a.udp, b.udp), without(a.icmp, b.icmp), without(a.icmp6, b.icmp6),
+            without(a.proto, b.proto)};
+}
+
+bool overlaps(const ServiceList& a, const ServiceList& b) {
+    return overlaps(a.tcp, b.tcp) || overlaps(a.udp, b.udp) || overlaps(a.icmp, b.icmp) || overlaps(a.icmp6, b.icmp6) ||
+           overlaps(a.proto, b.proto);
+}
+
+bool empty(const AddressList& a) { return a.v4.empty() && a.v6.empty(); }
+bool empty(const ServiceList& s) {
+    return s.tcp.empty() && s.udp.empty() && s.icmp.empty() && s.icmp6.empty() && s.proto.empty();
+}
+
+const AddressList& every_address() {
+    static const AddressList all{{{0, 0xffffffff}}, {{{0, 0}, {~std::uint64_t{0}, ~std::uint64_t{0}}}}};
+    return all;
+}
+
+/// One AND of all dimensions: what a term matches, or a part of it.
+struct Box {
+    ZoneBits from, to;
+    const AddressList* src{};
+    const AddressList* dst{};
+    const ServiceList* service{};
+};
+
+bool overlaps(const Box& a, const Box& b) {
+    if ((a.from & b.from).none() || (a.to & b.to).none() || !overlaps(*a.service, *b.service)) return false;
+    return (overlaps(a.src->v4, b.src->v4) && overlaps(a.dst->v4, b.dst->v4)) ||
+           (overlaps(a.src->v6, b.src->v6) && overlaps(a.dst->v6, b.dst->v6));
+}
+
+/// A policy's rules as boxes.
+class Boxes {
+public:
+    explicit Boxes(const Policy& policy) : builder_{policy}, of_rule_(policy.rules.size()) {
+        for (const Term& t : builder_.terms()) {
+            of_rule_[t.rule].push_back({t.from.zones, t.to.zones, addresses(t.from.addresses),
+                                        addresses(t.to.addresses), &builder_.services()[t.service]});
+        }
+    }
+    const std::vector<Box>& of(std::size_t rule) const { return of_rule_[rule]; }
+
+private:
+    const AddressList* addresses(ListIndex list) const {
+        return list == kAnyList ? &every_address() : &builder_.addresses()[list];
+    }
+    TermBuilder builder_;
+    std::vector<std::vector<Box>> of_rule_;
+};
+
+/// Differences of lists, each made once: a big set stands in many terms.
+template <typename List>
+class Differences {
+public:
+    /// What `a` has more than `b`; null: nothing.
+    const List* of(const List* a, const List* b) {
+        const auto [it, fresh] = known_.try_emplace({a, b}, nullptr);
+        if (!fresh) return it->second;
+        List more = without(*a, *b);
+        if (empty(more)) return nullptr;
+        it->second = &kept_.emplace_back(std::move(more));
+        return it->second;
+    }
+
+private:
+    std::map<std::pair<const List*, const List*>, const List*> known_;
+    std::deque<List> kept_;
+};
+
+class Comparison {
+public:
+    Comparison(const ChangeBase& base, const Policy& after)
+        : base_{base}, after_{after}, old_boxes_{*base.policy}, new_boxes_{after} {
+        place_rules();
+    }
+
+    std::vector<std::uint64_t> untouched(std::span<const abi::RuleSlot> slots) {
+        if (!same_zones()) return {};
+        for (std::size_t i = 0; i < after_.rules.size(); ++i) {
+            if (untouched_rule(i, slots[i])) set(slots[i]);
+            add_growth(i);
+            if (comparisons_ > kComparisonsMax) return {};
+        }
+        const Policy& before = *base_.policy;
+        if (growth_.empty() && before.default_action == after_.default_action &&
+            before.default_log == after_.default_log && before.default_limits == after_.default_limits) {
+            set(abi::kSlotDefault);
+        }
+        return std::move(bits_);
+    }
+
+private:
+    /// Numbers of zones stand in flows, and terms are made of them.
+    bool same_zones() const {
+        return std::ranges::equal(base_.policy->zones, after_.zones, [](const Zone& a, const Zone& b) {
+            return a.name == b.name && a.limits == b.limits && std::ranges::is_permutation(a.ports, b.ports);
+        });
+    }
+
+    /// `place_[i]`: where the i-th rule stood, among rules whose order is as it was. A longest such run is kept; what
+    /// is not in it is taken for new.
+    void place_rules() {
+        std::unordered_map<std::string_view, std::size_t> before;
+        for (std::size_t i = 0; i < base_.policy->rules.size(); ++i) before.emplace(base_.policy->rules[i].id, i);
+        const std::size_t count = after_.rules.size();
+        std::vector<std::size_t> stood(count, kNone), tails, previous(count, kNone);
+        for (std::size_t i = 0; i < count; ++i) {
+            if (const auto at = before.find(after_.rules[i].id); at != before.end()) stood[i] = at->second;
+            if (stood[i] == kNone) continue;
+            const auto at = std::lower_bound(tails.begin(), tails.end(), stood[i],
+                                             [&](std::size_t tail, std::size_t place) { return stood[tail] < place; });
+            if (at != tails.begin()) previous[i] = *(at - 1);
+            if (at == tails.end()) {
+                tails.push_back(i);
+            } else {
+                *at = i;
+            }
+        }
+        place_.assign(count, kNone);
+        for (std::size_t i = tails.empty() ? kNone : tails.back(); i != kNone; i = previous[i]) place_[i] = stood[i];
+    }
+
+    const Rule* before(std::size_t i) const { return place_[i] == kNone ? nullptr : &base_.policy->rules[place_[i]]; }
+
+    bool untouched_rule(std::size_t i, abi::RuleSlot slot) {
+        const Rule* was = before(i);
+        const Rule& is = after_.rules[i];
+        if (was == nullptr || was->mode != abi::RuleMode::enforce || is.mode != abi::RuleMode::enforce) return false;
+        // Only an allowed flow stands under its rule as one that needs no second look.
+        if (verdict_of(was->action, base_.policy->default_action) != abi::Verdict::allow ||
+            verdict_of(is.action, after_.default_action) != abi::Verdict::allow || was->log != is.log ||
+            !(was->limits == is.limits)) {
+            return false;
+        }
+        if (place_[i] >= base_.records.size() || base_.records[place_[i]].slot != slot) return false;
+        const auto& old_boxes = old_boxes_.of(place_[i]);
+        return std::ranges::all_of(old_boxes, [&](const Box& old) {
+            return std::ranges::any_of(new_boxes_.of(i), [&](const Box& now) { return covers(now, old); }) &&
+                   std::ranges::none_of(growth_, [&](const Box& grown) {
+                       ++comparisons_;
+                       return overlaps(grown, old);
+                   });
+        });
+    }
+
+    bool covers(const Box& wide, const Box& narrow) {
+        ++comparisons_;
+        return (narrow.from & ~wide.from).none() && (narrow.to & ~wide.to).none() &&
+               addresses_.of(narrow.src, wide.src) == nullptr && addresses_.of(narrow.dst, wide.dst) == nullptr &&
+               services_.of(narrow.service, wide.service) == nullptr;
+    }
+
+    /// What rule i takes from the rules behind it that it did not take before.
+    void add_growth(std::size_t i) {
+        if (after_.rules[i].mode != abi::RuleMode::enforce) return;
+        const Rule* was = before(i);
+        const bool decided = was != nullptr && was->mode == abi::RuleMode::enforce;
+        const auto& now = new_boxes_.of(i);
+        if (!decided) {
+            growth_.insert(growth_.end(), now.begin(), now.end());
+            return;
+        }
+        const auto& old = old_boxes_.of(place_[i]);
+        for (std::size_t t = 0; t < now.size(); ++t) {
+            if (std::ranges::any_of(old, [&](const Box& o) { return covers(o, now[t]); })) continue;
+            if (old.empty()) {
+                growth_.push_back(now[t]);
+            } else {
+                add_difference(now[t], old[std::min(t, old.size() - 1)]);
+            }
+        }
+    }
+
+    /// A product less another lies in the union of the products in which one dimension is replaced by what it has more.
+    void add_difference(const Box& now, const Box& old) {
+        const auto add = [&](auto change) {
+            Box part = now;
+            if (change(part)) growth_.push_back(part);
+        };
+        add([&](Box& part) { return (part.from &= ~old.from).any(); });
+        add([&](Box& part) { return (part.to &= ~old.to).any(); });
+        add([&](Box& part) { return (part.src = addresses_.of(now.src, old.src)) != nullptr; });
+        add([&](Box& part) { return (part.dst = addresses_.of(now.dst, old.dst)) != nullptr; });
+        add([&](Box& part) { return (part.service = services_.of(now.service, old.service)) != nullptr; });
+    }
+
+    void set(abi::RuleSlot slot) {
+        const auto at = static_cast<std::size_t>(slot);
+        if (bits_.size() <= at / 64) bits_.resize(at / 64 + 1);
+        bits_[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+
+    const ChangeBase& base_;
+    const Policy& after_;
+    Boxes old_boxes_, new_boxes_;
+    std::vector<std::size_t> place_;
+    std::vector<Box> growth_;  ///< of the rules before the one that is looked at
+    Differences<AddressList> addresses_;
+    Differences<ServiceList> services_;
+    std::vector<std::uint64_t> bits_;
+    std::uint64_t comparisons_{};
+};
+
+}  // namespace
+
+abi::Verdict verdict_of(Action action, Action default_action) noexcept {
+    switch (action == Action::pass ? default_action : action) {
+        case Action::allow: return abi::Verdict::allow;
+        case Action::reject: return abi::Verdict::reject;
+        default: return abi::Verdict::deny;
+    }
+}
+
+std::vector<std::uint64_t> untouched_slots(const ChangeBase& base, const Policy& after,
+                                           std::span<const abi::RuleSlot> slots) {
+    return Comparison{base, after}.untouched(slots);
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,147 @@
+/// Which live flows a change of the policy concerns: for random policies and changes of them, a flow whose rule is said
+/// to be untouched is decided by the same rule in the same way afterwards. The reference matcher decides.
+#include "controlplane/compiler/change_reach.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "controlplane/compiler/reference.hpp"
+#include "tests/harness/policies.hpp"
+#include "tests/harness/random_policies.hpp"
+
+namespace sluice::test {
+namespace {
+
+std::uint64_t seed() {
+    if (const char* text = std::getenv("SEED"); text != nullptr) return std::strtoull(text, nullptr, 10);
+    return std::random_device{}();
+}
+
+/// One change as people make it: a rule comes, goes, moves, says something else; a set gains or loses a member.
+void change(cp::Policy& policy, const Pool& pool, Random& random, std::uint32_t& next_id) {
+    const auto pick = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
+    const auto fresh = [&] {
+        cp::Rule rule = pool.policy({random_rule(random)}).rules.front();
+        rule.id = "fresh-" + std::to_string(next_id++);
+        return rule;
+    };
+    auto& rules = policy.rules;
+    if (rules.empty()) {
+        rules.push_back(fresh());
+        return;
+    }
+    const std::size_t at = pick(rules.size());
+    const auto place = rules.begin() + static_cast<std::ptrdiff_t>(at);
+    switch (pick(10)) {
+        case 0: rules.insert(place, fresh()); break;
+        case 1: rules.erase(place); break;
+        case 2: std::rotate(place, place + 1, rules.end()); break;
+        case 3: {
+            const std::string id = place->id;
+            *place = fresh();
+            place->id = id;
+            break;
+        }
+        case 4: place->action = fresh().action; break;
+        case 5: place->log = place->log == abi::RuleLog::none ? abi::RuleLog::both : abi::RuleLog::none; break;
+        case 6:
+            place->mode = place->mode == abi::RuleMode::observe ? abi::RuleMode::enforce : abi::RuleMode::observe;
+            break;
+        case 7: {  // wider or narrower by one endpoint
+            auto& side = pick(2) == 0 ? place->from : place->to;
+            const cp::Rule other = fresh();
+            if (side.size() > 1 && pick(2) == 0) {
+                side.pop_back();
+            } else {
+                side.push_back(other.from.front());
+            }
+            break;
+        }
+        case 8:
+            if (!policy.sets.empty()) {
+                auto& nets = policy.sets[pick(policy.sets.size())].nets;
+                if (nets.size() > 1 && pick(2) == 0) {
+                    nets.erase(nets.begin() + static_cast<std::ptrdiff_t>(pick(nets.size())));
+                } else {
+                    const dp::LookupKey key = pool.key(random);
+                    nets.push_back(
+                        {key.family, static_cast<std::uint8_t>(key.family == abi::IpFamily::v4 ? 32 : 128), key.src});
+                }
+            }
+            break;
+        default: {
+            auto& service = place->service;
+            const cp::Rule other = fresh();
+            if (service.size() > 1 && pick(2) == 0) {
+                service.pop_back();
+            } else if (!service.empty() && !other.service.empty()) {
+                service.push_back(other.service.front());
+            }
+            break;
+        }
+    }
+}
+
+struct Tally {
+    std::uint64_t keys{}, untouched{}, same{};
+};
+
+void compare(const cp::Policy& before, const cp::Policy& after, const Pool& pool, Random& random, Tally& tally) {
+    cp::SlotMap slots;
+    ASSERT_TRUE(slots.assign(before));
+    std::vector<abi::RuleRecord> records;
+    for (const cp::Rule& rule : before.rules) records.push_back({.slot = *slots.find(rule.id)});
+    records.push_back({.slot = abi::kSlotDefault});
+    ASSERT_TRUE(slots.assign(after));
+    std::vector<abi::RuleSlot> slots_after;
+    for (const cp::Rule& rule : after.rules) slots_after.push_back(*slots.find(rule.id));
+    const auto bits = cp::untouched_slots({&before, records, 1, {}}, after, slots_after);
+    for (int k = 0; k < 60; ++k) {
+        const dp::LookupKey key = pool.key(random, k % 2 == 0 ? before : after);
+        const abi::RuleIndex was = cp::reference_lookup(before, key).rule, is = cp::reference_lookup(after, key).rule;
+        if (cp::reference_verdict(before, was) != abi::Verdict::allow) continue;  // no flow
+        const auto log = [](const cp::Policy& p, abi::RuleIndex r) {
+            return r < p.rules.size() ? p.rules[r].log : p.default_log;
+        };
+        const bool same = cp::reference_rule_id(before, was) == cp::reference_rule_id(after, is) &&
+                          cp::reference_verdict(after, is) == abi::Verdict::allow && log(before, was) == log(after, is);
+        const auto slot = static_cast<std::size_t>(records[was].slot);
+        const bool untouched = slot / 64 < bits.size() && (bits[slot / 64] >> (slot % 64) & 1U) != 0;
+        ++tally.keys;
+        tally.same += same ? 1 : 0;
+        tally.untouched += untouched ? 1 : 0;
+        ASSERT_TRUE(same || !untouched) << to_text(key) << ": " << cp::reference_rule_id(before, was)
+                                        << " is said to be untouched, and now " << cp::reference_rule_id(after, is)
+                                        << " decides";
+    }
+}
+
+TEST(ChangeReach, P12_WhatIsDecidedOtherwiseIsJudgedAgain) {
+    const std::uint64_t first = seed();
+    Tally tally;
+    for (std::uint64_t run = 0; run < 1'500; ++run) {
+        SCOPED_TRACE("SEED=" + std::to_string(first + run));
+        const Pool pool{first + run};
+        Random random{first + run};
+        cp::Policy before = pool.policy(random_rules(random, 1 + random() % 12));
+        cp::Policy after = before;
+        std::uint32_t next_id = 0;
+        for (std::uint64_t n = 1 + random() % 3; n != 0; --n) change(after, pool, random, next_id);
+        if (random() % 20 == 0) after.default_action = cp::Action::allow;
+        compare(before, after, pool, random, tally);
+        if (testing::Test::HasFatalFailure()) return;
+    }
+    std::printf("%llu flows, %llu decided as before, %llu of them known to be; SEED=%llu\n",
+                static_cast<unsigned long long>(tally.keys), static_cast<unsigned long long>(tally.same),
+                static_cast<unsigned long long>(tally.untouched), static_cast<unsigned long long>(first));
+    EXPECT_GT(tally.untouched * 2, tally.same) << "sound, but of no use";
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,129 @@
+// How far a change reaches, in cases that people know.
+#include "controlplane/compiler/change_reach.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tests/harness/policies.hpp"
+
+namespace sluice::test {
+namespace {
+
+using cp::Action;
+
+PolicyBuilder base() {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.set("shop", {"198.51.100.80/32"}).set("guests", {"10.0.0.0/24"});
+    p.rule({.id = "web", .from = {"outside"}, .to = {"shop"}, .service = {"tcp/443"}, .action = Action::allow});
+    p.rule({.id = "dns", .from = {"guests"}, .to = {"any"}, .service = {"udp/53"}, .action = Action::allow});
+    p.rule({.id = "egress", .from = {"inside"}, .to = {"outside"}, .action = Action::allow});
+    return p;
+}
+
+/// The ids of base() that are untouched in `after`.
+std::vector<std::string> untouched(const cp::Policy& after, const cp::Policy& before = base().build()) {
+    cp::SlotMap slots;
+    const CompiledTables old{before, slots, 1};
+    EXPECT_TRUE(slots.assign(after));
+    std::vector<abi::RuleSlot> slots_after;
+    for (const cp::Rule& rule : after.rules) slots_after.push_back(*slots.find(rule.id));
+    const auto bits = cp::untouched_slots({&before, old.view().rules, 1, {}}, after, slots_after);
+    std::vector<std::string> ids;
+    for (abi::RuleIndex i = 0; i < old.view().rules.size(); ++i) {
+        const auto slot = static_cast<std::size_t>(old.view().rules[i].slot);
+        if (slot / 64 < bits.size() && (bits[slot / 64] >> (slot % 64) & 1U) != 0) {
+            ids.emplace_back(old.view().rule_id(i));
+        }
+    }
+    return ids;
+}
+
+using Ids = std::vector<std::string>;
+const Ids kAll{"web", "dns", "egress"};
+
+PolicyBuilder with_first(const RuleSpec& spec) {
+    PolicyBuilder p = base();
+    p.rule(spec);
+    std::rotate(p.policy.rules.begin(), p.policy.rules.end() - 1, p.policy.rules.end());
+    return p;
+}
+
+TEST(ChangeReach, TheSamePolicyTouchesNothing) {
+    EXPECT_EQ(untouched(base().build()), (Ids{"web", "dns", "egress", "default"}));
+}
+
+TEST(ChangeReach, ANewRuleTouchesWhatItOverlaps) {
+    EXPECT_EQ(untouched(with_first({.id = "new", .from = {"outside"}, .service = {"tcp/443"}}).build()),
+              (Ids{"dns", "egress"}));
+    EXPECT_EQ(untouched(with_first({.id = "new", .from = {"10.0.0.7"}, .service = {"udp/53"}}).build()), Ids{"web"});
+    EXPECT_EQ(untouched(with_first({.id = "new", .from = {"2001:db8::/32"}, .service = {"tcp/443"}}).build()),
+              (Ids{"web", "dns"}))
+        << "IPv6 from inside only";
+    EXPECT_EQ(untouched(with_first({.id = "new", .mode = abi::RuleMode::observe}).build()),
+              (Ids{"web", "dns", "egress", "default"}))
+        << "it decides nothing";
+    PolicyBuilder last = base();
+    last.rule({.id = "new"});
+    EXPECT_EQ(untouched(last.build()), kAll) << "behind them all";
+}
+
+TEST(ChangeReach, ASetThatGrowsTouchesOnlyWhatItGrewInto) {
+    PolicyBuilder p = base();
+    p.policy.sets[0].nets.push_back(prefix("198.51.100.81"));
+    EXPECT_EQ(untouched(p.build()), kAll) << "its own flows stay allowed, those behind are others";
+    p.policy.sets[0].nets.push_back(prefix("192.0.2.1"));
+    p.policy.rules[0].service.clear();
+    EXPECT_EQ(untouched(p.build()), (Ids{"web", "egress"})) << "any service to the shop: DNS from guests, too";
+}
+
+TEST(ChangeReach, ASetThatShrinksTouchesItsRules) {
+    PolicyBuilder p = base();
+    p.policy.sets[1].nets[0] = prefix("10.0.0.0/25");
+    EXPECT_EQ(untouched(p.build()), (Ids{"web", "egress", "default"}));
+}
+
+TEST(ChangeReach, VerdictAndLogAreTheRulesOwn) {
+    PolicyBuilder p = base();
+    p.policy.rules[0].action = Action::deny;
+    p.policy.rules[1].log = abi::RuleLog::both;
+    EXPECT_EQ(untouched(p.build()), (Ids{"egress", "default"}));
+    PolicyBuilder observed = base();
+    observed.policy.rules[0].mode = abi::RuleMode::observe;
+    EXPECT_EQ(untouched(observed.build()), (Ids{"dns", "egress", "default"}));
+}
+
+TEST(ChangeReach, WhatGoesTouchesNobodyElse) {
+    PolicyBuilder p = base();
+    p.policy.rules.erase(p.policy.rules.begin());
+    EXPECT_EQ(untouched(p.build()), (Ids{"dns", "egress", "default"}));
+}
+
+TEST(ChangeReach, WhatMovesIsTakenForNew) {
+    PolicyBuilder p = base();
+    std::swap(p.policy.rules[0], p.policy.rules[1]);
+    const Ids left = untouched(p.build());
+    EXPECT_EQ(std::count(left.begin(), left.end(), "egress"), 0) << "DNS from inside is decided by either";
+    EXPECT_EQ(left.size(), 1U);
+}
+
+TEST(ChangeReach, ZonesTouchEverything) {
+    PolicyBuilder p = base();
+    std::swap(p.policy.zones[0].ports, p.policy.zones[1].ports);
+    EXPECT_EQ(untouched(p.build()), Ids{});
+}
+
+TEST(ChangeReach, ASlotThatIsAnothersNowIsTouched) {
+    const cp::Policy before = base().build();
+    cp::SlotMap slots;
+    const CompiledTables old{before, slots, 1};
+    const std::vector<abi::RuleSlot> others{abi::RuleSlot{17}, abi::RuleSlot{16}, abi::RuleSlot{18}};
+    const auto bits = cp::untouched_slots({&before, old.view().rules, 1, {}}, before, others);
+    EXPECT_EQ(bits.at(0) >> 16 & 7U, 4U) << "egress alone";
+}
+
+}  // namespace
+}  // namespace sluice::test
