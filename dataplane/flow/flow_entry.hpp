@@ -99,9 +99,9 @@ struct alignas(64) FlowHot {
     std::array<std::uint32_t, 2> seq_acked;   ///< the highest that the other side has acknowledged of it
     std::array<std::uint16_t, 2> window_max;  ///< the largest window it has offered, as sent; in bytes while opening
     std::uint32_t last_seen_tick;
-    std::uint32_t policy_seq;  ///< ActiveTables::policy_seq it was last judged under
+    std::uint32_t policy_seq;  ///< ActiveTables::policy_seq it was last judged under; 0 = over, but for its mark
     std::array<SmallCounters, 2> counters;
-    std::uint32_t slot_and_log;        ///< RuleSlot in the low 29 bits, source_counted, abi::RuleLog above
+    std::uint32_t slot_and_log;  ///< RuleSlot in the low 27 bits, kept, marked, source_counted, abi::RuleLog above
     std::array<std::uint8_t, 2> zone;  ///< zone of arrival by direction
     FlowPhase phase;
     std::uint8_t flags;                     ///< flow_flag
@@ -110,6 +110,16 @@ struct alignas(64) FlowHot {
 
     abi::RuleSlot slot() const noexcept { return abi::RuleSlot{slot_and_log & kSlotMask}; }
     abi::RuleLog log() const noexcept { return static_cast<abi::RuleLog>(slot_and_log >> 30); }
+    /// The policy no longer allows it and keeps it all the same.
+    bool kept() const noexcept { return (slot_and_log & kKept) != 0; }
+    void set_kept() noexcept { slot_and_log |= kKept; }
+    /// Over: the entry is there only so that its ends learn of it.
+    bool marked() const noexcept { return (slot_and_log & kMarked) != 0; }
+    void set_marked() noexcept {
+        slot_and_log = (slot_and_log & ~kKept) | kMarked;
+        policy_seq = 0;
+    }
+    /// A rule that allows it: neither kept nor marked.
     void set_rule(abi::RuleSlot s, abi::RuleLog l) noexcept {
         slot_and_log = (static_cast<std::uint32_t>(s) & kSlotMask) | (slot_and_log & kSourceCounted) |
                        (static_cast<std::uint32_t>(l) << 30);
@@ -132,8 +142,8 @@ struct alignas(64) FlowHot {
     }
 
 private:
-    static constexpr std::uint32_t kSlotMask = (1U << 29) - 1;
-    static constexpr std::uint32_t kSourceCounted = 1U << 29;
+    static constexpr std::uint32_t kSlotMask = (1U << 27) - 1;
+    static constexpr std::uint32_t kKept = 1U << 27, kMarked = 1U << 28, kSourceCounted = 1U << 29;
 };
 static_assert(sizeof(FlowHot) == 64 && std::is_trivially_copyable_v<FlowHot>);
 static_assert(abi::kZonesMax <= 256, "a zone stands in one byte");

@@ -47,6 +47,8 @@ std::optional<FlowDumps::Page> FlowDumps::step(abi::MonoTime now) {
     }
     if (!asked_ && state == State::idle) {
         box.position = static_cast<std::uint32_t>(active_->cursor);
+        box.task = active_->task;
+        box.filter = active_->filter;
         box.count_max = std::clamp<std::uint32_t>(active_->count_max, 1, abi::kFlowsPerDumpMax);
         asked_ = true;
         // release: pairs with the worker's acquire; it reads our fields after this.
@@ -54,8 +56,9 @@ std::optional<FlowDumps::Page> FlowDumps::step(abi::MonoTime now) {
         return std::nullopt;
     }
     if (asked_ && state == State::done) {
-        const std::uint32_t count = std::min(box.count, abi::kFlowsPerDumpMax);
-        std::copy_n(box.flows.begin(), count, dump_.flows.begin());
+        const bool dumped = active_->task == FlowTask::dump;
+        const std::uint32_t count = dumped ? std::min(box.count, abi::kFlowsPerDumpMax) : box.count;
+        if (dumped) std::copy_n(box.flows.begin(), count, dump_.flows.begin());
         const std::uint64_t next = box.last ? next_worker : (worker << kWorkerShift | box.next);
         const bool last = box.last && last_worker;
         box.state.store(State::idle, std::memory_order_relaxed);
@@ -66,6 +69,17 @@ std::optional<FlowDumps::Page> FlowDumps::step(abi::MonoTime now) {
 }
 
 FlowDumps::Page FlowDumps::finish(std::uint32_t count, std::uint64_t next, bool last) {
+    if (active_->task != FlowTask::dump) {
+        ended_.header.bytes = sizeof ended_;
+        ended_.header.sequence = active_->sequence;
+        ended_.next = next;
+        ended_.count = count;
+        ended_.last = last ? 1 : 0;
+        ended_.granted = 1;
+        const std::uint64_t client = active_->client;
+        active_.reset();
+        return {client, nullptr, &ended_};
+    }
     dump_.header = {
         .type = abi::MessageType::flow_dump,
         .bytes = static_cast<std::uint32_t>(offsetof(abi::FlowDump, flows) + count * sizeof(abi::FlowRecord)),
@@ -75,7 +89,7 @@ FlowDumps::Page FlowDumps::finish(std::uint32_t count, std::uint64_t next, bool 
     dump_.last = last ? 1 : 0;
     const std::uint64_t client = active_->client;
     active_.reset();
-    return {client, &dump_};
+    return {client, &dump_, nullptr};
 }
 
 }  // namespace sluice::dp

@@ -1,6 +1,6 @@
-/// Flow dumps for clients, one page per request, one request at a time: asked of a worker through its mailbox, which
-/// the worker answers between two bursts. A worker that does not answer in time is left out of the walk; its mailbox is
-/// not touched again until it has answered.
+/// Flow dumps for clients, and flows that they end; one part of the walk per request, one request at a time: asked of a
+/// worker through its mailbox, which the worker answers between two bursts. A worker that does not answer in time is
+/// left out of the walk; its mailbox is not touched again until it has answered.
 ///
 /// A cursor is worker << 32 | position in that worker's slab.
 #pragma once
@@ -24,10 +24,14 @@ public:
         std::uint32_t sequence{};
         std::uint64_t cursor{};
         std::uint32_t count_max{};
+        FlowTask task{FlowTask::dump};
+        abi::FlowFilter filter{};  ///< valid
     };
+    /// One of the two, valid until the next call.
     struct Page {
         std::uint64_t client{};
-        const abi::FlowDump* dump{};  ///< valid until the next call
+        const abi::FlowDump* dump{};
+        const abi::FlowsEnded* ended{};
     };
 
     explicit FlowDumps(std::vector<FlowDumpMailbox*> mailboxes) : mailboxes_{std::move(mailboxes)} {}
@@ -48,6 +52,7 @@ private:
     bool asked_{};  ///< the active request stands in the mailbox of its worker
     abi::MonoTime deadline_{};
     abi::FlowDump dump_{};
+    abi::FlowsEnded ended_{};
 };
 
 }  // namespace sluice::dp

@@ -10,6 +10,28 @@ Generations::~Generations() { tables_.publish(nullptr); }
 
 bool Generations::may_switch() { return collect() < kUnretiredMax; }
 
+std::vector<std::uint32_t> Generations::valid_since(const Generation& next, std::uint32_t policy_seq) const {
+    constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
+    constexpr auto zones = static_cast<std::size_t>(abi::SectionKind::zones) - 1;
+    // A flow is looked at once in every lap of the sweep; what is older than this can only be a mistake.
+    constexpr std::uint32_t age_max = 1U << 30;
+    if (!running_ || !current_ || next.view.settings == nullptr) return {};
+    const abi::Manifest& ran = running_->manifest;
+    const abi::SettingsSection& said = *next.view.settings;
+    if (said.base_generation != ran.generation || said.base_rules != ran.sections[rules].digest ||
+        next.manifest.sections[zones].digest != ran.sections[zones].digest) {
+        return {};
+    }
+    std::vector<std::uint32_t> since(next.view.untouched.size() * 64, policy_seq);
+    for (std::size_t slot = 0; slot < since.size(); ++slot) {
+        if ((next.view.untouched[slot / 64] >> (slot % 64) & 1U) == 0) continue;
+        const auto& before = current_->valid_since;
+        const std::uint32_t then = slot < before.size() ? before[slot] : current_->active.policy_seq;
+        since[slot] = policy_seq - then > age_max ? policy_seq - age_max : then;
+    }
+    return since;
+}
+
 std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {
     auto node = std::make_unique<Node>();
     ++sequence_;
@@ -19,6 +41,8 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     node->active.sequence = sequence_;
     node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
     node->active.pickup_until = pickup_until_;
+    node->valid_since = valid_since(*generation, node->active.policy_seq);
+    node->active.valid_since = node->valid_since;
     node->generation = generation;
     tables_.publish(&node->active);
     if (current_) retiring_.push_back({std::move(current_), sequence_});

@@ -6,6 +6,10 @@
 /// no online worker can hold it. A stalled worker keeps its nodes for ever: nothing is assumed, and after kUnretiredMax
 /// unretired nodes no more are published until it moves.
 ///
+/// Which flows a switch concerns, the generation tells (SettingsSection::untouched), in relation to the one that it was
+/// compared with. Is that the one that runs, the flows of untouched slots stay as they are. In every other case (a
+/// revert, a publisher that lost its memory, a restart of this process) all flows are judged again.
+///
 /// `previous` is always the last generation that nobody has to confirm any more. While a confirmation is pending, a
 /// newer publish leaves it where it is; the deadline belongs to the newest publish.
 #pragma once
@@ -72,12 +76,15 @@ public:
 private:
     struct Node {
         ActiveTables active;
+        std::vector<std::uint32_t> valid_since;  ///< by rule slot; `active` shows it
         Held generation;
     };
     struct Retiring {
         std::unique_ptr<Node> node;
         std::uint64_t left_at{};  ///< sequence of the switch that replaced it
     };
+
+    std::vector<std::uint32_t> valid_since(const Generation& next, std::uint32_t policy_seq) const;
 
     TablesQsbr& tables_;
     std::unique_ptr<Node> current_;

@@ -275,7 +275,12 @@ void Manager::feed_watchdog(abi::MonoTime now) {
 
 void Manager::send_dumps(abi::MonoTime now) {
     while (const auto page = dumps_.step(now)) {
-        if (socket_ && page->client != 0) socket_->send(page->client, *page->dump);
+        if (!socket_ || page->client == 0) continue;
+        if (page->dump != nullptr) {
+            socket_->send(page->client, *page->dump);
+        } else {
+            socket_->send(page->client, *page->ended);
+        }
     }
 }
 

@@ -89,6 +89,7 @@ private:
     void on_get_running(ClientId client, const abi::GetRunning& request);
     void on_get_status(ClientId client, const abi::GetStatus& request);
     bool on_dump_flows(ClientId client, const abi::DumpFlows& request);
+    bool on_end_flows(ClientId client, const abi::EndFlows& request);
 
     Expected<std::shared_ptr<const Generation>, Refusal> accept_offer(ClientId client, const abi::Offer& offer,
                                                                       GenerationFds fds);

@@ -72,6 +72,7 @@ bool Manager::message(ClientId client, std::span<const std::byte> bytes, std::ve
         case abi::MessageType::get_running: on_get_running(client, read_as<abi::GetRunning>(bytes)); return true;
         case abi::MessageType::get_status: on_get_status(client, read_as<abi::GetStatus>(bytes)); return true;
         case abi::MessageType::dump_flows: return on_dump_flows(client, read_as<abi::DumpFlows>(bytes));
+        case abi::MessageType::end_flows: return on_end_flows(client, read_as<abi::EndFlows>(bytes));
         default: return false;
     }
 }
@@ -215,7 +216,26 @@ void Manager::on_get_status(ClientId client, const abi::GetStatus& request) {
 }
 
 bool Manager::on_dump_flows(ClientId client, const abi::DumpFlows& request) {
-    return dumps_.ask({client, request.header.sequence, request.cursor, request.count_max});
+    return request.filter.valid() && dumps_.ask({.client = client,
+                                                 .sequence = request.header.sequence,
+                                                 .cursor = request.cursor,
+                                                 .count_max = request.count_max,
+                                                 .filter = request.filter});
+}
+
+bool Manager::on_end_flows(ClientId client, const abi::EndFlows& request) {
+    if (!request.filter.valid() || request.answered > 1) return false;
+    if (client != publisher_) {
+        abi::FlowsEnded reply;
+        reply.header.sequence = request.header.sequence;
+        socket_->send(client, reply);
+        return true;
+    }
+    return dumps_.ask({.client = client,
+                       .sequence = request.header.sequence,
+                       .cursor = request.cursor,
+                       .task = request.answered != 0 ? FlowTask::end_answered : FlowTask::end,
+                       .filter = request.filter});
 }
 
 void Manager::refuse(ClientId client, std::uint32_t request, abi::RefuseReason reason, std::string_view where) {

@@ -28,6 +28,7 @@ std::size_t request_bytes(abi::MessageType type) {
         case abi::MessageType::get_running: return sizeof(abi::GetRunning);
         case abi::MessageType::get_status: return sizeof(abi::GetStatus);
         case abi::MessageType::dump_flows: return sizeof(abi::DumpFlows);
+        case abi::MessageType::end_flows: return sizeof(abi::EndFlows);
         default: return 0;
     }
 }

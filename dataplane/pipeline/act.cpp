@@ -43,15 +43,25 @@ void answer(Burst& burst, std::size_t i, PacketIo& io, AnswerBudget& answers, ab
             EventWriter& events, abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
     if (!may_answer(burst.packet[i], burst.parsed[i])) return;
     if (!answers.take(burst.moment.now)) return counters.rejects_limited.add(1);
-    Packet& out = burst.answer[burst.answer_count];
-    if (!io.allocate(answer_bytes(burst.packet[i], burst.parsed[i]), out)) {
+    const std::uint32_t bytes = answer_bytes(burst.packet[i], burst.parsed[i]);
+    const auto allocate = [&](Packet& out) {
+        if (io.allocate(bytes, out)) return true;
         // The packet counts as rejected all the same; that its answer never existed is said in the log only.
         abi::FlowEvent event = event_of(burst, i, abi::EventKind::drop, generation);
         event.drop = abi::DropReason::no_mbuf;
-        return events.write_sampled(event);
-    }
+        events.write_sampled(event);
+        return false;
+    };
+    Packet& out = burst.answer[burst.answer_count];
+    if (!allocate(out)) return;
     build_answer(burst.packet[i], burst.parsed[i], out);
     ++burst.answer_count;
+    port.originated_packets.add(1);
+    if (burst.fate[i] != Fate::drop_reset || burst.parsed[i].proto != abi::L4Proto::tcp) return;
+    Packet& onward = burst.onward[burst.onward_count];
+    if (!allocate(onward)) return;
+    build_onward_reset(burst.packet[i], burst.parsed[i], onward);
+    ++burst.onward_count;
     port.originated_packets.add(1);
 }
 
@@ -77,7 +87,7 @@ void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& p
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::forward || burst.fate[i] == Fate::held) continue;
         account_drop(burst, i, port, events, generation);
-        if (burst.fate[i] == Fate::drop_answered) {
+        if (burst.fate[i] == Fate::drop_answered || burst.fate[i] == Fate::drop_reset) {
             answer(burst, i, io, answers, port, events, counters, generation);
         }
         if (burst.is_datagram(i)) {

@@ -1,6 +1,7 @@
 #include "dataplane/pipeline/admit.hpp"
 
 #include "dataplane/pipeline/parse.hpp"
+#include "dataplane/pipeline/rejudge.hpp"
 #include "dataplane/pipeline/track.hpp"
 
 namespace sluice::dp {
@@ -17,11 +18,6 @@ struct Desk {
     EventWriter& events;
     abi::WorkerCounters& counters;
 };
-
-Ruling ruling_of(const TableView& view, abi::RuleIndex rule) noexcept {
-    const abi::RuleRecord& r = view.rules[rule];
-    return {r.slot, r.verdict, r.log, r.limits};
-}
 
 void refuse(Burst& burst, std::size_t i, abi::Verdict verdict) noexcept {
     burst.decided_by_rule[i] = true;
@@ -133,24 +129,28 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
 /// The flow was judged under an older policy. True: it may go on.
 bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
     const LookupResult& answer = d.burst.inquiry[i].answer;
-    const Ruling ruling = ruling_of(d.view, answer.rule);
-    if (ruling.verdict == abi::Verdict::allow) {
-        // Hits are flows: one that goes on under the same rule is no new one.
-        if (d.flows.table.hot(h).slot() != ruling.slot) d.rules.hit(ruling.slot, d.burst.moment.mono);
-        d.flows.restamp(h, ruling, d.burst.passage, d.burst.moment);
-        return true;
+    const Judged judged = judge(h, d.view, answer, d.burst.passage, d.flows, d.rules, d.burst.moment, d.counters);
+    if (judged == Judged::goes_on) return true;
+    if (judged == Judged::marked && !follow_marked(d.burst, i, h, d.flows)) {
+        open_flow(d, i, kNoFlow);  // the first packet of another conversation
+        return false;
     }
-    d.rules.hit(ruling.slot, d.burst.moment.mono);
+    const Ruling ruling = ruling_of(d.view, answer.rule);
     d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
-    d.flows.end_by_policy(h, ruling, d.burst.moment);
-    refuse(d.burst, i, ruling.verdict);
+    if (judged == Judged::ended) refuse(d.burst, i, ruling.verdict);
     return false;
 }
 
 void admit_one(const Desk& d, std::size_t i) noexcept {
     const FlowHandle h = find_flow(d.burst, i, d.flows.table);
     if (h == kNoFlow) return open_flow(d, i, kNoFlow);
-    if (d.flows.stale(h) && !judge_again(d, i, h)) return;
+    if (d.flows.stale(h)) {
+        if (d.flows.marked(h)) {
+            if (!follow_marked(d.burst, i, h, d.flows)) open_flow(d, i, kNoFlow);
+            return;
+        }
+        if (!judge_again(d, i, h)) return;
+    }
     if (d.burst.tracked[i].kind == TrackKind::icmp_error) {
         return follow_related(d.burst, i, h, d.flows, d.rules, d.counters);
     }

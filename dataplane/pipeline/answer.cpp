@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "dataplane/pipeline/checksum.hpp"
 #include "dataplane/pipeline/parse.hpp"
@@ -65,18 +66,28 @@ void write_ip(const ParsedPacket& p, std::uint8_t* ip, L4Proto proto, std::uint3
     }
 }
 
+struct ResetNumbers {
+    std::uint32_t seq{}, ack{};
+    bool has_ack{};
+};
+
 /// RFC 9293 section 3.10.7.1: a segment for which there is no connection.
-void write_reset(const ParsedPacket& p, std::uint8_t* tcp) noexcept {
-    const bool has_ack = (p.tcp.flags & tcp_flag::ack) != 0;
+ResetNumbers reset_numbers(const ParsedPacket& p) noexcept {
+    if ((p.tcp.flags & tcp_flag::ack) != 0) return {p.tcp.ack, 0, false};
     const std::uint32_t syn_fin =
         ((p.tcp.flags & tcp_flag::syn) != 0 ? 1U : 0U) + ((p.tcp.flags & tcp_flag::fin) != 0 ? 1U : 0U);
+    return {0, p.tcp.seq + p.payload_bytes + syn_fin, true};
+}
+
+/// To the sender of `p`.
+void write_reset(const ParsedPacket& p, const ResetNumbers& numbers, std::uint8_t* tcp) noexcept {
     std::memset(tcp, 0, kTcpBytes);
     p.dport.write(tcp);
     p.sport.write(tcp + 2);
-    put32(tcp + 4, has_ack ? p.tcp.ack : 0);
-    put32(tcp + 8, has_ack ? 0 : p.tcp.seq + p.payload_bytes + syn_fin);
+    put32(tcp + 4, numbers.seq);
+    put32(tcp + 8, numbers.ack);
     tcp[12] = (kTcpBytes / 4) << 4;
-    tcp[13] = has_ack ? tcp_flag::rst : tcp_flag::rst | tcp_flag::ack;
+    tcp[13] = numbers.has_ack ? tcp_flag::rst | tcp_flag::ack : tcp_flag::rst;
     const std::uint64_t pseudo = pseudo_header_sum(p.family, p.dst, p.src, L4Proto::tcp, kTcpBytes);
     checksum_value(checksum_add(pseudo, {tcp, kTcpBytes})).write(tcp + 16);
 }
@@ -90,6 +101,13 @@ void write_prohibited(const Packet& packet, const ParsedPacket& p, std::uint8_t*
     std::memcpy(icmp + kIcmpBytes, packet.data + p.l3_offset, bytes - kIcmpBytes);
     const std::uint64_t pseudo = v4 ? 0 : pseudo_header_sum(p.family, p.dst, p.src, L4Proto::icmp6, bytes);
     checksum_value(checksum_add(pseudo, {icmp, bytes})).write(icmp + 2);
+}
+
+void finish(std::uint8_t* end, std::uint32_t frame_bytes, const Packet& packet, Packet& answer) noexcept {
+    // Padding tells nothing of older packets.
+    std::memset(end, 0, static_cast<std::size_t>(answer.data + frame_bytes - end));
+    answer.total_bytes = frame_bytes;
+    answer.in_port = packet.in_port;
 }
 
 }  // namespace
@@ -119,15 +137,25 @@ void build_answer(const Packet& packet, const ParsedPacket& p, Packet& answer) n
     std::uint8_t* l4 = ip + ip_header_bytes(p.family);
     if (p.proto == L4Proto::tcp) {
         write_ip(p, ip, L4Proto::tcp, l4_bytes);
-        write_reset(p, l4);
+        write_reset(p, reset_numbers(p), l4);
     } else {
         write_ip(p, ip, p.family == IpFamily::v4 ? L4Proto::icmp : L4Proto::icmp6, l4_bytes);
         write_prohibited(packet, p, l4, l4_bytes);
     }
-    std::uint8_t* end = l4 + l4_bytes;
-    std::memset(end, 0, static_cast<std::size_t>(out + frame_bytes - end));  // padding tells nothing of older packets
-    answer.total_bytes = frame_bytes;
-    answer.in_port = packet.in_port;
+    finish(l4 + l4_bytes, frame_bytes, packet, answer);
+}
+
+void build_onward_reset(const Packet& packet, const ParsedPacket& p, Packet& answer) noexcept {
+    ParsedPacket from_receiver = p;  // the packet that its receiver would have sent to hear this
+    std::swap(from_receiver.src, from_receiver.dst);
+    std::swap(from_receiver.sport, from_receiver.dport);
+    std::memcpy(answer.data, packet.data, p.l3_offset);
+    std::uint8_t* ip = answer.data + p.l3_offset;
+    std::uint8_t* l4 = ip + ip_header_bytes(p.family);
+    write_ip(from_receiver, ip, L4Proto::tcp, kTcpBytes);
+    const bool has_ack = (p.tcp.flags & tcp_flag::ack) != 0;
+    write_reset(from_receiver, {p.tcp.seq, has_ack ? p.tcp.ack : 0, has_ack}, l4);
+    finish(l4 + kTcpBytes, answer_bytes(packet, p), packet, answer);
 }
 
 }  // namespace sluice::dp

@@ -7,6 +7,8 @@
 ///         if (io.allocate(answer_bytes(packet, parsed), answer)) build_answer(packet, parsed, answer);
 ///     }
 ///
+/// The other end of a TCP flow that is over hears of it too: a RST in the packet's stead, as if its sender had sent it.
+///
 /// How often is the caller's business (RFC 1812 section 4.3.2.8 wants a limit).
 #pragma once
 
@@ -29,5 +31,10 @@ std::uint32_t answer_bytes(const Packet& packet, const ParsedPacket& parsed) noe
 /// Writes answer_bytes() bytes to `answer.data`, which must have that room, and sets total_bytes and in_port (the port
 /// to which it goes back). Requires may_answer().
 void build_answer(const Packet& packet, const ParsedPacket& parsed, Packet& answer) noexcept;
+
+/// A RST to the packet's receiver, with the packet's own numbers: where segments come in order, exactly what it waits
+/// for. If not, it asks with an ACK (RFC 5961 section 3.2), and that is answered with the number that it names.
+/// Requires may_answer() and TCP; same length as the answer.
+void build_onward_reset(const Packet& packet, const ParsedPacket& parsed, Packet& answer) noexcept;
 
 }  // namespace sluice::dp

@@ -38,6 +38,7 @@ enum class Fate : std::uint8_t {
     forward,
     drop,           ///< `reason` says why
     drop_answered,  ///< as drop, and its sender shall hear about it
+    drop_reset,     ///< as drop_answered, and TCP's other end shall hear about it too
     held,           ///< a fragment: no longer the burst's, until its datagram is whole
 };
 
@@ -98,6 +99,8 @@ struct Burst {
     std::array<bool, kBurstMax> decided_by_rule{};  ///< a drop that a rule's own log speaks about
     std::size_t answer_count{};
     std::array<Packet, kBurstMax> answer;  ///< packets of our own, to leave through the port of arrival
+    std::size_t onward_count{};
+    std::array<Packet, kBurstMax> onward;  ///< packets of our own, to leave where the packet would have left
 
     std::size_t fragment_count{};  ///< packets that `parse` found to be fragments, faulty ones included
     std::size_t datagram_count{};  ///< slots that stand for a reassembled datagram

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "dataplane/pipeline/track.hpp"
 
@@ -54,10 +55,15 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
 /// it is known which rules limit by source.
 void FlowBook::count_kept() noexcept {
     limits_.forget_states();
+    marks_ = 0;
     const std::uint32_t end = table.capacity();
     for (std::uint32_t i = table.next_live(0, end); i < end; i = table.next_live(i + 1, end)) {
         const FlowHandle h{i};
         table.hot(h).set_source_counted(false);
+        if (marked(h)) {
+            ++marks_;
+            continue;
+        }
         limits_.kept(counted(h, table.hot(h).slot()));
     }
     count_levels();
@@ -70,9 +76,9 @@ void FlowBook::take_over(const FlowSlab& old, const FlowMove& move, const Recove
 
 void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {
     pickup_open_ = pickup_open;
-    if (stamp.policy_seq == stamp_.policy_seq) return;
+    if (stamp.policy_seq == stamp_.policy_seq) return;  // then everything else is the same, too
     stamp_ = stamp;
-    known_stamps_[next_stamp_] = stamp;
+    known_stamps_[next_stamp_] = {stamp.generation, stamp.policy_seq, {}};
     next_stamp_ = (next_stamp_ + 1) % kStampsKept;
     seq_check_ = view.settings->seq_check;
     table.set_timeouts(TimeoutTable{view.settings->timeouts});
@@ -94,6 +100,7 @@ void FlowBook::feel(abi::FlowPressure pressure, const Moment& moment) noexcept {
 void FlowBook::evict(FlowHandle h, abi::FlowPressure pressure, const Moment& moment) noexcept {
     const FlowHot& e = table.hot(h);
     feel(pressure, moment);
+    if (e.marked()) return forget_mark(h);
     (pressure == abi::FlowPressure::half_open ? counters_.syn_early_drop : counters_.closing_early_drop).add(1);
     if (abi::logs_end(e.log())) {
         say_end(h, abi::FlowEnd::evicted, {e.slot(), abi::Verdict::allow, e.log()}, moment);
@@ -123,7 +130,7 @@ CountedFlow FlowBook::counted(FlowHandle h, abi::RuleSlot slot) const noexcept {
 }
 
 void FlowBook::count_levels() noexcept {
-    counters_.flows.set(table.count());
+    counters_.flows.set(table.count() - marks_);
     counters_.flows_half_open.set(table.half_open());
     counters_.sources.set(limits_.sources());
 }
@@ -169,9 +176,27 @@ void FlowBook::restamp(FlowHandle h, const Ruling& ruling, const Passage& passag
 }
 
 void FlowBook::stamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept {
+    restamp(h);
+    table.hot(h).set_rule(ruling.slot, ruling.log);
+    set_zones(h, passage);
+}
+
+void FlowBook::keep(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept {
+    restamp(h);
+    set_zones(h, passage);
+    counters_.flows_kept_on_change.add(1);
     FlowHot& e = table.hot(h);
-    e.policy_seq = stamp_.policy_seq;
-    e.set_rule(ruling.slot, ruling.log);
+    if (e.kept()) return;  // said once
+    e.set_kept();
+    if (e.log() == abi::RuleLog::none && ruling.log == abi::RuleLog::none) return;
+    abi::FlowEvent event = event_about(h, abi::EventKind::flow_kept, moment);
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    events_.write(event);
+}
+
+void FlowBook::set_zones(FlowHandle h, const Passage& passage) noexcept {
+    FlowHot& e = table.hot(h);
     // Zone numbers belong to a generation; the port of arrival is what stays. On a wire the reply comes from the
     // partner.
     const bool from_in_port = e.has(flow_flag::original_from_high_port) == passage.in_is_high_port;
@@ -235,23 +260,57 @@ void FlowBook::note_violation(const Burst& burst, std::size_t i, abi::DropReason
     events_.write_sampled(event);
 }
 
-/// Where the original direction arrives. A wire's domain is the number of its lower port.
-std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
+/// A wire's domain is the number of its lower port.
+PortIndex FlowBook::low_port(FlowHandle h) const noexcept {
     const FlowHot& e = table.hot(h);
-    const auto low = static_cast<std::uint8_t>(e.has(flow_flag::v6) ? table.key_v6(h).domain : e.v4.domain);
-    return e.has(flow_flag::original_from_high_port) ? static_cast<std::uint8_t>(wire_partner_[low]) : low;
+    return PortIndex{static_cast<std::uint8_t>(e.has(flow_flag::v6) ? table.key_v6(h).domain : e.v4.domain)};
+}
+
+/// Where the original direction arrives.
+std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
+    const PortIndex low = low_port(h);
+    const bool from_high = table.hot(h).has(flow_flag::original_from_high_port);
+    return static_cast<std::uint8_t>(from_high ? wire_partner_[static_cast<std::size_t>(low)] : low);
+}
+
+Passage FlowBook::original_passage(FlowHandle h, const TableView& view) const noexcept {
+    const PortIndex low = low_port(h), high = wire_partner_[static_cast<std::size_t>(low)];
+    Passage p{.in_port = low, .out_port = high};
+    p.domain = FlowDomain{static_cast<std::uint16_t>(low)};
+    p.in_is_high_port = table.hot(h).has(flow_flag::original_from_high_port);
+    if (p.in_is_high_port) std::swap(p.in_port, p.out_port);
+    if (p.in_port != kNoPort) p.from = view.port_zone[static_cast<std::size_t>(p.in_port)];
+    if (p.out_port != kNoPort) p.to = view.port_zone[static_cast<std::size_t>(p.out_port)];
+    return p;
 }
 
 void FlowBook::forget(FlowHandle h) noexcept {
     const FlowHot& e = table.hot(h);
     late_syns.forget(h);
-    limits_.ended(counted(h, e.slot()), e.source_counted());
+    if (!e.marked()) limits_.ended(counted(h, e.slot()), e.source_counted());
     table.erase(h);
     count_levels();
 }
 
+void FlowBook::mark(FlowHandle h) noexcept {
+    late_syns.forget(h);
+    FlowHot& e = table.hot(h);
+    limits_.ended(counted(h, e.slot()), e.source_counted());
+    e.set_source_counted(false);
+    e.set_marked();
+    e.clear(flow_flag::fin_original | flow_flag::fin_reply);  // from here on: that side has been answered
+    ++marks_;
+    count_levels();
+}
+
+void FlowBook::forget_mark(FlowHandle h) noexcept {
+    --marks_;
+    forget(h);
+}
+
 void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept {
     const FlowHot& e = table.hot(h);
+    if (e.marked()) return forget_mark(h);  // its end has been told
     const bool was_closed =
         e.phase == FlowPhase::time_wait || e.phase == FlowPhase::closed || e.phase == FlowPhase::sctp_closed;
     if (why == abi::FlowEnd::expired && was_closed) {
@@ -263,12 +322,39 @@ void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcep
     forget(h);
 }
 
-void FlowBook::end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept {
+void FlowBook::say_policy_end(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept {
     counters_.flows_ended_by_policy.add(1);
     if (abi::logs_end(table.hot(h).log()) || ruling.log != abi::RuleLog::none) {
         say_end(h, abi::FlowEnd::policy, ruling, moment);
     }
+}
+
+void FlowBook::say_request_end(FlowHandle h, const Moment& moment) noexcept {
+    counters_.flows_ended_by_request.add(1);
+    const FlowHot& e = table.hot(h);
+    if (abi::logs_end(e.log())) say_end(h, abi::FlowEnd::request, {e.slot(), abi::Verdict::allow, e.log()}, moment);
+}
+
+void FlowBook::end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept {
+    say_policy_end(h, ruling, moment);
     forget(h);
+}
+
+void FlowBook::end_by_request(FlowHandle h, const Moment& moment) noexcept {
+    if (marked(h)) return forget_mark(h);
+    say_request_end(h, moment);
+    forget(h);
+}
+
+void FlowBook::mark_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept {
+    say_policy_end(h, ruling, moment);
+    mark(h);
+}
+
+void FlowBook::mark_by_request(FlowHandle h, const Moment& moment) noexcept {
+    if (marked(h)) return;
+    say_request_end(h, moment);
+    mark(h);
 }
 
 void FlowBook::age(const Moment& moment) noexcept {
@@ -280,8 +366,7 @@ void FlowBook::age(const Moment& moment) noexcept {
     counters_.flows_half_open.set(table.half_open());
 }
 
-abi::FlowRecord FlowBook::record(std::uint32_t slab_index, const Moment& moment) const noexcept {
-    const FlowHandle h{slab_index};
+abi::FlowRecord FlowBook::record(FlowHandle h, const Moment& moment) const noexcept {
     const FlowHot& e = table.hot(h);
     const FlowTuple tuple = table.original_tuple(h);
     const FlowTotals sum = totals(e, table.cold(h));
@@ -300,33 +385,10 @@ abi::FlowRecord FlowBook::record(std::uint32_t slab_index, const Moment& moment)
     r.to_zone = zone_of(e.zone[index(Direction::reply)]);
     r.family = e.family();
     r.proto = tuple.proto;
-    r.state = public_state(e.phase);
+    r.state = e.marked() ? abi::FlowState::killed : public_state(e.phase);
     r.worker = worker_;
+    r.kept = e.kept() ? 1 : 0;
     return r;
-}
-
-void FlowBook::serve(FlowDumpMailbox& mailbox, const Moment& moment) noexcept {
-    // acquire: pairs with the manager's release when it asked; its fields are ours now.
-    if (mailbox.state.load(std::memory_order_acquire) != FlowDumpMailbox::State::requested) return;
-    if (!dump_running_) {
-        dump_running_ = true;
-        dump_at_ = mailbox.position;
-        mailbox.count = 0;
-    }
-    const std::uint32_t wanted = std::min(mailbox.count_max, abi::kFlowsPerDumpMax);
-    const std::uint32_t capacity = table.capacity();
-    const std::uint32_t scan_end = dump_at_ + std::min(kDumpScanPerLoop, capacity - std::min(capacity, dump_at_));
-    for (std::uint32_t left = kDumpRecordsPerLoop; left != 0 && mailbox.count < wanted; --left) {
-        dump_at_ = table.next_live(dump_at_, scan_end);
-        if (dump_at_ == scan_end) break;
-        mailbox.flows[mailbox.count++] = record(dump_at_++, moment);
-    }
-    if (dump_at_ < capacity && mailbox.count < wanted) return;
-    dump_running_ = false;
-    mailbox.next = dump_at_;
-    mailbox.last = dump_at_ >= capacity;
-    // release: the manager's acquire sees the records.
-    mailbox.state.store(FlowDumpMailbox::State::done, std::memory_order_release);
 }
 
 abi::FlowEvent event_of(const Burst& burst, std::size_t i, abi::EventKind kind, std::uint64_t generation) noexcept {

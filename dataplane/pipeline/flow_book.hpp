@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include <sluice/abi/messages.hpp>
 #include <sluice/abi/telemetry.hpp>
@@ -13,7 +14,6 @@
 #include "dataplane/flow/late_syns.hpp"
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
-#include "dataplane/pipeline/flow_dump.hpp"
 #include "dataplane/pipeline/limits.hpp"
 
 namespace sluice::dp {
@@ -24,6 +24,7 @@ struct Ruling {
     abi::Verdict verdict{};
     abi::RuleLog log{};
     abi::RuleLimits limits{};
+    abi::OnChange on_change{};
 };
 
 /// A new flow, or why there is none.
@@ -36,6 +37,7 @@ struct Admission {
 struct PolicyStamp {
     std::uint64_t generation{};
     std::uint32_t policy_seq{};
+    std::span<const std::uint32_t> valid_since;  ///< ActiveTables::valid_since; holds for this loop
 };
 
 class FlowBook {
@@ -56,7 +58,20 @@ public:
     abi::SeqCheck seq_check() const noexcept { return seq_check_; }
     bool pickup_open() const noexcept { return pickup_open_; }
     const PolicyStamp& stamp() const noexcept { return stamp_; }
-    bool stale(FlowHandle h) const noexcept { return table.hot(h).policy_seq != stamp_.policy_seq; }
+    /// Not judged under the tables that speak now. One compare; only then is there more to ask.
+    bool old(FlowHandle h) const noexcept { return table.hot(h).policy_seq != stamp_.policy_seq; }
+    /// It is over, and its ends may not know. A marked flow is always stale.
+    bool marked(FlowHandle h) const noexcept { return table.hot(h).marked(); }
+    /// What an old flow was judged by has changed since: the policy must be asked again.
+    bool concerned(FlowHandle h) const noexcept {
+        const FlowHot& e = table.hot(h);
+        const auto slot = static_cast<std::size_t>(e.slot());
+        // A kept flow is not decided by the rule that it stands under, and one that was never judged (0: marked, or of
+        // the process before this one) by none: nothing is known about them.
+        if (e.kept() || e.policy_seq == 0 || slot >= stamp_.valid_since.size()) return true;
+        return static_cast<std::int32_t>(e.policy_seq - stamp_.valid_since[slot]) < 0;
+    }
+    bool stale(FlowHandle h) const noexcept { return old(h) && concerned(h); }
 
     /// Makes packet i's flow: its original direction is that packet's. TCP and SCTP in phase `established`: taken up in
     /// mid-stream, else opened by this packet. Its limits must allow it; where the table has no room, a flow that is
@@ -69,24 +84,39 @@ public:
     void note_violation(const Burst& burst, std::size_t i, abi::DropReason reason) noexcept;
     /// Ends a flow that the current policy no longer allows; the event names the rule that decided so.
     void end_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
+    /// Somebody who may has asked for its end.
+    void end_by_request(FlowHandle h, const Moment& moment) noexcept;
+    /// As the two above, but a mark stays, so that the flow's next packet can be answered. Marked flows are no longer
+    /// counted as flows.
+    void mark_by_policy(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
+    void mark_by_request(FlowHandle h, const Moment& moment) noexcept;
+    /// Removes what is left of a marked flow.
+    void forget_mark(FlowHandle h) noexcept;
     /// Still allowed: the flow carries on under the rule that says so now.
     void restamp(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept;
+    /// Nothing that concerns it has changed: as if it had been judged now.
+    void restamp(FlowHandle h) noexcept { table.hot(h).policy_seq = stamp_.policy_seq; }
+    /// No longer allowed, and kept under the rule that once allowed it; `ruling` is what would have ended it.
+    void keep(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept;
+
+    /// How the flow's original direction passes, with the zones of the ports as `view` names them.
+    Passage original_passage(FlowHandle h, const TableView& view) const noexcept;
+    abi::FlowRecord record(FlowHandle h, const Moment& moment) const noexcept;
 
     /// A bounded share of the ageing.
     void age(const Moment& moment) noexcept;
-    /// A bounded share of the dump that the manager asked for.
-    void serve(FlowDumpMailbox& mailbox, const Moment& moment) noexcept;
 
 private:
     static constexpr std::size_t kExpiredPerLoopMax = 256;
     static constexpr std::uint32_t kSourcesMin = 1024;  ///< 32 KiB
-    /// A table of ten million free entries is walked in 611 loops, 0.2 s of an idle worker; the manager waits for 1 s.
-    static constexpr std::uint32_t kDumpScanPerLoop = 16'384;  ///< 64 KiB of packed deadlines: some 4 us
-    static constexpr std::uint32_t kDumpRecordsPerLoop = 64;   ///< each misses the cache a few times: some 20 us
     static constexpr std::size_t kStampsKept = 8;
 
     abi::FlowEvent event_about(FlowHandle h, abi::EventKind kind, const Moment& moment) const noexcept;
     void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;
+    void set_zones(FlowHandle h, const Passage& passage) noexcept;
+    void say_policy_end(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
+    void say_request_end(FlowHandle h, const Moment& moment) noexcept;
+    void mark(FlowHandle h) noexcept;
     void forget(FlowHandle h) noexcept;
     bool make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept;
     void evict(FlowHandle h, abi::FlowPressure pressure, const Moment& moment) noexcept;
@@ -96,7 +126,7 @@ private:
     void count_kept() noexcept;
     void count_levels() noexcept;
     std::uint8_t arrival_port(FlowHandle h) const noexcept;
-    abi::FlowRecord record(std::uint32_t index, const Moment& moment) const noexcept;
+    PortIndex low_port(FlowHandle h) const noexcept;
     std::uint64_t generation_of(std::uint32_t policy_seq) const noexcept;
 
     Limits limits_;
@@ -111,8 +141,7 @@ private:
     std::size_t next_stamp_{};
     abi::FlowPressure pressure_{};
     std::uint32_t pressure_tick_{};  ///< when it was felt last
-    std::uint32_t dump_at_{};
-    bool dump_running_{};
+    std::uint32_t marks_{};          ///< entries that are only marks
 };
 
 /// Fields that every event about packet i has.

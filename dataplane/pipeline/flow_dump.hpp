@@ -1,5 +1,5 @@
-/// How the manager reads a worker's flows without stopping it: a mailbox of one request. The worker copies a bounded
-/// number of entries per loop, so a walk costs every burst the same little.
+/// How the manager reads and ends a worker's flows without stopping it: a mailbox of one request. The worker looks at a
+/// bounded number of entries per loop, so a walk costs every burst the same little.
 #pragma once
 
 #include <array>
@@ -10,6 +10,12 @@
 
 namespace sluice::dp {
 
+enum class FlowTask : std::uint8_t {
+    dump,
+    end,
+    end_answered,  ///< their next packets are answered
+};
+
 class FlowDumpMailbox {
 public:
     enum class State : std::uint32_t { idle, requested, done };
@@ -17,11 +23,13 @@ public:
     // Manager writes while idle, worker while requested, manager reads while done; the state hands the fields over
     // (release by the giver, acquire by the taker).
     std::atomic<State> state{State::idle};
-    std::uint32_t position{};  ///< slab index to start from
-    std::uint32_t count_max{};
-    std::uint32_t count{};
-    std::uint32_t next{};  ///< slab index to go on from
-    bool last{};           ///< the slab's end was reached
+    FlowTask task{FlowTask::dump};
+    std::uint32_t position{};   ///< slab index to start from
+    std::uint32_t count_max{};  ///< of a dump
+    abi::FlowFilter filter{};   ///< valid
+    std::uint32_t count{};      ///< flows dumped or ended
+    std::uint32_t next{};       ///< slab index to go on from
+    bool last{};                ///< the slab's end was reached
     std::array<abi::FlowRecord, abi::kFlowsPerDumpMax> flows{};
 };
 

@@ -7,6 +7,7 @@
 #include "dataplane/flow/tcp_state.hpp"
 #include "dataplane/flow/tcp_window.hpp"
 #include "dataplane/pipeline/parse.hpp"
+#include "dataplane/pipeline/rejudge.hpp"
 
 namespace sluice::dp {
 
@@ -179,23 +180,6 @@ void wait_and_ask(Burst& burst, std::size_t i, const LookupKey& question, bool f
     burst.inquiry[i].question = question;
 }
 
-/// The original direction's question, with the zones of the ports as the current policy names them, whatever direction
-/// packet i has.
-LookupKey flow_question(const Burst& burst, FlowHandle h, const FlowTable& table) noexcept {
-    const FlowHot& e = table.hot(h);
-    const FlowTuple tuple = table.original_tuple(h);
-    const bool as_arrived = e.has(flow_flag::original_from_high_port) == burst.passage.in_is_high_port;
-    LookupKey q{};
-    q.src = tuple.src;
-    q.dst = tuple.dst;
-    q.from = as_arrived ? burst.passage.from : burst.passage.to;
-    q.to = as_arrived ? burst.passage.to : burst.passage.from;
-    q.family = e.family();
-    q.proto = tuple.proto;
-    if (tuple.proto != L4Proto::sctp) q.dport_or_icmp = tuple.dport.to_host();
-    return q;
-}
-
 /// What the policy is asked about a packet without a flow.
 bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept {
     switch (burst.tracked[i].kind) {
@@ -246,7 +230,9 @@ void track_one(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleM
         h = kNoFlow;
     }
     if (h != kNoFlow && flows.stale(h)) {
-        return wait_and_ask(burst, i, flow_question(burst, h, flows.table), true);
+        if (!flows.marked(h)) return wait_and_ask(burst, i, flow_question(burst.passage, h, flows.table), true);
+        if (follow_marked(burst, i, h, flows)) return;
+        h = kNoFlow;
     }
     if (h != kNoFlow) {
         if (may_be_reopened(burst, i, flows.table.hot(h))) return wait(burst, i);
@@ -415,6 +401,36 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
+    return true;
+}
+
+bool follow_marked(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) noexcept {
+    FlowHot& e = flows.table.hot(h);
+    const Tracked& t = burst.tracked[i];
+    burst.drop(i, DropReason::flow_killed);
+    if (t.kind == TrackKind::icmp_error) return true;
+    const Direction from = e.direction_of(t.source_is_low);
+    // Its zones may be those of an older policy; the port is what stays.
+    const bool from_original_port = e.has(flow_flag::original_from_high_port) == burst.passage.in_is_high_port;
+    if ((from == Direction::original) != from_original_port) {
+        burst.drop(i, DropReason::flow_zone_mismatch);
+        return true;
+    }
+    const bool is_tcp = t.kind == TrackKind::tcp;
+    const std::uint8_t told = from == Direction::original ? flow_flag::fin_original : flow_flag::fin_reply;
+    const bool opens = (is_tcp || t.kind == TrackKind::sctp) && opens_flow(burst, i);
+    if (opens || (!is_tcp && e.has(told))) {
+        // A new conversation under the old one's name.
+        flows.forget_mark(h);
+        burst.fate[i] = Fate::undecided;
+        return false;
+    }
+    burst.fate[i] = Fate::drop_reset;
+    e.set(told);
+    if (e.phase == FlowPhase::closed) return true;
+    // From the first answer on the mark lives as long as a flow that a RST has closed.
+    e.last_seen_tick = burst.moment.tick;
+    flows.table.set_phase(h, FlowPhase::closed, burst.moment.tick);
     return true;
 }
 

@@ -24,6 +24,10 @@ inline FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& 
 bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                  abi::WorkerCounters& counters) noexcept;
 
+/// Packet i belongs to a flow that is over, and its sender does not know: dropped, and answered if that may be; in TCP
+/// both ends hear of it, elsewhere each end once. False: it begins a new conversation, and the mark is gone.
+bool follow_marked(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) noexcept;
+
 /// Packet i is an ICMP error about flow h: it passes to whoever sent the packet that it quotes, if that can be true.
 void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                     abi::WorkerCounters& counters) noexcept;

@@ -116,11 +116,11 @@ void send_with_fragments(const Exit& exit, Reassembly& fragments) noexcept {
     out.flush();
 }
 
-void send_answers(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept {
-    if (burst.answer_count == 0) return;
+void send_own(const Burst& burst, PortIndex out, std::span<const Packet> packets, PacketIo& io,
+              std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept {
+    if (packets.empty()) return;
     abi::PortCounters& arrival = ports[static_cast<std::size_t>(burst.passage.in_port)];
-    const std::span<const Packet> packets{burst.answer.data(), burst.answer_count};
-    const SendResult result = send_or_say_why(io, burst.passage.in_port, packets, ports);
+    const SendResult result = send_or_say_why(io, out, packets, ports);
     arrival.forwarded_packets.add(result.taken);
     const std::size_t left = packets.size() - result.taken;
     if (left == 0) return;
@@ -138,8 +138,9 @@ void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPor
     } else {
         send_with_fragments(exit, fragments);
     }
-    send_answers(burst, io, ports);
-    burst.count = burst.answer_count = 0;
+    send_own(burst, burst.passage.in_port, {burst.answer.data(), burst.answer_count}, io, ports);
+    send_own(burst, burst.passage.out_port, {burst.onward.data(), burst.onward_count}, io, ports);
+    burst.count = burst.answer_count = burst.onward_count = 0;
 }
 
 }  // namespace sluice::dp

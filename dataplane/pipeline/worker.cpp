@@ -8,9 +8,11 @@
 #include "dataplane/pipeline/classify.hpp"
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/flow_book.hpp"
+#include "dataplane/pipeline/flow_walk.hpp"
 #include "dataplane/pipeline/reassemble.hpp"
 #include "dataplane/pipeline/rule_meter.hpp"
 #include "dataplane/pipeline/rx.hpp"
+#include "dataplane/pipeline/sweep.hpp"
 #include "dataplane/pipeline/track.hpp"
 #include "dataplane/pipeline/tx.hpp"
 
@@ -50,7 +52,9 @@ struct Worker::Impl {
     FlowBook flows;
     Reassembly fragments;
     AnswerBudget answers;
+    Sweep sweep;
     FlowDumpMailbox mailbox;
+    FlowWalk walk_of_manager;
     Burst burst;
     StageCycles* stages{};
 };
@@ -116,7 +120,8 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
-        w.flows.use({active->view.generation, active->policy_seq}, active->view, moment.mono < active->pickup_until);
+        w.flows.use({active->view.generation, active->policy_seq, active->valid_since}, active->view,
+                    moment.mono < active->pickup_until);
     }
     std::size_t received = 0;
     for (std::size_t port = 0; port < w.config.port_count; ++port) {
@@ -132,9 +137,10 @@ std::size_t Worker::run_once(TscTime now) noexcept {
             w.walk_without_policy(w.burst);
         }
     }
+    if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, w.counters);
     w.flows.age(moment);
     w.fragments.expire(moment, active != nullptr ? active->view.generation : 0);
-    w.flows.serve(w.mailbox, moment);
+    w.walk_of_manager.serve(w.mailbox, w.flows, moment, received == 0);
     w.events.settle(moment.mono);
     w.counters.generation.set(active != nullptr ? active->view.generation : 0);
     w.counters.heartbeat_ns.set(moment.mono.ns);

@@ -24,6 +24,9 @@ struct ActiveTables {
     std::uint64_t
         sequence{};  ///< counts switches, from 2 (1 = "online, nothing seen yet"); never repeats, unlike generations
     std::uint32_t policy_seq{};  ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
+    /// By rule slot: the policy_seq since which nothing has changed for the flows that this slot decides. Flows of
+    /// slots behind the end have to be judged under `policy_seq` itself.
+    std::span<const std::uint32_t> valid_since;
     /// Until then flows that the process before this one knew are taken up in mid-stream (CASES D5); 0 = never.
     abi::MonoTime pickup_until{};
 };

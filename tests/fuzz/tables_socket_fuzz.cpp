@@ -177,6 +177,7 @@ private:
             case abi::MessageType::get_running: return body<abi::GetRunning>(client, fds);
             case abi::MessageType::get_status: return body<abi::GetStatus>(client, fds);
             case abi::MessageType::dump_flows: return body<abi::DumpFlows>(client, fds);
+            case abi::MessageType::end_flows: return body<abi::EndFlows>(client, fds);
             case abi::MessageType::answer: return body<abi::Answer>(client, fds);  // no client sends this
             default: return body<abi::Claim>(client, fds);
         }
@@ -234,6 +235,7 @@ private:
         tables_.quiesce(0, now);
         if ((what & 8U) == 0 || mailbox_->state.load() != State::requested) return;
         must(mailbox_->count_max >= 1 && mailbox_->count_max <= abi::kFlowsPerDumpMax, "a dump asks for a page");
+        must(mailbox_->filter.valid(), "a filter that may be evaluated");
         mailbox_->count = std::min<std::uint32_t>(mailbox_->count_max, in_.byte());
         mailbox_->next = mailbox_->position + mailbox_->count;
         mailbox_->last = (what & 0x10U) != 0;

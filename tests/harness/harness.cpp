@@ -64,13 +64,21 @@ Harness::Harness(const HarnessOptions& o)
 }
 
 void Harness::use(const cp::Policy& policy) {
+    use_in_next_loop(policy);
+    let_worker_switch();
+}
+
+void Harness::use_in_next_loop(const cp::Policy& policy) {
     auto compiled =
         std::make_unique<CompiledTables>(policy, slots_, published_.size() + 1, port_names(config_.port_count));
     const dp::TableView view = compiled->view();
     publish(view, std::move(compiled));
 }
 
-void Harness::use(const CompiledTables& compiled) { publish(compiled.view(), nullptr); }
+void Harness::use(const CompiledTables& compiled) {
+    publish(compiled.view(), nullptr);
+    let_worker_switch();
+}
 
 void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled) {
     auto next = std::make_unique<Published>();
@@ -81,10 +89,13 @@ void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables>
                     .policy_seq = static_cast<std::uint32_t>(sequence),
                     .pickup_until = pickup_until_};
     published_.push_back(std::move(next));
-    const dp::ActiveTables& active = published_.back()->active;
-    tables.publish(&active);
+    tables.publish(&published_.back()->active);
+}
+
+void Harness::let_worker_switch() {
     (void)run_once();
-    EXPECT_EQ(tables.readers_before(active.sequence), 0U) << "the worker did not let the old tables go";
+    EXPECT_EQ(tables.readers_before(published_.back()->active.sequence), 0U)
+        << "the worker did not let the old tables go";
 }
 
 std::size_t Harness::run_once() {
@@ -196,28 +207,50 @@ std::vector<abi::FlowEvent> Harness::events() {
     return out;
 }
 
-std::vector<abi::FlowRecord> Harness::dump(std::uint32_t page) {
+/// Runs the worker until it has answered.
+bool Harness::serve_mailbox() {
+    dp::FlowDumpMailbox& box = worker_->dump_mailbox();
+    box.state.store(dp::FlowDumpMailbox::State::requested, std::memory_order_release);
+    for (int loops = 0; box.state.load(std::memory_order_acquire) != dp::FlowDumpMailbox::State::done; ++loops) {
+        if (loops == 10'000) {
+            ADD_FAILURE() << "the worker does not answer its mailbox";
+            return false;
+        }
+        (void)run_once();
+        dump_loops = std::max(dump_loops, loops + 1);
+    }
+    return true;
+}
+
+std::vector<abi::FlowRecord> Harness::dump(std::uint32_t page, const abi::FlowFilter& filter) {
     std::vector<abi::FlowRecord> out;
     dp::FlowDumpMailbox& box = worker_->dump_mailbox();
     dump_loops = 0;
+    box.task = dp::FlowTask::dump;
+    box.filter = filter;
     for (std::uint32_t position = 0;;) {
         box.position = position;
         box.count_max = page;
-        box.state.store(dp::FlowDumpMailbox::State::requested, std::memory_order_release);
-        for (int loops = 0; box.state.load(std::memory_order_acquire) != dp::FlowDumpMailbox::State::done; ++loops) {
-            if (loops == 10'000) {
-                ADD_FAILURE() << "the worker does not answer its mailbox";
-                return out;
-            }
-            (void)run_once();
-            dump_loops = std::max(dump_loops, loops + 1);
-        }
+        if (!serve_mailbox()) return out;
         EXPECT_LE(box.count, page);
         out.insert(out.end(), box.flows.begin(), box.flows.begin() + box.count);
         position = box.next;
         const bool last = box.last;
         box.state.store(dp::FlowDumpMailbox::State::idle, std::memory_order_relaxed);
         if (last) return out;
+    }
+}
+
+std::uint32_t Harness::end_flows(const abi::FlowFilter& filter, bool answered) {
+    dp::FlowDumpMailbox& box = worker_->dump_mailbox();
+    box.task = answered ? dp::FlowTask::end_answered : dp::FlowTask::end;
+    box.filter = filter;
+    std::uint32_t ended = 0;
+    for (box.position = 0;; box.position = box.next) {
+        if (!serve_mailbox()) return ended;
+        ended += box.count;
+        box.state.store(dp::FlowDumpMailbox::State::idle, std::memory_order_relaxed);
+        if (box.last) return ended;
     }
 }
 

@@ -45,6 +45,8 @@ public:
 
     /// Publishes a policy as the next generation and runs one loop, after which the worker uses it.
     void use(const cp::Policy& policy);
+    /// Publishes only: the worker switches in its next loop, whatever packets that brings.
+    void use_in_next_loop(const cp::Policy& policy);
     /// The same with tables that are compiled already and outlive the harness; `rule` does not know their ids.
     void use(const CompiledTables& tables);
 
@@ -79,7 +81,9 @@ public:
     /// Events since the last call. Fails if the ring was lapped.
     std::vector<abi::FlowEvent> events();
     /// All flows, through the worker's mailbox, `page` at a time.
-    std::vector<abi::FlowRecord> dump(std::uint32_t page = 64);
+    std::vector<abi::FlowRecord> dump(std::uint32_t page = 64, const abi::FlowFilter& filter = {});
+    /// Ends the flows that fit, through the mailbox; returns how many.
+    std::uint32_t end_flows(const abi::FlowFilter& filter, bool answered);
     int dump_loops{};  ///< how many loops the longest page of the last dump took
 
     MemoryIo io;
@@ -101,6 +105,8 @@ private:
         dp::ActiveTables active;
     };
     void publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled);
+    void let_worker_switch();
+    bool serve_mailbox();
     std::vector<std::unique_ptr<Published>> published_;
     std::unique_ptr<dp::Worker> worker_;
     dp::TscTime now_{kStart};

@@ -468,7 +468,26 @@ void WorkerModel::leave(std::vector<Letter>& letters, std::vector<Decision>& dec
     }
 }
 
+void WorkerModel::judge_idle_flows() {
+    std::vector<std::string> stale_ones;
+    for (const auto& [key, flow] : flows) {
+        if (stale(flow) && !over(flow)) stale_ones.push_back(key);
+    }
+    for (const std::string& key : stale_ones) {
+        ModelFlow& flow = flows.at(key);
+        const Ruling ruling = ask(flow.original, flow.port, nullptr);
+        if (ruling.verdict != abi::Verdict::allow || flow.slot != ruling.slot) hit(ruling.slot);
+        if (ruling.verdict == abi::Verdict::allow) {
+            judge(flow, ruling);
+            continue;
+        }
+        ++ended_by_policy;
+        end_flow(key, abi::FlowEnd::policy, ruling, abi::logs_end(flow.log) || ruling.log != abi::RuleLog::none);
+    }
+}
+
 std::string WorkerModel::end_loop(const std::vector<abi::FlowRecord>& present) {
+    if (edition_) judge_idle_flows();
     const auto tuple_of = [](const abi::FlowRecord& r) {
         Tuple t{.family = r.family, .src = r.src, .dst = r.dst, .proto = r.proto};
         if (is_icmp(r.proto)) {

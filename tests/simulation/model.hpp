@@ -189,6 +189,8 @@ private:
     std::uint32_t share(std::uint32_t limit) const { return (limit + options_.workers - 1) / options_.workers; }
     /// The zone's limits, and its lowest port, by which its rate is kept.
     std::pair<abi::ZoneLimits, std::uint8_t> zone_of(std::uint8_t port) const;
+    /// In the loop of a switch the flows that sent nothing are judged, too. (A worker with many takes more loops.)
+    void judge_idle_flows();
 
     void hit(abi::RuleSlot slot);
     void meter(abi::RuleSlot slot, const Letter& letter);

@@ -1,6 +1,7 @@
 #include "tests/simulation/world.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -211,11 +212,26 @@ void World::compile(std::uint32_t number, Compiled& out, Edition& edition) {
     }
 }
 
+/// What the control plane tells about flows that the change does not concern. The model knows nothing of it: whoever is
+/// left out must come out as if judged.
+void World::compare_with_running(Compiled& out, const Edition& edition) {
+    out.settings = *out.generation.view.settings;
+    out.generation.view.settings = &out.settings;
+    const auto& running = generations_->running();
+    if (!running) return;
+    const cp::ChangeBase base{&switches_.running()->policy, running->view.rules, running->manifest.generation, {}};
+    out.settings.base_generation = base.generation;
+    out.untouched = cp::untouched_slots(base, edition.policy, {edition.slots.data(), edition.policy.rules.size()});
+    out.generation.view.untouched = out.untouched;
+    for (const std::uint64_t word : out.untouched) tally.untouched += static_cast<unsigned>(std::popcount(word));
+}
+
 void World::publish(const Step& s) {
     auto compiled = std::make_shared<Compiled>();
     auto edition = std::make_shared<Edition>();
     edition->generation = ++generation_number_;
     compile(setup_.policy_pool * kPolicies + s.a % kPolicies, *compiled, *edition);
+    compare_with_running(*compiled, *edition);
     const std::uint64_t deadline = s.b == 0 ? 0 : instant().mono_ns + s.b * kNsPerMs;
     // The manager's own questions before it switches (manager/requests.cpp).
     const bool allowed = (s.b == 0 || generations_->running()) && generations_->may_switch();

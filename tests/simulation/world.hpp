@@ -69,7 +69,7 @@ public:
     /// How much of the interesting a run has met, for a summary over many seeds.
     struct Tally {
         std::uint64_t forwarded{}, dropped{}, flows{}, expired{}, ended_by_policy{}, reopened{}, publishes{}, refused{},
-            reverts{}, stalls{}, crashes{}, answers{}, events{};
+            reverts{}, stalls{}, crashes{}, answers{}, events{}, untouched{};
         void add(const Tally& t);
     };
     Tally tally;
@@ -82,6 +82,8 @@ private:
     struct Compiled {
         std::shared_ptr<const test::CompiledTables> tables;
         std::vector<abi::RuleRecord> rules;
+        abi::SettingsSection settings;
+        std::vector<std::uint64_t> untouched;
         dp::Generation generation;
     };
     struct Lane {  ///< a worker with all that is its own
@@ -105,6 +107,7 @@ private:
     void loop(std::size_t worker, std::uint32_t stall_port, std::uint32_t stall_steps, const std::vector<Step>& steps);
     static const Master& master(std::uint32_t number);
     void compile(std::uint32_t number, Compiled& out, Edition& edition);
+    void compare_with_running(Compiled& out, const Edition& edition);
     void publish(const Step& s);
     void manage();
     void crash(bool store_survives);

@@ -80,6 +80,7 @@ void World::Tally::add(const Tally& t) {
     crashes += t.crashes;
     answers += t.answers;
     events += t.events;
+    untouched += t.untouched;
 }
 
 void World::check_loop(Lane& lane, std::size_t w, std::uint64_t generation) {

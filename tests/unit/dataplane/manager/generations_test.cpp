@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -55,6 +56,80 @@ TEST(Generations, AnOfflineWorkerHoldsNothing) {
     EXPECT_EQ(generations.collect(), 2U);
     tables.offline(0);
     EXPECT_EQ(generations.collect(), 1U);
+}
+
+/// A generation that says what it was compared with, and which slots it leaves untouched.
+struct Compared {
+    dp::Generation generation;
+    abi::SettingsSection settings;
+    std::vector<std::uint64_t> untouched;
+};
+std::shared_ptr<dp::Generation> compared(std::uint64_t number, std::uint64_t base, std::uint64_t slots,
+                                         std::uint64_t rules_digest = 0) {
+    constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
+    auto c = std::make_shared<Compared>();
+    c->untouched = {slots};
+    c->settings.base_generation = base;
+    c->settings.base_rules = {rules_digest, 0};
+    c->generation.manifest.generation = c->generation.view.generation = number;
+    c->generation.manifest.sections[rules].digest = {number, 0};
+    c->generation.view.settings = &c->settings;
+    c->generation.view.untouched = c->untouched;
+    return {c, &c->generation};
+}
+
+using Since = std::vector<std::uint32_t>;
+Since since(const dp::TablesQsbr& tables, std::size_t slots) {
+    const auto all = tables.current()->valid_since;
+    return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(slots, all.size()))};
+}
+
+TEST(ValidSince, UntouchedSlotsKeepTheirNumber) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    g.switch_to(compared(1, 0, 0), abi::StateSource::publisher, {});
+    EXPECT_TRUE(tables.current()->valid_since.empty()) << "nothing ran before: everything is judged";
+    g.switch_to(compared(2, 1, 0b0110, 1), abi::StateSource::publisher, {});
+    EXPECT_EQ(since(tables, 4), (Since{3, 2, 2, 3}));
+    g.switch_to(compared(3, 2, 0b0011, 2), abi::StateSource::publisher, {});
+    EXPECT_EQ(since(tables, 4), (Since{3, 2, 4, 4}));
+}
+
+TEST(ValidSince, AnotherBaseIsNoBase) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    g.switch_to(compared(1, 0, 0), abi::StateSource::publisher, {});
+    g.switch_to(compared(2, 7, 0b1111, 1), abi::StateSource::publisher, {});
+    EXPECT_TRUE(tables.current()->valid_since.empty()) << "another generation";
+    g.switch_to(compared(3, 2, 0b1111, 99), abi::StateSource::publisher, {});
+    EXPECT_TRUE(tables.current()->valid_since.empty()) << "the same number with other rules";
+    auto zones = compared(4, 3, 0b1111, 3);
+    zones->manifest.sections[static_cast<std::size_t>(abi::SectionKind::zones) - 1].digest = {5, 5};
+    g.switch_to(std::move(zones), abi::StateSource::publisher, {});
+    EXPECT_TRUE(tables.current()->valid_since.empty()) << "other zones";
+}
+
+TEST(ValidSince, ARevertJudgesEverything) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    g.switch_to(compared(1, 0, 0), abi::StateSource::publisher, {});
+    g.switch_to(compared(2, 1, 0b1111, 1), abi::StateSource::publisher, {5});
+    EXPECT_FALSE(tables.current()->valid_since.empty());
+    ASSERT_TRUE(g.revert(2, abi::StateSource::reverted));
+    EXPECT_TRUE(tables.current()->valid_since.empty());
+    // What follows on the generation that was gone back to may be compared with it again.
+    g.switch_to(compared(3, 1, 0b0001, 1), abi::StateSource::publisher, {});
+    EXPECT_EQ(since(tables, 2), (Since{4, 5}));
+}
+
+TEST(ValidSince, NumbersWrapAndNeverGetTooOldToCompare) {
+    dp::TablesQsbr tables;
+    Generations g{tables, 0xffff'fffdULL};
+    g.switch_to(compared(1, 0, 0), abi::StateSource::publisher, {});
+    g.switch_to(compared(2, 1, 1, 1), abi::StateSource::publisher, {});
+    g.switch_to(compared(3, 2, 1, 2), abi::StateSource::publisher, {});
+    EXPECT_EQ(tables.current()->policy_seq, 1U) << "0 is left out";
+    EXPECT_EQ(since(tables, 2), (Since{0xffff'fffeU, 1}));
 }
 
 TEST(Generations, NeverMoreThanFourUnretired) {

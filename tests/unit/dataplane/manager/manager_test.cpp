@@ -252,6 +252,49 @@ TEST(Manager, WalksTheFlowsOfAllWorkers) {
     EXPECT_EQ(pages, 3U);
 }
 
+TEST(Manager, EndsFlowsForItsPublisherOnly) {
+    Rig rig;
+    rig.workers[0]->flow_count = 700;
+    rig.workers[1]->flow_count = 3;
+    Client reader{rig.socket()}, publisher{rig.socket()};
+    ASSERT_TRUE(publisher.claim());
+    abi::EndFlows request;
+    request.answered = 1;
+    request.filter.term_count = request.filter.range_count = 1;
+    request.filter.terms[0] = {abi::FlowField::worker, 0, 0, 1};
+    reader.send(request);
+    const auto refused = reader.expect(abi::MessageType::flows_ended);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->as<abi::FlowsEnded>().granted, 0U);
+    EXPECT_EQ(refused->as<abi::FlowsEnded>().count, 0U);
+
+    std::uint64_t seen = 0;
+    for (bool last = false; !last;) {
+        publisher.send(request);
+        const auto message = publisher.expect(abi::MessageType::flows_ended);
+        ASSERT_TRUE(message);
+        const auto ended = message->as<abi::FlowsEnded>();
+        EXPECT_EQ(ended.granted, 1U);
+        ASSERT_GT(ended.next, request.cursor);
+        seen += ended.count;
+        request.cursor = ended.next;
+        last = ended.last != 0;
+    }
+    EXPECT_EQ(seen, 703U) << "more than a page of a dump holds";
+    EXPECT_EQ(rig.workers[1]->mailbox.task, dp::FlowTask::end_answered);
+    EXPECT_EQ(rig.workers[1]->mailbox.filter.terms[0].field, abi::FlowField::worker);
+}
+
+TEST(Manager, AFilterThatCannotBeEvaluatedEndsTheConnection) {
+    Rig rig;
+    Client client{rig.socket()};
+    abi::DumpFlows request;
+    request.count_max = 1;
+    request.filter.term_count = abi::kFlowTermsMax + 1;
+    client.send(request);
+    EXPECT_TRUE(client.ended());
+}
+
 TEST(Manager, EndsConnectionsThatMakeNoSenseAndLeaksNothing) {
     Rig rig;
     const auto before = open_descriptors();

@@ -124,8 +124,10 @@ void TestWorker::run() {
 void TestWorker::answer_dump() {
     using State = dp::FlowDumpMailbox::State;
     if (mailbox.state.load(std::memory_order_acquire) != State::requested) return;
-    mailbox.count = std::min(mailbox.count_max, flow_count - std::min(mailbox.position, flow_count));
-    for (std::uint32_t i = 0; i < mailbox.count; ++i) {
+    const bool dumps = mailbox.task == dp::FlowTask::dump;
+    mailbox.count =
+        std::min(dumps ? mailbox.count_max : flow_count, flow_count - std::min(mailbox.position, flow_count));
+    for (std::uint32_t i = 0; dumps && i < mailbox.count; ++i) {
         mailbox.flows[i] = {};
         mailbox.flows[i].generation = mailbox.position + i;
         mailbox.flows[i].worker = static_cast<std::uint8_t>(index_);

@@ -42,7 +42,7 @@ TYPED_TEST(AdmitBothFamilies, DeniedFlowsEndWithTheirNextPacket) {
     p.zone("outside", {"p0"}).zone("inside", {"p1"});
     p.rule({.id = "closed", .from = {"outside"}, .to = {"inside"}, .action = cp::Action::deny});
     p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .action = cp::Action::allow});
-    h.use(p.build());
+    h.use_in_next_loop(p.build());
     EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), tcp_out(kAck | kPsh, 5001, 1001))), "policy_deny")
         << "the reply direction has no right of its own";
     EXPECT_EQ(h.flows(), 0U);
@@ -63,7 +63,7 @@ TEST(PolicySwitch, ARejectEndsAFlowWithAnAnswer) {
     connect<Ipv4>(h);
     PolicyBuilder p;
     p.zone("outside", {"p0"}).zone("inside", {"p1"});
-    h.use(p.default_action(cp::Action::reject).build());
+    h.use_in_next_loop(p.default_action(cp::Action::reject).build());
     EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kAck, 1001, 5001))), "policy_reject+answer");
 }
 
@@ -75,7 +75,7 @@ TEST(PolicySwitch, TwoPacketsOfAKilledFlowInOneBurst) {
     p.zone("outside", {"p0"}).zone("inside", {"p1"});
     p.rule(
         {.id = "dns-in", .from = {"outside"}, .to = {"inside"}, .service = {"udp/5353"}, .action = cp::Action::allow});
-    h.use(p.build());
+    h.use_in_next_loop(p.build());
     // The first ends the old flow; the second is judged by itself and may open one.
     const auto answer = frame(Ipv4{}, Udp{.sport = 53, .dport = 5353});
     EXPECT_EQ(h.send({{kOutside, answer}, {kOutside, answer}}).size(), 1U);

@@ -70,7 +70,7 @@ TYPED_TEST(FlowHome, A2_WhatThePolicyDeniesNowDoesNotPassOnAnOldStamp) {
     Harness h{this->options(100)};
     PolicyBuilder closed;
     closed.zone("outside", {"p0"}).zone("inside", {"p1"});
-    h.use(closed.build());  // as many switches as the worker before had seen
+    h.use_in_next_loop(closed.build());  // as many switches as the worker before had seen
     EXPECT_EQ(h.fate(kShop, said_frame<TypeParam>({kAck, 0, 5001, 1001, kShop})), "policy_deny");
     EXPECT_EQ(h.counters().flows_ended_by_policy.read(), 1U);
     EXPECT_EQ(h.flows(), 0U);

@@ -1,0 +1,90 @@
+// Idle flows after a switch: all of them are judged, a bounded number at a time.
+#include "dataplane/pipeline/sweep.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/dataplane/pipeline/edge.hpp"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+FrameBytes client(std::uint32_t n) {
+    return frame(Ipv4{.src = "198.51.100.7"}, Udp{.sport = static_cast<std::uint16_t>(1'000 + n), .dport = 443});
+}
+
+PolicyBuilder closed(abi::RuleLog log = abi::RuleLog::none) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.rule({.id = "closed", .from = {"outside"}, .action = cp::Action::deny, .log = log});
+    return p;
+}
+
+TEST(Sweep, P11_EndsIdleFlowsThatAreNoLongerAllowed) {
+    Harness h;
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 60; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    (void)h.events();
+    h.use(closed().build());
+    EXPECT_EQ(h.flows(), 0U) << "few flows are judged in the loop of the switch";
+    EXPECT_EQ(h.counters().flows_ended_by_policy.read(), 60U);
+    EXPECT_EQ(h.counters().flows_rejudged.read(), 60U);
+    EXPECT_EQ(h.rule("closed").hits.read(), 60U);
+    const auto events = h.events();
+    ASSERT_EQ(events.size(), 60U) << "their rule logs ends";
+    EXPECT_EQ(events[0].end, abi::FlowEnd::policy);
+    EXPECT_EQ(events[0].generation, 2U);
+    EXPECT_EQ(events[0].slot, abi::RuleSlot{static_cast<std::uint32_t>(abi::kSlotFirstFree) + 4}) << "closed";
+}
+
+TEST(Sweep, LeavesWhatIsStillAllowed) {
+    Harness h;
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 40; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    h.use(edge().build());
+    EXPECT_EQ(h.flows(), 40U);
+    EXPECT_EQ(h.rule("web-in").hits.read(), 40U) << "hits are flows";
+    for (const auto& flow : h.dump()) EXPECT_EQ(flow.generation, 2U);
+}
+
+TEST(Sweep, P11_JudgesManyInBoundedSteps) {
+    Harness h{{.flow_entries_max = 4'096}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 3'000; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    h.use(closed().build());
+    EXPECT_EQ(h.counters().flows_ended_by_policy.read(), 64U);
+    EXPECT_GT(h.counters().rejudge_left.read(), 0U);
+    for (int ms = 0; h.counters().rejudge_left.read() != 0; ++ms) {
+        ASSERT_LT(ms, 8) << "a million flows a second";
+        const auto before = h.counters().flows_ended_by_policy.read();
+        h.advance(1ms);
+        EXPECT_LE(h.counters().flows_ended_by_policy.read() - before, 1'100U);
+    }
+    EXPECT_EQ(h.flows(), 0U);
+}
+
+// However fast policies follow each other, the hand goes on from where it stands.
+TEST(Sweep, SwitchesDoNotSendTheHandBack) {
+    Harness h{{.flow_entries_max = 2'048}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 1'500; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    for (int i = 0; h.flows() != 0; ++i) {
+        ASSERT_LT(i, 40);
+        h.use(closed().build());
+    }
+}
+
+TEST(Sweep, AFlowWhoseTimeIsOverExpires) {
+    Harness h;
+    h.use(edge().build());
+    ASSERT_EQ(h.fate(kOutside, client(0)), "forward");
+    h.skip(31s);
+    h.use(closed().build());
+    h.advance(1s);
+    EXPECT_EQ(h.counters().flows_expired.read(), 1U);
+    EXPECT_EQ(h.counters().flows_ended_by_policy.read(), 0U);
+}
+
+}  // namespace
+}  // namespace sluice::test
