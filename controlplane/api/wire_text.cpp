@@ -72,6 +72,7 @@ std::string_view flow_state_text(abi::FlowState state) noexcept {
         case abi::FlowState::oneway: return "oneway";
         case abi::FlowState::stream: return "stream";
         case abi::FlowState::opening: return "opening";
+        case abi::FlowState::killed: return "killed";
     }
     return "invalid";
 }

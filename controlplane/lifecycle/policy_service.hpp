@@ -107,6 +107,22 @@ struct FlowPage {
     std::optional<std::string> next;  ///< opaque cursor
 };
 
+struct FlowQuery {
+    std::uint32_t count_max{};
+    std::optional<std::string> cursor;
+    std::string filter;  ///< flow_filter.hpp; empty = all
+};
+
+struct EndFlowsQuery {
+    std::string filter;  ///< empty only with `all`
+    bool all{};
+    bool answer{};  ///< their next packets are answered, so that both ends learn of it
+};
+struct EndFlowsResult {
+    std::uint64_t ended{};
+    bool complete{};  ///< false: time ran out; flows are left that nobody has looked at, ask again
+};
+
 struct WorkerStatus {
     std::uint32_t index{}, lcore{};
     std::uint64_t generation{}, flows{};
@@ -152,7 +168,9 @@ public:
     virtual SystemStatus status() = 0;
     virtual Expected<ExplainResult, Problem> explain(const ExplainQuery&) = 0;
     virtual std::vector<RuleStats> rules() = 0;
-    virtual Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) = 0;
+    /// A page may have fewer flows than asked for, and none, and still a `next`: the walk takes bounded time.
+    virtual Expected<FlowPage, Problem> flows(const FlowQuery& query) = 0;
+    virtual Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) = 0;
     /// Prometheus text exposition format; rule series only with `with_rules`.
     virtual std::string metrics(bool with_rules) = 0;
 

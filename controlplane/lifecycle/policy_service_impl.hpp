@@ -52,7 +52,8 @@ public:
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
     std::vector<RuleStats> rules() override;
-    Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) override;
+    Expected<FlowPage, Problem> flows(const FlowQuery& query) override;
+    Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) override;
     std::string metrics(bool with_rules) override;
     EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
     std::uint64_t newest_event() override;
@@ -120,6 +121,8 @@ private:
     void heard(const abi::ProcessState& state);
     void ask_what_runs();
     void look_at_pending();
+    /// The filter in numbers of the dataplane. Problem: 400 with the place.
+    static Expected<abi::FlowFilter, Problem> filter_of(const Shared& now, const std::string& text);
     void wake_keeper();
 
     const ControlConfig config_;

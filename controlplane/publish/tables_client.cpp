@@ -350,9 +350,26 @@ Expected<RunningTables, ClientError> TablesClient::get_running() {
     return RunningTables{answer->as<abi::Running>().generation, std::move(answer->fds)};
 }
 
-Expected<FlowDumpPage, ClientError> TablesClient::dump_flows(std::uint64_t cursor, std::uint32_t count_max) {
+Expected<FlowsEndedPart, ClientError> TablesClient::end_flows(std::uint64_t cursor, bool answered,
+                                                              const abi::FlowFilter& filter) {
+    abi::EndFlows request;
+    request.cursor = cursor;
+    request.answered = answered ? 1 : 0;
+    request.filter = filter;
+    auto answer = ask(request, abi::MessageType::flows_ended, true);
+    if (!answer) return Unexpected(answer.error());
+    const auto& ended = answer->as<abi::FlowsEnded>();
+    if (ended.granted == 0) {
+        return Unexpected(ClientError{ClientError::Kind::not_publisher, "the dataplane takes no changes from here"});
+    }
+    return FlowsEndedPart{ended.count, ended.next, ended.last != 0};
+}
+
+Expected<FlowDumpPage, ClientError> TablesClient::dump_flows(std::uint64_t cursor, std::uint32_t count_max,
+                                                             const abi::FlowFilter& filter) {
     abi::DumpFlows request;
     request.cursor = cursor;
+    request.filter = filter;
     request.count_max = std::min(count_max, abi::kFlowsPerDumpMax);
     auto answer = ask(request, abi::MessageType::flow_dump);
     if (!answer) return Unexpected(answer.error());

@@ -63,6 +63,11 @@ struct RunningTables {
     std::uint64_t generation{};  ///< 0 = none
     std::vector<UniqueFd> fds;   ///< manifest, sections by kind
 };
+struct FlowsEndedPart {
+    std::uint32_t count{};
+    std::uint64_t next{};
+    bool last{};
+};
 struct FlowDumpPage {
     std::vector<abi::FlowRecord> flows;
     std::uint64_t next{};
@@ -92,7 +97,10 @@ public:
     Expected<abi::Answer, ClientError> revert(std::uint64_t generation);
     Expected<abi::ProcessState, ClientError> get_status();
     Expected<RunningTables, ClientError> get_running();
-    Expected<FlowDumpPage, ClientError> dump_flows(std::uint64_t cursor, std::uint32_t count_max);
+    Expected<FlowDumpPage, ClientError> dump_flows(std::uint64_t cursor, std::uint32_t count_max,
+                                                   const abi::FlowFilter& filter = {});
+    /// A part of the walk, as with a dump.
+    Expected<FlowsEndedPart, ClientError> end_flows(std::uint64_t cursor, bool answered, const abi::FlowFilter& filter);
 
 private:
     struct Waiter {

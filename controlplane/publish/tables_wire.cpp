@@ -29,6 +29,7 @@ std::size_t fixed_bytes(MessageType type) noexcept {
         case MessageType::answer: return sizeof(abi::Answer);
         case MessageType::running: return sizeof(abi::Running);
         case MessageType::flow_dump: return offsetof(abi::FlowDump, flows);
+        case MessageType::flows_ended: return sizeof(abi::FlowsEnded);
         case MessageType::notice: return sizeof(abi::Notice);
         case MessageType::status: return sizeof(abi::Status);
         default: return 0;

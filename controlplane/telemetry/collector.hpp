@@ -40,6 +40,7 @@ struct Totals {
     std::vector<RuleTotals> rules;            ///< by slot
     std::uint64_t flows_created{}, flows_expired{}, flows_closed{}, flows_ended_by_policy{};
     std::uint64_t syn_early_drop{}, closing_early_drop{};
+    std::uint64_t flows_ended_by_request{}, flows_rejudged{}, flows_kept_on_change{};
     std::uint64_t lookups{}, events_written{}, events_suppressed{}, rejects_limited{};
     std::uint64_t tcp_inexact_rst{}, udp_zero_csum6{}, flow_reopen{}, tcp_overshoot{};
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};

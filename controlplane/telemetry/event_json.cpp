@@ -18,6 +18,7 @@ constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
         case abi::EventKind::drop: return "drop";
         case abi::EventKind::seq_check: return "seq_check";
         case abi::EventKind::limited: return "limited";
+        case abi::EventKind::flow_kept: return "flow_kept";
     }
     return "unknown";
 }
@@ -31,6 +32,7 @@ constexpr std::string_view end_text(abi::FlowEnd end) noexcept {
         case abi::FlowEnd::policy: return "policy";
         case abi::FlowEnd::reused: return "reused";
         case abi::FlowEnd::evicted: return "evicted";
+        case abi::FlowEnd::request: return "request";
     }
     return "unknown";
 }

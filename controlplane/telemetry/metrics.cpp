@@ -131,6 +131,7 @@ void total_families(Families& all, const Totals& t) {
     Families::add(ended, {{"cause", "policy"}}, t.flows_ended_by_policy);
     Families::add(ended, {{"cause", "syn_early_drop"}}, t.syn_early_drop);
     Families::add(ended, {{"cause", "closing_early_drop"}}, t.closing_early_drop);
+    Families::add(ended, {{"cause", "request"}}, t.flows_ended_by_request);
     all.counter("sluice_flows_kept_total", "Flows that a restarted dataplane took over from the process before it.",
                 t.flows_kept);
     auto& lost = all.family("sluice_flows_lost_total", MetricType::Counter,
@@ -138,6 +139,10 @@ void total_families(Families& all, const Totals& t) {
     for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
         Families::add(lost, {{"cause", std::string{abi::kFlowLosses[i].name}}}, t.flows_lost[i]);
     }
+    all.counter("sluice_flows_rejudged_total", "Live flows about which the policy was asked again after a change.",
+                t.flows_rejudged);
+    all.counter("sluice_flows_kept_on_change_total",
+                "Judgements that a flow goes on although no rule allows it (on_change: keep).", t.flows_kept_on_change);
     all.counter("sluice_lookups_total", "Classifier decisions.", t.lookups);
     all.counter("sluice_rejects_limited_total", "Rejected packets without an answer because of the rate limit.",
                 t.rejects_limited);

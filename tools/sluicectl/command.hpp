@@ -63,7 +63,9 @@ int get_policy(const Context& context);
 int status(const Context& context);
 int get_rules(const Context& context);
 int get_drops(const Context& context);
-int get_flows(const Context& context, std::uint64_t count_max);
+int get_flows(const Context& context, std::uint64_t count_max, const std::string& filter);
+/// `all`: instead of a filter. `answer`: both ends of each flow learn of it.
+int end_flows(const Context& context, const std::string& filter, bool all, bool answer);
 
 // explain_command.cpp
 int explain(const Context& context, std::string in_port, std::vector<std::string> arguments);

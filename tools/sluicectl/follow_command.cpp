@@ -57,6 +57,7 @@ std::string event_line(const json::object& event, bool colours) {
     if (kind == "observed") line += "  observed, not enforced";
     if (kind == "seq_check") line += "  " + field(event, "reason") + ", not enforced";
     if (kind == "limited") line += "  refused: " + field(event, "reason");
+    if (kind == "flow_kept") line += "  kept";
     if (kind == "flow_end") {
         line += "  end " + field(event, "end");
         line += bytes_words(event);

@@ -22,6 +22,8 @@ struct Options {
     std::string file, confirm, in_port, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
+    std::string filter;
+    bool all{}, answer{};
     std::uint64_t generation{}, limit{100};
 };
 
@@ -78,8 +80,9 @@ private:
         for (int i = 1; i < argc; ++i) {
             const std::string_view word = argv[i];
             if (word.starts_with('-')) {
-                const bool takes_value =
-                    word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" || word == "--output";
+                const bool takes_value = word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" ||
+                                         word == "--output" || word == "--filter" || word == "--limit" ||
+                                         word == "--verdict";
                 if (takes_value) ++i;
                 continue;
             }
@@ -146,6 +149,10 @@ private:
             ->capture_default_str();
     }
 
+    void add_filter(CLI::App* to) {
+        to->add_option("--filter", options_.filter, "e.g. \"proto==tcp and dport in {443,8443} and idle_s>30\"");
+    }
+
     void add_view_commands() {
         command(app_, "status", "dataplane, policy, ports, workers", [](const Context& c) { return status(c); });
         auto* get = app_.add_subcommand("get", "rules, drops, flows or policy");
@@ -154,17 +161,29 @@ private:
         command(*get, "rules", "rules with their counters", [](const Context& c) { return get_rules(c); });
         command(*get, "drops", "dropped packets by port of arrival and reason",
                 [](const Context& c) { return get_drops(c); });
-        add_limit(
-            command(*get, "flows", "live flows", [this](const Context& c) { return get_flows(c, options_.limit); }));
+        auto* listed = command(*get, "flows", "live flows",
+                               [this](const Context& c) { return get_flows(c, options_.limit, options_.filter); });
+        add_limit(listed);
+        add_filter(listed);
         command(*get, "policy", "the policy as it is stored", [](const Context& c) { return get_policy(c); });
         auto* flows = command(app_, "flows", "live flows, or with -f their events", [this](const Context& c) {
+            if (flows_end_->parsed()) return exit_code_;  // the command below has done it
             if (!options_.follow && !options_.verdict.empty()) throw CommandError{"--verdict filters events; add -f"};
-            return options_.follow ? follow_flows(c, options_.verdict) : get_flows(c, options_.limit);
+            if (options_.follow && !options_.filter.empty())
+                throw CommandError{"--filter is for live flows; leave out -f"};
+            return options_.follow ? follow_flows(c, options_.verdict) : get_flows(c, options_.limit, options_.filter);
         });
+        flows_end_ = command(*flows, "end", "end the live flows that fit a filter", [this](const Context& c) {
+            return end_flows(c, options_.filter, options_.all, options_.answer);
+        });
+        add_filter(flows_end_);
+        flows_end_->add_flag("--all", options_.all, "every flow, instead of a filter");
+        flows_end_->add_flag("--answer", options_.answer, "answer their next packets, so that both ends learn of it");
         flows->add_flag("-f,--follow", options_.follow, "show events as they happen");
         flows->add_option("--verdict", options_.verdict, "with -f: only these")
             ->check(CLI::IsMember({"allow", "deny", "reject", "drop"}));
         add_limit(flows);
+        add_filter(flows);
         auto* explain_command =
             command(app_, "explain", "what would happen to a packet, and why",
                     [this](const Context& c) { return explain(c, options_.in_port, options_.words); });
@@ -177,6 +196,7 @@ private:
     CLI::App app_{"Sluice: plan, apply and watch the policy of a stateful firewall", "sluicectl"};
     Options options_;
     CLI::Option* token_option_{};
+    CLI::App* flows_end_{};
     int exit_code_{};
 };
 

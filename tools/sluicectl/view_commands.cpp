@@ -223,17 +223,39 @@ int get_drops(const Context& context) {
     return 0;
 }
 
-int get_flows(const Context& context, std::uint64_t count_max) {
+namespace {
+
+/// Every byte that could mean something in a query is escaped.
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    return out;
+}
+
+}  // namespace
+
+int end_flows(const Context& context, const std::string& filter, bool all, bool answer) {
+    std::string target = fmt::format("/v1/flows?all={}&answer={}", all, answer);
+    if (!filter.empty()) target += "&filter=" + escaped(filter);
+    const auto result = fetch(context, {.method = "DELETE", .target = target, .headers = {}, .body = {}});
+    if (context.json) {
+        std::cout << json::serialize(result) << '\n';
+        return 0;
+    }
+    const auto ended = count_of(result, "ended");
+    std::cout << "ended " << count_text(ended) << (ended == 1 ? " flow" : " flows") << '\n';
+    if (!result.at("complete").as_bool()) std::cerr << "time ran out before all flows were looked at; repeat\n";
+    return 0;
+}
+
+int get_flows(const Context& context, std::uint64_t count_max, const std::string& filter) {
     json::array flows;
     std::string next;
     do {
         const auto wanted = std::min(count_max - flows.size(), kFlowsPerPage);
         std::string target = fmt::format("/v1/flows?limit={}", wanted);
-        // A cursor is opaque: every byte that could mean something in a query is escaped.
-        if (!next.empty()) {
-            target += "&cursor=";
-            for (const char c : next) target += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-        }
+        if (!next.empty()) target += "&cursor=" + escaped(next);
+        if (!filter.empty()) target += "&filter=" + escaped(filter);
         const auto page = fetch(context, {.method = "GET", .target = target, .headers = {}, .body = {}});
         for (const auto& flow : page.at("flows").as_array()) flows.push_back(flow);
         next = text_of(page, "next");

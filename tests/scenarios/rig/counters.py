@@ -8,7 +8,8 @@ from lab.shell import run
 # What scenarios speak about. Levels, loop counts and publishes are others' business.
 _WANTED = {
     "rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "originated", "forwarded", "consumed", "held", "drop",
-    "flows_created", "rejects_limited", "rx_missed", "rule_hits", "udp_zero_csum6", "flow_reopen", "tcp_inexact_rst",
+    "flows_created", "flows_ended_by_policy", "flows_ended_by_request", "flows_kept_on_change",
+    "rejects_limited", "rx_missed", "rule_hits", "udp_zero_csum6", "flow_reopen", "tcp_inexact_rst",
     "tcp_overshoot", "flow_pickup", "tcp_window_unknown", "tcp_seq_logged",
     "frag_reassembled", "frag_duplicates", "syn_early_drop", "closing_early_drop",
 }  # fmt: skip

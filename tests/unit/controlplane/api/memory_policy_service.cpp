@@ -319,8 +319,17 @@ std::vector<RuleStats> MemoryPolicyService::rules() {
              .last_hit = now}};
 }
 
-Expected<FlowPage, Problem> MemoryPolicyService::flows(std::uint32_t count_max,
-                                                       const std::optional<std::string>& cursor) {
+Expected<EndFlowsResult, Problem> MemoryPolicyService::end_flows(const EndFlowsQuery& query) {
+    if (query.filter.empty() && !query.all) return problem(400, "filter-needed", "give a filter, or all=true");
+    if (!query.all && query.filter != "worker==1") return problem(400, "bad-filter", "column 1: not this filter");
+    return EndFlowsResult{query.all ? kFlowCount : 50, !query.answer};
+}
+
+Expected<FlowPage, Problem> MemoryPolicyService::flows(const FlowQuery& query) {
+    const auto& cursor = query.cursor;
+    const std::uint32_t count_max = query.filter.empty() ? query.count_max : std::min(query.count_max, 50U);
+    if (!query.filter.empty() && query.filter != "worker==1")
+        return problem(400, "bad-filter", "column 1: not this filter");
     if (cursor == "SLOW") wait_released();
     std::uint32_t first = 0;
     if (cursor) {

@@ -25,7 +25,9 @@ public:
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
     std::vector<RuleStats> rules() override;
-    Expected<FlowPage, Problem> flows(std::uint32_t count_max, const std::optional<std::string>& cursor) override;
+    /// Takes for a filter the words `worker==1`, which 50 flows fit.
+    Expected<FlowPage, Problem> flows(const FlowQuery& query) override;
+    Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) override;
     std::string metrics(bool with_rules) override;
     EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
     std::uint64_t newest_event() override;

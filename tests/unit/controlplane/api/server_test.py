@@ -175,6 +175,23 @@ class Resources(unittest.TestCase):
             self.assertEqual(server.request("GET", "/v1/status", body="x").json()["code"], "unexpected-body")
             self.assertEqual(server.request("POST", "/v1/explain").json()["code"], "body-missing")
 
+    def test_flows_by_filter(self):
+        with Server(BINARY) as server:
+            page = server.request("GET", "/v1/flows?limit=100&filter=worker%3D%3D1").json()
+            self.assertEqual(len(page["flows"]), 50)
+            wrong = server.request("GET", "/v1/flows?filter=nonsense")
+            self.assertEqual((wrong.status, wrong.json()["code"]), (400, "bad-filter"))
+
+    def test_flows_are_ended(self):
+        with Server(BINARY) as server:
+            ended = server.request("DELETE", "/v1/flows?filter=worker%3D%3D1")
+            self.assertEqual((ended.status, ended.json()), (200, {"ended": 50, "complete": True}))
+            ended = server.request("DELETE", "/v1/flows?all=true&answer=true")
+            self.assertEqual(ended.json(), {"ended": 250, "complete": False})
+            self.assertEqual(server.request("DELETE", "/v1/flows").status, 400)
+            self.assertEqual(server.request("DELETE", "/v1/flows?all=yes").status, 400)
+            self.assertEqual(server.request("DELETE", "/v1/flows?every=true").status, 400)
+
     def test_flows_by_pages(self):
         with Server(BINARY) as server:
             seen, target = 0, "/v1/flows?limit=100"

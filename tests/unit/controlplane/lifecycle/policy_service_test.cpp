@@ -173,7 +173,7 @@ TEST_F(PolicyServiceTest, WithoutADataplaneNothingIsStored) {
     ASSERT_EQ(status.not_ready.size(), 2U);
     EXPECT_NE(status.not_ready[0].find("the dataplane is not there: "), std::string::npos);
     EXPECT_EQ(status.not_ready[1], "no policy has been put yet");
-    EXPECT_FALSE(service->flows(10, std::nullopt));
+    EXPECT_FALSE(service->flows({.count_max = 10, .cursor = std::nullopt, .filter = {}}));
 }
 
 TEST_F(PolicyServiceTest, FirstPolicyIsAdoptedStoredAndKeptOverARestart) {
@@ -546,17 +546,36 @@ TEST_F(PolicyServiceTest, FlowsHaveNamesAndCursors) {
         flow.to_zone = abi::ZoneId{1};
     }
     dataplane->set_flows(flows);
-    const auto first = service->flows(1000, std::nullopt);
+    const auto first = service->flows({.count_max = 1000, .cursor = std::nullopt, .filter = {}});
     ASSERT_TRUE(first) << first.error().detail;
     EXPECT_EQ(first->flows.size(), 1000U);
     EXPECT_EQ(first->flows[0].rule, "web-in");
     EXPECT_EQ(first->flows[0].from_zone, "internet");
     ASSERT_TRUE(first->next);
-    const auto rest = service->flows(1000, first->next);
+    const auto rest = service->flows({.count_max = 1000, .cursor = first->next, .filter = {}});
     EXPECT_EQ(rest->flows.size(), 200U);
     EXPECT_FALSE(rest->next);
-    EXPECT_EQ(service->flows(1, "nonsense").error().status, 400);
-    EXPECT_EQ(service->flows(1, "7-0").error().status, 410);
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = "nonsense", .filter = {}}).error().status, 400);
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = "7-0", .filter = {}}).error().status, 410);
+}
+
+TEST_F(PolicyServiceTest, FlowsAreEndedByFilter) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    dataplane->set_flows(std::vector<abi::FlowRecord>(5));
+    const auto ended = service->end_flows({.filter = "rule==web-in and from_zone==internet", .answer = true});
+    ASSERT_TRUE(ended) << ended.error().detail;
+    EXPECT_EQ(ended->ended, 5U) << "part by part";
+    EXPECT_TRUE(ended->complete);
+    EXPECT_TRUE(dataplane->ended_answered());
+    EXPECT_TRUE(service->end_flows({.filter = {}, .all = true}));
+    EXPECT_FALSE(dataplane->ended_answered());
+    EXPECT_EQ(service->end_flows({.filter = " "}).error().code, "filter-needed");
+    EXPECT_EQ(service->end_flows({.filter = "proto==tcp", .all = true}).error().code, "filter-and-all");
+    const auto wrong = service->end_flows({.filter = "rule==web-on"});
+    EXPECT_EQ(wrong.error().status, 400);
+    EXPECT_EQ(wrong.error().code, "bad-filter");
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = {}, .filter = "dport"}).error().code, "bad-filter");
 }
 
 TEST_F(PolicyServiceTest, EventsCarryTheNamesOfTheirRule) {

@@ -236,6 +236,18 @@ void TestDataplane::handle(int client, cp::Datagram& datagram) {
             (void)cp::send(client, {reinterpret_cast<const std::byte*>(&dump), dump.header.bytes}, {});
             break;
         }
+        case abi::MessageType::end_flows: {  // of each answer's part two flows fit
+            const auto& request = datagram.as<abi::EndFlows>();
+            ended_answered_ = request.answered != 0;
+            abi::FlowsEnded ended;
+            ended.granted = 1;
+            const auto from = std::min<std::size_t>(request.cursor, flows_.size());
+            ended.count = static_cast<std::uint32_t>(std::min<std::size_t>(2, flows_.size() - from));
+            ended.next = from + ended.count;
+            ended.last = ended.next == flows_.size() ? 1 : 0;
+            reply(client, ended, sequence);
+            break;
+        }
         default: std::abort();
     }
 }

@@ -109,6 +109,8 @@ public:
     /// The confirmation deadline passes: back to the previous generation, with a notice.
     void revert_by_deadline();
     void set_flows(std::vector<abi::FlowRecord> flows);
+    /// Whether the last request to end flows wanted answers.
+    bool ended_answered() const noexcept { return ended_answered_; }
 
 private:
     void run();
@@ -132,6 +134,7 @@ private:
     State state_;
     std::map<std::tuple<std::size_t, std::uint64_t, std::uint64_t>, Mapping> held_;  // by kind and digest
     std::vector<abi::FlowRecord> flows_;
+    std::atomic<bool> ended_answered_{false};
     std::size_t offers_{};
     std::vector<std::int32_t> last_fds_;
     int client_{-1};

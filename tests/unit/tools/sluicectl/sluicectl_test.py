@@ -134,6 +134,21 @@ class ViewCommands(Case):
         self.assertEqual(json.loads(self.run_ctl("get", "drops", "-o", "json").stdout)[1],
                          {"port": "inside", "reason": "no_policy", "packets": 2})
 
+    def test_flows_by_filter(self):
+        some = json.loads(self.run_ctl("flows", "--filter", "worker==1", "-o", "json").stdout)
+        self.assertEqual(len(some["flows"]), 50)
+        wrong = self.run_ctl("flows", "--filter", "no such", code=1)
+        self.assertIn("column 1", wrong.stderr)
+        self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--filter", "worker==1", code=1).stderr)
+
+    def test_flows_are_ended(self):
+        self.assertEqual(self.run_ctl("flows", "end", "--filter", "worker==1").stdout, "ended 50 flows\n")
+        rest = self.run_ctl("flows", "end", "--all", "--answer")
+        self.assertEqual((rest.stdout, "time ran out" in rest.stderr), ("ended 250 flows\n", True))
+        self.assertEqual(json.loads(self.run_ctl("flows", "end", "--all", "-o", "json").stdout),
+                         {"ended": 250, "complete": True})
+        self.assertIn("all=true", self.run_ctl("flows", "end", code=1).stderr)
+
     def test_flows_by_pages(self):
         everything = json.loads(self.run_ctl("get", "flows", "-o", "json", "--limit", "100000").stdout)
         self.assertEqual((len(everything["flows"]), everything["next"]), (250, None))
