@@ -128,6 +128,12 @@ def flow_index():
     assert abs(single["ratio"] * single["peer_mpps"] / single["mpps"] - 1) < 1e-3 and single["spread"] == 0, single
 
 
+def rejudge():
+    result = one("rejudge", "--flows", "640", "--rules", "100", "--count", "50k")
+    flows_and_drops(result, 640)
+    assert result["seconds"] > 0 and result["rate_kept_percent"] > 0, result
+
+
 def policy_swap():
     result = one("policy-swap", "--flows", "640", "--rules", "100", "--count", "50k")
     flows_and_drops(result, 640)
@@ -153,7 +159,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -164,7 +170,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
-    policy_swap, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+    policy_swap, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 
 

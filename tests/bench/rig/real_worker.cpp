@@ -95,6 +95,12 @@ std::array<std::uint64_t, dp::kStageCount> RealWorker::run_by_stage(std::uint64_
     return stages.sum;
 }
 
+void RealWorker::run_until_rejudged() noexcept {
+    do {
+        worker_->run_once(dp::tsc_now());
+    } while (counters_->rejudge_left.read() != 0);
+}
+
 std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept {
     begin_run();
     const std::uint64_t end = source_.made() + packets;

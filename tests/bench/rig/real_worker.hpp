@@ -57,6 +57,9 @@ public:
     /// The same, counting rounds of the loop that took longer than `limit`.
     std::uint64_t run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept;
 
+    /// Until the sweep after the last publish has looked at every flow. At least one loop.
+    void run_until_rejudged() noexcept;
+
     std::uint64_t flows() const noexcept { return counters_->flows.read(); }
     std::uint64_t flows_created() const noexcept { return counters_->flows_created.read(); }
     std::uint64_t lookups() const noexcept { return counters_->lookups.read(); }
