@@ -30,6 +30,11 @@ std::optional<std::uint32_t> number(std::string_view s) {
 }  // namespace
 
 std::string SlotsExhausted::to_string() const {
+    if (resting != 0) {
+        return "too few rule slots are free: flows of removed rules hold " + std::to_string(resting) +
+               ", for the moments until they are judged again; remove those rules first and try again then, or raise "
+               "rule_slots_max";
+    }
     return "the policy needs " + std::to_string(needed) + " rule slots, the dataplane has " + std::to_string(capacity) +
            "; raise rule_slots_max or remove rules";
 }
@@ -40,6 +45,10 @@ Expected<void, SlotsExhausted> SlotMap::assign(const Policy& policy) {
     const std::uint64_t needed = std::uint64_t{kFirst} + wanted.size();
     if (needed > capacity_)
         return Unexpected<SlotsExhausted>{{.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_}};
+    if (const std::uint32_t resting = too_few_rested(wanted); resting != 0) {
+        return Unexpected<SlotsExhausted>{
+            {.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_, .resting = resting}};
+    }
 
     for (auto& [id, entry] : by_id_) {
         if (entry.freed == 0 && !wanted.contains(id)) free(id, entry);
@@ -61,10 +70,31 @@ Expected<void, SlotsExhausted> SlotMap::assign(const Policy& policy) {
     return {};
 }
 
+std::uint32_t SlotMap::too_few_rested(const std::set<std::string_view>& wanted) const {
+    const auto fresh = std::ranges::count_if(wanted, [&](std::string_view id) { return !by_id_.contains(id); });
+    std::uint64_t rested = capacity_ - std::min(next_fresh_, capacity_);
+    std::uint32_t resting = 0;
+    for (const auto& [id, entry] : by_id_) {
+        if (wanted.contains(id)) continue;
+        const bool is_rested = entry.freed != 0 && entry.freed < first_resting_;
+        if (is_rested) {
+            ++rested;
+        } else {
+            ++resting;
+        }
+    }
+    return rested < static_cast<std::uint64_t>(fresh) ? resting : 0;
+}
+
 std::optional<abi::RuleSlot> SlotMap::find(std::string_view id) const {
     const auto it = by_id_.find(id);
     if (it == by_id_.end() || it->second.freed != 0) return std::nullopt;
     return it->second.slot;
+}
+
+std::optional<abi::RuleSlot> SlotMap::last_of(std::string_view id) const {
+    const auto it = by_id_.find(id);
+    return it == by_id_.end() ? std::nullopt : std::optional{it->second.slot};
 }
 
 std::optional<std::string_view> SlotMap::id_of(abi::RuleSlot slot) const {

@@ -97,6 +97,7 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
     const auto now = shared();
     auto slots = now.slots ? *now.slots : SlotMap{};
     if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
+    slots.flows_judged();  // by the time that it is put
     auto prepared = prepare(std::move(*read), slots, 1);
     if (!prepared) return fail(prepared.error());
     const auto& plan = **prepared;
@@ -181,6 +182,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     const auto now = shared();
     auto slots = slots_;
     if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
+    if (flows_are_judged(now)) slots.flows_judged();
     // Should the dataplane run something else by then, it sees that the base is another, and asks about every flow.
     auto prepared = prepare(std::move(*read), slots, 1, now.runs(now.current) ? now.current.get() : nullptr);
     if (!prepared) return Unexpected(std::move(prepared.error()));
@@ -191,6 +193,18 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     const std::lock_guard lock{state_mutex_};
     shared_.apply.add(took.count());
     return result;
+}
+
+/// Every worker runs what the dataplane was last heard to run, and has looked at all its flows since it switched to
+/// that.
+bool PolicyServiceImpl::flows_are_judged(const Shared& now) {
+    if (!now.connected) return false;
+    telemetry_.collector().collect();
+    const auto counters = telemetry_.collector().snapshot();
+    const std::uint64_t running = now.hello->state.running_generation;
+    return !counters->workers.empty() && std::ranges::all_of(counters->workers, [&](const WorkerLevels& w) {
+        return w.generation == running && w.rejudge_left == 0;
+    });
 }
 
 std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared) {

@@ -60,7 +60,7 @@ Expected<abi::FlowFilter, Problem> PolicyServiceImpl::filter_of(const Shared& no
     names.rule = [&](std::string_view id) -> std::optional<std::uint64_t> {
         if (id == abi::kIdDefault) return static_cast<std::uint64_t>(abi::kSlotDefault);
         // Rules that are gone too, as long as their slot is not another's: old flows stand under them.
-        const auto slot = now.slots ? now.slots->find(id) : std::nullopt;
+        const auto slot = now.slots ? now.slots->last_of(id) : std::nullopt;
         return slot ? std::optional{static_cast<std::uint64_t>(*slot)} : std::nullopt;
     };
     names.zone = [&](std::string_view name) -> std::optional<std::uint64_t> {

@@ -121,6 +121,7 @@ private:
     void heard(const abi::ProcessState& state);
     void ask_what_runs();
     void look_at_pending();
+    bool flows_are_judged(const Shared& now);
     /// The filter in numbers of the dataplane. Problem: 400 with the place.
     static Expected<abi::FlowFilter, Problem> filter_of(const Shared& now, const std::string& text);
     void wake_keeper();

@@ -72,6 +72,10 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 
     if (const auto assigned = slots.assign(prepared->policy); !assigned) {
+        if (assigned.error().resting != 0) {
+            return Unexpected(problem(503, "rule-slots-rest", "Flows of removed rules are still being judged",
+                                      assigned.error().to_string()));
+        }
         return Unexpected(problem(422, "too-many-rules", "The policy is too big", assigned.error().to_string()));
     }
     CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};

@@ -176,8 +176,13 @@ void Collector::read_levels(Snapshot& into) const {
     const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);
     for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
         const auto& counters = segments_->worker(w);
-        WorkerLevels level{counters.lcore,          counters.generation.read(),     counters.flows.read(),
-                           counters.busy_ns.read(), {counters.heartbeat_ns.read()}, 0};
+        WorkerLevels level{counters.lcore,
+                           counters.generation.read(),
+                           counters.flows.read(),
+                           counters.busy_ns.read(),
+                           {counters.heartbeat_ns.read()},
+                           0,
+                           counters.rejudge_left.read()};
         if (w < latest_->workers.size() && level.busy_ns >= latest_->workers[w].busy_ns && elapsed_ns > 0) {
             const double busy_ns = static_cast<double>(level.busy_ns - latest_->workers[w].busy_ns);
             level.busy_ratio = std::min(1.0, busy_ns / elapsed_ns);

@@ -56,6 +56,7 @@ struct WorkerLevels {
     std::uint64_t generation{}, flows{}, busy_ns{};
     abi::MonoTime heartbeat{};
     double busy_ratio{};  ///< of the time since the last collection
+    std::uint64_t rejudge_left{};
 };
 struct PortLevels {
     std::string name;

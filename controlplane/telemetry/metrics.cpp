@@ -114,9 +114,12 @@ void level_families(Families& all, const Snapshot& s) {
                             "Share of the last second that the worker's core spent on packets.");
     auto& generation =
         all.family("sluice_lcore_generation", MetricType::Gauge, "Generation that the worker's last burst ran under.");
+    auto& rejudge = all.family("sluice_lcore_rejudge_left", MetricType::Gauge,
+                               "Places of its flow table that the worker has still to look at after a switch.");
     for (const auto& worker : s.workers) {
         Families::add(busy, {{"lcore", std::to_string(worker.lcore)}}, worker.busy_ratio);
         Families::add(generation, {{"lcore", std::to_string(worker.lcore)}}, worker.generation);
+        Families::add(rejudge, {{"lcore", std::to_string(worker.lcore)}}, worker.rejudge_left);
     }
     all.gauge("sluice_fail_open", "1 while traffic passes without a policy because the configuration says so.",
               s.fail_open ? 1 : 0);

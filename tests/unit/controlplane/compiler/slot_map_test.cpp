@@ -36,6 +36,7 @@ TEST(SlotMap, ReusesTheSlotThatWasFreedFirstOnceAllAreTaken) {
     ASSERT_TRUE(map.assign(with_rules({"a", "b", "c", "d"})));
     ASSERT_TRUE(map.assign(with_rules({"a", "c", "d"})));  // frees b
     ASSERT_TRUE(map.assign(with_rules({"c", "d"})));       // then a
+    map.flows_judged();
     ASSERT_TRUE(map.assign(with_rules({"c", "d", "e"})));
     EXPECT_EQ(slot(map, "e"), 17U) << "b's";
     EXPECT_EQ(map.id_of(abi::RuleSlot{17}), "e");
@@ -47,9 +48,46 @@ TEST(SlotMap, DoesNotGiveAReturningRulesSlotAway) {
     SlotMap map{18};
     ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
     ASSERT_TRUE(map.assign(with_rules({"b"})));
-    ASSERT_TRUE(map.assign(with_rules({"new", "a"})));  // a returns, b goes: only b's slot may be taken
+    map.flows_judged();
+    const auto refused = map.assign(with_rules({"new", "a"}));  // a returns, b goes: only b's slot could be taken
+    ASSERT_FALSE(refused) << "under which its flows still stand";
+    EXPECT_EQ(refused.error().resting, 1U);
+    ASSERT_TRUE(map.assign(with_rules({"a"})));
+    map.flows_judged();
+    ASSERT_TRUE(map.assign(with_rules({"new", "a"})));
     EXPECT_EQ(slot(map, "a"), 16U);
     EXPECT_EQ(slot(map, "new"), 17U);
+}
+
+// Else the flows of the removed rule, until the sweep has come to them, would be told as the new rule's and fill its
+// limits.
+TEST(SlotMap, ASlotRestsUntilTheFlowsOfItsRuleAreJudged) {
+    SlotMap map{18};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    const auto at_once = map.assign(with_rules({"a", "c"}));
+    ASSERT_FALSE(at_once) << "freed by the very policy that wants it";
+    EXPECT_EQ(at_once.error().resting, 1U);
+    EXPECT_EQ(slot(map, "b"), 17U) << "nothing has changed";
+    ASSERT_TRUE(map.assign(with_rules({"a"})));
+    EXPECT_FALSE(map.assign(with_rules({"a", "c"}))) << "the sweep is under way";
+    EXPECT_EQ(map.id_of(abi::RuleSlot{17}), "b");
+    EXPECT_EQ(map.last_of("b"), abi::RuleSlot{17});
+    map.flows_judged();
+    ASSERT_TRUE(map.assign(with_rules({"a", "c"})));
+    EXPECT_EQ(slot(map, "c"), 17U);
+    EXPECT_FALSE(map.last_of("b"));
+}
+
+TEST(SlotMap, SlotsReadFromATextRestToo) {
+    SlotMap map{18};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    ASSERT_TRUE(map.assign(with_rules({"a"})));
+    map.flows_judged();
+    auto read = SlotMap::from_text(map.to_text(), 18);
+    ASSERT_TRUE(read);
+    EXPECT_FALSE(read->assign(with_rules({"a", "c"}))) << "nobody knows what happened meanwhile";
+    read->flows_judged();
+    EXPECT_TRUE(read->assign(with_rules({"a", "c"})));
 }
 
 TEST(SlotMap, RefusesWithFiguresAndStaysAsItWas) {
@@ -71,6 +109,7 @@ TEST(SlotMap, ReadsWhatItWrote) {
     auto read = SlotMap::from_text(map.to_text(), 20);
     ASSERT_TRUE(read) << read.error();
     EXPECT_EQ(read->to_text(), map.to_text());
+    read->flows_judged();
     ASSERT_TRUE(read->assign(with_rules({"a", "c", "e"})));
     EXPECT_EQ(slot(*read, "e"), 17U) << "the order of freeing survives";
 }

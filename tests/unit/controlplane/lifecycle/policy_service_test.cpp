@@ -320,6 +320,38 @@ TEST_F(PolicyServiceTest, AStalledWorkerIsNamed) {
     EXPECT_EQ(service->current()->hash, result.hash);
 }
 
+// A slot is the name under which flows are told and counted: it passes to another rule when no flow is left under it.
+TEST_F(PolicyServiceTest, ASlotPassesOnWhenTheFlowsOfItsRuleAreJudged) {
+    const auto many = [](int first, int last) {
+        std::string rules;
+        for (int i = first; i < last; ++i) {
+            rules += "  - {id: r" + std::to_string(i) + ", from: internet, to: web, service: tcp/" +
+                     std::to_string(1'000 + i) + ", action: allow}\n";
+        }
+        return policy_text(rules);
+    };
+    start_service();
+    const int room = 64 - static_cast<int>(abi::kSlotFirstFree);
+    must_put(many(0, room));
+    const auto fewer = must_put(many(1, room));
+    auto& telemetry = dataplane->telemetry();
+    telemetry.worker(0).generation.set(fewer.generation);
+    const auto refused = [&] {
+        const auto result = put(many(1, room + 1));
+        return result ? "" : result.error().code + " " + std::to_string(result.error().status);
+    };
+    EXPECT_EQ(refused(), "rule-slots-rest 503") << "one worker has not switched";
+    telemetry.worker(1).generation.set(fewer.generation);
+    telemetry.worker(1).rejudge_left.set(1);
+    EXPECT_EQ(refused(), "rule-slots-rest 503") << "its sweep is under way";
+    EXPECT_EQ(dataplane->offers(), 2U);
+    const auto plan = service->dry_run(many(1, room + 1), PolicyFormat::yaml);
+    ASSERT_TRUE(plan);
+    EXPECT_TRUE(plan->ok) << "that is a matter of moments";
+    telemetry.worker(1).rejudge_left.set(0);
+    EXPECT_EQ(refused(), "");
+}
+
 // ------------------------------------------------------------------------------------------------- commit-confirm, P10
 TEST_F(PolicyServiceTest, AnUnconfirmedCommitIsNotCurrentUntilConfirmed) {
     start_service();
