@@ -138,6 +138,7 @@ def policy_swap():
     result = one("policy-swap", "--flows", "640", "--rules", "100", "--count", "50k")
     flows_and_drops(result, 640)
     assert result["publishes"] >= 3, result  # one at least in each turn, the first one included
+    assert 0 < result["flows_rejudged"] < result["publishes"] * 640 // 2, result  # a tenth of the rules changed
 
 
 def end_to_end():

@@ -30,13 +30,22 @@ dp::WorkerConfig worker_config(std::uint32_t flow_entries_max, const dp::TscRate
 
 }  // namespace
 
-Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& policy, std::uint64_t generation) {
-    auto made = std::unique_ptr<Tables>{new Tables{static_cast<std::uint32_t>(policy.rules.size()) + kSpareSlots}};
+cp::ChangeBase Tables::as_base() const noexcept {
+    constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
+    return {&policy_, view_.rules, manifest().generation, manifest().sections[rules].digest};
+}
+
+Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& policy, std::uint64_t generation,
+                                                            const Tables* base) {
+    const auto slots = static_cast<std::uint32_t>(policy.rules.size()) + kSpareSlots;
+    auto made = std::unique_ptr<Tables>{new Tables{policy, slots}};
     if (const auto assigned = made->slots_.assign(policy); !assigned) {
         return Unexpected<std::string>{assigned.error().to_string()};
     }
     const Stopwatch watch;
-    auto compiled = cp::compile(policy, made->slots_, {.generation = generation});
+    cp::CompileOptions options{.generation = generation};
+    if (base != nullptr) options.base = base->as_base();
+    auto compiled = cp::compile(policy, made->slots_, options);
     made->compile_s_ = watch.stop(1).cpu_s;
     if (!compiled) return Unexpected<std::string>{compiled.error().code + ": " + compiled.error().detail};
     made->compiled_ = std::move(*compiled);
@@ -69,11 +78,11 @@ RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max,
 }
 
 void RealWorker::publish(const Tables& tables) {
-    ++sequence_;
-    active_.push_back(std::make_unique<dp::ActiveTables>(dp::ActiveTables{
-        .view = tables.view(), .sequence = sequence_, .policy_seq = static_cast<std::uint32_t>(sequence_)}));
-    active_.back()->view.generation = sequence_;
-    published_.publish(active_.back().get());
+    auto generation = std::make_shared<dp::Generation>();
+    generation->manifest = tables.manifest();
+    generation->view = tables.view();
+    (void)generations_.collect();
+    generations_.switch_to(std::move(generation), abi::StateSource::publisher, {});
 }
 
 dp::TscTime RealWorker::now() const noexcept { return {dp::tsc_now().cycles - paused_cycles_}; }

@@ -13,6 +13,7 @@
 #include "controlplane/compiler/compiler.hpp"
 #include "controlplane/compiler/slot_map.hpp"
 #include "dataplane/acl/validator.hpp"
+#include "dataplane/manager/generations.hpp"
 #include "dataplane/pipeline/worker.hpp"
 #include "dataplane/port/memory_source.hpp"
 
@@ -21,10 +22,13 @@ namespace sluice::bench {
 /// A compiled policy and the view that the validator gave.
 class Tables {
 public:
-    /// Error: the compiler's or the validator's own sentence.
-    static Expected<std::unique_ptr<Tables>, std::string> make(const cp::Policy& policy, std::uint64_t generation);
+    /// Error: the compiler's or the validator's own sentence. `base`: what will run before, as the control plane
+    /// compares with it; null: every live flow is concerned.
+    static Expected<std::unique_ptr<Tables>, std::string> make(const cp::Policy& policy, std::uint64_t generation,
+                                                               const Tables* base = nullptr);
 
     const dp::TableView& view() const noexcept { return view_; }
+    const abi::Manifest& manifest() const noexcept { return compiled_.manifest; }
     std::uint64_t bytes() const noexcept { return compiled_.bytes(); }
     double compile_s() const noexcept { return compile_s_; }
     std::uint32_t rule_slots() const noexcept { return slots_.capacity(); }
@@ -32,9 +36,11 @@ public:
     bool validate_again() const;
 
 private:
-    explicit Tables(std::uint32_t slots) : slots_{slots} {}
+    Tables(const cp::Policy& policy, std::uint32_t slots) : policy_{policy}, slots_{slots} {}
+    cp::ChangeBase as_base() const noexcept;
     Expected<dp::TableView, dp::Refusal> validate() const;
 
+    cp::Policy policy_;
     cp::SlotMap slots_;
     cp::CompiledGeneration compiled_;
     dp::TableView view_;
@@ -48,7 +54,7 @@ public:
 
     /// From the next burst on. Also from another thread, one at a time.
     void publish(const Tables& tables);
-    bool adopted() const noexcept { return published_.readers_before(sequence_) == 0; }
+    bool adopted() const noexcept { return generations_.late_workers(generations_.sequence()) == 0; }
 
     /// Until the source has made `packets` more.
     void run(std::uint64_t packets) noexcept;
@@ -61,6 +67,7 @@ public:
     void run_until_rejudged() noexcept;
 
     std::uint64_t flows() const noexcept { return counters_->flows.read(); }
+    std::uint64_t flows_rejudged() const noexcept { return counters_->flows_rejudged.read(); }
     std::uint64_t flows_created() const noexcept { return counters_->flows_created.read(); }
     std::uint64_t lookups() const noexcept { return counters_->lookups.read(); }
     std::uint64_t drops() const noexcept;
@@ -81,8 +88,7 @@ private:
     abi::EventRingHeader ring_;
     std::vector<abi::EventSlot> ring_slots_;
     dp::TablesQsbr published_;
-    std::vector<std::unique_ptr<dp::ActiveTables>> active_;
-    std::uint64_t sequence_{1};
+    dp::Generations generations_{published_};
     std::unique_ptr<dp::Worker> worker_;
 };
 
