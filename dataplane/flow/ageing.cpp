@@ -72,7 +72,8 @@ void FlowTable::set_timeouts(const TimeoutTable& timeouts) noexcept {
 
 void FlowTable::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(h)];
-    eviction_.move(static_cast<std::uint32_t>(h), standing(e.phase), standing(phase));
+    const Standing then = e.marked() ? Standing::closing : standing(phase);
+    eviction_.move(static_cast<std::uint32_t>(h), standing(e), then);
     expiry_[at(h)] = deadline(now_tick + timeouts_.shortest(phase));
     // release: whoever reads this memory later and sees a phase sees the whole entry.
     std::atomic_ref<FlowPhase>{e.phase}.store(phase, std::memory_order_release);

@@ -48,6 +48,10 @@ constexpr Standing standing(FlowPhase phase) noexcept {
     }
     return Standing::assured;
 }
+/// What is only a mark is over, whatever it was.
+inline Standing standing(const FlowHot& flow) noexcept {
+    return flow.marked() ? Standing::closing : standing(flow.phase);
+}
 
 class EvictionQueues {
 public:

@@ -57,8 +57,10 @@ bool is_canonical(const Key& key) noexcept {
 }
 
 template <typename Key>
-std::optional<FlowLoss> loss_of_key(const Key& key, FlowPhase phase, std::uint32_t wires) noexcept {
-    if (!is_canonical(key) || !phase_fits(key.proto, phase)) return FlowLoss::damaged;
+std::optional<FlowLoss> loss_of_key(const Key& key, const FlowHot& hot, std::uint32_t wires) noexcept {
+    // A mark whose ends are being told is `closed`, whatever its protocol.
+    const bool told = hot.marked() && hot.phase == FlowPhase::closed;
+    if (!is_canonical(key) || !(told || phase_fits(key.proto, hot.phase))) return FlowLoss::damaged;
     const auto domain = static_cast<std::uint32_t>(key.domain);
     if (domain >= abi::kPortsMax) return FlowLoss::damaged;
     if ((wires >> domain & 1U) == 0) return FlowLoss::wire;
@@ -103,9 +105,10 @@ std::optional<FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, cons
     if (!all_zero(hot.extension) || static_cast<std::uint32_t>(hot.slot()) >= limits.rule_slots) {
         return FlowLoss::damaged;
     }
-    if (!hot.has(flow_flag::v6)) return loss_of_key(hot.v4, hot.phase, limits.wires);
+    if (hot.kept() && hot.marked()) return FlowLoss::damaged;  // it goes on, or it is over
+    if (!hot.has(flow_flag::v6)) return loss_of_key(hot.v4, hot, limits.wires);
     if (line == nullptr || !all_zero(hot.v6.must_be_zero) || !all_zero(line->must_be_zero)) return FlowLoss::damaged;
-    return loss_of_key(line->key, hot.phase, limits.wires);
+    return loss_of_key(line->key, hot, limits.wires);
 }
 
 void settle_ticks(FlowHot& hot, FlowCold& cold, std::uint32_t now_tick) noexcept {
@@ -158,7 +161,7 @@ void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
         const bool is_twin = find_key(found.keys[k], found.hashes[k]) != kNoFlow;
         if (!is_twin && index_insert(found.hashes[k], i)) {
             // By place and not by age, which nobody knows any more.
-            eviction_.move(i, Standing::assured, standing(hot_[i].phase));
+            eviction_.move(i, Standing::assured, standing(hot_[i]));
             ++count_;
             ++recovered_.kept;
         } else {

@@ -63,7 +63,7 @@ constexpr std::uint64_t flow_numbers_hash() noexcept {
 /// One number for the form of all that stands in a slab: a process takes over no flows of another form. What it can't
 /// see (a key that is put together otherwise, a field that gets another meaning) raises the number in front.
 inline constexpr std::uint64_t kFlowLayoutHash = abi::fnv1a({
-    1,
+    2,
     flow_numbers_hash(),
     SLUICE_LAYOUT(FlowKeyV4, low_addr, high_addr, low_port, high_port, domain, proto, asker),
     SLUICE_LAYOUT(FlowKeyV6, low_addr, high_addr, low_port, high_port, domain, proto, asker),

@@ -197,7 +197,7 @@ FlowHandle FlowTable::insert(const FlowKeyV6& key, std::uint64_t hash, std::uint
 void FlowTable::erase(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const auto i = static_cast<std::uint32_t>(handle);
-    eviction_.move(i, standing(e.phase), Standing::assured);
+    eviction_.move(i, standing(e), Standing::assured);
     mark_free(e);
     expiry_[i] = kNever;
     if (e.has(flow_flag::v6)) {
@@ -211,9 +211,16 @@ void FlowTable::erase(FlowHandle handle) noexcept {
     --count_;
 }
 
+void FlowTable::mark(FlowHandle handle) noexcept {
+    FlowHot& e = hot_[at(handle)];
+    const Standing before = standing(e);
+    e.set_marked();
+    eviction_.move(static_cast<std::uint32_t>(handle), before, standing(e));
+}
+
 void FlowTable::restart(FlowHandle handle, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(handle)];
-    eviction_.move(static_cast<std::uint32_t>(handle), standing(e.phase), Standing::assured);
+    eviction_.move(static_cast<std::uint32_t>(handle), standing(e), Standing::assured);
     mark_free(e);  // as long as its numbers are nobody's
     e.seq_end = e.seq_acked = {};
     e.window_max = {};

@@ -107,6 +107,8 @@ public:
         return free_entry_ == kEndOfChain || (family == abi::IpFamily::v6 && free_line_ == kEndOfChain);
     }
     void erase(FlowHandle handle) noexcept;
+    /// The flow is over, and its entry stays as a mark (FlowHot::marked), for as long as nobody needs the room.
+    void mark(FlowHandle handle) noexcept;
     /// The entry begins anew under the same key: numbers, counters, start and phase are as after `insert`.
     void restart(FlowHandle handle, std::uint32_t now_tick) noexcept;
 

@@ -88,7 +88,8 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
     }
 }
 
-/// `over`: the flow in whose place the packet opens a new one, if the policy allows it; else that one stays (CASES D3).
+/// `over`: the flow in whose place the packet opens a new one, if the policy and its limits allow it; else that one
+/// stays (CASES D3).
 void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     if (dropped_without_question(d, i)) return;
     const Tracked& t = d.burst.tracked[i];
@@ -111,11 +112,8 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         refuse(d.burst, i, pickup ? abi::Verdict::deny : ruling.verdict);
         return note_refused(d, i, ruling);
     }
-    if (over != kNoFlow) {
-        d.counters.flow_reopen.add(1);
-        d.flows.end(over, abi::FlowEnd::reused, d.burst.moment);
-    }
-    const Admission made = d.flows.start(d.burst, i, ruling, pickup ? phase_of_pickup(t.kind) : first_phase(t.kind));
+    const FlowPhase phase = pickup ? phase_of_pickup(t.kind) : first_phase(t.kind);
+    const Admission made = d.flows.start(d.burst, i, ruling, phase, over);
     const FlowHandle h = made.flow;
     if (h == kNoFlow) {
         d.burst.drop(i, made.refused);

@@ -135,12 +135,25 @@ void FlowBook::count_levels() noexcept {
     counters_.sources.set(limits_.sources());
 }
 
-Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept {
+std::optional<abi::DropReason> FlowBook::refusal(const CountedFlow& who, const Ruling& ruling, FlowHandle over,
+                                                 std::uint32_t now_tick) noexcept {
+    if (over == kNoFlow) return limits_.refusal(who, ruling.limits, now_tick);
+    const FlowHot& e = table.hot(over);
+    const ReplacedFlow replaced{counted(over, e.slot()), e.source_counted()};
+    return limits_.refusal(who, ruling.limits, now_tick, &replaced);
+}
+
+Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase,
+                          FlowHandle over) noexcept {
     const Tracked& t = burst.tracked[i];
     const Moment& m = burst.moment;
     const abi::IpFamily family = burst.parsed[i].family;
     const CountedFlow who{ruling.slot, family, burst.parsed[i].src, static_cast<std::uint8_t>(burst.passage.in_port)};
-    if (const auto limit = limits_.refusal(who, ruling.limits, m.tick)) return {kNoFlow, *limit};
+    if (const auto limit = refusal(who, ruling, over, m.tick)) return {kNoFlow, *limit};
+    if (over != kNoFlow) {
+        counters_.flow_reopen.add(1);
+        end(over, abi::FlowEnd::reused, m);
+    }
     if (!make_room(family, phase, m)) {
         feel(abi::FlowPressure::full, m);
         return {kNoFlow, abi::DropReason::flow_table_full};
@@ -188,6 +201,7 @@ void FlowBook::keep(FlowHandle h, const Ruling& ruling, const Passage& passage, 
     FlowHot& e = table.hot(h);
     if (e.kept()) return;  // said once
     e.set_kept();
+    late_syns.forget(h);  // what is kept is this connection, and no other in its place
     if (e.log() == abi::RuleLog::none && ruling.log == abi::RuleLog::none) return;
     abi::FlowEvent event = event_about(h, abi::EventKind::flow_kept, moment);
     event.slot = ruling.slot;
@@ -297,7 +311,7 @@ void FlowBook::mark(FlowHandle h) noexcept {
     FlowHot& e = table.hot(h);
     limits_.ended(counted(h, e.slot()), e.source_counted());
     e.set_source_counted(false);
-    e.set_marked();
+    table.mark(h);
     e.clear(flow_flag::fin_original | flow_flag::fin_reply);  // from here on: that side has been answered
     ++marks_;
     count_levels();

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <sluice/abi/messages.hpp>
@@ -76,7 +77,8 @@ public:
     /// Makes packet i's flow: its original direction is that packet's. TCP and SCTP in phase `established`: taken up in
     /// mid-stream, else opened by this packet. Its limits must allow it; where the table has no room, a flow that is
     /// worth less dies for it (eviction.hpp).
-    Admission start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase) noexcept;
+    /// `over`: a flow with the same key whose place it takes; that one ends only if the new one may be.
+    Admission start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase, FlowHandle over) noexcept;
     void end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept;
     /// Ends the flow and starts one with the same key, direction and rule in its place, opened by `syn`.
     void renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) noexcept;
@@ -123,6 +125,8 @@ private:
     void feel(abi::FlowPressure pressure, const Moment& moment) noexcept;
     void stamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept;
     CountedFlow counted(FlowHandle h, abi::RuleSlot slot) const noexcept;
+    std::optional<abi::DropReason> refusal(const CountedFlow& who, const Ruling& ruling, FlowHandle over,
+                                           std::uint32_t now_tick) noexcept;
     void count_kept() noexcept;
     void count_levels() noexcept;
     std::uint8_t arrival_port(FlowHandle h) const noexcept;

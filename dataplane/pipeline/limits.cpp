@@ -23,12 +23,13 @@ void Limits::use(const TableView& view) noexcept {
     }
 }
 
-bool Limits::zone_refuses(const ZoneShare& zone, std::uint32_t now_tick) const noexcept {
+bool Limits::zone_refuses(const ZoneShare& zone, std::uint32_t now_tick, const ReplacedFlow* replaced) const noexcept {
     if (zone.limits.states_max != 0) {
         std::uint32_t states = 0;
         for (std::uint32_t ports = zone.ports; ports != 0; ports &= ports - 1) {
             states += port_states_[static_cast<std::size_t>(std::countr_zero(ports))];
         }
+        if (replaced != nullptr && (zone.ports >> replaced->flow.in_port & 1U) != 0) --states;
         if (states >= share(zone.limits.states_max)) return true;
     }
     const std::uint32_t rate = share(zone.limits.new_per_second_max);
@@ -36,25 +37,29 @@ bool Limits::zone_refuses(const ZoneShare& zone, std::uint32_t now_tick) const n
 }
 
 std::optional<DropReason> Limits::source_refusal(const CountedFlow& flow, const abi::RuleLimits& of_rule,
-                                                 std::uint32_t now_tick) noexcept {
-    const SourceCount* const source = sources_.find_or_take(source_key(flow.slot, flow.family, flow.source), now_tick);
+                                                 std::uint32_t now_tick, const ReplacedFlow* replaced) noexcept {
+    const auto key = source_key(flow.slot, flow.family, flow.source);
+    const SourceCount* const source = sources_.find_or_take(key, now_tick);
     if (source == nullptr) return DropReason::src_table_full;
+    const auto holds_one = [&](const CountedFlow& f) { return source_key(f.slot, f.family, f.source) == key; };
+    const bool has_place = replaced != nullptr && replaced->source_counted && holds_one(replaced->flow);
     const std::uint32_t states = share(of_rule.states_per_source_max);
-    if (states != 0 && source->states >= states) return DropReason::src_limit;
+    if (states != 0 && source->states >= states + (has_place ? 1U : 0U)) return DropReason::src_limit;
     const std::uint32_t rate = share(of_rule.new_per_second_per_source_max);
     if (rate != 0 && !source->rate.allows(rate, rate, now_tick)) return DropReason::rate_limit;
     return std::nullopt;
 }
 
 std::optional<DropReason> Limits::refusal(const CountedFlow& flow, const abi::RuleLimits& of_rule,
-                                          std::uint32_t now_tick) noexcept {
-    if (zone_refuses(zone_of_port_[flow.in_port], now_tick)) return DropReason::zone_limit;
+                                          std::uint32_t now_tick, const ReplacedFlow* replaced) noexcept {
+    if (zone_refuses(zone_of_port_[flow.in_port], now_tick, replaced)) return DropReason::zone_limit;
     if (!of_rule.any()) return std::nullopt;
     const RuleCount& rule = of(flow.slot);
     const std::uint32_t states = share(of_rule.states_max), rate = share(of_rule.new_per_second_max);
-    if (states != 0 && rule.states >= states) return DropReason::rule_limit;
+    const bool has_place = replaced != nullptr && replaced->flow.slot == flow.slot;
+    if (states != 0 && rule.states >= states + (has_place ? 1U : 0U)) return DropReason::rule_limit;
     if (of_rule.by_source()) {
-        if (const auto reason = source_refusal(flow, of_rule, now_tick)) return reason;
+        if (const auto reason = source_refusal(flow, of_rule, now_tick, replaced)) return reason;
     }
     if (rate != 0 && !rule.rate.allows(rate, rate, now_tick)) return DropReason::rate_limit;
     return std::nullopt;

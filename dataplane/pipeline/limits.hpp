@@ -36,6 +36,12 @@ struct CountedFlow {
     std::uint8_t in_port{};  ///< where the original direction arrives
 };
 
+/// A flow that ends if a new one may be made in its place.
+struct ReplacedFlow {
+    CountedFlow flow{};
+    bool source_counted{};
+};
+
 class Limits {
 public:
     explicit Limits(const LimitsConfig& config) noexcept;
@@ -43,9 +49,10 @@ public:
     /// The zones of a new generation; port and zone numbers are its own.
     void use(const TableView& view) noexcept;
 
-    /// Why this new flow must not be; nothing is counted yet. `of_rule`: the limits of its rule.
+    /// Why this new flow must not be; nothing is counted yet. `of_rule`: the limits of its rule. `replaced`: its place
+    /// is free for the new one.
     std::optional<abi::DropReason> refusal(const CountedFlow& flow, const abi::RuleLimits& of_rule,
-                                           std::uint32_t now_tick) noexcept;
+                                           std::uint32_t now_tick, const ReplacedFlow* replaced = nullptr) noexcept;
     /// The flow is made. True: its source is counted, and `ended` must be told so.
     bool started(const CountedFlow& flow, const abi::RuleLimits& of_rule, std::uint32_t now_tick) noexcept;
     std::uint32_t rule_slots() const noexcept { return static_cast<std::uint32_t>(rules_.size()); }
@@ -73,9 +80,9 @@ private:
 
     std::uint32_t share(std::uint32_t limit) const noexcept { return (limit + worker_count_ - 1) / worker_count_; }
     RuleCount& of(abi::RuleSlot slot) noexcept { return rules_[static_cast<std::size_t>(slot)]; }
-    bool zone_refuses(const ZoneShare& zone, std::uint32_t now_tick) const noexcept;
+    bool zone_refuses(const ZoneShare& zone, std::uint32_t now_tick, const ReplacedFlow* replaced) const noexcept;
     std::optional<abi::DropReason> source_refusal(const CountedFlow& flow, const abi::RuleLimits& of_rule,
-                                                  std::uint32_t now_tick) noexcept;
+                                                  std::uint32_t now_tick, const ReplacedFlow* replaced) noexcept;
     bool count_source(const CountedFlow& flow, const abi::RuleLimits& of_rule, std::uint32_t now_tick,
                       bool is_new) noexcept;
     void uncount_source(const CountedFlow& flow, abi::RuleSlot slot) noexcept;

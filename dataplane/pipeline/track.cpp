@@ -249,7 +249,9 @@ void count(const TcpResult& r, const Burst& burst, std::size_t i, FlowHandle h, 
     if ((r.notes & tcp_note::inexact_rst) != 0) counters.tcp_inexact_rst.add(1);
     if ((r.notes & tcp_note::window_unknown) != 0) counters.tcp_window_unknown.add(1);
     if ((r.notes & tcp_note::violation) != 0) flows.note_violation(burst, i, r.reason);
-    if ((r.notes & tcp_note::syn_on_live) != 0) flows.late_syns.keep(h, tcp_segment(burst.parsed[i]));
+    // A kept flow's place is not for another one: the SYN may be a probe, but what answers it opens nothing.
+    const bool may_renew = !flows.table.hot(h).kept();
+    if ((r.notes & tcp_note::syn_on_live) != 0 && may_renew) flows.late_syns.keep(h, tcp_segment(burst.parsed[i]));
 }
 
 /// The peer agrees to the SYN that passed while the flow was alive (CASES D2, T9): the flow begins anew with that SYN.

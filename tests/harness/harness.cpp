@@ -83,10 +83,12 @@ void Harness::use(const CompiledTables& compiled) {
 void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled) {
     auto next = std::make_unique<Published>();
     next->compiled = std::move(compiled);
-    const std::uint64_t sequence = published_.size() + 2;
+    next->valid_since = valid_since_;
+    const std::uint64_t sequence = published_.size() + 2 + skipped_switches_;
     next->active = {.view = view,
                     .sequence = sequence,
                     .policy_seq = static_cast<std::uint32_t>(sequence),
+                    .valid_since = next->valid_since,
                     .pickup_until = pickup_until_};
     published_.push_back(std::move(next));
     tables.publish(&published_.back()->active);

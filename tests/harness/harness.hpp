@@ -49,6 +49,10 @@ public:
     void use_in_next_loop(const cp::Policy& policy);
     /// The same with tables that are compiled already and outlive the harness; `rule` does not know their ids.
     void use(const CompiledTables& tables);
+    /// As if so many more switches had gone before the next one.
+    void skip_switches(std::uint64_t count) { skipped_switches_ += count; }
+    /// From the next switch on: as the manager says about flows that nothing has changed for (ActiveTables).
+    void set_valid_since(std::vector<std::uint32_t> by_slot) { valid_since_ = std::move(by_slot); }
 
     /// One frame, one loop. "forward": left unchanged through the wire's other port. Else the drop reason's name,
     /// "+answer" behind it if a packet of our own went back. Anything else is described, so that no test accepts it.
@@ -102,12 +106,15 @@ private:
     cp::SlotMap slots_;
     struct Published {
         std::unique_ptr<CompiledTables> compiled;  ///< empty: somebody else's
+        std::vector<std::uint32_t> valid_since;
         dp::ActiveTables active;
     };
     void publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled);
     void let_worker_switch();
     bool serve_mailbox();
     std::vector<std::unique_ptr<Published>> published_;
+    std::uint64_t skipped_switches_{};
+    std::vector<std::uint32_t> valid_since_;
     std::unique_ptr<dp::Worker> worker_;
     dp::TscTime now_{kStart};
     std::size_t buffers_{};

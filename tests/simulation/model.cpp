@@ -331,18 +331,19 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
         }
         return decision;
     }
-    if (find(letter) != nullptr) {
-        // In the place of one that is over: that one ends only now, when the policy has allowed it.
-        ++reopened;
-        end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
-    }
-    if (const auto reason = limit(letter, ruling)) {
+    const ModelFlow* const over = find(letter);
+    if (const auto reason = limit(letter, ruling, over)) {
         abi::FlowEvent e = event_about(letter, abi::EventKind::limited);
         e.slot = ruling.slot;
         e.verdict = ruling.verdict;
         e.drop = *reason;
         write_sampled(e);
         return {End::drop, *reason, true};
+    }
+    if (over != nullptr) {
+        // In the place of one that is over: that one ends only now, when the policy and its limits have allowed it.
+        ++reopened;
+        end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
     }
     if (!make_room()) return {End::drop, DropReason::flow_table_full, false};
     spend(letter, ruling);

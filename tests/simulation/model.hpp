@@ -184,7 +184,8 @@ private:
     void judge(ModelFlow& flow, const Ruling& ruling);
     void set_state(ModelFlow& flow, abi::FlowState next);
     bool make_room();
-    std::optional<abi::DropReason> limit(const Letter& letter, const Ruling& ruling);
+    /// `over`: a flow in whose place the new one would come.
+    std::optional<abi::DropReason> limit(const Letter& letter, const Ruling& ruling, const ModelFlow* over);
     void spend(const Letter& letter, const Ruling& ruling);
     std::uint32_t share(std::uint32_t limit) const { return (limit + options_.workers - 1) / options_.workers; }
     /// The zone's limits, and its lowest port, by which its rate is kept.

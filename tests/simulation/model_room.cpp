@@ -57,12 +57,13 @@ std::pair<abi::ZoneLimits, std::uint8_t> WorkerModel::zone_of(std::uint8_t port)
             static_cast<std::uint8_t>(lowest - edition_->zone_of_port.begin())};
 }
 
-std::optional<DropReason> WorkerModel::limit(const Letter& letter, const Ruling& ruling) {
+std::optional<DropReason> WorkerModel::limit(const Letter& letter, const Ruling& ruling, const ModelFlow* over) {
     const abi::RuleLimits& l = ruling.limits;
     const auto [zone, zone_port] = zone_of(letter.port);
     const auto count = [&](auto&& wanted) {
-        return static_cast<std::uint64_t>(
-            std::count_if(flows.begin(), flows.end(), [&](const auto& entry) { return wanted(entry.second); }));
+        return static_cast<std::uint64_t>(std::count_if(flows.begin(), flows.end(), [&](const auto& entry) {
+            return &entry.second != over && wanted(entry.second);
+        }));
     };
     const auto from_zone = [&](const ModelFlow& f) {
         return edition_->zone_of_port[f.port] == edition_->zone_of_port[letter.port];

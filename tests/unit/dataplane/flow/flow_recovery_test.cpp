@@ -130,6 +130,18 @@ TEST(FlowRecovery, EachEntryThatMakesNoSenseIsDroppedAndCounted) {
          },
          FlowLoss::damaged},
         {"slot", [](FlowHot& e, FlowV6Line&) { e.set_rule(abi::RuleSlot{100}, {}); }, FlowLoss::damaged},
+        {"over and going on",
+         [](FlowHot& e, FlowV6Line&) {
+             e.set_marked();
+             e.set_kept();
+         },
+         FlowLoss::damaged},
+        {"closed by a RST that UDP has not",
+         [](FlowHot& e, FlowV6Line&) {
+             e.v4.proto = abi::L4Proto::udp;
+             e.phase = FlowPhase::closed;
+         },
+         FlowLoss::damaged},
         {"extension", [](FlowHot& e, FlowV6Line&) { e.extension[1] = 1; }, FlowLoss::damaged},
         {"far ahead", [](FlowHot& e, FlowV6Line&) { e.last_seen_tick = 60 + 101; }, FlowLoss::damaged},
         {"half a circle back", [](FlowHot& e, FlowV6Line&) { e.last_seen_tick = 60 + 0x80000000U; }, FlowLoss::damaged},

@@ -60,6 +60,71 @@ TYPED_TEST(FlowHome, A2_AConnectionGoesOnAsIfNothingHadHappened) {
     EXPECT_EQ(h.dump()[0].packets[0], 4U) << "SYN, ACK and data before, data after";
 }
 
+/// As shop_policy, but nothing comes in any more.
+PolicyBuilder no_longer(abi::OnChange on_change) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.policy.on_change = on_change;
+    return p;
+}
+
+TYPED_TEST(FlowHome, A2_AMarkIsOneToTheNextProcessToo) {
+    {
+        Harness before{this->options()};
+        before.use(shop_policy().build());
+        connect<TypeParam>(before);
+        before.use(no_longer(abi::OnChange::kill).build());
+        ASSERT_EQ(before.flows(), 0U);
+        ASSERT_EQ(only_state(before), FlowState::killed);
+    }
+    Harness h{this->options(100)};
+    EXPECT_EQ(h.recovered().lost_total(), 0U);
+    EXPECT_EQ(h.flows(), 0U) << "counted again, and not as a flow";
+    h.use(shop_policy().build());  // allowed again: what is over is over
+    EXPECT_EQ(h.flows(), 0U);
+    EXPECT_EQ(h.counters().flows_rejudged.read(), 0U);
+    EXPECT_EQ(h.send({{kClient, said_frame<TypeParam>({kAck, 10, 1001, 5001, kClient})}}).size(), 2U);
+    EXPECT_EQ(h.fate(kClient, said_frame<TypeParam>({kSyn, 0, 9000, 0, kClient})), "forward");
+    EXPECT_EQ(h.flows(), 1U);
+}
+
+// From its first answer on a mark is `closed`, which other protocols' flows never are.
+TYPED_TEST(FlowHome, A2_AMarkThatHasAnsweredIsNoDamage) {
+    const FrameBytes asks =
+        frame(TypeParam{.src = TypeParam{}.dst, .dst = TypeParam{}.src}, Udp{.sport = 5353, .dport = 53});
+    {
+        Harness before{this->options()};
+        before.use(shop_policy().build());
+        ASSERT_EQ(before.fate(kShop, asks), "forward");
+        before.use(no_longer(abi::OnChange::kill).build());
+        EXPECT_EQ(before.fate(kShop, asks), "flow_killed+answer");
+        ASSERT_EQ(before.dump().size(), 1U);
+    }
+    Harness h{this->options(100)};
+    EXPECT_EQ(h.recovered().lost_total(), 0U);
+    EXPECT_EQ(h.recovered().kept, 1U);
+    EXPECT_EQ(h.flows(), 0U);
+    h.use(shop_policy().build());
+    EXPECT_EQ(h.fate(kShop, asks), "forward") << "told once: this is another conversation";
+}
+
+TYPED_TEST(FlowHome, A2_AKeptFlowIsAskedAboutAgain) {
+    {
+        Harness before{this->options()};
+        before.use(shop_policy().build());
+        connect<TypeParam>(before);
+        before.use(no_longer(abi::OnChange::keep).build());
+        ASSERT_EQ(before.dump().at(0).kept, 1U);
+    }
+    Harness h{this->options(100)};
+    EXPECT_EQ(h.recovered().lost_total(), 0U);
+    h.set_valid_since(std::vector<std::uint32_t>(64, 1));
+    h.use(no_longer(abi::OnChange::keep).build());
+    EXPECT_EQ(h.counters().flows_kept_on_change.read(), 1U);
+    h.use(no_longer(abi::OnChange::reevaluate).build());
+    EXPECT_EQ(h.flows(), 0U);
+}
+
 // The stamps of two processes are the same numbers and mean nothing to each other.
 TYPED_TEST(FlowHome, A2_WhatThePolicyDeniesNowDoesNotPassOnAnOldStamp) {
     {

@@ -31,7 +31,7 @@ protected:
         for (std::uint32_t n = 0; n < 300; ++n) EXPECT_EQ(h.fate(kOutside, client(n)), "forward");
         (void)h.events();
     }
-    Harness h;
+    Harness h{{.flow_entries_max = 2'048}};  // of which a quarter may be half-open
 };
 
 TEST_F(Walk, ShowsWhatFits) {

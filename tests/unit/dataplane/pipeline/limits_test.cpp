@@ -162,6 +162,56 @@ TEST(Limits, CountsFollowTheRuleAcrossPolicies) {
     EXPECT_EQ(h.counters().sources.read(), 0U) << "no limit by source, nothing counted";
 }
 
+void close_by_reset(Harness& h) {
+    connect<Ipv4>(h);
+    ASSERT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kRst, 1001))), "forward");
+}
+
+// D3: what a limit refuses can't make us forget an ended flow either.
+TEST(Limits, D3_ASynThatALimitRefusesLeavesTheEndedFlowAlone) {
+    Harness h;
+    h.use(limited({.new_per_second_max = 1}, "in", abi::RuleLog::both));
+    close_by_reset(h);
+    (void)h.events();
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 900'000))), "rate_limit");
+    const auto flows = h.dump();
+    ASSERT_EQ(flows.size(), 1U);
+    EXPECT_EQ(flows[0].state, abi::FlowState::closed);
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kAck, 1001, 5001))), "tcp_closed") << "and not tcp_no_flow";
+    EXPECT_EQ(h.counters().flow_reopen.read(), 0U);
+    for (const auto& event : h.events()) EXPECT_NE(event.kind, abi::EventKind::flow_end);
+    h.advance(1s);
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 900'000))), "forward");
+    EXPECT_EQ(h.counters().flow_reopen.read(), 1U);
+    EXPECT_EQ(h.flows(), 1U);
+}
+
+// What is reopened takes the ended flow's place in each count, and in no count that was not its own.
+TEST(Limits, AReopenedFlowTakesThePlaceOfTheEndedOne) {
+    const std::pair<const char*, abi::RuleLimits> cases[] = {{"rule", {.states_max = 1}},
+                                                             {"source", {.states_per_source_max = 1}}};
+    for (const auto& [what, limits] : cases) {
+        SCOPED_TRACE(what);
+        Harness h;
+        cp::Policy policy = limited(limits);
+        policy.zones[0].limits = {.states_max = 1};
+        h.use(policy);
+        close_by_reset(h);
+        EXPECT_NE(udp(h, "198.51.100.7", 1), "forward");
+        EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 900'000))), "forward");
+        EXPECT_EQ(h.flows(), 1U);
+        EXPECT_NE(udp(h, "198.51.100.7", 1), "forward");
+    }
+    Harness h;
+    h.use(limited({}));
+    close_by_reset(h);
+    EXPECT_EQ(udp(h, "198.51.100.7", 1), "forward");
+    EXPECT_EQ(udp(h, "198.51.100.7", 2), "forward");
+    h.use(limited({.states_max = 1}));  // three stand there
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 900'000))), "rule_limit");
+    EXPECT_EQ(h.flows(), 3U);
+}
+
 /// A limit that cannot be counted is no hole: who finds no place is refused, under a name of its own.
 TEST(Limits, AFullTableOfSourcesRefusesTheNext) {
     Harness h{{.flow_entries_max = 2048}};  // room for 1,024 sources, and 512 half-open flows

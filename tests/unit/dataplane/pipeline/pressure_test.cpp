@@ -99,6 +99,38 @@ TEST(Pressure, D9_ClosingFlowsDieNextAndAssuredOnesNever) {
     EXPECT_EQ(h.fate(kOutside, frame(Ipv6{}, tcp_in(kSyn, 1))), "flow_table_full");
 }
 
+// What a policy has ended is over, though its entry still waits for a packet to answer.
+TEST(Pressure, MarksMakeRoom) {
+    Harness h{{.flow_entries_max = 8}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 8; ++n) {
+        ASSERT_EQ(syn(h, n), "forward");
+        finish(h, n);
+    }
+    EXPECT_EQ(h.end_flows({}, true), 8U);
+    EXPECT_EQ(h.flows(), 0U);
+    for (std::uint32_t n = 20; n < 28; ++n) {
+        ASSERT_EQ(syn(h, n), "forward") << n;
+        finish(h, n);
+    }
+    EXPECT_EQ(h.flows(), 8U);
+    EXPECT_EQ(h.dump().size(), 8U);
+    EXPECT_EQ(h.counters().closing_early_drop.read(), 0U) << "no flow died";
+}
+
+TEST(Pressure, AMarkIsNoHalfOpenFlow) {
+    Harness h{{.flow_entries_max = 40}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 10; ++n) ASSERT_EQ(syn(h, n), "forward");
+    EXPECT_EQ(h.counters().flows_half_open.read(), 10U);
+    EXPECT_EQ(h.end_flows({}, true), 10U);
+    EXPECT_EQ(h.counters().flows_half_open.read(), 0U);
+    EXPECT_EQ(syn(h, 20), "forward");
+    EXPECT_EQ(h.counters().flows_half_open.read(), 1U);
+    EXPECT_EQ(h.send({{kOutside, frame(client(0), tcp_in(kAck, 1001, 5001))}}).size(), 2U)
+        << "and is a mark all the same";
+}
+
 TEST(Pressure, ClosedFlowsMakeRoomBeforeTheLastHandshakes) {
     Harness h{{.flow_entries_max = 20}};  // five half-open ones
     h.use(edge().build());

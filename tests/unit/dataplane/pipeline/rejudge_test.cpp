@@ -101,6 +101,46 @@ TYPED_TEST(OnChangeBothFamilies, AKeptFlowThatIsAllowedAgainIsAnOrdinaryOne) {
     EXPECT_EQ(flows[0].kept, 0U);
 }
 
+// It stands under web-in, and web-in is not why it lives.
+TYPED_TEST(OnChangeBothFamilies, AKeptFlowIsConcernedWhateverItsRuleSays) {
+    connect<TypeParam>(this->h);
+    this->h.use(closed_policy(OnChange::keep).build());
+    this->h.set_valid_since(std::vector<std::uint32_t>(64, 1));
+    this->h.use_in_next_loop(closed_policy(OnChange::reevaluate).build());
+    EXPECT_EQ(this->h.fate(kClient, said_frame<TypeParam>({kAck, 10, 1001, 5001, kClient})), "policy_deny");
+    EXPECT_EQ(this->h.flows(), 0U);
+}
+
+// The usual packet's way asks as all others do.
+TYPED_TEST(OnChangeBothFamilies, AMarkedFlowHasNoUsualPackets) {
+    connect<TypeParam>(this->h);
+    say<TypeParam>(this->h, {{kAck, 10, 1001, 5001, kClient}});
+    this->h.use(closed_policy(OnChange::kill).build());
+    this->h.set_valid_since(std::vector<std::uint32_t>(64, 1));
+    this->h.use(closed_policy(OnChange::kill).build());
+    EXPECT_EQ(this->h.send({{kClient, said_frame<TypeParam>({kAck, 10, 1011, 5001, kClient})}}).size(), 2U);
+    EXPECT_EQ(this->h.drops(kClient, abi::DropReason::flow_killed), 1U);
+}
+
+// What is kept is the connection, not the right to make another one in its place (CASES D2).
+TYPED_TEST(OnChangeBothFamilies, AKeptFlowDoesNotBeginAnew) {
+    const std::vector<Said> agreement{{kSyn | kAck, 0, 8000, 77'001, kShop, "tcp_bad_flags"}};
+    connect<TypeParam>(this->h);
+    this->h.use(closed_policy(OnChange::keep).build());
+    say<TypeParam>(this->h, {{kSyn, 0, 77'000, 0, kClient}});
+    say<TypeParam>(this->h, agreement);
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+}
+
+TYPED_TEST(OnChangeBothFamilies, ASynThatCameBeforeIsForgottenWhenTheFlowIsKept) {
+    connect<TypeParam>(this->h);
+    say<TypeParam>(this->h, {{kSyn, 0, 77'000, 0, kClient}});
+    this->h.use(closed_policy(OnChange::keep).build());
+    say<TypeParam>(this->h, {{kSyn | kAck, 0, 8000, 77'001, kShop, "tcp_bad_flags"}});
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+}
+
 TYPED_TEST(OnChangeBothFamilies, TheDenyingRulesWordCounts) {
     connect<TypeParam>(this->h);
     PolicyBuilder p = closed_policy(OnChange::reevaluate);

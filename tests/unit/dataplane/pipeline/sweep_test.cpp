@@ -64,15 +64,73 @@ TEST(Sweep, P11_JudgesManyInBoundedSteps) {
     EXPECT_EQ(h.flows(), 0U);
 }
 
-// However fast policies follow each other, the hand goes on from where it stands.
-TEST(Sweep, SwitchesDoNotSendTheHandBack) {
+// However fast policies follow each other, the hand goes on from where it stands: no number is older than a lap.
+TEST(Sweep, P11_SwitchesDoNotSendTheHandBack) {
     Harness h{{.flow_entries_max = 2'048}};
     h.use(edge().build());
-    for (std::uint32_t n = 0; n < 1'500; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
-    for (int i = 0; h.flows() != 0; ++i) {
-        ASSERT_LT(i, 40);
-        h.use(closed().build());
+    for (std::uint32_t n = 0; n < 300; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    for (std::uint64_t generation = 2; generation <= 20; ++generation) h.use(edge().build());
+    for (const auto& flow : h.dump()) ASSERT_GT(flow.generation, 20U - 6U) << "64 of 300 in each switch";
+}
+
+/// web-in's flows, which nothing has changed for since switch number `since`.
+std::vector<std::uint32_t> unchanged_since(std::uint32_t since) {
+    return std::vector<std::uint32_t>(static_cast<std::size_t>(abi::kSlotFirstFree) + 4, since);
+}
+
+// A flow that says nothing while 2^32 switches go by that do not concern it: when its number comes around, the flow no
+// longer has it.
+TEST(Sweep, P11_TheWrapOfTheNumbersMeetsNoIdleFlow) {
+    Harness h;
+    h.use(edge().build());  // switch number 2
+    ASSERT_EQ(h.fate(kOutside, client(0)), "forward");
+    h.set_valid_since(unchanged_since(2));
+    h.use(edge().build());  // 3
+    EXPECT_EQ(h.counters().flows_rejudged.read(), 0U);
+    ASSERT_EQ(h.dump().size(), 1U);
+    EXPECT_EQ(h.dump()[0].generation, 2U) << "the sweep has given it the number of the switch";
+    h.set_valid_since({});
+    h.skip_switches((std::uint64_t{1} << 32) - 2);
+    h.use(closed().build());  // 2^32 + 2: number 2 again
+    EXPECT_EQ(h.flows(), 0U);
+    EXPECT_EQ(h.counters().flows_ended_by_policy.read(), 1U);
+}
+
+// As above with a full table: every place is visited, the first and the last ones too, wherever the hand began.
+TEST(Sweep, P11_NoFlowIsLeftBehind) {
+    constexpr std::uint32_t kEntries = 500;
+    Harness h{{.flow_entries_max = kEntries}};
+    h.use(edge().build());
+    const auto open_and_answer = [&](std::uint32_t n) {
+        ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+        Ipv4 ip{.src = "198.51.100.80", .dst = "198.51.100.7"};
+        ASSERT_EQ(h.fate(kInside, frame(ip, Udp{.sport = 443, .dport = static_cast<std::uint16_t>(1'000 + n)})),
+                  "forward");
+    };
+    for (std::uint32_t n = 0; n < kEntries; ++n) open_and_answer(n);
+    ASSERT_EQ(h.flows(), kEntries);
+    for (std::uint32_t lap = 1; lap <= 3; ++lap) {
+        h.use(edge().build());
+        for (int ms = 0; h.counters().rejudge_left.read() != 0; ++ms) {
+            ASSERT_LT(ms, 8);
+            h.advance(1ms);
+        }
+        EXPECT_EQ(h.counters().flows_rejudged.read(), lap * kEntries);
     }
+}
+
+TEST(Sweep, WhatNothingConcernsIsNotAsked) {
+    Harness h{{.flow_entries_max = 4'096}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 1'000; ++n) ASSERT_EQ(h.fate(kOutside, client(n)), "forward");
+    const auto asked = h.counters().lookups.read();
+    h.set_valid_since(unchanged_since(2));
+    h.use(edge().build());
+    h.advance(10ms);
+    EXPECT_EQ(h.counters().rejudge_left.read(), 0U);
+    EXPECT_EQ(h.fate(kOutside, client(7)), "forward");
+    EXPECT_EQ(h.counters().lookups.read(), asked);
+    for (const auto& flow : h.dump()) ASSERT_EQ(flow.generation, 2U);
 }
 
 TEST(Sweep, AFlowWhoseTimeIsOverExpires) {
