@@ -106,6 +106,7 @@ private:
     void post(const std::optional<Letter>& letter);
     void loop(std::size_t worker, std::uint32_t stall_port, std::uint32_t stall_steps, const std::vector<Step>& steps);
     static const Master& master(std::uint32_t number);
+    void assign_slots(const cp::Policy& policy);
     void compile(std::uint32_t number, Compiled& out, Edition& edition);
     void compare_with_running(Compiled& out, const Edition& edition);
     void publish(const Step& s);
