@@ -330,16 +330,25 @@ std::array<char, 64> manifest_name(std::string_view name) {
     return out;
 }
 
+abi::SectionRef ref_of(std::span<const std::byte> section) {
+    abi::SectionHeader header;
+    std::memcpy(&header, section.data(), sizeof header);
+    return {.kind = header.kind, .bytes = header.bytes, .digest = header.digest};
+}
+
 /// Identifies what the dataplane would run: the policy, this compiler and every section's content. Independent of the
-/// generation number and of time, so that "does it run what is stored?" is one comparison.
-abi::Digest256 generation_digest(const abi::Manifest& m) {
+/// generation number, of time and of what it was compared with, so that "does it run what is stored?" is one
+/// comparison, by a control plane that has been restarted too. `settings`: that section as it is without a base.
+abi::Digest256 generation_digest(const abi::Manifest& m, std::span<const std::byte> settings) {
+    auto sections = m.sections;
+    sections[index_of(SectionKind::settings)] = ref_of(settings);
     std::vector<unsigned char> text;
     const auto add = [&](const void* p, std::size_t n) {
         text.insert(text.end(), static_cast<const unsigned char*>(p), static_cast<const unsigned char*>(p) + n);
     };
     add(m.policy_version.bytes.data(), m.policy_version.bytes.size());
     add(&m.compiler_version, sizeof m.compiler_version);
-    add(m.sections.data(), sizeof m.sections);
+    add(sections.data(), sizeof sections);
     abi::Digest256 digest;
     SHA256(text.data(), text.size(), digest.bytes.data());
     return digest;
@@ -355,12 +364,8 @@ abi::Manifest make_manifest(const Policy& policy, const std::vector<abi::RuleSlo
     m.rule_slots = static_cast<std::uint32_t>(abi::kSlotFirstFree);
     for (const abi::RuleSlot slot : slots) m.rule_slots = std::max(m.rule_slots, static_cast<std::uint32_t>(slot) + 1);
     m.policy_name = manifest_name(policy.name);
-    for (std::size_t i = 0; i < compiled.sections.size(); ++i) {
-        abi::SectionHeader header;
-        std::memcpy(&header, compiled.sections[i].data(), sizeof header);
-        m.sections[i] = {.kind = header.kind, .bytes = header.bytes, .digest = header.digest};
-    }
-    m.generation_digest = generation_digest(m);
+    for (std::size_t i = 0; i < compiled.sections.size(); ++i) m.sections[i] = ref_of(compiled.sections[i]);
+    m.generation_digest = generation_digest(m, write_settings(policy, slots, std::nullopt));
     return m;
 }
 

@@ -105,9 +105,11 @@ std::array<std::uint64_t, dp::kStageCount> RealWorker::run_by_stage(std::uint64_
 }
 
 void RealWorker::run_until_rejudged() noexcept {
+    begin_run();
     do {
-        worker_->run_once(dp::tsc_now());
+        worker_->run_once(now());
     } while (counters_->rejudge_left.read() != 0);
+    end_run();
 }
 
 std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept {

@@ -188,6 +188,10 @@ TEST(Compiler, SaysWhichSlotsItsBaseLeavesUntouched) {
     EXPECT_EQ(view->settings->base_rules, (abi::Digest128{7, 8}));
     ASSERT_EQ(view->untouched.size(), 1U);
     EXPECT_EQ(view->untouched[0], std::uint64_t{1} << 16) << "web; the default lost what late takes";
+    const auto alone = compile(after, slots, {.generation = 2});
+    ASSERT_TRUE(alone);
+    EXPECT_EQ(compiled->manifest.generation_digest, alone->manifest.generation_digest)
+        << "a control plane that was restarted knows the policy and not the base";
 }
 
 TEST(Compiler, RefusesARuleWithoutASlot) {
