@@ -12,7 +12,7 @@
 namespace sluice::cp::api::test {
 namespace {
 
-constexpr std::uint32_t kFlowCount = 250;
+constexpr std::uint32_t kFlowCount = 250, kFilteredFlowCount = 50;  // of worker 1, the only filter that it knows
 constexpr std::size_t kRingEvents = 2000;
 
 Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors = {}) {
@@ -322,12 +322,12 @@ std::vector<RuleStats> MemoryPolicyService::rules() {
 Expected<EndFlowsResult, Problem> MemoryPolicyService::end_flows(const EndFlowsQuery& query) {
     if (query.filter.empty() && !query.all) return problem(400, "filter-needed", "give a filter, or all=true");
     if (!query.all && query.filter != "worker==1") return problem(400, "bad-filter", "column 1: not this filter");
-    return EndFlowsResult{query.all ? kFlowCount : 50, !query.answer};
+    return EndFlowsResult{query.all ? kFlowCount : kFilteredFlowCount, !query.answer};
 }
 
 Expected<FlowPage, Problem> MemoryPolicyService::flows(const FlowQuery& query) {
     const auto& cursor = query.cursor;
-    const std::uint32_t count_max = query.filter.empty() ? query.count_max : std::min(query.count_max, 50U);
+    const std::uint32_t matching = query.filter.empty() ? kFlowCount : kFilteredFlowCount;
     if (!query.filter.empty() && query.filter != "worker==1")
         return problem(400, "bad-filter", "column 1: not this filter");
     if (cursor == "SLOW") wait_released();
@@ -338,9 +338,9 @@ Expected<FlowPage, Problem> MemoryPolicyService::flows(const FlowQuery& query) {
             return problem(400, "bad-cursor", "this cursor is not one of ours");
     }
     FlowPage page;
-    for (auto i = first; i < kFlowCount && page.flows.size() < count_max; ++i) page.flows.push_back(flow_at(i));
+    for (auto i = first; i < matching && page.flows.size() < query.count_max; ++i) page.flows.push_back(flow_at(i));
     const auto next = first + static_cast<std::uint32_t>(page.flows.size());
-    if (next < kFlowCount) page.next = std::to_string(next);
+    if (next < matching) page.next = std::to_string(next);
     return page;
 }
 
