@@ -60,6 +60,13 @@ std::uint32_t tick_of(const FlowMemoryHeader& header, abi::MonoTime time) noexce
     return static_cast<std::uint32_t>((time.ns - header.anchor.tick_zero_ns.load(std::memory_order_relaxed)) / kTickNs);
 }
 
+/// Not simply tick_zero_ns <= now: a process that began to count soon after boot, by a clock that it took for slower
+/// than it is, moves its tick 0 ever further back, in the end to before the monotonic clock's own beginning. That is a
+/// number just below 2^64.
+bool began_before(const FlowMemoryHeader& header, abi::MonoTime now) noexcept {
+    return static_cast<std::int64_t>(now.ns - header.anchor.tick_zero_ns.load(std::memory_order_relaxed)) >= 0;
+}
+
 std::uint64_t live_entries(const FlowSlab& slab) noexcept {
     return static_cast<std::uint64_t>(
         std::count_if(slab.hot.begin(), slab.hot.end(), [](const FlowHot& e) { return e.phase != FlowPhase::free; }));
@@ -162,7 +169,7 @@ std::optional<FlowMemory::Table> FlowMemory::open_table(const UniqueFd& fd, std:
     const bool is_sound = h.worker == worker && h.worker < h.worker_count && h.worker_count <= abi::kWorkersMax &&
                           h.entries != 0 && h.v6_entries <= h.entries && h.port_count <= abi::kPortsMax &&
                           kSlabOffset + FlowSlab::bytes(h.entries, h.v6_entries) <= table.mapping.size() &&
-                          header.anchor.tick_zero_ns.load(std::memory_order_relaxed) <= now.ns;
+                          began_before(header, now);
     if (!is_sound) return lose(FlowLoss::damaged, 1);
     if (h.boot != boot_id()) return lose(FlowLoss::boot, live_entries(table.slab()));
     return table;

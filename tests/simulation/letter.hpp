@@ -24,6 +24,28 @@ struct Tuple {
     std::uint8_t icmp_type{};
 };
 
+inline bool is_icmp(abi::L4Proto proto) { return proto == abi::L4Proto::icmp || proto == abi::L4Proto::icmp6; }
+
+/// As flows are told about: ICMP's identifier and type << 8 | code stand in the places of the ports.
+inline Tuple told_tuple(abi::IpFamily family, const abi::IpAddr& src, const abi::IpAddr& dst, abi::L4Proto proto,
+                        std::uint16_t sport, std::uint16_t dport) {
+    Tuple t{.family = family, .src = src, .dst = dst, .proto = proto};
+    if (is_icmp(proto)) {
+        t.icmp_id = sport;
+        t.icmp_type = static_cast<std::uint8_t>(dport >> 8);
+    } else {
+        t.sport = sport;
+        t.dport = dport;
+    }
+    return t;
+}
+
+/// What stands in the place of the destination port.
+inline std::uint16_t service_of(const Tuple& t) {
+    if (t.proto == abi::L4Proto::tcp || t.proto == abi::L4Proto::udp) return t.dport;
+    return is_icmp(t.proto) ? static_cast<std::uint16_t>(t.icmp_type << 8) : std::uint16_t{0};
+}
+
 enum class Role : std::uint8_t {
     syn,
     syn_ack,

@@ -4,6 +4,7 @@
 /// Theory of operation. Flows stand in a map by an unambiguous key. Time is counted in the flow table's hundredths of a
 /// second, in 64 bits, so that nothing wraps here. A flow is over when its timeout under the policy of the moment has
 /// passed since its last sign of life; the table may keep it a little longer (kLapMs), but for every packet it is gone.
+/// What a crash leaves of a worker is its flows; each has to show its right to pass again.
 /// TCP conversations are well-formed, so flags alone say where a flow stands; sequence numbers are another model's.
 #pragma once
 
@@ -36,9 +37,10 @@ struct Edition {
 };
 
 struct Instant {
-    std::uint64_t now_ns{};  ///< since the table's clock started
+    std::uint64_t now_ns{};  ///< by the CPU's counter
     std::uint64_t mono_ns{};
-    std::uint64_t tick() const noexcept { return now_ns / 10'000'000; }
+    std::uint64_t ticks{};  ///< of the flow table; they go on when a process follows another
+    std::uint64_t tick() const noexcept { return ticks; }
 };
 
 struct ModelOptions {
@@ -91,6 +93,10 @@ public:
     WorkerModel(const ModelOptions& options, std::uint8_t worker) : options_{options}, worker_{worker} {
         rules.resize(options.rule_slots);
     }
+
+    using Kept = std::pair<std::string, ModelFlow>;
+    /// Flows of the process before this one, in the order in which its table has found them.
+    void adopt(std::vector<Kept> kept, std::uint64_t now_tick);
 
     bool arrive(Letter letter);  ///< false: no buffer, the device missed it
 
@@ -211,6 +217,7 @@ private:
     std::array<std::deque<Letter>, kPorts> queue_;
     std::shared_ptr<const Edition> edition_;
     std::uint64_t switch_number_{}, switched_tick_{};
+    bool has_run_{};
     Instant at_{};
     std::map<std::size_t, Budget> budgets_;
     std::uint64_t queue_clock_{};

@@ -32,6 +32,14 @@ std::uint32_t milliseconds(Random& random) {
     }
 }
 
+/// Packets of one conversation that are forwarded one by one.
+void go_on(std::vector<Step>& steps, std::uint32_t conversation, std::uint32_t count, Random& random) {
+    for (; count != 0; --count) {
+        steps.push_back({StepKind::packet, conversation, pick(random, 1U << 16), 0});
+        steps.push_back({StepKind::loop, conversation, 1, 0});
+    }
+}
+
 }  // namespace
 
 Setup setup_of(std::uint64_t seed) {
@@ -43,6 +51,7 @@ Setup setup_of(std::uint64_t seed) {
     // Tight: fewer slots than ids, so that they are used again.
     s.rule_slots = static_cast<std::uint32_t>(abi::kSlotFirstFree) + (pick(random, 3) == 0 ? 7 : 12);
     s.answers_per_second = pick(random, 2) == 0 ? 3 : 100;
+    s.clock_ppm = std::array{0, 0, -50, 50}[pick(random, 4)];
     s.start_ns = pick(random, 4) == 0 ? kTickWrapNs - std::uint64_t{pick(random, 30'000)} * 1'000'000 : 0;
     s.hash_secret = random();
     s.half_open_percent = pick(random, 2) == 0 ? 25 : 100;
@@ -59,16 +68,13 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
     if (pick(random, 8) != 0) steps.push_back({StepKind::publish, pick(random, 1U << 20), 0, 0});
     while (steps.size() < count) {
         const std::uint32_t conversation = (first + pick(random, some)) % kConversations;
-        const std::uint32_t worker = pick(random, 2);
+        const std::uint32_t worker = pick(random, 6);  // of one, two or three
         const std::uint32_t dice = pick(random, 100);
         const std::uint32_t port = pick(random, kPorts);
         if (dice < 26) {
             steps.push_back({StepKind::packet, conversation, pick(random, 1U << 16), 0});
-        } else if (dice < 34) {  // packets of one conversation that are forwarded one by one
-            for (std::uint32_t n = 2 + pick(random, 14); n != 0; --n) {
-                steps.push_back({StepKind::packet, conversation, pick(random, 1U << 16), 0});
-                steps.push_back({StepKind::loop, Traffic::worker_of(conversation), 0, 0});
-            }
+        } else if (dice < 34) {
+            go_on(steps, conversation, 2 + pick(random, 14), random);
         } else if (dice < 41) {
             steps.push_back({StepKind::noise, conversation, pick(random, kNoises), 0});
         } else if (dice < 66) {
@@ -89,8 +95,15 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
         } else if (dice < 97) {
             steps.push_back({StepKind::no_answers, worker, pick(random, 2), 0});
         } else if (dice < 98) {
-            steps.push_back({StepKind::crash, pick(random, 4) != 0, 0, 0});
-        } else if (dice < 99) {
+            const StepKind kind = pick(random, 3) == 0 ? StepKind::planned_restart : StepKind::crash;
+            static constexpr std::array kLosses{Loss::everything, Loss::tables, Loss::memory_of_a_worker};
+            const Loss loss = pick(random, 3) == 0 ? kLosses[pick(random, 3)] : Loss::nothing;
+            const std::uint32_t after = pick(random, 3) == 0 ? pick(random, 8) : 0;
+            const bool live = pick(random, 2) == 0;  // in the middle of a conversation, which goes on afterwards
+            if (live) go_on(steps, conversation, 2 + pick(random, 8), random);
+            steps.push_back({kind, static_cast<std::uint32_t>(loss), after, milliseconds(random)});
+            if (live) go_on(steps, conversation, 1 + pick(random, 6), random);
+        } else if (pick(random, 3) == 0) {
             steps.push_back({StepKind::restart_control, 0, 0, 0});
         } else {  // a burst of one conversation, longer than the device hands over at once
             const std::uint32_t n = 10 + pick(random, 40);
@@ -102,9 +115,9 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
 }
 
 std::string to_text(const Step& s) {
-    static constexpr std::array<const char*, 13> kNames{
-        "packet", "noise", "loop",    "stalled-loop", "clock", "publish",        "confirm",
-        "revert", "link",  "tx-room", "no-answers",   "crash", "restart-control"};
+    static constexpr std::array<const char*, 14> kNames{
+        "packet", "noise", "loop",    "stalled-loop", "clock", "publish",         "confirm",
+        "revert", "link",  "tx-room", "no-answers",   "crash", "planned-restart", "restart-control"};
     return std::string{kNames[static_cast<std::size_t>(s.kind)]} + " " + std::to_string(s.a) + " " +
            std::to_string(s.b) + " " + std::to_string(s.c);
 }

@@ -13,7 +13,7 @@ namespace sluice::sim {
 enum class StepKind : std::uint8_t {
     packet,           ///< a: conversation, b: choice
     noise,            ///< a: conversation, b: which
-    loop,             ///< a: worker
+    loop,             ///< a: worker; b = 1: the worker of conversation a
     stalled_loop,     ///< a: worker, b: port at which it stands still, c: how many steps happen meanwhile
     clock,            ///< a: milliseconds
     publish,          ///< a: number of the policy, b: milliseconds to confirm within, 0 = none
@@ -22,7 +22,9 @@ enum class StepKind : std::uint8_t {
     link,             ///< a: port, b: up
     tx_room,          ///< a: port, b: packets that the device still takes
     no_answers,       ///< a: worker, b: no buffer can be allocated
-    crash,            ///< of the dataplane; a: whether the descriptor store survives
+    crash,            ///< of the dataplane, at this instant; a: what is lost (Loss), b: what comes after (After),
+                      ///< c: milliseconds until then
+    planned_restart,  ///< the same, but workers end the loops that they stand in
     restart_control,  ///< the control plane's slots go through their file
 };
 
@@ -31,6 +33,15 @@ struct Step {
     std::uint32_t a{}, b{}, c{};
 };
 
+/// What the descriptor store does not give back.
+enum class Loss : std::uint8_t { nothing, everything, tables, memory_of_a_worker };
+
+/// The next process, as bits.
+namespace after {
+inline constexpr std::uint32_t other_entries = 1;  ///< a flow table of the other size
+inline constexpr std::uint32_t more_workers = 2, fewer_workers = 4;
+}  // namespace after
+
 /// What does not change during a run.
 struct Setup {
     std::uint32_t flow_entries_max{}, half_open_percent{};
@@ -38,6 +49,7 @@ struct Setup {
     std::uint32_t rule_slots{};
     std::uint32_t answers_per_second{};
     std::uint64_t start_ns{};  ///< of the flow table's clock
+    std::int64_t clock_ppm{};  ///< how much faster the monotonic clock goes than the CPU's counter was measured
     std::uint64_t hash_secret{};
     std::uint32_t policy_pool{};  ///< which kPolicies policies there are
 };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -50,11 +49,11 @@ public:
     }
     bool time_is_up(std::uint64_t mono_ns) const { return deadline_ns_ != 0 && mono_ns >= deadline_ns_; }
     /// A new process: what the store kept runs again, flows and readers begin anew.
-    void crash(bool store_survives) {
+    void begin_again(bool tables_survive, std::size_t workers) {
         left_at_.clear();
-        seen_ = {1, 1};
+        seen_.assign(workers, 1);
         number_ = 1;
-        if (store_survives && running_) {
+        if (tables_survive && running_) {
             number_ = 2;
         } else {
             running_ = previous_ = nullptr;
@@ -78,7 +77,7 @@ private:
     Held running_, previous_;
     std::uint64_t deadline_ns_{};
     std::uint64_t number_{1};
-    std::array<std::uint64_t, 2> seen_{1, 1};
+    std::vector<std::uint64_t> seen_{1, 1};  ///< by worker
     std::vector<std::uint64_t> left_at_;
 };
 

@@ -40,7 +40,9 @@ public:
     /// It never left its host, or was lost with a dataplane that crashed.
     void lose(const Letter& letter);
 
-    static std::uint8_t worker_of(std::size_t conversation) { return (conversation * 7 / 3) & 1U; }
+    static std::size_t worker_of(std::size_t conversation, std::size_t workers) {
+        return conversation * 7 / 3 % workers;
+    }
 
 private:
     enum class Stage : std::uint8_t { none, syn, syn_ack, open, fin, fin_acked, both_fins, ended, reset };

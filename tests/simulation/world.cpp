@@ -12,43 +12,28 @@ namespace sluice::sim {
 
 namespace {
 
-constexpr std::uint64_t kOriginCycles = 1'000'000'000, kOriginMonoNs = 5'000'000'000, kNsPerMs = 1'000'000;
+constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kRingRecords = 1024;
 const std::vector<std::string> kPortNames{"p0", "p1", "p2", "p3"};
 
-dp::WorkerConfig config_of(const Setup& setup, std::uint8_t index) {
-    dp::WorkerConfig c{};
-    c.index = index;
-    c.worker_count = kWorkers;
-    c.port_count = kPorts;
-    c.wire_partner.fill(dp::kNoPort);
-    for (std::uint8_t p = 0; p < kPorts; ++p) c.wire_partner[p] = dp::PortIndex{partner(p)};
-    c.flow_entries_max = setup.flow_entries_max;
-    c.half_open_percent = setup.half_open_percent;
-    c.tsc = {.hz = 1'000'000'000, .origin = {kOriginCycles}, .origin_mono = {kOriginMonoNs}};
-    c.hash_secret = {setup.hash_secret, ~setup.hash_secret};
-    c.rejects_per_second_max = setup.answers_per_second;
-    return c;
-}
-
-ModelOptions options_of(const Setup& setup) {
-    return {.flow_entries_max = setup.flow_entries_max,
-            .half_open_max = std::max(1U, setup.flow_entries_max * setup.half_open_percent / 100),
-            .workers = kWorkers,
+ModelOptions options_of(const Setup& setup, std::uint32_t entries, std::size_t workers) {
+    return {.flow_entries_max = entries,
+            .half_open_max = std::max(1U, entries * setup.half_open_percent / 100),
+            .workers = static_cast<std::uint32_t>(workers),
             .buffers = setup.buffers,
             .answers_per_second = setup.answers_per_second,
-            .events_per_second_and_cause = 100 / kWorkers,
+            .events_per_second_and_cause = 100 / static_cast<std::uint32_t>(workers),
             .rule_slots = setup.rule_slots};
 }
 
 }  // namespace
 
-World::Lane::Lane(const Setup& setup, std::uint8_t index)
+World::Lane::Lane(const Setup& setup, const Shape& shape, std::uint8_t index)
     : io{setup.buffers},
       counters{std::make_unique<abi::WorkerCounters>()},
       rules(setup.rule_slots),
       ring_slots(kRingRecords),
-      model{options_of(setup), index} {
+      model{options_of(setup, shape.entries, shape.workers), index} {
     for (std::uint8_t p = 0; p < kPorts; ++p) {
         io.memory.link[p] = true;
         io.memory.tx_room[p] = SIZE_MAX;
@@ -63,38 +48,21 @@ World::World(const Setup& setup, std::function<void(const std::string&)> fail,
       now_ns_{setup.start_ns},
       slots_{setup.rule_slots},
       slot_model_{setup.rule_slots},
+      shape_{.workers = 2, .entries = setup.flow_entries_max},
       state_{XXH3_createState()} {
     XXH3_64bits_reset(state_);
     start_dataplane();
 }
 
 World::~World() {
-    for (auto& lane : lanes_) lane.reset();
+    lanes_.clear();
     XXH3_freeState(state_);
 }
-
-void World::start_dataplane() {
-    qsbr_ = std::make_unique<dp::TablesQsbr>();
-    generations_ = std::make_unique<dp::Generations>(*qsbr_);
-    for (std::uint8_t w = 0; w < kWorkers; ++w) {
-        lanes_[w] = std::make_unique<Lane>(setup_, w);
-        Lane& lane = *lanes_[w];
-        lane.worker = std::make_unique<dp::Worker>(config_of(setup_, w), lane.io,
-                                                   dp::WorkerTelemetry{.counters = lane.counters.get(),
-                                                                       .rules = lane.rules,
-                                                                       .ring = &lane.ring,
-                                                                       .ring_slots = lane.ring_slots},
-                                                   *qsbr_);
-        lane.worker->go_online();
-    }
-}
-
-Instant World::instant() const { return {.now_ns = now_ns_, .mono_ns = kOriginMonoNs + now_ns_}; }
 
 void World::run(const std::vector<Step>& steps) {
     for (next_step_ = 0; next_step_ < steps.size();) step(steps);
     // What is still on its way arrives, and what has been told is compared one last time.
-    for (std::size_t w = 0; w < kWorkers; ++w) {
+    for (std::size_t w = 0; w < lanes_.size(); ++w) {
         do {
             loop(w, 0, 0, steps);
         } while (lanes_[w]->model.waiting() != 0);
@@ -118,8 +86,10 @@ void World::step(const std::vector<Step>& steps) {
     switch (s.kind) {
         case StepKind::packet: post(traffic_.next(s.a % kConversations, s.b)); break;
         case StepKind::noise: post(traffic_.noise(s.a % kConversations, static_cast<Noise>(s.b % kNoises))); break;
-        case StepKind::loop: loop(s.a % kWorkers, 0, 0, steps); break;
-        case StepKind::stalled_loop: loop(s.a % kWorkers, s.b % kPorts, s.c, steps); break;
+        case StepKind::loop:
+            loop(s.b == 0 ? s.a % lanes_.size() : Traffic::worker_of(s.a, lanes_.size()), 0, 0, steps);
+            break;
+        case StepKind::stalled_loop: loop(s.a % lanes_.size(), s.b % kPorts, s.c, steps); break;
         case StepKind::clock:
             now_ns_ += s.a * kNsPerMs;
             manage();
@@ -146,20 +116,22 @@ void World::step(const std::vector<Step>& steps) {
             for (auto& lane : lanes_) lane->io.memory.tx_room[s.a % kPorts] = lane->devices.tx_room[s.a % kPorts] = s.b;
             break;
         case StepKind::no_answers: {
-            Lane& lane = *lanes_[s.a % kWorkers];
+            Lane& lane = *lanes_[s.a % lanes_.size()];
             lane.io.memory.can_allocate = lane.devices.can_allocate = s.b == 0;
             break;
         }
         case StepKind::crash:
-            if (depth_ == 0) crash(s.a != 0);
-            break;
+        case StepKind::planned_restart: crash(s); break;
         case StepKind::restart_control: restart_control(); break;
     }
+    if (depth_ != 0) return;
+    if (awaited_) crash(*std::exchange(awaited_, std::nullopt));
+    if (crash_) begin_again();
 }
 
 void World::post(const std::optional<Letter>& letter) {
     if (!letter) return;
-    Lane& lane = *lanes_[Traffic::worker_of(letter->conversation)];
+    Lane& lane = *lanes_[Traffic::worker_of(letter->conversation, lanes_.size())];
     const bool taken = lane.io.memory.arrive(letter->port, letter->frame);
     if (trace_) say("        " + to_text(*letter) + (taken ? "" : ": no buffer"));
     check_switch("arrival", taken, lane.model.arrive(*letter));
@@ -244,7 +216,7 @@ void World::publish(const Step& s) {
     edition->generation = ++generation_number_;
     compile(setup_.policy_pool * kPolicies + s.a % kPolicies, *compiled, *edition);
     compare_with_running(*compiled, *edition);
-    const std::uint64_t deadline = s.b == 0 ? 0 : instant().mono_ns + s.b * kNsPerMs;
+    const std::uint64_t deadline = s.b == 0 ? 0 : mono_ns() + s.b * kNsPerMs;
     // The manager's own questions before it switches (manager/requests.cpp).
     const bool allowed = (s.b == 0 || generations_->running()) && generations_->may_switch();
     if (allowed) {
@@ -261,10 +233,10 @@ void World::manage() {
     (void)generations_->collect();
     const abi::MonoTime deadline = generations_->confirm_deadline();
     bool reverted = false;
-    if (deadline.ns != 0 && instant().mono_ns >= deadline.ns)
+    if (deadline.ns != 0 && mono_ns() >= deadline.ns)
         reverted = generations_->revert(generations_->running()->manifest.generation, abi::StateSource::reverted);
     tally.reverts += reverted ? 1 : 0;
-    check_switch("revert at the deadline", reverted, switches_.time_is_up(instant().mono_ns) && switches_.revert());
+    check_switch("revert at the deadline", reverted, switches_.time_is_up(mono_ns()) && switches_.revert());
 }
 
 void World::check_switch(const std::string& what, bool got, bool expected) {
@@ -280,33 +252,11 @@ void World::check_switch(const std::string& what, bool got, bool expected) {
 
 /// A worker in the middle of a loop reads what it began under: that must not have been freed.
 void World::check_readers() {
-    for (std::size_t w = 0; w < kWorkers; ++w) {
+    for (std::size_t w = 0; w < lanes_.size(); ++w) {
         const Lane& lane = *lanes_[w];
         if (lane.busy && lane.reads_something && lane.reads.expired())
             failed("worker " + std::to_string(w) + " stands in a loop, and the generation that it reads was freed");
     }
-}
-
-void World::crash(bool store_survives) {
-    ++tally.crashes;
-    const auto running = generations_->running(), previous = generations_->previous();
-    const abi::MonoTime deadline = generations_->confirm_deadline();
-    const std::uint64_t highest = generations_->highest_seen();
-    for (auto& lane : lanes_) {
-        for (std::uint8_t p = 0; p < kPorts; ++p) lane->model.abandon(p, [this](const Letter& l) { traffic_.lose(l); });
-        count_flows(*lane);
-        lane.reset();
-    }
-    generations_.reset();
-    start_dataplane();
-    generations_->restore_highest_seen(highest);
-    if (store_survives && running) {
-        (void)generations_->switch_to(running, abi::StateSource::descriptor_store, deadline);
-        generations_->restore_previous(previous);
-    }
-    switches_.crash(store_survives);
-    check_switch("restore", true, true);
-    manage();
 }
 
 void World::restart_control() {
@@ -327,13 +277,15 @@ void World::loop(std::size_t w, std::uint32_t stall_port, std::uint32_t stall_st
     lane.reads_something = generations_->running() != nullptr;
     const auto edition = switches_.running();
     const std::uint64_t number = switches_.number();
-    const Instant began = instant();
+    set_clock(lane);
+    const Instant began = instant(lane);
     lane.model.begin_loop(edition, number, began);
     lane.io.before_receive = [&](std::uint8_t port) {
         if (port != stall_port || stall_steps == 0) return;
         ++tally.stalls;
         ++depth_;
-        for (std::uint32_t n = std::exchange(stall_steps, 0); n != 0 && next_step_ < steps.size(); --n) step(steps);
+        for (std::uint32_t n = std::exchange(stall_steps, 0); n != 0 && next_step_ < steps.size() && !crash_; --n)
+            step(steps);
         --depth_;
         check_readers();
     };
@@ -344,10 +296,12 @@ void World::loop(std::size_t w, std::uint32_t stall_port, std::uint32_t stall_st
     box.position = 0;
     box.count_max = 64;
     box.state.store(dp::FlowDumpMailbox::State::requested);
-    (void)lane.worker->run_once({kOriginCycles + began.now_ns});
+    (void)lane.worker->run_once(tsc(began.now_ns));
     lane.busy = false;
+    if (crash_) return;  // in the middle of it
     switches_.worker_saw(w, number);
-    check_loop(lane, w, edition ? edition->generation : 0);
+    lane.generation = edition ? edition->generation : 0;
+    check_loop(lane, w);
 }
 
 }  // namespace sluice::sim

@@ -3,6 +3,9 @@
 /// retire, tables compiled by the real compiler with a real SlotMap. After each step everything that can be seen is
 /// compared with what the model says, and goes into a digest.
 ///
+/// A crash leaves what the descriptor store holds: tables, and the memfds with the workers' flows, as they were at that
+/// instant. The next process is a new dataplane on them, maybe of another shape.
+///
 /// One thread. Where threads would interleave inside a loop, a worker "stands still" in its receive call while other
 /// steps happen: generations come and go under it, other workers run, time passes.
 #pragma once
@@ -18,6 +21,8 @@
 #include <xxhash.h>
 
 #include "controlplane/compiler/slot_map.hpp"
+#include "dataplane/flow/flow_table.hpp"
+#include "dataplane/manager/flow_memory.hpp"
 #include "dataplane/manager/generations.hpp"
 #include "dataplane/pipeline/worker.hpp"
 #include "tests/harness/memory_io.hpp"
@@ -29,18 +34,21 @@
 
 namespace sluice::sim {
 
-inline constexpr std::size_t kWorkers = 2;
+inline constexpr std::size_t kWorkersMost = 3;
+inline constexpr std::uint64_t kOriginCycles = 1'000'000'000, kOriginMonoNs = 5'000'000'000;
 
 /// MemoryIo with a bell in its receive call.
 class BelledIo final : public dp::PacketIo {
 public:
     explicit BelledIo(std::size_t buffers) : memory{buffers} {}
     test::MemoryIo memory;
+    bool dead{};  ///< its process is no more: nothing comes, whatever is still called
     std::function<void(std::uint8_t port)> before_receive;
     std::function<void(std::uint8_t port, std::size_t count)> after_receive;
 
     std::size_t receive(dp::PortIndex port, std::span<dp::Packet> out) noexcept override {
-        before_receive(static_cast<std::uint8_t>(port));
+        if (!dead) before_receive(static_cast<std::uint8_t>(port));
+        if (dead) return 0;
         const std::size_t n = memory.receive(port, out);
         after_receive(static_cast<std::uint8_t>(port), n);
         return n;
@@ -69,7 +77,8 @@ public:
     /// How much of the interesting a run has met, for a summary over many seeds.
     struct Tally {
         std::uint64_t forwarded{}, dropped{}, flows{}, expired{}, ended_by_policy{}, reopened{}, publishes{}, refused{},
-            reverts{}, stalls{}, crashes{}, answers{}, events{}, untouched{};
+            reverts{}, stalls{}, crashes{}, crashes_in_a_loop{}, restarts{}, flows_kept{}, flows_lost{}, answers{},
+            events{}, untouched{};
         void add(const Tally& t);
     };
     Tally tally;
@@ -86,8 +95,24 @@ private:
         std::vector<std::uint64_t> untouched;
         dp::Generation generation;
     };
+    /// How a dataplane is configured; may change from one process to the next.
+    struct Shape {
+        std::size_t workers{2};
+        std::uint32_t entries{};  ///< of each worker's flow table
+        bool operator==(const Shape&) const = default;
+    };
+    /// What a worker's time is: its ticks are counted by the CPU, and their beginning is noted by the other clock.
+    struct LaneClock {
+        std::uint64_t origin_ns{}, tick_at_origin{};
+        std::uint64_t tick_zero_ns{};  ///< monotonic, modulo 2^64: may lie before its beginning
+        std::uint64_t set_ns{}, mono_at_set{};
+        bool is_set{};
+        std::uint64_t ticks(std::uint64_t now_ns) const {
+            return tick_at_origin + (now_ns - origin_ns) / (std::uint64_t{dp::kTickMs} * 1'000'000);
+        }
+    };
     struct Lane {  ///< a worker with all that is its own
-        explicit Lane(const Setup& setup, std::uint8_t index);
+        Lane(const Setup& setup, const Shape& shape, std::uint8_t index);
         BelledIo io;
         std::unique_ptr<abi::WorkerCounters> counters;
         std::vector<abi::RuleCounters> rules;
@@ -96,7 +121,10 @@ private:
         std::uint64_t events_read{};
         WorkerModel model;
         Devices devices;
+        LaneClock clock;
+        dp::FlowHome home;
         std::unique_ptr<dp::Worker> worker;
+        std::uint64_t generation{};  ///< of its last loop
         bool busy{};
         std::weak_ptr<const dp::Generation> reads;  ///< while busy: what its loop began under
         bool reads_something{};
@@ -111,14 +139,30 @@ private:
     void compare_with_running(Compiled& out, const Edition& edition);
     void publish(const Step& s);
     void manage();
-    void crash(bool store_survives);
     void restart_control();
-    void count_flows(const Lane& lane);
-    void start_dataplane();
-    Instant instant() const;
 
-    void check_loop(Lane& lane, std::size_t w, std::uint64_t generation);
-    void check_counters(const Lane& lane, std::size_t w, std::uint64_t generation);
+    // world_restart.cpp
+    struct Left {  ///< of one worker, at the instant of a crash
+        std::vector<std::byte> memory;
+        std::vector<WorkerModel::Kept> flows;  ///< in the order of their places
+        std::uint64_t tick_zero_ns{};
+    };
+    void crash(const Step& s);
+    Left leave(const Lane& lane, std::size_t w);
+    void begin_again();
+    void start_dataplane();
+    void start_worker(std::uint8_t w);
+    void inherit(std::vector<Left> left, const Shape& before, bool found);
+    void count_flows(const Lane& lane);
+    std::uint64_t mono_ns_at(std::uint64_t now_ns) const;
+    std::uint64_t mono_ns() const { return mono_ns_at(now_ns_); }
+    static dp::TscTime tsc(std::uint64_t now_ns) { return {kOriginCycles + now_ns}; }
+    Instant instant(const Lane& lane) const;
+    void set_clock(Lane& lane);
+
+    void check_loop(Lane& lane, std::size_t w);
+    void check_counters(const Lane& lane, std::size_t w);
+    void hear_fates(Lane& lane, std::size_t w);
     void check_sent(Lane& lane);
     void check_events(Lane& lane);
     std::vector<abi::FlowRecord> read_dump(Lane& lane);
@@ -138,10 +182,17 @@ private:
     cp::SlotMap slots_;
     SlotModel slot_model_;
     SwitchModel switches_;
+    Shape shape_;
+    std::uint64_t processes_{};
+    dp::StoredFds store_;                   ///< memory of flows, with whoever starts the next process
+    std::optional<dp::FlowMemory> memory_;  ///< outlives the lanes
+    dp::KeptFlows kept_;
+    std::optional<Step> crash_, awaited_;  ///< what ends this process: has happened, is to happen
+    std::vector<Left> left_;               ///< at crash_
     // Declared before the lanes: workers read the tables until they are gone.
     std::unique_ptr<dp::TablesQsbr> qsbr_;
     std::unique_ptr<dp::Generations> generations_;
-    std::array<std::unique_ptr<Lane>, kWorkers> lanes_;
+    std::vector<std::unique_ptr<Lane>> lanes_;  ///< by worker
     std::size_t next_step_{};
     int depth_{};
     XXH3_state_t* state_;

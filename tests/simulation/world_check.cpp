@@ -78,12 +78,16 @@ void World::Tally::add(const Tally& t) {
     reverts += t.reverts;
     stalls += t.stalls;
     crashes += t.crashes;
+    crashes_in_a_loop += t.crashes_in_a_loop;
+    restarts += t.restarts;
+    flows_kept += t.flows_kept;
+    flows_lost += t.flows_lost;
     answers += t.answers;
     events += t.events;
     untouched += t.untouched;
 }
 
-void World::check_loop(Lane& lane, std::size_t w, std::uint64_t generation) {
+void World::hear_fates(Lane& lane, std::size_t w) {
     for (const WorkerModel::Fate& fate : lane.model.fates) {
         if (trace_) say("        worker " + std::to_string(w) + ": " + to_text(fate.letter) + ": " + fate.text);
         const bool forwarded = fate.text == "forward";
@@ -91,12 +95,16 @@ void World::check_loop(Lane& lane, std::size_t w, std::uint64_t generation) {
         traffic_.hear(fate.letter, !forwarded && !fate.way_out_only && fate.text != "tcp_closed");
     }
     lane.model.fates.clear();
+}
+
+void World::check_loop(Lane& lane, std::size_t w) {
+    hear_fates(lane, w);
     check_sent(lane);
     const std::vector<abi::FlowRecord> present = read_dump(lane);
     if (const std::string wrong = lane.model.end_loop(present); !wrong.empty())
         failed("worker " + std::to_string(w) + ": " + wrong);
     check_events(lane);
-    check_counters(lane, w, generation);
+    check_counters(lane, w);
 }
 
 void World::check_sent(Lane& lane) {
@@ -155,7 +163,7 @@ void World::check_events(Lane& lane) {
     failed(text);
 }
 
-void World::check_counters(const Lane& lane, std::size_t w, std::uint64_t generation) {
+void World::check_counters(const Lane& lane, std::size_t w) {
     const abi::WorkerCounters& c = *lane.counters;
     const WorkerModel& m = lane.model;
     see(&c, sizeof c);
@@ -189,7 +197,7 @@ void World::check_counters(const Lane& lane, std::size_t w, std::uint64_t genera
         expect_equal(where + "first hit", got.first_hit_ns.read(), expected.first_ns);
         expect_equal(where + "last hit", got.last_hit_ns.read(), expected.last_ns);
     }
-    expect_equal(who + "generation", c.generation.read(), generation);
+    expect_equal(who + "generation", c.generation.read(), lane.generation);
     expect_equal(who + "flows", c.flows.read(), m.flows.size());
     expect_equal(who + "flows_created", c.flows_created.read(), m.created);
     expect_equal(who + "flows_expired", c.flows_expired.read(), m.expired);

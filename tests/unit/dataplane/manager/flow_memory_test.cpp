@@ -96,6 +96,19 @@ TEST(FlowMemory, TheSameShapeGoesOnWhereItStands) {
     EXPECT_EQ(test::find(*next.tables[0], v4_key(1)), kNoFlow);
 }
 
+/// A worker that began 30 s after boot and has counted 40 s too many since: its tick 0 lies before the clock's own.
+TEST(FlowMemory, TicksMayHaveBegunBeforeTheClock) {
+    const StoredFds stored = left_behind();
+    for (const auto& [name, fd] : stored) {
+        overwrite(fd, offsetof(FlowMemoryHeader, anchor) + offsetof(FlowAnchor, tick_zero_ns),
+                  0U - std::uint64_t{10'000'000'000});
+    }
+    const Process next{shape(), stored, seconds_later(0)};
+    EXPECT_TRUE(next.kept.whole()) << next.lost(FlowLoss::damaged) << " damaged";
+    EXPECT_EQ(next.kept.count.kept, 6U);
+    EXPECT_EQ(next.homes[0].tick_at_origin, 6'000U);
+}
+
 TEST(FlowMemory, IsOursAlone) {
     for (const auto& [name, fd] : left_behind()) {
         struct stat st {};
