@@ -8,6 +8,8 @@
 #include <sluice/abi/net_order.hpp>
 
 #include "tests/harness/memory_io.hpp"
+#include "tests/simulation/sctp_model.hpp"
+#include "tests/unit/dataplane/flow/tcp_model.hpp"
 
 namespace sluice::sim {
 
@@ -52,7 +54,8 @@ enum class Role : std::uint8_t {
     ack,  ///< with or without data
     fin,
     rst,
-    plain,  ///< UDP, an ICMP request, protocols without a machine: may open a flow in either direction
+    plain,        ///< UDP, an ICMP request, INIT, protocols without a machine: may open a flow in either direction
+    association,  ///< SCTP other than INIT
     icmp_reply,
     icmp_error,  ///< Letter::quoted tells about whom
     arp,
@@ -67,9 +70,11 @@ struct Letter {
     abi::DropReason fault{};
     Tuple tuple{};
     Tuple quoted{};
-    std::uint32_t quoted_seq{};          ///< of an icmp_error about TCP
-    std::uint32_t tcp_end{}, tcp_ack{};  ///< behind what it carries; what it acknowledges
-    bool answerable{true};               ///< a rejected sender may be told
+    /// Of an icmp_error about TCP: its number; about SCTP: its tag.
+    std::uint32_t quoted_seq{};
+    SctpSegment sctp{};
+    test::ModelSegment segment{};  ///< of TCP
+    bool answerable{true};         ///< a rejected sender may be told
     std::size_t conversation{};
     bool of_conversation{};  ///< false: noise that the two ends know nothing of
 };

@@ -52,6 +52,11 @@ std::string flow_key(std::uint8_t port, const Tuple& t, Role role) {
     return a < b ? key + a + b : key + b + a;
 }
 
+std::string flow_key(const Letter& letter) {
+    if (letter.role == Role::icmp_error) return flow_key(letter.port, letter.quoted, Role::plain);
+    return flow_key(letter.port, letter.tuple, letter.role);
+}
+
 bool goes_original(const ModelFlow& flow, const Tuple& t, Role role) {
     if (is_icmp(t.proto)) return role != Role::icmp_reply;
     return flow.original.src == t.src && flow.original.sport == t.sport;
@@ -77,7 +82,14 @@ std::uint64_t WorkerModel::timeout_ticks(const ModelFlow& flow) const {
     std::uint64_t ms = t.other_ms;
     if (flow.original.proto == L4Proto::udp) ms = flow.state == FlowState::stream ? t.udp_stream_ms : t.udp_oneway_ms;
     if (is_icmp(flow.original.proto)) ms = t.icmp_ms;
-    if (flow.original.proto == L4Proto::sctp) ms = t.tcp_opening_ms;  // nobody gets further than INIT here
+    if (flow.original.proto == L4Proto::sctp) {
+        switch (flow.state) {
+            case FlowState::opening: ms = t.tcp_opening_ms; break;
+            case FlowState::closing: ms = t.tcp_closing_ms; break;
+            case FlowState::closed: ms = t.tcp_closed_ms; break;
+            default: ms = t.other_ms; break;  // heartbeats keep it alive
+        }
+    }
     if (flow.original.proto == L4Proto::tcp) {
         switch (flow.state) {
             case FlowState::syn_sent:
@@ -88,7 +100,8 @@ std::uint64_t WorkerModel::timeout_ticks(const ModelFlow& flow) const {
         }
         const bool open = flow.state == FlowState::established || flow.state == FlowState::fin_wait ||
                           flow.state == FlowState::closing;
-        if (open && flow.tcp_sent != flow.tcp_acked) ms = std::min<std::uint64_t>(ms, t.tcp_unacknowledged_ms);
+        const auto waits = [&](int side) { return flow.tcp->side(side).next != flow.tcp->side(side).unacked; };
+        if (open && (waits(0) || waits(1))) ms = std::min<std::uint64_t>(ms, t.tcp_unacknowledged_ms);
     }
     return (ms + 9) / 10;
 }
@@ -126,9 +139,7 @@ WorkerModel::Ruling WorkerModel::ask(const Tuple& t, std::uint8_t port, abi::Rul
 }
 
 ModelFlow* WorkerModel::find(const Letter& letter) {
-    const bool error = letter.role == Role::icmp_error;
-    const auto it = flows.find(error ? flow_key(letter.port, letter.quoted, Role::plain)
-                                     : flow_key(letter.port, letter.tuple, letter.role));
+    const auto it = flows.find(flow_key(letter));
     return it == flows.end() ? nullptr : &it->second;
 }
 
@@ -137,6 +148,7 @@ void WorkerModel::adopt(std::vector<Kept> kept, std::uint64_t now_tick) {
     for (auto& [key, flow] : kept) {
         flow.judged_at = flow.judged_generation = 0;
         flow.source_counted = false;
+        flow.late_syn.reset();
         flow.queued = ++queue_clock_;
         // The clocks of two processes agree to a tick.
         flow.seen_tick = std::min(flow.seen_tick, now_tick);
@@ -157,10 +169,8 @@ void WorkerModel::judge(ModelFlow& flow, const Ruling& ruling) {
 
 // ------------------------------------------------------------------------------------------------------------ ends
 
-void WorkerModel::end_flow(const std::string& key, abi::FlowEnd why, const Ruling& ruling, bool wanted) {
-    const ModelFlow flow = flows.at(key);
-    flows.erase(key);
-    if (!wanted) return;
+/// As the flow itself would tell it, in the original direction.
+abi::FlowEvent WorkerModel::flow_event(const ModelFlow& flow, abi::EventKind kind) const {
     const std::uint64_t age_ns = (at_.tick() - flow.started_tick) * 10'000'000;
     abi::FlowEvent e{};
     e.time = {at_.mono_ns};
@@ -172,15 +182,25 @@ void WorkerModel::end_flow(const std::string& key, abi::FlowEnd why, const Rulin
     e.dst = flow.original.dst;
     e.sport = abi::L4Port::of_host(is_icmp(flow.original.proto) ? flow.original.icmp_id : flow.original.sport);
     e.dport = abi::L4Port::of_host(is_icmp(flow.original.proto) ? service_of(flow.original) : flow.original.dport);
-    e.slot = ruling.slot;
+    e.slot = flow.slot;
     e.from_zone = flow.zone[0];
     e.to_zone = flow.zone[1];
-    e.kind = abi::EventKind::flow_end;
-    e.verdict = ruling.verdict;
+    e.kind = kind;
+    e.verdict = abi::Verdict::allow;
     e.family = flow.original.family;
     e.proto = flow.original.proto;
-    e.end = why;
     e.in_port = flow.port;
+    return e;
+}
+
+void WorkerModel::end_flow(const std::string& key, abi::FlowEnd why, const Ruling& ruling, bool wanted) {
+    const ModelFlow flow = flows.at(key);
+    flows.erase(key);
+    if (!wanted) return;
+    abi::FlowEvent e = flow_event(flow, abi::EventKind::flow_end);
+    e.slot = ruling.slot;
+    e.verdict = ruling.verdict;
+    e.end = why;
     events.push_back(e);
 }
 
@@ -188,7 +208,8 @@ void WorkerModel::end_flow(const std::string& key, abi::FlowEnd why, const Rulin
 void WorkerModel::end_naturally(const std::string& key, abi::FlowEnd why) {
     const ModelFlow& flow = flows.at(key);
     if (why == abi::FlowEnd::expired && flow.state == FlowState::time_wait) why = abi::FlowEnd::closed;
-    if (why == abi::FlowEnd::expired && flow.state == FlowState::closed) why = abi::FlowEnd::reset;
+    if (why == abi::FlowEnd::expired && flow.state == FlowState::closed)
+        why = flow.sctp ? abi::FlowEnd::closed : abi::FlowEnd::reset;
     ++(why == abi::FlowEnd::expired ? expired : closed);
     end_flow(key, why, {flow.slot, abi::Verdict::allow, flow.log}, abi::logs_end(flow.log));
 }
@@ -210,16 +231,6 @@ WorkerModel::Decision WorkerModel::wire_frame(const Letter& letter) {
     return {End::drop, arp ? DropReason::policy_deny : DropReason::l2_deny, false};
 }
 
-/// RFC 5927 section 4.1, from the middle: between what the other side had acknowledged a window ago and what was sent.
-/// (No host here scales its window; before the other side has spoken there is none, and the SYN itself may be quoted.)
-bool WorkerModel::may_be_in_flight(const ModelFlow& flow, std::size_t way, const Letter& letter) {
-    constexpr std::uint32_t window = 64240;
-    if (flow.original.proto != L4Proto::tcp || flow.state == FlowState::closed) return true;
-    const std::uint32_t lag = flow.state == FlowState::syn_sent ? 1 : window;
-    const std::uint32_t oldest = flow.tcp_acked[way] - lag;
-    return letter.quoted_seq - oldest <= flow.tcp_sent[way] - oldest;
-}
-
 /// A packet of a live flow that this policy has judged.
 WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow) {
     if (letter.role == Role::icmp_error) {
@@ -237,48 +248,36 @@ WorkerModel::Decision WorkerModel::follow(const Letter& letter, ModelFlow& flow)
     const std::size_t way = goes_original(flow, letter.tuple, letter.role) ? 0 : 1;
     if (flow.zone[way] != edition_->zone_of_port[letter.port])
         return {End::drop, DropReason::flow_zone_mismatch, false};
-    FlowState next = flow.state;
-    switch (letter.role) {
-        case Role::syn: return {};  // only of a new connection over an ended one: see traffic.hpp
-        case Role::syn_ack: next = FlowState::syn_received; break;
-        case Role::ack:
-            if (flow.state == FlowState::closed) return {End::drop, DropReason::tcp_closed, false};
-            if (flow.state == FlowState::syn_received) next = FlowState::established;
-            if (flow.state == FlowState::closing) next = FlowState::time_wait;
-            break;
-        case Role::fin: next = flow.state == FlowState::established ? FlowState::fin_wait : FlowState::closing; break;
-        case Role::rst: next = FlowState::closed; break;
-        default:
-            if (way == 1 && letter.tuple.proto != L4Proto::sctp) next = FlowState::stream;
-            break;
-    }
-    if (letter.tuple.proto == L4Proto::tcp && letter.role != Role::rst) {
-        if (letter.role == Role::syn_ack) flow.tcp_acked[way] = letter.tcp_end;  // a SYN waits for nothing
-        flow.tcp_sent[way] = letter.tcp_end;
-        flow.tcp_acked[1 - way] = letter.tcp_ack;
-    }
+    if (flow.tcp) return follow_tcp(letter, flow, way);
+    if (flow.sctp) return follow_sctp(letter, flow, way);
+    return go_on(letter, flow, way, way == 1 ? FlowState::stream : flow.state, true);
+}
+
+WorkerModel::Decision WorkerModel::go_on(const Letter& letter, ModelFlow& flow, std::size_t way, FlowState next,
+                                         bool sign_of_life) {
     set_state(flow, next);
-    flow.seen_tick = at_.tick();
+    if (sign_of_life) flow.seen_tick = at_.tick();
     ++flow.packets[way];
     flow.bytes[way] += letter.frame.size();
     meter(flow.slot, letter);
     return {End::pass, {}, false};
 }
 
-/// Packets of live flows are decided before those of the same burst that need the policy's word.
-WorkerModel::Decision WorkerModel::at_once(const Letter& letter) {
+/// Packets of live flows are decided before those of the same burst that need the policy's word. `waiting`: flows that
+/// such packets before this one are about. If the flow is over, one of them may open it anew.
+WorkerModel::Decision WorkerModel::at_once(const Letter& letter, const std::set<std::string>& waiting) {
     if (letter.role == Role::broken) return {End::drop, letter.fault, false};
     if (letter.role == Role::arp || letter.role == Role::other_ethertype) return wire_frame(letter);
     ModelFlow* flow = find(letter);
     if (flow == nullptr) return {};
     if (over(*flow)) {
-        const bool error = letter.role == Role::icmp_error;
-        end_naturally(error ? flow_key(letter.port, letter.quoted, Role::plain)
-                            : flow_key(letter.port, letter.tuple, letter.role),
-                      abi::FlowEnd::expired);
+        end_naturally(flow_key(letter), abi::FlowEnd::expired);
         return {};
     }
-    return stale(*flow) ? Decision{} : follow(letter, *flow);
+    if (stale(*flow)) return {};
+    const bool ended = flow->state == FlowState::time_wait || flow->state == FlowState::closed;
+    if (ended && waiting.contains(flow_key(letter))) return {};
+    return follow(letter, *flow);
 }
 
 WorkerModel::Decision WorkerModel::in_turn(const Letter& letter) {
@@ -292,10 +291,7 @@ WorkerModel::Decision WorkerModel::in_turn(const Letter& letter) {
             meter(ruling.slot, letter);
             ++ended_by_policy;
             const bool wanted = abi::logs_end(flow->log) || ruling.log != abi::RuleLog::none;
-            const bool error = letter.role == Role::icmp_error;
-            end_flow(error ? flow_key(letter.port, letter.quoted, Role::plain)
-                           : flow_key(letter.port, letter.tuple, letter.role),
-                     abi::FlowEnd::policy, ruling, wanted);
+            end_flow(flow_key(letter), abi::FlowEnd::policy, ruling, wanted);
             return refuse(ruling);
         }
         if (flow->slot != ruling.slot) hit(ruling.slot);  // hits are flows: the same rule has counted this one
@@ -311,8 +307,14 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
         case Role::icmp_reply: return {End::drop, DropReason::icmp_no_flow, false};
         case Role::syn:
         case Role::plain: break;
-        default: return {End::drop, DropReason::tcp_no_flow, false};
+        default:
+            if (picks_up(letter)) break;
+            // While flows are picked up, what is refused is the kind of segment and not that its flow is unknown.
+            if (letter.role == Role::association)
+                return {End::drop, picking_up() ? DropReason::sctp_bad_chunk : DropReason::sctp_no_flow, false};
+            return {End::drop, picking_up() ? DropReason::tcp_bad_flags : DropReason::tcp_no_flow, false};
     }
+    const bool pickup = picks_up(letter);
     abi::RuleIndex observed = abi::kNoRule;
     const Ruling ruling = ask(letter.tuple, letter.port, &observed);
     if (observed != abi::kNoRule) {
@@ -325,10 +327,13 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
     hit(ruling.slot);
     meter(ruling.slot, letter);
     if (ruling.verdict != abi::Verdict::allow) {
-        const Decision decision = refuse(ruling);
+        Decision decision = refuse(ruling);
+        const bool rejected = decision.end == End::reject;
+        // In mid-stream nobody is told: the other side may be about to bring the flow back.
+        if (pickup) decision = {End::drop, DropReason::policy_deny, true};
         if (ruling.log != abi::RuleLog::none) {
-            abi::FlowEvent e = event_about(
-                letter, decision.end == End::reject ? abi::EventKind::flow_rejected : abi::EventKind::flow_denied);
+            abi::FlowEvent e =
+                event_about(letter, rejected ? abi::EventKind::flow_rejected : abi::EventKind::flow_denied);
             e.slot = ruling.slot;
             e.verdict = ruling.verdict;
             e.drop = decision.reason;
@@ -348,20 +353,29 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
     if (over != nullptr) {
         // In the place of one that is over: that one ends only now, when the policy and its limits have allowed it.
         ++reopened;
-        end_naturally(flow_key(letter.port, letter.tuple, letter.role), abi::FlowEnd::reused);
+        end_naturally(flow_key(letter), abi::FlowEnd::reused);
     }
-    if (!make_room()) return {End::drop, DropReason::flow_table_full, false};
+    if (!make_room(!pickup)) return {End::drop, DropReason::flow_table_full, false};
     spend(letter, ruling);
     ModelFlow flow{.original = letter.tuple, .port = letter.port};
-    set_state(flow, letter.role == Role::syn              ? FlowState::syn_sent
-                    : letter.tuple.proto == L4Proto::sctp ? FlowState::opening
-                                                          : FlowState::oneway);
+    if (letter.tuple.proto == L4Proto::tcp) {
+        flow.tcp.emplace(test::TcpModel::Mode::strict);
+        pickup ? flow.tcp->pick_up(letter.segment) : flow.tcp->open(letter.segment);
+    }
+    if (letter.tuple.proto == L4Proto::sctp) {
+        flow.sctp.emplace();
+        pickup ? flow.sctp->pick_up(letter.sctp) : flow.sctp->open(letter.sctp);
+    }
+    set_state(flow, pickup      ? FlowState::established
+                    : flow.tcp  ? FlowState::syn_sent
+                    : flow.sctp ? FlowState::opening
+                                : FlowState::oneway);
+    picked_up += pickup ? 1 : 0;
     flow.started_tick = flow.seen_tick = at_.tick();
-    flow.tcp_sent[0] = flow.tcp_acked[0] = letter.tcp_end;
     flow.packets[0] = 1;
     flow.bytes[0] = letter.frame.size();
     judge(flow, ruling);
-    flows.emplace(flow_key(letter.port, letter.tuple, letter.role), flow);
+    flows.emplace(flow_key(letter), flow);
     ++created;
     if (abi::logs_start(ruling.log)) {
         abi::FlowEvent e = event_about(letter, abi::EventKind::flow_start);

@@ -5,7 +5,10 @@
 /// second, in 64 bits, so that nothing wraps here. A flow is over when its timeout under the policy of the moment has
 /// passed since its last sign of life; the table may keep it a little longer (kLapMs), but for every packet it is gone.
 /// What a crash leaves of a worker is its flows; each has to show its right to pass again.
-/// TCP conversations are well-formed, so flags alone say where a flow stands; sequence numbers are another model's.
+///
+/// What a TCP segment does to its flow, another model says, which the unit tests of the tracker hold it to as well
+/// (tests/unit/dataplane/flow/tcp_model.hpp). It knows nothing of time, of rules, or of a SYN whose answer begins a
+/// flow anew: that is here.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,9 +73,11 @@ struct ModelFlow {
     std::array<abi::ZoneId, 2> zone{};
     std::uint64_t started_tick{}, seen_tick{};
     std::array<std::uint64_t, 2> packets{}, bytes{};
-    std::array<std::uint32_t, 2> tcp_sent{}, tcp_acked{};  ///< of each side: behind its last, and what the other has
-    std::uint64_t queued{};                                ///< when it came to stand where it stands: larger is later
-    bool source_counted{};                                 ///< its rule limited by source when it was judged
+    std::optional<test::TcpModel> tcp{};
+    std::optional<SctpModel> sctp{};
+    std::optional<test::ModelSegment> late_syn{};  ///< passed while the flow lives, and is not the flow's
+    std::uint64_t queued{};                        ///< when it came to stand where it stands: larger is later
+    bool source_counted{};                         ///< its rule limited by source when it was judged
 };
 
 /// Who goes first when there is no room.
@@ -120,6 +126,8 @@ public:
     std::vector<Rule> rules;
     std::map<std::string, ModelFlow> flows;
     std::uint64_t syn_early_drop{}, closing_early_drop{};
+    std::uint64_t overshoots{}, inexact_resets{}, unchecked{}, picked_up{};
+    std::uint64_t pickup_until_ns{};  ///< monotonic; 0 = never
     std::uint64_t created{}, expired{}, closed{}, ended_by_policy{}, reopened{}, answers_limited{}, events_suppressed{};
     std::vector<abi::FlowEvent> events;  ///< since taken
     std::vector<Sent> sent;              ///< since taken
@@ -180,16 +188,23 @@ private:
 
     Decision without_policy(const Letter& letter);
     Decision wire_frame(const Letter& letter);
-    Decision at_once(const Letter& letter);
+    Decision at_once(const Letter& letter, const std::set<std::string>& waiting);
     Decision in_turn(const Letter& letter);
     Decision open(const Letter& letter);
     Decision follow(const Letter& letter, ModelFlow& flow);
+    Decision follow_tcp(const Letter& letter, ModelFlow& flow, std::size_t way);
+    Decision follow_sctp(const Letter& letter, ModelFlow& flow, std::size_t way);
+    Decision go_on(const Letter& letter, ModelFlow& flow, std::size_t way, abi::FlowState next, bool sign_of_life);
+    void renew(ModelFlow& flow);
+    bool picking_up() const { return at_.mono_ns < pickup_until_ns; }
+    bool picks_up(const Letter& letter) const;
+    abi::FlowEvent flow_event(const ModelFlow& flow, abi::EventKind kind) const;
     static bool may_be_in_flight(const ModelFlow& flow, std::size_t way, const Letter& letter);
     Decision refuse(const Ruling& ruling);
     Ruling ask(const Tuple& tuple, std::uint8_t port, abi::RuleIndex* observed);
     void judge(ModelFlow& flow, const Ruling& ruling);
     void set_state(ModelFlow& flow, abi::FlowState next);
-    bool make_room();
+    bool make_room(bool half_open_one);
     /// `over`: a flow in whose place the new one would come.
     std::optional<abi::DropReason> limit(const Letter& letter, const Ruling& ruling, const ModelFlow* over);
     void spend(const Letter& letter, const Ruling& ruling);
@@ -231,6 +246,8 @@ private:
 
 /// Both directions of a conversation give the same key.
 std::string flow_key(std::uint8_t port, const Tuple& tuple, Role role);
+/// Whose flow the packet is of, if there is one.
+std::string flow_key(const Letter& letter);
 /// The packet goes the way that the flow's first packet went.
 bool goes_original(const ModelFlow& flow, const Tuple& tuple, Role role);
 

@@ -31,10 +31,12 @@ std::size_t WorkerModel::burst(std::uint8_t port, Devices& devices) {
     }
     if (letters.empty()) return 0;
     std::vector<Decision> decisions(letters.size());
+    std::set<std::string> waiting;
     for (std::size_t i = 0; i < letters.size(); ++i) {
         ++ports[port].rx_packets;
         ports[port].rx_bytes += letters[i].frame.size();
-        decisions[i] = edition_ ? at_once(letters[i]) : Decision{End::drop, DropReason::no_policy, false};
+        decisions[i] = edition_ ? at_once(letters[i], waiting) : Decision{End::drop, DropReason::no_policy, false};
+        if (decisions[i].end == End::undecided) waiting.insert(flow_key(letters[i]));
     }
     for (std::size_t i = 0; i < letters.size(); ++i) {
         if (decisions[i].end == End::undecided) decisions[i] = in_turn(letters[i]);

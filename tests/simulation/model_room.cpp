@@ -28,11 +28,11 @@ void WorkerModel::set_state(ModelFlow& flow, FlowState next) {
     flow.state = next;
 }
 
-/// For a flow that begins, and all begin half-open.
-bool WorkerModel::make_room() {
+/// For a flow that begins: half-open, unless it is picked up in mid-stream.
+bool WorkerModel::make_room(bool half_open_one) {
     std::uint32_t half_open = 0;
     for (const auto& [key, flow] : flows) half_open += worth(flow.state) == Worth::half_open ? 1 : 0;
-    if (half_open < options_.half_open_max && flows.size() < options_.flow_entries_max) return true;
+    if ((!half_open_one || half_open < options_.half_open_max) && flows.size() < options_.flow_entries_max) return true;
     // Closing ones first once half-open flows are down to half of their share.
     const bool spare = half_open < options_.half_open_max && half_open * 2 <= options_.half_open_max;
     const auto rank = [&](const ModelFlow& f) {

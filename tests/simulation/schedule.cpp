@@ -51,6 +51,7 @@ Setup setup_of(std::uint64_t seed) {
     // Tight: fewer slots than ids, so that they are used again.
     s.rule_slots = static_cast<std::uint32_t>(abi::kSlotFirstFree) + (pick(random, 3) == 0 ? 7 : 12);
     s.answers_per_second = pick(random, 2) == 0 ? 3 : 100;
+    s.pickup_ms = pick(random, 2) == 0 ? 0 : 30'000;
     s.clock_ppm = std::array{0, 0, -50, 50}[pick(random, 4)];
     s.start_ns = pick(random, 4) == 0 ? kTickWrapNs - std::uint64_t{pick(random, 30'000)} * 1'000'000 : 0;
     s.hash_secret = random();
@@ -71,8 +72,11 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
         const std::uint32_t worker = pick(random, 6);  // of one, two or three
         const std::uint32_t dice = pick(random, 100);
         const std::uint32_t port = pick(random, kPorts);
-        if (dice < 26) {
+        if (dice < 18) {
             steps.push_back({StepKind::packet, conversation, pick(random, 1U << 16), 0});
+        } else if (dice < 26) {
+            const std::uint32_t which = pick(random, kMutations);
+            steps.push_back({StepKind::mutation, conversation, which, static_cast<std::uint32_t>(random())});
         } else if (dice < 34) {
             go_on(steps, conversation, 2 + pick(random, 14), random);
         } else if (dice < 41) {
@@ -96,8 +100,9 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
             steps.push_back({StepKind::no_answers, worker, pick(random, 2), 0});
         } else if (dice < 98) {
             const StepKind kind = pick(random, 3) == 0 ? StepKind::planned_restart : StepKind::crash;
-            static constexpr std::array kLosses{Loss::everything, Loss::tables, Loss::memory_of_a_worker};
-            const Loss loss = pick(random, 3) == 0 ? kLosses[pick(random, 3)] : Loss::nothing;
+            static constexpr std::array kLosses{Loss::everything, Loss::tables, Loss::memory_of_a_worker,
+                                                Loss::memory_of_a_worker};
+            const Loss loss = pick(random, 2) == 0 ? kLosses[pick(random, kLosses.size())] : Loss::nothing;
             const std::uint32_t after = pick(random, 3) == 0 ? pick(random, 8) : 0;
             const bool live = pick(random, 2) == 0;  // in the middle of a conversation, which goes on afterwards
             if (live) go_on(steps, conversation, 2 + pick(random, 8), random);
@@ -115,9 +120,9 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
 }
 
 std::string to_text(const Step& s) {
-    static constexpr std::array<const char*, 14> kNames{
-        "packet", "noise", "loop",    "stalled-loop", "clock", "publish",         "confirm",
-        "revert", "link",  "tx-room", "no-answers",   "crash", "planned-restart", "restart-control"};
+    static constexpr std::array<const char*, 15> kNames{
+        "packet", "noise", "mutation", "loop",       "stalled-loop", "clock",           "publish",        "confirm",
+        "revert", "link",  "tx-room",  "no-answers", "crash",        "planned-restart", "restart-control"};
     return std::string{kNames[static_cast<std::size_t>(s.kind)]} + " " + std::to_string(s.a) + " " +
            std::to_string(s.b) + " " + std::to_string(s.c);
 }

@@ -13,6 +13,7 @@ namespace sluice::sim {
 enum class StepKind : std::uint8_t {
     packet,           ///< a: conversation, b: choice
     noise,            ///< a: conversation, b: which
+    mutation,         ///< a: conversation, b: which, c: choice
     loop,             ///< a: worker; b = 1: the worker of conversation a
     stalled_loop,     ///< a: worker, b: port at which it stands still, c: how many steps happen meanwhile
     clock,            ///< a: milliseconds
@@ -48,8 +49,9 @@ struct Setup {
     std::size_t buffers{};
     std::uint32_t rule_slots{};
     std::uint32_t answers_per_second{};
-    std::uint64_t start_ns{};  ///< of the flow table's clock
-    std::int64_t clock_ppm{};  ///< how much faster the monotonic clock goes than the CPU's counter was measured
+    std::uint64_t start_ns{};   ///< of the flow table's clock
+    std::uint32_t pickup_ms{};  ///< how long flows are picked up in mid-stream after some were lost
+    std::int64_t clock_ppm{};   ///< how much faster the monotonic clock goes than the CPU's counter was measured
     std::uint64_t hash_secret{};
     std::uint32_t policy_pool{};  ///< which kPolicies policies there are
 };

@@ -1,8 +1,9 @@
 #include "tests/simulation/traffic.hpp"
 
+#include <tuple>
 #include <utility>
 
-#include "tests/harness/frames.hpp"
+#include "tests/simulation/cast.hpp"
 
 namespace sluice::sim {
 
@@ -11,96 +12,19 @@ using abi::IpFamily;
 using abi::L4Proto;
 using namespace sluice::test;
 
-namespace {
-
-struct Host {
-    std::string addr;
-    std::uint8_t port;
-};
-
-/// Who talks to whom over what; fixed for each conversation.
-struct Cast {
-    IpFamily family;
-    L4Proto proto;
-    Host client, server;
-    std::uint16_t dport;
-};
-
-Cast cast_of(std::size_t c) {
-    static constexpr std::array<std::pair<bool, L4Proto>, 8> kKinds{{{false, L4Proto::udp},
-                                                                     {true, L4Proto::udp},
-                                                                     {false, L4Proto::icmp},
-                                                                     {true, L4Proto::icmp6},
-                                                                     {false, L4Proto::gre},
-                                                                     {true, L4Proto::sctp},
-                                                                     {false, L4Proto::tcp},
-                                                                     {true, L4Proto::tcp}}};
-    static constexpr std::array<std::uint16_t, 3> kPorts3{53, 443, 8000};
-    const auto [v6, proto] = kKinds[c % 8];
-    const auto wire = static_cast<std::uint8_t>(c / 8 % 2);
-    const std::string net = v6 ? "fd00:" + std::to_string(wire) + "::" : "10." + std::to_string(wire) + ".";
-    const std::string client = net + (v6 ? "1:" : "1.") + std::to_string(c + 1);
-    const std::string server = net + (v6 ? "2:" : "2.") + std::to_string(1 + c % 2);
-    const auto side = static_cast<std::uint8_t>((c * 5 / 4) & 1U);
-    const auto low = static_cast<std::uint8_t>(wire * 2);
-    return {v6 ? IpFamily::v6 : IpFamily::v4,
-            proto,
-            {client, static_cast<std::uint8_t>(low + side)},
-            {server, static_cast<std::uint8_t>(low + 1 - side)},
-            kPorts3[c % 3]};
-}
-
-Bytes wrap(const Cast& cast, bool from_client, const L4& l4, const Eth& eth = {}) {
-    const Host &from = from_client ? cast.client : cast.server, &to = from_client ? cast.server : cast.client;
-    if (cast.family == IpFamily::v6) return frame(Ipv6{.src = from.addr, .dst = to.addr}, l4, eth);
-    return frame(Ipv4{.src = from.addr, .dst = to.addr}, l4, eth);
-}
-
-/// Ports come around so seldom that no SYN meets a live flow (traffic.hpp), however many find no buffer in between.
-std::uint16_t client_port(std::size_t c, std::uint32_t incarnation) {
-    return static_cast<std::uint16_t>(2000 + c * 100 + incarnation % 32);
-}
-
-Tuple tuple_of(const Cast& cast, std::size_t c, bool from_client, std::uint32_t incarnation) {
-    const Host &from = from_client ? cast.client : cast.server, &to = from_client ? cast.server : cast.client;
-    Tuple t{.family = cast.family, .src = address(from.addr), .dst = address(to.addr), .proto = cast.proto};
-    switch (cast.proto) {
-        case L4Proto::icmp:
-            t.icmp_id = static_cast<std::uint16_t>(c + 1);
-            t.icmp_type = from_client ? 8 : 0;
-            break;
-        case L4Proto::icmp6:
-            t.icmp_id = static_cast<std::uint16_t>(c + 1);
-            t.icmp_type = from_client ? 128 : 129;
-            break;
-        case L4Proto::tcp:
-        case L4Proto::udp:
-        case L4Proto::sctp:
-            t.sport = from_client ? client_port(c, incarnation) : cast.dport;
-            t.dport = from_client ? cast.dport : client_port(c, incarnation);
-            break;
-        default: break;
-    }
-    return t;
-}
-
-/// Transport header and data of everything that is not TCP.
-L4 message(const Tuple& t) {
-    switch (t.proto) {
-        case L4Proto::udp: return Udp{.sport = t.sport, .dport = t.dport, .payload = bytes_of(20)};
-        case L4Proto::icmp:
-        case L4Proto::icmp6: return Icmp{.type = t.icmp_type, .id = t.icmp_id, .payload = bytes_of(24)};
-        case L4Proto::sctp: return Sctp{.sport = t.sport, .dport = t.dport};  // INITs that cross, again and again
-        case L4Proto::tcp: return Tcp{.sport = t.sport, .dport = t.dport, .flags = kAck, .payload = bytes_of(5)};
-        default: return Raw{static_cast<std::uint8_t>(t.proto), bytes_of(30)};
-    }
-}
-
-}  // namespace
-
 std::optional<Letter> Traffic::next(std::size_t c, std::uint32_t choice) {
+    constexpr std::size_t remembered = 6;
+    const L4Proto proto = cast_of(c).proto;
+    std::optional<Letter> letter = proto == L4Proto::tcp    ? next_tcp(c, choice)
+                                   : proto == L4Proto::sctp ? next_sctp(c, choice)
+                                                            : next_other(c, choice);
+    if (letter) said_[c].push_back(*letter);
+    if (said_[c].size() > remembered) said_[c].pop_front();
+    return letter;
+}
+
+std::optional<Letter> Traffic::next_other(std::size_t c, std::uint32_t choice) {
     const Cast cast = cast_of(c);
-    if (cast.proto == L4Proto::tcp) return next_tcp(c, choice);
     const bool from_client = choice % 3 != 2;
     // A port is left after a while for another one, so that flows come and go.
     if (choice % 16 == 15) ++talks_[c].incarnation;
@@ -110,7 +34,6 @@ std::optional<Letter> Traffic::next(std::size_t c, std::uint32_t choice) {
     letter.port = from_client ? cast.client.port : cast.server.port;
     const bool icmp = cast.proto == L4Proto::icmp || cast.proto == L4Proto::icmp6;
     letter.role = icmp && !from_client ? Role::icmp_reply : Role::plain;
-    letter.answerable = cast.proto != L4Proto::sctp;  // its checksum is the receiver's to verify
     letter.conversation = c;
     letter.of_conversation = true;
     return letter;
@@ -118,7 +41,7 @@ std::optional<Letter> Traffic::next(std::size_t c, std::uint32_t choice) {
 
 std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
     Talk& t = talks_[c];
-    if (t.in_flight) return std::nullopt;
+    if (t.in_flight != 0) return std::nullopt;
     const bool ended = t.stage == Stage::ended || (t.stage == Stage::reset && choice % 2 == 0);
     if (t.cut) ++t.incarnation;
     if (t.cut || ended) {
@@ -128,19 +51,18 @@ std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
     bool from_client = true;
     std::uint8_t flags = kAck;
     std::size_t data = 0;
-    Role role = Role::ack;
     switch (t.stage) {
         case Stage::none:
             t.next_seq = {t.next_seq[0] + (1U << 20), t.next_seq[1] + (1U << 21)};
-            std::tie(flags, role, t.stage) = std::tuple{kSyn, Role::syn, Stage::syn};
+            if (choice % 16 == 3) t.next_seq[0] -= 1U << 25;  // numbers as low as no clock makes them
+            std::tie(flags, t.stage) = std::pair{kSyn, Stage::syn};
             break;
         case Stage::syn:
             from_client = false;
             if (choice % 8 == 7) {  // nobody listens
-                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kRst | kAck, Role::rst, Stage::reset};
+                std::tie(flags, t.stage) = std::pair<int, Stage>{kRst | kAck, Stage::reset};
             } else {
-                std::tie(flags, role, t.stage) =
-                    std::tuple<int, Role, Stage>{kSyn | kAck, Role::syn_ack, Stage::syn_ack};
+                std::tie(flags, t.stage) = std::pair<int, Stage>{kSyn | kAck, Stage::syn_ack};
             }
             break;
         case Stage::syn_ack: t.stage = Stage::open; break;
@@ -149,10 +71,10 @@ std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
             if (choice % 8 < 5) {
                 data = choice % 40;
             } else if (choice % 8 == 7) {
-                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kRst | kAck, Role::rst, Stage::reset};
+                std::tie(flags, t.stage) = std::pair<int, Stage>{kRst | kAck, Stage::reset};
             } else {
                 t.client_closes = from_client;
-                std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kFin | kAck, Role::fin, Stage::fin};
+                std::tie(flags, t.stage) = std::pair<int, Stage>{kFin | kAck, Stage::fin};
             }
             break;
         case Stage::fin:
@@ -162,12 +84,13 @@ std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
             break;
         case Stage::fin_acked:
             from_client = !t.client_closes;
-            std::tie(flags, role, t.stage) = std::tuple<int, Role, Stage>{kFin | kAck, Role::fin, Stage::both_fins};
+            std::tie(flags, t.stage) = std::pair<int, Stage>{kFin | kAck, Stage::both_fins};
             break;
         case Stage::both_fins:
             from_client = t.client_closes;
             t.stage = Stage::ended;
             break;
+        case Stage::cookie:  // SCTP's
         case Stage::ended: break;
         case Stage::reset: data = 5; break;  // what was still on its way
     }
@@ -175,28 +98,24 @@ std::optional<Letter> Traffic::next_tcp(std::size_t c, std::uint32_t choice) {
     Letter letter;
     letter.tuple = tuple_of(cast, c, from_client, t.incarnation);
     const std::size_t me = from_client ? 0 : 1;
-    letter.frame = wrap(cast, from_client,
-                        Tcp{.sport = letter.tuple.sport,
-                            .dport = letter.tuple.dport,
-                            .seq = t.next_seq[me],
-                            .ack = (flags & kAck) != 0 ? t.next_seq[1 - me] : 0,
-                            .flags = flags,
-                            .payload = bytes_of(data)});
+    const bool syn = (flags & kSyn) != 0;
+    write_tcp(letter, cast, from_client,
+              {.seq = t.next_seq[me],
+               .ack = (flags & kAck) != 0 ? t.next_seq[1 - me] : 0,
+               .flags = flags,
+               .payload = bytes_of(data)},
+              syn && choice % 3 != 0 ? static_cast<int>(choice % 9) : -1);
     t.next_seq[me] += static_cast<std::uint32_t>(data) + ((flags & (kSyn | kFin)) != 0 ? 1U : 0U);
-    letter.port = from_client ? cast.client.port : cast.server.port;
-    letter.role = role;
-    letter.tcp_end = t.next_seq[me];
-    letter.tcp_ack = (flags & kAck) != 0 ? t.next_seq[1 - me] : 0;
-    letter.answerable = role != Role::rst;
     letter.conversation = c;
-    letter.of_conversation = t.in_flight = true;
+    letter.of_conversation = true;
+    ++t.in_flight;
     return letter;
 }
 
 void Traffic::hear(const Letter& letter, bool cut) {
     if (!letter.of_conversation) return;
     Talk& t = talks_[letter.conversation];
-    t.in_flight = false;
+    if (t.in_flight != 0) --t.in_flight;
     if (cut) t.cut = true;
 }
 
@@ -214,6 +133,10 @@ Letter Traffic::noise(std::size_t c, Noise noise) const {
     // An error quotes what was sent last, or what never was.
     letter.quoted_seq = talks_[c].next_seq[0] - 1 + (talks_[c].incarnation % 4 == 3 ? 1U << 22 : 0U);
     if (Tcp* tcp = std::get_if<Tcp>(&l4)) tcp->seq = letter.quoted_seq;
+    if (Sctp* sctp = std::get_if<Sctp>(&l4)) {
+        letter.quoted_seq = talks_[c].incarnation % 2 == 0 ? 0 : talks_[c].next_seq[1] | 1U;
+        sctp->tag = letter.quoted_seq;
+    }
     const Ipv4 ip4{.src = cast.client.addr, .dst = cast.server.addr};
     const bool v6 = cast.family == IpFamily::v6;
     const Udp udp{.sport = 7, .dport = 9, .payload = bytes_of(12)};
@@ -252,10 +175,12 @@ Letter Traffic::noise(std::size_t c, Noise noise) const {
             break;
         case Noise::wrong_port:
             if (cast.proto == L4Proto::tcp) return this->noise(c, Noise::truncated);
-            letter.frame = wrap(cast, true, l4);
-            letter.port = cast.server.port;
             letter.role = Role::plain;
-            letter.answerable = cast.proto != L4Proto::sctp;
+            letter.answerable = true;
+            letter.frame = wrap(cast, true, l4);
+            if (cast.proto == L4Proto::sctp)
+                write_sctp(letter, cast, true, {.kind = SctpSegment::Kind::init, .init_tag = 7});
+            letter.port = cast.server.port;
             break;
         case Noise::related_error:
         case Noise::unrelated_error: {
@@ -290,8 +215,8 @@ Letter Traffic::noise(std::size_t c, Noise noise) const {
 }
 
 std::string to_text(const Letter& letter) {
-    static constexpr std::array<const char*, 11> kRoles{"SYN",   "SYN-ACK", "ACK", "FIN",       "RST",   "packet",
-                                                        "reply", "error",   "ARP", "ethertype", "broken"};
+    static constexpr std::array<const char*, 12> kRoles{
+        "SYN", "SYN-ACK", "ACK", "FIN", "RST", "packet", "association", "reply", "error", "ARP", "ethertype", "broken"};
     std::string text = letter.of_conversation ? "" : "noise about ";
     text += "conversation " + std::to_string(letter.conversation) + " ";
     text += kRoles[static_cast<std::size_t>(letter.role)];

@@ -1,12 +1,15 @@
 /// The hosts behind the ports: 24 conversations of all protocols that we track, over both wires, in both directions and
-/// both families. A TCP end answers only what has reached it, so conversations are well-formed; one that was cut starts
-/// again from another port, one that has ended starts again from the same with higher numbers (CASES T27).
+/// both families. A TCP end answers only what has reached it; one that was cut starts again from another port, of which
+/// there are few, so that its SYN may meet a flow that lives; one that has ended starts again from the same port with
+/// higher numbers (CASES T27). What networks and attackers do to such well-formed conversations are mutations.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/simulation/letter.hpp"
 
@@ -29,10 +32,21 @@ enum class Noise : std::uint8_t {
 };
 inline constexpr std::uint32_t kNoises = 11;
 
+enum class Mutation : std::uint8_t {
+    again,    ///< something that was said before
+    swapped,  ///< two packets, the later one first
+    lost,     ///< one that the other end has got on another way, or never
+    forged,   ///< TCP and SCTP with numbers, tags and flags that are right, or nearly
+    flood,    ///< first packets from many ports
+};
+inline constexpr std::uint32_t kMutations = 5;
+
 class Traffic {
 public:
     /// The next packet of a conversation; `choice` says which of those that may come. Nothing: it waits for an answer.
     std::optional<Letter> next(std::size_t conversation, std::uint32_t choice);
+    /// What arrives, in this order.
+    std::vector<Letter> mutated(std::size_t conversation, Mutation mutation, std::uint32_t choice);
     Letter noise(std::size_t conversation, Noise noise) const;
 
     /// What became of a packet, by its sender. `cut`: it was dropped, and not just behind the firewall.
@@ -45,15 +59,22 @@ public:
     }
 
 private:
-    enum class Stage : std::uint8_t { none, syn, syn_ack, open, fin, fin_acked, both_fins, ended, reset };
+    enum class Stage : std::uint8_t { none, syn, syn_ack, cookie, open, fin, fin_acked, both_fins, ended, reset };
     struct Talk {
         Stage stage{};
-        bool in_flight{}, cut{}, client_closes{};
+        bool cut{}, client_closes{};
+        std::uint32_t in_flight{};
         std::uint32_t incarnation{};
-        std::array<std::uint32_t, 2> next_seq{};
+        std::array<std::uint32_t, 2> next_seq{};  ///< by client and server; of SCTP: the tags that they name
     };
+    std::optional<Letter> next_other(std::size_t c, std::uint32_t choice);
+    std::vector<Letter> flood(std::size_t c, std::uint32_t choice) const;
+    Letter forged(std::size_t c, std::uint32_t choice) const;
+    Letter forged_sctp(std::size_t c, std::uint32_t choice) const;
+    std::optional<Letter> next_sctp(std::size_t c, std::uint32_t choice);
     std::optional<Letter> next_tcp(std::size_t c, std::uint32_t choice);
     std::array<Talk, kConversations> talks_{};
+    std::array<std::deque<Letter>, kConversations> said_;  ///< lately
 };
 
 std::string to_text(const Letter& letter);

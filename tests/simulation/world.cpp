@@ -75,6 +75,7 @@ void World::count_flows(const Lane& lane) {
     tally.expired += lane.counters->flows_expired.read();
     tally.ended_by_policy += lane.counters->flows_ended_by_policy.read();
     tally.reopened += lane.counters->flow_reopen.read();
+    tally.picked_up += lane.counters->flow_pickup.read();
 }
 
 std::uint64_t World::digest() const { return XXH3_64bits_digest(state_); }
@@ -86,6 +87,11 @@ void World::step(const std::vector<Step>& steps) {
     switch (s.kind) {
         case StepKind::packet: post(traffic_.next(s.a % kConversations, s.b)); break;
         case StepKind::noise: post(traffic_.noise(s.a % kConversations, static_cast<Noise>(s.b % kNoises))); break;
+        case StepKind::mutation:
+            for (const Letter& letter :
+                 traffic_.mutated(s.a % kConversations, static_cast<Mutation>(s.b % kMutations), s.c))
+                post(letter);
+            break;
         case StepKind::loop:
             loop(s.b == 0 ? s.a % lanes_.size() : Traffic::worker_of(s.a, lanes_.size()), 0, 0, steps);
             break;

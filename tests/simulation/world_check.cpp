@@ -82,6 +82,7 @@ void World::Tally::add(const Tally& t) {
     restarts += t.restarts;
     flows_kept += t.flows_kept;
     flows_lost += t.flows_lost;
+    picked_up += t.picked_up;
     answers += t.answers;
     events += t.events;
     untouched += t.untouched;
@@ -206,6 +207,10 @@ void World::check_counters(const Lane& lane, std::size_t w) {
     expect_equal(who + "syn_early_drop", c.syn_early_drop.read(), m.syn_early_drop);
     expect_equal(who + "closing_early_drop", c.closing_early_drop.read(), m.closing_early_drop);
     expect_equal(who + "flow_reopen", c.flow_reopen.read(), m.reopened);
+    expect_equal(who + "tcp_overshoot", c.tcp_overshoot.read(), m.overshoots);
+    expect_equal(who + "tcp_inexact_rst", c.tcp_inexact_rst.read(), m.inexact_resets);
+    expect_equal(who + "tcp_window_unknown", c.tcp_window_unknown.read(), m.unchecked);
+    expect_equal(who + "flow_pickup", c.flow_pickup.read(), m.picked_up);
     expect_equal(who + "rejects_limited", c.rejects_limited.read(), m.answers_limited);
     expect_equal(who + "events_suppressed", c.events_suppressed.read(), m.events_suppressed);
 }

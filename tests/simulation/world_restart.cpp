@@ -126,10 +126,17 @@ void World::begin_again() {
     start_dataplane();
     inherit(std::move(left), before, loss == Loss::nothing || loss == Loss::tables);
     generations_->restore_highest_seen(highest);
+    // What is lost may be picked up in mid-stream, if there is a generation under which it may have been.
+    const bool pickup = setup_.pickup_ms != 0 && !kept_.whole();
+    const std::uint64_t until_ns = pickup ? mono_ns() + setup_.pickup_ms * std::uint64_t{1'000'000} : 0;
+    generations_->open_pickup({until_ns});
     const bool tables_survive = loss == Loss::nothing || loss == Loss::memory_of_a_worker;
     if (tables_survive && running) {
         (void)generations_->switch_to(running, abi::StateSource::descriptor_store, deadline);
         generations_->restore_previous(previous);
+        for (auto& lane : lanes_) lane->model.pickup_until_ns = until_ns;
+    } else {
+        generations_->open_pickup({});
     }
     switches_.begin_again(tables_survive, shape_.workers);
     check_switch("restore", true, true);

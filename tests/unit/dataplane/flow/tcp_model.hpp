@@ -53,6 +53,8 @@ public:
     ModelAnswer judge(const ModelSegment& segment, int from);  ///< from: 0 original, 1 reply
 
     State state() const { return state_; }
+    /// Picked up in mid-stream: nobody knows how the windows are scaled.
+    bool windows_unknown() const { return !scales_known_; }
     const Side& side(int which) const { return sides_[which]; }
     /// What W of the window checks is, for the data of `sender`.
     std::int64_t window_for(int sender) const;
