@@ -51,6 +51,7 @@ Setup setup_of(std::uint64_t seed) {
     // Tight: fewer slots than ids, so that they are used again.
     s.rule_slots = static_cast<std::uint32_t>(abi::kSlotFirstFree) + (pick(random, 3) == 0 ? 7 : 12);
     s.answers_per_second = pick(random, 2) == 0 ? 3 : 100;
+    s.real_manager = seed % 32 == 31;
     s.pickup_ms = pick(random, 2) == 0 ? 0 : 30'000;
     s.clock_ppm = std::array{0, 0, -50, 50}[pick(random, 4)];
     s.start_ns = pick(random, 4) == 0 ? kTickWrapNs - std::uint64_t{pick(random, 30'000)} * 1'000'000 : 0;
@@ -90,6 +91,10 @@ std::vector<Step> schedule_of(std::uint64_t seed) {
         } else if (dice < 90) {
             const std::uint32_t confirm = pick(random, 3) == 0 ? 1 + pick(random, 5'000) : 0;
             steps.push_back({StepKind::publish, pick(random, 1U << 20), confirm, 0});
+            if (confirm != 0 && pick(random, 3) == 0) {
+                steps.push_back({StepKind::clock, pick(random, confirm + 10), 0, 0});
+                steps.push_back({StepKind::confirm, 0, 0, 0});
+            }
         } else if (dice < 92) {
             steps.push_back({pick(random, 2) == 0 ? StepKind::confirm : StepKind::revert, 0, 0, 0});
         } else if (dice < 94) {

@@ -50,6 +50,7 @@ struct Setup {
     std::uint32_t rule_slots{};
     std::uint32_t answers_per_second{};
     std::uint64_t start_ns{};   ///< of the flow table's clock
+    bool real_manager{};        ///< publishes over the manager's socket, which costs a run ten times as much
     std::uint32_t pickup_ms{};  ///< how long flows are picked up in mid-stream after some were lost
     std::int64_t clock_ppm{};   ///< how much faster the monotonic clock goes than the CPU's counter was measured
     std::uint64_t hash_secret{};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -22,6 +23,12 @@ public:
     /// A worker has ended a loop that it began under this switch: it looks at nothing older any more.
     void worker_saw(std::size_t worker, std::uint64_t switch_number) {
         if (switch_number != 0) seen_[worker] = switch_number;
+    }
+    /// Bits of those that may still look at something older than what this switch brought.
+    std::uint64_t late_workers(std::uint64_t switch_number) const {
+        std::uint64_t late = 0;
+        for (std::size_t w = 0; w < seen_.size(); ++w) late |= std::uint64_t{seen_[w] < switch_number ? 1U : 0U} << w;
+        return late;
     }
     bool may_switch() const {
         const std::uint64_t all_saw = *std::min_element(seen_.begin(), seen_.end());

@@ -51,7 +51,9 @@ World::World(const Setup& setup, std::function<void(const std::string&)> fail,
       shape_{.workers = 2, .entries = setup.flow_entries_max},
       state_{XXH3_createState()} {
     XXH3_64bits_reset(state_);
+    if (setup.real_manager) supervisor_ = std::make_unique<Supervisor>();
     start_dataplane();
+    if (supervisor_) start_manager();
 }
 
 World::~World() {
@@ -102,13 +104,21 @@ void World::step(const std::vector<Step>& steps) {
             break;
         case StepKind::publish: publish(s); break;
         case StepKind::confirm: {
-            const auto& running = generations_->running();
+            if (manager_) {
+                confirm();
+                break;
+            }
+            const auto& running = generations().running();
             check_switch("confirm", running && generations_->confirm(running->manifest.generation),
                          switches_.confirm());
             break;
         }
         case StepKind::revert: {
-            const auto running = generations_->running();
+            if (manager_) {
+                revert();
+                break;
+            }
+            const auto running = generations().running();
             const bool done = running && generations_->revert(running->manifest.generation, abi::StateSource::reverted);
             check_switch("revert", done, switches_.revert());
             tally.reverts += done ? 1 : 0;
@@ -207,7 +217,7 @@ void World::compile(std::uint32_t number, Compiled& out, Edition& edition) {
 void World::compare_with_running(Compiled& out, const Edition& edition) {
     out.settings = *out.generation.view.settings;
     out.generation.view.settings = &out.settings;
-    const auto& running = generations_->running();
+    const auto& running = generations().running();
     if (!running) return;
     const cp::ChangeBase base{&switches_.running()->policy, running->view.rules, running->manifest.generation, {}};
     out.settings.base_generation = base.generation;
@@ -221,10 +231,11 @@ void World::publish(const Step& s) {
     auto edition = std::make_shared<Edition>();
     edition->generation = ++generation_number_;
     compile(setup_.policy_pool * kPolicies + s.a % kPolicies, *compiled, *edition);
+    if (manager_) return offer(s, edition);
     compare_with_running(*compiled, *edition);
     const std::uint64_t deadline = s.b == 0 ? 0 : mono_ns() + s.b * kNsPerMs;
     // The manager's own questions before it switches (manager/requests.cpp).
-    const bool allowed = (s.b == 0 || generations_->running()) && generations_->may_switch();
+    const bool allowed = (s.b == 0 || generations().running()) && generations_->may_switch();
     if (allowed) {
         const dp::Generations::Held held{compiled, &compiled->generation};
         (void)generations_->switch_to(held, abi::StateSource::publisher, {deadline});
@@ -236,11 +247,12 @@ void World::publish(const Step& s) {
 
 /// What the manager's thread does between requests.
 void World::manage() {
+    if (manager_) return hear(manager_->round(), std::nullopt);
     (void)generations_->collect();
-    const abi::MonoTime deadline = generations_->confirm_deadline();
+    const abi::MonoTime deadline = generations().confirm_deadline();
     bool reverted = false;
     if (deadline.ns != 0 && mono_ns() >= deadline.ns)
-        reverted = generations_->revert(generations_->running()->manifest.generation, abi::StateSource::reverted);
+        reverted = generations_->revert(generations().running()->manifest.generation, abi::StateSource::reverted);
     tally.reverts += reverted ? 1 : 0;
     check_switch("revert at the deadline", reverted, switches_.time_is_up(mono_ns()) && switches_.revert());
 }
@@ -250,9 +262,9 @@ void World::check_switch(const std::string& what, bool got, bool expected) {
     if (got != expected) failed(what + (got ? " was done, " : " was refused, ") + "the model says otherwise");
     const auto number = [](const auto& held) { return held ? held->manifest.generation : 0; };
     const auto model_number = [](const auto& held) { return held ? held->generation : 0; };
-    expect_equal("running generation", number(generations_->running()), model_number(switches_.running()));
-    expect_equal("generation to return to", number(generations_->previous()), model_number(switches_.previous()));
-    expect_equal("deadline", generations_->confirm_deadline().ns, switches_.deadline_ns());
+    expect_equal("running generation", number(generations().running()), model_number(switches_.running()));
+    expect_equal("generation to return to", number(generations().previous()), model_number(switches_.previous()));
+    expect_equal("deadline", generations().confirm_deadline().ns, switches_.deadline_ns());
     check_readers();
 }
 
@@ -279,8 +291,8 @@ void World::loop(std::size_t w, std::uint32_t stall_port, std::uint32_t stall_st
     Lane& lane = *lanes_[w];
     if (lane.busy) return;  // it stands in the middle of one
     lane.busy = true;
-    lane.reads = generations_->running();
-    lane.reads_something = generations_->running() != nullptr;
+    lane.reads = generations().running();
+    lane.reads_something = generations().running() != nullptr;
     const auto edition = switches_.running();
     const std::uint64_t number = switches_.number();
     set_clock(lane);
@@ -306,6 +318,7 @@ void World::loop(std::size_t w, std::uint32_t stall_port, std::uint32_t stall_st
     lane.busy = false;
     if (crash_) return;  // in the middle of it
     switches_.worker_saw(w, number);
+    if (manager_) manager_->heard_from(static_cast<std::uint32_t>(w), {began.mono_ns});
     lane.generation = edition ? edition->generation : 0;
     check_loop(lane, w);
 }

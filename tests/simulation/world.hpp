@@ -3,6 +3,9 @@
 /// retire, tables compiled by the real compiler with a real SlotMap. After each step everything that can be seen is
 /// compared with what the model says, and goes into a digest.
 ///
+/// One run in 32 has the product's manager as well, with a socket, a publisher and a descriptor store; the others ask
+/// dp::Generations themselves what the manager would, and cost a tenth.
+///
 /// A crash leaves what the descriptor store holds: tables, and the memfds with the workers' flows, as they were at that
 /// instant. The next process is a new dataplane on them, maybe of another shape.
 ///
@@ -28,6 +31,7 @@
 #include "tests/harness/memory_io.hpp"
 #include "tests/harness/policies.hpp"
 #include "tests/simulation/model.hpp"
+#include "tests/simulation/real_manager.hpp"
 #include "tests/simulation/schedule.hpp"
 #include "tests/simulation/switch_model.hpp"
 #include "tests/simulation/traffic.hpp"
@@ -141,6 +145,19 @@ private:
     void manage();
     void restart_control();
 
+    // world_manager.cpp
+    struct Asked {  ///< a switch whose publisher waits for the workers
+        std::uint32_t request{};
+        std::uint64_t number{}, deadline_ns{};
+    };
+    void start_manager();
+    void offer(const Step& s, const std::shared_ptr<const Edition>& edition);
+    void confirm();
+    void revert();
+    void hear(const RealManager::Heard& heard, std::optional<abi::Answer> at_once);
+    void check_store();
+    const dp::Generations& generations() const { return manager_ ? manager_->generations() : *generations_; }
+
     // world_restart.cpp
     struct Left {  ///< of one worker, at the instant of a crash
         std::vector<std::byte> memory;
@@ -150,6 +167,7 @@ private:
     void crash(const Step& s);
     Left leave(const Lane& lane, std::size_t w);
     void begin_again();
+    void lose(Loss loss);
     void start_dataplane();
     void start_worker(std::uint8_t w);
     void inherit(std::vector<Left> left, const Shape& before, bool found);
@@ -187,11 +205,15 @@ private:
     dp::StoredFds store_;                   ///< memory of flows, with whoever starts the next process
     std::optional<dp::FlowMemory> memory_;  ///< outlives the lanes
     dp::KeptFlows kept_;
-    std::optional<Step> crash_, awaited_;  ///< what ends this process: has happened, is to happen
-    std::vector<Left> left_;               ///< at crash_
+    std::optional<Step> crash_, awaited_;     ///< what ends this process: has happened, is to happen
+    std::vector<Left> left_;                  ///< at crash_
+    std::unique_ptr<Supervisor> supervisor_;  ///< with a manager
+    std::vector<Asked> asked_;
+    std::uint32_t request_{};
     // Declared before the lanes: workers read the tables until they are gone.
     std::unique_ptr<dp::TablesQsbr> qsbr_;
-    std::unique_ptr<dp::Generations> generations_;
+    std::unique_ptr<dp::Generations> generations_;  ///< without a manager
+    std::unique_ptr<RealManager> manager_;
     std::vector<std::unique_ptr<Lane>> lanes_;  ///< by worker
     std::size_t next_step_{};
     int depth_{};

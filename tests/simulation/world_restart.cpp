@@ -78,6 +78,7 @@ void World::crash(const Step& s) {
         left_.push_back(leave(lane, w));
         lane.io.dead = true;
     }
+    if (manager_) check_store();
     crash_ = s;
     awaited_.reset();
 }
@@ -101,9 +102,9 @@ World::Left World::leave(const Lane& lane, std::size_t w) {
 void World::begin_again() {
     const Step s = *std::exchange(crash_, std::nullopt);
     std::vector<Left> left = std::exchange(left_, {});
-    const auto running = generations_->running(), previous = generations_->previous();
-    const abi::MonoTime deadline = generations_->confirm_deadline();
-    const std::uint64_t highest = generations_->highest_seen();
+    const auto running = generations().running(), previous = generations().previous();
+    const abi::MonoTime deadline = generations().confirm_deadline();
+    const std::uint64_t highest = generations().highest_seen();
     for (std::size_t w = 0; w < lanes_.size(); ++w) {
         Lane& lane = *lanes_[w];
         for (std::uint8_t p = 0; p < kPorts; ++p) lane.model.abandon(p, [this](const Letter& l) { traffic_.lose(l); });
@@ -112,6 +113,8 @@ void World::begin_again() {
     }
     lanes_.clear();
     generations_.reset();
+    manager_.reset();
+    asked_.clear();
     memory_.reset();
 
     const Shape before = shape_;
@@ -121,26 +124,44 @@ void World::begin_again() {
     const auto loss = static_cast<Loss>(s.a);
     if (loss == Loss::everything) store_.clear();
     if (loss == Loss::memory_of_a_worker && !store_.empty()) store_.erase(store_.begin());
+    if (supervisor_) lose(loss);
     now_ns_ += s.c * std::uint64_t{1'000'000};
 
     start_dataplane();
     inherit(std::move(left), before, loss == Loss::nothing || loss == Loss::tables);
-    generations_->restore_highest_seen(highest);
     // What is lost may be picked up in mid-stream, if there is a generation under which it may have been.
     const bool pickup = setup_.pickup_ms != 0 && !kept_.whole();
     const std::uint64_t until_ns = pickup ? mono_ns() + setup_.pickup_ms * std::uint64_t{1'000'000} : 0;
-    generations_->open_pickup({until_ns});
     const bool tables_survive = loss == Loss::nothing || loss == Loss::memory_of_a_worker;
     if (tables_survive && running) {
-        (void)generations_->switch_to(running, abi::StateSource::descriptor_store, deadline);
-        generations_->restore_previous(previous);
         for (auto& lane : lanes_) lane->model.pickup_until_ns = until_ns;
-    } else {
-        generations_->open_pickup({});
     }
     switches_.begin_again(tables_survive, shape_.workers);
+    if (supervisor_) {
+        start_manager();
+        const bool reverted = switches_.time_is_up(mono_ns()) && switches_.revert();
+        tally.reverts += reverted ? 1 : 0;
+        return check_switch("restore", true, true);
+    }
+    generations_->restore_highest_seen(highest);
+    if (tables_survive && running) {
+        generations_->open_pickup({until_ns});
+        (void)generations_->switch_to(running, abi::StateSource::descriptor_store, deadline);
+        generations_->restore_previous(previous);
+    }
     check_switch("restore", true, true);
     manage();
+}
+
+/// With a manager the store is the supervisor's.
+void World::lose(Loss loss) {
+    if (loss == Loss::everything) supervisor_->lose("");
+    if (loss == Loss::memory_of_a_worker) supervisor_->lose("f.", 1);
+    if (loss == Loss::tables) {
+        supervisor_->lose("m.");
+        supervisor_->lose("s.");
+    }
+    store_ = supervisor_->stored();
 }
 
 // ---------------------------------------------------------------------------------------------------------- beginning
@@ -148,7 +169,7 @@ void World::begin_again() {
 void World::start_dataplane() {
     ++processes_;
     qsbr_ = std::make_unique<dp::TablesQsbr>();
-    generations_ = std::make_unique<dp::Generations>(*qsbr_);
+    if (!supervisor_) generations_ = std::make_unique<dp::Generations>(*qsbr_);
     dp::FlowMemoryShape shape;
     shape.worker_count = static_cast<std::uint32_t>(shape_.workers);
     shape.entries = shape_.entries;
