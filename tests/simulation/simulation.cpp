@@ -1,6 +1,6 @@
 /// Deterministic simulation (CASES Q22, Q27, P1, P2, A2): one seed is one run, bit for bit.
 ///
-///     simulation                       as many seeds as a minute of one core allows (SLUICE_TEST_LONG=1: 10^6)
+///     simulation                       20,000 seeds, two minutes of one core (SLUICE_TEST_LONG=1: 10^6)
 ///     simulation --seeds FIRST COUNT   those
 ///     simulation --seed N [--trace]    one run, with its steps as a list; a failure is not made smaller
 ///
