@@ -62,6 +62,74 @@ MODELLED = {
     ),
 }
 
+# And in which order: each step stands once in its function, behind the one before. Behind its last step a worker names
+# the tables of its burst no more.
+ORDERED = {
+    "dataplane/pipeline/worker.cpp": {
+        "std::size_t Worker::run_once(TscTime now) noexcept {": (
+            "const ActiveTables* active = w.tables.current();",
+            "w.flows.use(",
+            "w.walk(w.burst, *active);",
+            "w.flows.age(",
+            "w.fragments.expire(moment,",
+            "w.flows.serve(",
+            "w.tables.quiesce(w.config.index, active);",
+        ),
+    },
+    "dataplane/manager/generations.cpp": {
+        "std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {": (
+            "    ++sequence_;\n",
+            "node->active.sequence = sequence_;",
+            "node->active.policy_seq = static_cast<std::uint32_t>(sequence_);",
+            "node->generation = generation;",
+            "tables_.publish(&node->active);",
+            "retiring_.push_back(",
+            "current_ = std::move(node);",
+            "if (!unconfirmed && running_) previous_ = running_;",
+            "running_ = std::move(generation);",
+            "confirm_deadline_ = confirm_deadline;",
+        ),
+        "bool Generations::revert(std::uint64_t leave, abi::StateSource source) {": (
+            "!may_switch()) return false;",
+            "switch_to(std::exchange(previous_, nullptr), source, {});",
+            "previous_ = nullptr;",
+        ),
+    },
+    "dataplane/manager/requests.cpp": {
+        "bool Manager::on_offer(ClientId client, const abi::Offer& offer, std::vector<UniqueFd> fds) {": (
+            "accept_offer(client, offer,",
+            "store_.keep(**accepted);",
+            "generations_.switch_to(",
+            "record();",
+            "switched(client,",
+        ),
+        "void Manager::on_confirm(ClientId client, const abi::Confirm& confirm) {": (
+            "generations_.confirm(confirm.generation)",
+            "record();",
+            "socket_->send(client, answer(abi::AnswerKind::adopted, request));",
+        ),
+        "void Manager::on_revert(ClientId client, const abi::Revert& revert) {": (
+            "generations_.may_switch()",
+            "generations_.revert(revert.generation, abi::StateSource::reverted)",
+            "record();",
+            "switched(client,",
+        ),
+    },
+    "dataplane/manager/manager.cpp": {
+        "void Manager::answer_pending(abi::MonoTime now) {": (
+            "generations_.late_workers(p.sequence);",
+            "answer(late == 0 ? abi::AnswerKind::adopted : abi::AnswerKind::stalled, p.request);",
+            "socket_->send(p.client, reply);",
+        ),
+        "void Manager::revert_at_deadline(abi::MonoTime now) {": (
+            "generations_.revert(left, abi::StateSource::reverted)",
+            "record();",
+            "notice(abi::NoticeKind::reverted, 0);",
+        ),
+    },
+}
+LAST_MENTION = ("active", "w.tables.quiesce(w.config.index, active);")
+
 
 class Failed(Exception):
     pass
@@ -102,14 +170,37 @@ def complaint_of(part, variant):
     return None if violation else f"not found in {states} states", violation and f"found: {violation}"
 
 
-def is_as_modelled():
-    """A complaint or None."""
-    for path, lines in MODELLED.items():
+def out_of_order(text, head, steps):
+    """A complaint about one function of a file, or None."""
+    start = text.find(head)
+    if start < 0:
+        return f"no longer has `{head}`"
+    body, at = text[start : text.index("\n}\n", start)], 0
+    for step in steps:
+        if body.count(step) != 1:
+            return f"has `{step.strip()}` {body.count(step)} times, not once, in `{head}`"
+        found = body.index(step)
+        if found < at:
+            return f"no longer has `{step.strip()}` in its place in `{head}`"
+        at = found
+    word, last = LAST_MENTION
+    if steps[-1] == last and re.search(rf"\b{word}\b", re.sub("//.*", "", body[at + len(last) :])):
+        return f"names `{word}` behind `{last}`"
+    return None
+
+
+def is_as_modelled(texts=None):
+    """A complaint or None. `texts`: path -> what stands there, for a test."""
+    cure = "change tests/model/publish.pml with it, then the list in run.py"
+    for path in {**MODELLED, **ORDERED}:
         with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-            text = file.read()
-        for line in lines:
+            text = (texts or {}).get(path) or file.read()
+        for line in MODELLED.get(path, ()):
             if line not in text:
-                return f"{path} no longer has `{line}`: change tests/model/publish.pml with it, then the list in run.py"
+                return f"{path} no longer has `{line}`: {cure}"
+        for head, steps in ORDERED.get(path, {}).items():
+            if complaint := out_of_order(text, head, steps):
+                return f"{path} {complaint}: {cure}"
     return None
 
 
