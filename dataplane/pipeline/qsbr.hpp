@@ -2,11 +2,11 @@
 /// old ones may go. One writer (the manager), a fixed set of readers (workers). Plain std::atomic, so that the harness,
 /// TSan and the protocol model test the very code that ships.
 ///
-/// Theory of operation. The writer numbers every published node (sequence 1, 2, 3, ...) and stores the pointer with
-/// release. A reader loads it with acquire at the start of a burst and, after the burst's last use, stores the node's
-/// sequence into its slot with release: "I hold nothing older than this". A reader whose slot shows n has let go of
-/// every node below n; it may still take n or newer at its next burst. Slot 0 = offline: holds nothing and promises to
-/// call `online` first. A reader that stalls holds its slot where it is; the writer never assumes that it moved on.
+/// Theory of operation. The writer numbers every node, publishes its pointer (seq_cst) and then looks at the slots; a
+/// reader comes online (seq_cst) and then loads the pointer. Release and acquire would let both loads miss the other's
+/// store, and what a reader has just taken would be freed (the model's BUG_ONLINE_IS_RELEASE). After a burst's last use
+/// a reader stores the node's sequence n, release: it has let go of all below n and may take n or newer. Slot 0 =
+/// offline: `online` comes first. A reader that stalls holds its slot where it is; nobody assumes that it moved on.
 #pragma once
 
 #include <array>
