@@ -1,4 +1,5 @@
 """Which files are broken: the parts where a mistake lets a packet through, or a bad table in."""
+import itertools
 import os
 import random
 import re
@@ -47,6 +48,17 @@ def sampled(mutants, count, seed):
         return mutants
     chosen = set(random.Random(f"sample {seed}").sample(range(len(mutants)), count))
     return [mutant for i, mutant in enumerate(mutants) if i in chosen]
+
+
+def spread(mutants, count, seed):
+    """As many of each group as there are, in turns: for a run that ends by the clock, which must not end in one group."""
+    groups = {}
+    for mutant in mutants:
+        groups.setdefault(group_of(mutant.file), []).append(mutant)
+    for name, of_group in groups.items():
+        random.Random(f"spread {seed} {name}").shuffle(of_group)
+    turns = [mutant for turn in itertools.zip_longest(*groups.values()) for mutant in turn if mutant is not None]
+    return turns[:count] if count else turns
 
 
 def changed_lines(root, base, files):

@@ -79,7 +79,7 @@ def commands_of(suite, long):
     if suite == "sanitizers":
         return [(4 * hour, ["tools/dev/sanitize", *whole])]
     if suite == "mutation":
-        return [(4 * hour, ["tools/dev/mutate", *which]) for which in (["--planted"], ["--minutes", "60"])]
+        return [(4 * hour, ["tools/dev/mutate", *which]) for which in (["--planted"], ["--sample", "240", "--minutes", "60"])]
     runs = [((10 if long else 2) * hour if suite == "fuzz" else (4 if long else 1) * hour, [f"tests/{suite}/run.py", *whole])]
     if suite == "fuzz" and long:
         runs.append((hour, ["tests/fuzz/run.py", "--coverage", "parse"]))

@@ -1,18 +1,23 @@
 #!/usr/bin/python3
 """tools/dev/mutate breaks what it should and nothing else, and tells the four verdicts apart on a project of its own."""
+import contextlib
+import io
 import os
 import sys
+import types
 import unittest
 
 sys.dont_write_bytecode = True
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../..")
 sys.path.insert(0, os.path.join(ROOT, "tools/dev"))
 
+from mutation import main as mutation_main  # noqa: E402
 from mutation.explained import Explained  # noqa: E402
 from mutation.operators import expression_mutants  # noqa: E402
-from mutation.places import sampled  # noqa: E402
+from mutation.places import sampled, spread  # noqa: E402
 from mutation.self_test import self_test  # noqa: E402
 from mutation.statements import statement_mutants  # noqa: E402
+from mutation.trial import Outcome  # noqa: E402
 
 
 def broken(text):
@@ -87,6 +92,48 @@ class Choice(unittest.TestCase):
 class Planted(unittest.TestCase):
     def test_every_verdict_is_the_one_that_was_planted(self):
         self.assertEqual(self_test(os.path.realpath(ROOT)), 0)
+
+
+class Judgement(unittest.TestCase):
+    FILE = "dataplane/flow/tcp_state.cpp"
+
+    def report(self, verdicts, **more):
+        options = types.SimpleNamespace(**{"explained": False, "changed": None, "files": [], **more})
+        mutant = types.SimpleNamespace(file=self.FILE, line=1, what="w", before="b", after="a")
+        outcomes = [Outcome(mutant, verdict) for verdict in verdicts]
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            code = mutation_main.report(options, outcomes, [], len(outcomes))
+        return code, said.getvalue()
+
+    def test_a_sample_has_a_score_and_its_survivors_are_listed(self):
+        code, said = self.report(["killed"] * 17 + ["survived"] * 3)
+        self.assertEqual(code, 0, said)
+        self.assertIn("ok mutation/flow: 85 % (17 of 20 noticed", said)
+        self.assertEqual(said.count("survivor "), 3)
+
+    def test_below_the_score_it_fails_and_without_a_test_is_not_noticed(self):
+        code, said = self.report(["killed"] * 16 + ["timeout", "survived", "survived", "not reached", "survived"])
+        self.assertEqual(code, 1, said)
+        self.assertIn("FAIL mutation/flow: 81 % (17 of 21 noticed", said)
+
+    def test_few_mutants_are_not_judged(self):
+        code, said = self.report(["survived"] * 19 + ["not compiled"] * 5)
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("mutation/flow:", said)
+
+    def test_of_changed_lines_and_named_files_none_survives(self):
+        for more in ({"changed": "main"}, {"files": [self.FILE]}):
+            self.assertEqual(self.report(["killed"] * 99 + ["survived"], **more)[0], 1)
+            self.assertEqual(self.report(["killed"] * 99, **more)[0], 0)
+
+    def test_a_run_by_the_clock_takes_the_groups_in_turns(self):
+        files = (self.FILE, "dataplane/acl/lookup.cpp")
+        mutants = [types.SimpleNamespace(file=file, n=n) for file in files for n in range(50)]
+        picked = spread(mutants, 20, "7")
+        self.assertEqual([mutant.file for mutant in picked], [*files] * 10)
+        self.assertEqual([m.n for m in picked], [m.n for m in spread(mutants, 20, "7")])
+        self.assertNotEqual([m.n for m in picked], [m.n for m in spread(mutants, 20, "8")])
+        self.assertEqual(len(spread(mutants, 0, "7")), 100)
 
 
 if __name__ == "__main__":
