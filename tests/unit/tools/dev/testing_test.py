@@ -116,18 +116,21 @@ class Hangs(unittest.TestCase):
 
 
 class Meson(unittest.TestCase):
-    def test_a_build_without_tests_of_the_suite_is_a_failure(self):
+    def test_no_test_of_the_suite_and_a_case_that_skips_itself_are_failures(self):
         with tempfile.TemporaryDirectory(prefix="sluice-testing-") as folder:
             source, build = os.path.join(folder, "source"), os.path.join(folder, "build")
             os.makedirs(source)
             with open(os.path.join(source, "meson.build"), "w", encoding="utf-8") as file:
-                file.write("project('p')\ntest('t', find_program('true'), suite: 'other')\n")
+                file.write(
+                    "project('p')\ntest('t', find_program('true'), suite: 'other')\n"
+                    "test('s', find_program('echo'), args: '[  SKIPPED ] A.B (0 ms)', suite: 'other')\n"
+                )
             subprocess.run(["meson", "setup", build, source], stdout=subprocess.DEVNULL, check=True)
             results, said = Results({}), io.StringIO()
             with mock.patch.dict(os.environ, {"BUILD": build}), contextlib.redirect_stdout(said):
                 main.meson_suite(results, "unit", False)
                 main.meson_suite(results, "other", False)
-            self.assertEqual((results.passed, results.failed), (1, ["unit"]))
+            self.assertEqual((results.passed, results.failed), (2, ["unit", "other/s/A.B"]))
             self.assertIn("no test of that suite", said.getvalue())
 
     def test_a_case_that_skips_itself_is_seen(self):
