@@ -55,6 +55,7 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                    {"pressure", status.flow_pressure},
                                    {"kept", status.flows_kept},
                                    {"lost", status.flows_lost}}},
+            {"flow_log", json::object{{"trouble", valid_utf8(status.flow_log_trouble)}}},
             {"workers", std::move(workers)},
             {"ports", std::move(ports)},
             {"api",

@@ -149,6 +149,7 @@ struct SystemStatus {
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     std::vector<WorkerStatus> workers;
     std::vector<PortStatus> ports;
+    std::string flow_log_trouble;        ///< lines of the flow log are being lost: why; no reason not to be ready
     std::vector<std::string> not_ready;  ///< why /readyz says no; empty = ready
 };
 

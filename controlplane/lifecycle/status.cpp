@@ -79,6 +79,8 @@ SystemStatus PolicyServiceImpl::status() {
                                 totals.tx_packets, totals.dropped()});
     }
 
+    status.flow_log_trouble = telemetry_.flow_log_trouble();
+
     auto& why = status.not_ready;
     if (!now.connected) {
         why.push_back("the dataplane is not there: " + client_.trouble());

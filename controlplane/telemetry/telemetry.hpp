@@ -37,6 +37,7 @@ public:
     EventRing& events() noexcept { return events_; }
     /// Fills in what the event side knows.
     void add_to(ControlMetrics& metrics) const;
+    /// Why lines of the flow log are being lost, for people; empty while all is well.
     std::string flow_log_trouble() const;
 
 private:

@@ -85,7 +85,11 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto pressure = text_of(flows, "pressure"); !pressure.empty() && pressure != "none") {
         std::cout << "; " << painted("pressure: " + pressure, Colour::red, colours);
     }
-    std::cout << restart_note(flows) << "\n\n";
+    std::cout << restart_note(flows) << '\n';
+    if (const auto trouble = text_of(answer.at("flow_log"), "trouble"); !trouble.empty()) {
+        std::cout << "flow log   " << painted("loses lines", Colour::red, colours) << ": " << trouble << '\n';
+    }
+    std::cout << '\n';
 
     Table ports{{{"PORT"},
                  {"ZONE"},

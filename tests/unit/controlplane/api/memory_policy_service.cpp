@@ -281,6 +281,7 @@ SystemStatus MemoryPolicyService::status() {
         {.name = "outside", .zone = "internet", .link_up = true, .rx_packets = 1'000, .tx_packets = 900, .drops = 100},
         {.name = "inside", .zone = "servers", .link_up = false, .rx_packets = 900, .tx_packets = 900, .drops = 0}};
     status.not_ready = not_ready_;
+    status.flow_log_trouble = flow_log_trouble_;
     return status;
 }
 
@@ -396,6 +397,11 @@ void MemoryPolicyService::add_events(std::uint64_t count, std::size_t padding_by
 void MemoryPolicyService::set_not_ready(std::vector<std::string> reasons) {
     const std::lock_guard lock{mutex_};
     not_ready_ = std::move(reasons);
+}
+
+void MemoryPolicyService::set_flow_log_trouble(std::string why) {
+    const std::lock_guard lock{mutex_};
+    flow_log_trouble_ = std::move(why);
 }
 
 }  // namespace sluice::cp::api::test

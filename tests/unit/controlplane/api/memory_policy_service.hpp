@@ -34,6 +34,7 @@ public:
 
     void add_events(std::uint64_t count, std::size_t padding_bytes);
     void set_not_ready(std::vector<std::string> reasons);
+    void set_flow_log_trouble(std::string why);
     /// Lets whatever is SLOW go on, now and from now on.
     void release();
 
@@ -48,6 +49,7 @@ private:
     std::uint64_t generation_{};
     std::optional<std::chrono::system_clock::time_point> confirm_deadline_;
     std::vector<std::string> not_ready_;
+    std::string flow_log_trouble_;
     std::vector<EventPage::Line> events_;
     std::uint64_t newest_{};
     std::mutex gate_mutex_;

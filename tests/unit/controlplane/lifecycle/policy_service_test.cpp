@@ -610,9 +610,8 @@ TEST_F(PolicyServiceTest, FlowsAreEndedByFilter) {
     EXPECT_EQ(service->flows({.count_max = 1, .cursor = {}, .filter = "dport"}).error().code, "bad-filter");
 }
 
-TEST_F(PolicyServiceTest, EventsCarryTheNamesOfTheirRule) {
-    start_service();
-    must_put(policy_text(kWebIn));
+/// Of the first rule of the first policy.
+abi::FlowEvent a_flow_starts() {
     abi::FlowEvent event;
     event.kind = abi::EventKind::flow_start;
     event.family = abi::IpFamily::v4;
@@ -622,12 +621,31 @@ TEST_F(PolicyServiceTest, EventsCarryTheNamesOfTheirRule) {
     event.generation = 1;
     event.from_zone = abi::ZoneId{0};
     event.time = abi::MonoTime::now();
-    dataplane->telemetry().emit(0, event);
+    return event;
+}
+
+TEST_F(PolicyServiceTest, EventsCarryTheNamesOfTheirRule) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    dataplane->telemetry().emit(0, a_flow_starts());
     const auto page = service->events_after(0, 10, 20s);
     ASSERT_EQ(page.lines.size(), 1U);
     EXPECT_NE(page.lines[0].json.find(R"("rule":"web-in")"), std::string::npos);
     EXPECT_NE(page.lines[0].json.find(R"("from":"internet")"), std::string::npos);
     EXPECT_EQ(service->newest_event(), 1U);
+}
+
+// A6: a disk that takes no more lines is told, and stops nothing.
+TEST_F(PolicyServiceTest, LostLinesOfTheFlowLogStandInTheStatus) {
+    config.flow_log_path = dir + "/missing/flows.jsonl";
+    start_service();
+    must_put(policy_text(kWebIn));
+    EXPECT_EQ(service->status().flow_log_trouble, "");
+    dataplane->telemetry().emit(0, a_flow_starts());
+    EXPECT_EQ(service->events_after(0, 10, 20s).lines.size(), 1U);
+    ASSERT_TRUE(soon([&] { return !service->status().flow_log_trouble.empty(); }));
+    EXPECT_NE(service->status().flow_log_trouble.find("cannot open " + config.flow_log_path), std::string::npos);
+    EXPECT_TRUE(ready());
 }
 
 }  // namespace

@@ -115,6 +115,11 @@ class ViewCommands(Case):
         self.assertIn("ready      yes\n", text)
         self.assertIn("flows      250 of 1,048,576, half-open 0 of 262,144; the last restart kept 240 and lost 3\n", text)
         self.assertIn("outside  internet  up         1,000         900    100\n", text)
+        self.assertNotIn("flow log", text)
+        self.server.tell("flow-log cannot write flows.jsonl: No space left on device")
+        lost = "flow log   loses lines: cannot write flows.jsonl: No space left on device\n"
+        wait_until(lambda: lost in self.run_ctl("status").stdout)
+        self.assertIn("ready      yes\n", self.run_ctl("status").stdout)
         self.server.tell("not-ready no dataplane is connected")
         wait_until(lambda: "ready      no: no dataplane is connected" in self.run_ctl("status").stdout)
         self.assertFalse(json.loads(self.run_ctl("status", "-o", "json").stdout)["ready"])
