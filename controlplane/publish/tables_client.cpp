@@ -65,10 +65,6 @@ std::optional<abi::Hello> TablesClient::hello() const {
     const std::lock_guard lock{mutex_};
     return hello_;
 }
-bool TablesClient::is_publisher() const {
-    const std::lock_guard lock{mutex_};
-    return publisher_;
-}
 std::string TablesClient::trouble() const {
     const std::lock_guard lock{mutex_};
     return trouble_;

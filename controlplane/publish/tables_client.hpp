@@ -86,7 +86,6 @@ public:
 
     /// The last hello of a connection that still stands.
     std::optional<abi::Hello> hello() const;
-    bool is_publisher() const;
     /// Why there is no dataplane, for people; empty while there is one.
     std::string trouble() const;
 

@@ -70,7 +70,6 @@ public:
     /// when the store has all that keep_flows was told of.
     void keep_only(const Generation* running, const Generation* previous);
     const Notifier& notifier() const noexcept { return notifier_; }
-    std::size_t stored_count() const noexcept { return names_.size(); }
 
 private:
     DescriptorStore(Notifier notifier, StateFile state) : notifier_{std::move(notifier)}, state_{std::move(state)} {}

@@ -123,8 +123,6 @@ Expected<void, std::string> start_eal(const Config& config) {
     return {};
 }
 
-void stop_eal() { rte_eal_cleanup(); }
-
 TscTime tsc_now() noexcept { return {rte_rdtsc()}; }
 
 TscCalibration::TscCalibration() { std::tie(tsc_, mono_) = read_both(); }

@@ -15,9 +15,8 @@
 namespace sluice::dp {
 
 /// The lcores of `workers:`, the first as main lcore. Falls back to --no-huge with a warning when the huge pages that
-/// `-m` asks for are not there.
+/// `-m` asks for are not there. Nothing undoes it: the end of the process does, and a successor waits for devices only.
 Expected<void, std::string> start_eal(const Config& config);
-void stop_eal();
 
 /// What is asked of DPDK, for tests: `huge_bytes_free` is what the machine has.
 std::vector<std::string> eal_arguments(const Config& config, std::uint64_t huge_bytes_free);
