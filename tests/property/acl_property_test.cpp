@@ -16,6 +16,7 @@
 #include "dataplane/acl/row_and.hpp"
 #include "tests/harness/policies.hpp"
 #include "tests/harness/random_policies.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::test {
 
@@ -132,13 +133,11 @@ RC_GTEST_PROP(AclProperty, P6CompiledEqualsReference, ()) {
 }
 
 TEST(AclProperty, P6HoldsAt10000Rules) {
-    const std::uint64_t seed = std::random_device{}();
-    std::printf("seed %lu\n", seed);
-    Random random{seed};
+    Random random{seed_of_this_run()};
     const Pool pool{random()};
     const std::vector<RawRule> rules = random_rules(random, 10'000);
     const auto difference = first_difference(pool, pool.policy(rules), random(), 5'000);
-    EXPECT_FALSE(difference) << "seed " << seed << ": " << difference->text;
+    EXPECT_FALSE(difference) << seed_line() << ": " << difference->text;
 }
 
 /// Figures for people, no judgement: a bench decides, not a test on a busy machine.

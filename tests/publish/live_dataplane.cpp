@@ -31,17 +31,6 @@ dp::WorkerConfig worker_config(std::uint32_t index, std::uint32_t count) {
 
 }  // namespace
 
-std::uint32_t seed_of_this_run() {
-    static const std::uint32_t seed = [] {
-        const char* const given = std::getenv("SEED");
-        const auto chosen = given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10))
-                                             : static_cast<std::uint32_t>(std::random_device{}());
-        std::printf("SEED=%u\n", chosen);
-        return chosen;
-    }();
-    return seed;
-}
-
 bool long_run() {
     const char* const wanted = std::getenv("SLUICE_TEST_LONG");
     return wanted != nullptr && *wanted != '\0';

@@ -28,8 +28,7 @@ inline constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_fea
 inline constexpr bool kSanitized = false;
 #endif
 
-std::uint32_t seed_of_this_run();  ///< the environment's SEED, else a fresh one; printed once
-bool long_run();                   ///< SLUICE_TEST_LONG
+bool long_run();  ///< SLUICE_TEST_LONG
 
 struct LiveWorker {
     LiveWorker(std::uint32_t worker_index, std::uint32_t worker_count, const dp::WorkerTelemetry& memory,

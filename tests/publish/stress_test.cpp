@@ -10,6 +10,7 @@
 #include <random>
 
 #include "controlplane/telemetry/event_reader.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/publish/live_dataplane.hpp"
 
 namespace sluice::test {

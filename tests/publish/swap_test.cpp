@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "tests/harness/seed.hpp"
 #include "tests/publish/live_dataplane.hpp"
 
 namespace sluice::test {

@@ -1,6 +1,7 @@
 """Format, headers that stand alone, scripts that parse."""
 import ast
 import os
+import re
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,26 @@ def lone_headers(tree):
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return [complaint for complaint in pool.map(one, tree.matching(".hpp")) if complaint]
+
+
+_SEED_HEADER = "tests/harness/seed.hpp"
+# What gives another number each time. `urandom` is payload that is compared with itself.
+_CHANCE = re.compile(r"\b(?:SystemRandom|time_ns|random\.(?:random|randrange|randint|choices?|sample|shuffle|uniform))\b\(?")
+
+
+def seeds(tree):
+    """What is random in a test can be played again: its seed comes from SEED, through one helper in C++."""
+    complaints = []
+    for name in tree.matching(".cpp", ".hpp", ".py", under=("tests/",)):
+        text = tree.text(name)
+        if not name.endswith(".py"):
+            for number, line in enumerate(text.split("\n"), 1):
+                if name != _SEED_HEADER and "random_device" in line:
+                    complaints.append(f"{name}:{number}: random_device: take seed_of_this_run() of {_SEED_HEADER}")
+        elif (found := _CHANCE.search(text)) and '"SEED"' not in text:
+            number = text.count("\n", 0, found.start()) + 1
+            complaints.append(f"{name}:{number}: {found[0].rstrip('(')}: without the environment's SEED nobody can repeat this")
+    return complaints
 
 
 def scripts(tree):

@@ -16,6 +16,7 @@
 #include "controlplane/publish/generation_memfds.hpp"
 #include "controlplane/publish/last_good.hpp"
 #include "controlplane/publish/tables_wire.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 
 namespace sluice::cp {
@@ -305,9 +306,8 @@ TEST_F(TablesClientTest, MalformedDatagramsEndTheConnection) {
 }
 
 TEST_F(TablesClientTest, RandomDatagramsNeverPassTheCheckWrongly) {
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
     for (int round = 0; round < 200000; ++round) {
         Datagram datagram;
         datagram.bytes.resize(random() % 700);

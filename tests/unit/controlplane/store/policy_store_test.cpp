@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 
 namespace sluice::cp {
@@ -33,9 +34,8 @@ bool save(PolicyStore& store, unsigned n) {
 // A4, Q17: the power goes after every single system call of a save, many times over, and what is found is the old
 // policy or the new one, whole.
 TEST(PolicyStore, PowerCutAtAnyCallLeavesOldOrNew) {
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
     std::size_t cuts = 0;
     for (int round = 0; round < 40; ++round) {
         test::PowerCutDisk disk;

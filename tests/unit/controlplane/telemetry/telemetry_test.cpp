@@ -13,6 +13,15 @@
 
 #include <sluice/abi/layout.hpp>
 
+#include "controlplane/telemetry/collector.hpp"
+#include "controlplane/telemetry/event_json.hpp"
+#include "controlplane/telemetry/event_reader.hpp"
+#include "controlplane/telemetry/event_ring.hpp"
+#include "controlplane/telemetry/flow_log.hpp"
+#include "controlplane/telemetry/metrics.hpp"
+#include "controlplane/telemetry/names.hpp"
+#include "controlplane/telemetry/segments.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 
 namespace sluice::cp {
@@ -67,9 +76,8 @@ TEST(TelemetrySegments, RefusesWhatLiesAboutItself) {
 }
 
 TEST(TelemetrySegments, RandomHeadersNeverLeadOutsideTheMapping) {
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
     int accepted = 0;
     for (int round = 0; round < 3000; ++round) {
         TestTelemetry t{1, 2, 2};
@@ -480,6 +488,8 @@ TEST_F(FlowLogTest, EventsReachTheLogAndTheFollowers) {
     EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2);
     EXPECT_NE(log.find("\"in_port\":\"outside\""), std::string::npos);
 
+    EXPECT_EQ(telemetry.flow_log_trouble(), "");
+
     // A restarted control plane meets the same dataplane: what is in its ring stands in the log already.
     Telemetry again{{dir + "/flows.jsonl", 1 << 20, 2}};
     ASSERT_TRUE(again.attach(fds_of(t), {"outside", "inside"}));
@@ -487,6 +497,17 @@ TEST_F(FlowLogTest, EventsReachTheLogAndTheFollowers) {
     t.emit(0, event_of(3));
     EXPECT_EQ(again.events().after(0, 10, 10s).lines.size(), 1U);
     again.stop();
+}
+
+TEST_F(FlowLogTest, LostLinesAreToldAndTheFollowersHaveThem) {
+    TestTelemetry t{1, 2, 2};
+    Telemetry telemetry{{dir + "/missing/flows.jsonl", 1 << 20, 2}};
+    ASSERT_TRUE(telemetry.attach(fds_of(t), {"outside", "inside"}));
+    telemetry.start();
+    t.emit(0, event_of(1));
+    EXPECT_EQ(telemetry.events().after(0, 10, 10s).lines.size(), 1U);
+    telemetry.stop();
+    EXPECT_NE(telemetry.flow_log_trouble().find("cannot open " + dir + "/missing/flows.jsonl"), std::string::npos);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 /// S3, the structural half: 10^5 random damages of valid generations, digests put right again. Each is refused, or
 /// harmless: every lookup stays inside the sections (each in a heap block of its exact size, so that the address
-/// sanitizer's build sees any step beyond) and answers with a rule that exists. Prints its seed; SLUICE_SEED repeats a
-/// run, SLUICE_MUTATIONS sets the count.
+/// sanitizer's build sees any step beyond) and answers with a rule that exists. Prints its seed; SEED repeats a run,
+/// SLUICE_MUTATIONS sets the count.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +16,7 @@
 #include "tests/harness/generations.hpp"
 #include "tests/harness/policies.hpp"
 #include "tests/harness/random_policies.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::dp {
 namespace {
@@ -120,9 +121,9 @@ void ask(Random& random, const TableView& view, const test::Pool& pool) {
 }
 
 TEST(ValidatorMutation, S3RandomDamageIsRefusedOrHarmless) {
-    const std::uint64_t seed = from_environment("SLUICE_SEED", std::random_device{}());
+    const std::uint64_t seed = test::seed_of_this_run();
     const std::uint64_t count = from_environment("SLUICE_MUTATIONS", 100'000);
-    std::printf("SLUICE_SEED=%lu SLUICE_MUTATIONS=%lu\n", seed, count);
+    SCOPED_TRACE(test::seed_line());
     Random random{seed};
     std::map<std::string, std::uint64_t> outcomes;
     for (std::uint64_t done = 0; done < count;) {
@@ -133,7 +134,7 @@ TEST(ValidatorMutation, S3RandomDamageIsRefusedOrHarmless) {
         const ValidationLimits limits{.rule_slots_max = 16'384};
         ASSERT_TRUE(g.validate(limits));
         for (int i = 0; i < 500 && done < count; ++i, ++done) {
-            SCOPED_TRACE("mutation " + std::to_string(done) + " of seed " + std::to_string(seed));
+            SCOPED_TRACE("mutation " + std::to_string(done));
             // Only the damaged part is copied and validated again: the others are known to be good.
             const auto kind = static_cast<abi::SectionKind>(1 + random() % abi::kSectionKindCount);
             const std::vector<std::byte> section = g.section_bytes(kind);

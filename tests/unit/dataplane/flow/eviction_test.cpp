@@ -2,21 +2,17 @@
 #include "dataplane/flow/eviction.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <list>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
+
 namespace sluice::dp {
 namespace {
 
 using enum Standing;
-
-std::uint32_t seed() {
-    const char* given = std::getenv("SEED");
-    return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-}
 
 TEST(Standing, WhoAgreedAndWhoLeft) {
     using P = FlowPhase;
@@ -33,7 +29,7 @@ TEST(Standing, WhoAgreedAndWhoLeft) {
 
 TEST(EvictionQueues, AgreeWithListsUnderRandomMoves) {
     constexpr std::uint32_t kEntries = 40;
-    const std::uint32_t s = seed();
+    const std::uint32_t s = sluice::test::seed_of_this_run();
     SCOPED_TRACE(testing::Message() << "SEED=" << s);
     std::mt19937 random{s};
     EvictionQueues queues{kEntries};

@@ -1,6 +1,5 @@
 #include "dataplane/flow/flow_recovery.hpp"
 
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <random>
@@ -8,17 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/flow/slab_memory.hpp"
 
 namespace sluice::dp::test {
 namespace {
 
 using abi::FlowLoss;
-
-std::uint64_t seed_of_run() {
-    const char* const text = std::getenv("SEED");
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device{}();
-}
 
 std::uint64_t lost(const FlowTable& t, FlowLoss why) { return t.recovered().lost[static_cast<std::size_t>(why)]; }
 
@@ -38,9 +33,8 @@ void expect_all_room(FlowTable& t, std::uint32_t entries, std::uint32_t lines) {
 
 TEST(FlowRecovery, FindsWhatAnEarlierTableLeft) {
     constexpr std::uint32_t kEntries = 2'000, kLines = 1'000;
-    const std::uint64_t seed = seed_of_run();
-    SCOPED_TRACE(testing::Message() << "SEED=" << seed);
-    std::mt19937_64 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
     SlabMemory memory{kEntries, kLines};
     std::map<std::uint32_t, std::uint32_t> v4, v6;  // key number -> mark
     {
@@ -268,9 +262,8 @@ TEST(FlowRecovery, FlowsGoToATableOfAnotherSizeAndOtherWires) {
 // Whatever the memory holds, a table stands on it: only entries are lost, and what was not hit stays.
 TEST(FlowRecovery, RandomDamageCostsEntriesOnly) {
     constexpr std::uint32_t kEntries = 16, kLines = 8, kFlows = 6;
-    const std::uint64_t seed = seed_of_run();
-    SCOPED_TRACE(testing::Message() << "SEED=" << seed);
-    std::mt19937_64 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
     SlabMemory whole{kEntries, kLines};
     {
         FlowTable t{whole.config()};

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
+
 namespace sluice::dp {
 namespace {
 
@@ -98,9 +100,8 @@ TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
 // At the load that the table is sized for, where flows stand away from their first bucket and are moved: a bucket that
 // has lost count of those that are away from it no longer finds them.
 TEST(FlowTable, FindsFlowsAwayFromTheirFirstBucketUnderChurn) {
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
-    std::mt19937 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937 random{sluice::test::seed_of_this_run()};
     constexpr std::uint32_t kEntries = 120, kKeys = 160;  // 16 buckets of ten, three quarters in use
     FlowTable t{config(kEntries)};
     std::unordered_map<std::uint32_t, FlowHandle> model;
@@ -151,9 +152,8 @@ TEST(FlowTable, IPv6ShareIsLimitedByItself) {
 
 // Against std::unordered_map under random inserts, erases and look-ups around the full table.
 TEST(FlowTable, AgreesWithAMapUnderChurn) {
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
-    std::mt19937 random{seed};
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937 random{sluice::test::seed_of_this_run()};
     constexpr std::uint32_t kEntries = 1'000, kKeys = 1'400;
     FlowTable t{config(kEntries)};
     std::unordered_map<std::uint32_t, FlowHandle> model;

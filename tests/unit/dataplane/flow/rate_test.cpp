@@ -1,21 +1,16 @@
 // So many per second: exact at the edges, and beside a model that knows every spending.
 #include "dataplane/flow/rate.hpp"
 
-#include <cstdlib>
 #include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "dataplane/flow/error_budget.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::dp {
 namespace {
-
-std::uint32_t seed() {
-    const char* given = std::getenv("SEED");
-    return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-}
 
 bool take(Rate& rate, std::uint32_t per_second, std::uint32_t now) {
     if (!rate.allows(per_second, per_second, now)) return false;
@@ -56,7 +51,7 @@ TEST(Rate, TheHighestLimitDoesNotOverflow) {
 
 // What passed in any window: at most a bucket and what came back in it.
 TEST(Rate, NoWindowLetsMorePassThanBurstAndRate) {
-    const std::uint32_t s = seed();
+    const std::uint32_t s = sluice::test::seed_of_this_run();
     SCOPED_TRACE(testing::Message() << "SEED=" << s);
     std::mt19937 random{s};
     for (int round = 0; round < 50; ++round) {

@@ -1,21 +1,17 @@
 // What is counted is never forgotten, and what cannot be counted is said.
 #include "dataplane/flow/source_table.hpp"
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
+
 namespace sluice::dp {
 namespace {
 
 constexpr HashSecret kSecret{3, 4};
-
-std::uint32_t seed() {
-    const char* given = std::getenv("SEED");
-    return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-}
 
 SourceKey v4(std::uint32_t n, std::uint32_t slot = 16) {
     return source_key(abi::RuleSlot{slot}, abi::IpFamily::v4, abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(n)));
@@ -58,7 +54,7 @@ TEST(SourceTable, AFullTableSaysSoAndARestedPlaceIsUsedAgain) {
 }
 
 TEST(SourceTable, AgreesWithAMapOfCountsUnderChurn) {
-    const std::uint32_t s = seed();
+    const std::uint32_t s = sluice::test::seed_of_this_run();
     SCOPED_TRACE(testing::Message() << "SEED=" << s);
     std::mt19937 random{s};
     SourceTable t{256, kSecret};

@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/flow/tcp_rows.hpp"
 
 namespace sluice::test {
@@ -159,10 +160,9 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }
 
 TEST(TcpModel, AMillionConversationsAreJudgedAsTheRfcsSay) {
-    const std::uint64_t seed = from_environment("SEED", std::random_device{}());
     const std::uint64_t count = from_environment("TCP_CONVERSATIONS", 1'000'000);
-    SCOPED_TRACE(testing::Message() << "SEED=" << seed);
-    Talker talker{seed};
+    SCOPED_TRACE(seed_line());
+    Talker talker{seed_of_this_run()};
     std::uint64_t established = 0, closed = 0;
     for (std::uint64_t n = 0; n < count; ++n) {
         const Conversation c = talker.talk();

@@ -7,7 +7,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <random>
@@ -15,6 +14,7 @@
 
 #include "dataplane/manager/descriptor_store.hpp"
 #include "dataplane/manager/notify.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/manager/rig.hpp"
 
 namespace sluice::test {
@@ -309,9 +309,8 @@ TEST(StateFile, ReadsWhatWasWrittenLast) {
 
 // A crash in mid-write: whatever is torn, the state before it or the one after it is read, never a mixture.
 TEST(StateFile, ATornWriteLeavesTheStateBefore) {
-    const auto seed = std::random_device{}();
-    RecordProperty("seed", static_cast<int>(seed));
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     for (int round = 0; round < 200; ++round) {
         auto file = dp::StateFile::create();
         const dp::RunState one{1, 0, {}, abi::StateSource::publisher}, two{2, 1, {77}, abi::StateSource::publisher};
@@ -326,7 +325,7 @@ TEST(StateFile, ATornWriteLeavesTheStateBefore) {
         }
         ASSERT_EQ(pwrite(file->fd(), after.data(), after.size(), 0), 4096);
         const auto read = dp::StateFile::open(dp::UniqueFd{dup(file->fd())})->read();
-        EXPECT_TRUE(read == one || read == two) << "seed " << seed;
+        EXPECT_TRUE(read == one || read == two);
     }
 }
 

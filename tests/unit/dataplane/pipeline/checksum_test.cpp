@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/harness/frames.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::test {
 namespace {
@@ -17,9 +18,8 @@ TEST(Checksum, MatchesTheExampleOfRfc1071) {
 }
 
 TEST(Checksum, AgreesWithThePlainLoopOnRandomDataOfAnyLengthAndAlignment) {
-    const unsigned seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     for (int round = 0; round < 3000; ++round) {
         Bytes buffer(random() % 2000 + 8);
         for (auto& b : buffer) b = round % 3 == 0 ? std::uint8_t{0xff} : static_cast<std::uint8_t>(random());

@@ -2,12 +2,12 @@
 // the reader; here the counts: exact, given back by every way a flow can end, kept when policies are switched.
 #include "dataplane/pipeline/limits.hpp"
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/pipeline/edge.hpp"
 
 namespace sluice::test {
@@ -281,11 +281,8 @@ TEST(LimitsShare, X3_IsRoundedUpForEachWorker) {
 }
 
 TEST(LimitsRandom, AgreeWithPlainCounts) {
-    const char* given = std::getenv("SEED");
-    const std::uint32_t seed =
-        given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-    SCOPED_TRACE(testing::Message() << "SEED=" << seed);
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     dp::Limits limits{{.worker_count = 1, .rule_slots = 32, .sources_max = 4096, .hash_secret = {1, 2}}};
     struct Live {
         dp::CountedFlow flow;

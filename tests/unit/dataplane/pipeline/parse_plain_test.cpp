@@ -1,7 +1,6 @@
 /// The plain frame's short way through the parser says what the layers' files say, field by field.
 #include "dataplane/pipeline/parse_plain.hpp"
 
-#include <cstdlib>
 #include <memory>
 #include <random>
 
@@ -9,6 +8,7 @@
 
 #include "dataplane/pipeline/parse.hpp"
 #include "tests/harness/frames.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/harness/seed_frames.hpp"
 
 namespace sluice::test {
@@ -16,11 +16,6 @@ namespace {
 
 using dp::L4Checksum;
 using dp::ParsedPacket;
-
-unsigned seed_of_run() {
-    const char* const given = std::getenv("SEED");
-    return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-}
 
 void expect_same(const ParsedPacket& a, const ParsedPacket& b) {
     EXPECT_EQ(a.src, b.src);
@@ -123,9 +118,8 @@ TEST(ParsePlain, WhatIsNotPlainIsLeftToTheLayers) {
 }
 
 TEST(ParsePlain, NoFrameReadsOtherwiseThanByTheLayers) {
-    const unsigned seed = seed_of_run();
-    SCOPED_TRACE("SEED=" + std::to_string(seed));
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     std::vector<Bytes> frames = segments();
     for (Bytes& other : seed_frames()) frames.push_back(std::move(other));
     std::size_t plain = 0;

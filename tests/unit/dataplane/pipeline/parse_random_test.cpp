@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "tests/harness/seed.hpp"
 #include "tests/harness/seed_frames.hpp"
 #include "tests/unit/dataplane/pipeline/parse_case.hpp"
 #include "tests/unit/dataplane/pipeline/parse_check.hpp"
@@ -28,9 +29,8 @@ TEST(ParseRandom, EveryTruncationOfEveryFrameIsSafe) {
 }
 
 TEST(ParseRandom, MutatedFramesAreSafe) {
-    const unsigned seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     const std::vector<Bytes> frames = seed_frames();
     for (int round = 0; round < 200'000; ++round) {
         Bytes bytes = frames[random() % frames.size()];
@@ -58,9 +58,8 @@ TEST(ParseRandom, MutatedFramesAreSafe) {
 }
 
 TEST(ParseRandom, RandomBytesAreSafe) {
-    const unsigned seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     constexpr std::uint16_t kEthertypes[] = {0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x0026};
     for (int round = 0; round < 100'000; ++round) {
         Bytes bytes(random() % 200);

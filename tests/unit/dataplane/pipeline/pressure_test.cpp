@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/pipeline/edge.hpp"
 
 namespace sluice::test {
@@ -167,9 +168,8 @@ TEST(Pressure, X1_Q9_AFloodOfSynsHarmsNoAssuredFlowAndFewConnects) {
         finish(h, n);
         (void)h.events();
     }
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
-    std::mt19937 random{seed};
+    SCOPED_TRACE(seed_line());
+    std::mt19937 random{seed_of_this_run()};
     std::uint32_t connected = 0, flood = 0;
     for (std::uint32_t n = 0; n < kConnects; ++n) {
         // A client's handshake takes as long as kFloodPerConnect flood SYNs at each of its two waits.

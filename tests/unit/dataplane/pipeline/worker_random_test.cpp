@@ -7,6 +7,7 @@
 
 #include "tests/harness/frames.hpp"
 #include "tests/harness/harness.hpp"
+#include "tests/harness/seed.hpp"
 #include "tests/harness/seed_frames.hpp"
 
 namespace sluice::test {
@@ -73,10 +74,9 @@ private:
 };
 
 TEST(WorkerRandom, X10_NothingIsLostWhateverHappens) {
-    const auto seed = static_cast<std::uint32_t>(std::random_device{}());
-    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SCOPED_TRACE(seed_line());
     Harness h{{.flow_entries_max = 48, .buffers = 96, .ring_records = 8192}};
-    Chaos chaos{seed};
+    Chaos chaos{seed_of_this_run()};
     for (int n = 0; n < 2'000 && !testing::Test::HasFailure(); ++n) {
         chaos.step(h);
         if (n % 100 != 0) continue;

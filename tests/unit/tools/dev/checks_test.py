@@ -7,7 +7,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../tools/dev"))
 
-from checks import abi, cases, layout, scenarios, tidy, words  # noqa: E402
+from checks import abi, cases, layout, scenarios, source, tidy, words  # noqa: E402
 
 
 class Tree:
@@ -118,6 +118,21 @@ class Words(unittest.TestCase):
 
     def test_innocent_words(self):
         self.assertEqual(words.forbidden(Tree({"a.cpp": "// now for the rest: a stubborn place to hold\n"})), [])
+
+
+class Seeds(unittest.TestCase):
+    def test_a_seed_that_nobody_can_give_again(self):
+        bare = {"tests/a_test.cpp": "\nstd::mt19937 r{std::random_device{}()};\n", "tests/b.py": "d = Random(time.time_ns())\n"}
+        complaints = source.seeds(Tree(bare))
+        self.assertEqual([complaint.split(": ")[0] for complaint in complaints], ["tests/a_test.cpp:2", "tests/b.py:1"])
+
+    def test_the_helper_and_who_reads_SEED(self):
+        good = {
+            "tests/harness/seed.hpp": "std::random_device{}()\n",
+            "tests/b.py": 'seed = os.environ.get("SEED") or random.SystemRandom().randrange(9)\n',
+            "dataplane/a.cpp": "std::random_device{}()\n",
+        }
+        self.assertEqual(source.seeds(Tree(good)), [])
 
 
 class AbiLayout(unittest.TestCase):
