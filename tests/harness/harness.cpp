@@ -25,7 +25,7 @@ dp::WorkerConfig worker_config(const HarnessOptions& o, dp::TscTime origin) {
     c.flow_entries_max = o.flow_entries_max;
     c.fail_open = o.fail_open;
     c.tsc = {.hz = 1'000'000'000, .origin = origin, .origin_mono = {5'000'000'000}};
-    c.hash_secret = {0x1234, 0x5678};
+    c.hash_secret = kHarnessSecret;
     c.rejects_per_second_max = o.rejects_per_second_max;
     c.fragments = o.fragments;
     c.flow_home = o.flow_home;

@@ -20,11 +20,15 @@
 
 #include "controlplane/compiler/slot_map.hpp"
 #include "controlplane/policy/model.hpp"
+#include "dataplane/flow/flow_hash.hpp"
 #include "dataplane/pipeline/worker.hpp"
 #include "tests/harness/memory_io.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::test {
+
+/// The worker's, known to tests that craft flows as somebody would who has learnt it.
+inline constexpr dp::HashSecret kHarnessSecret{0x1234, 0x5678};
 
 struct HarnessOptions {
     std::uint32_t ports{2};  ///< wired in pairs: 0-1, 2-3, ...; named p0, p1, ...

@@ -1,6 +1,9 @@
 // X10: 10^4 packets for every drop reason that a worker can reach. The harness counts buffers after every step; here
 // each packet must end with exactly its reason, and all buffers and the flow table must be back where they were.
 #include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -46,6 +49,38 @@ void establish(Harness& h) {
     ASSERT_EQ(h.fate(1, frame(Ipv4{.src = "198.51.100.80", .dst = "198.51.100.7"},
                               Tcp{.sport = 443, .dport = 40000, .seq = 5000, .ack = 1001, .flags = kSyn | kAck})),
               "forward");
+}
+
+/// UDP flows to port 443 that have both buckets and the tag in common, as from somebody who knows the hash and its
+/// secret (Q11): the index takes eight of them and refuses the ninth, however empty it is.
+std::vector<Bytes> crafted_flows() {
+    constexpr std::size_t kWanted = 9;
+    constexpr std::uint32_t kSources = 40, kPorts = 50'000, kLowBits = 0xf;  // the 16 buckets of a table of 64
+    const auto tuple_of = [](std::uint32_t n) {
+        const abi::Ipv4Addr src = abi::Ipv4Addr::of_host(0xc6336401U + n / kPorts);  // 198.51.100.1, ...
+        return dp::FlowTuple{abi::IpAddr::of_v4(src), abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336450U)),
+                             abi::L4Port::of_host(static_cast<std::uint16_t>(1 + n % kPorts)),
+                             abi::L4Port::of_host(443), abi::L4Proto::udp};
+    };
+    const dp::FlowHasher hasher{kHarnessSecret};
+    std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> alike;
+    for (std::uint32_t n = 0; n < kSources * kPorts; ++n) {
+        const dp::FlowTuple t = tuple_of(n);
+        const auto key = dp::make_key<dp::FlowKeyV4>(t, dp::source_is_low(abi::IpFamily::v4, t), dp::FlowDomain{});
+        const std::uint64_t hash = hasher.hash(key);
+        if (hash >> 60 != 5) continue;  // a sixteenth of the tags is enough
+        auto& found = alike[(hash >> 48) << 8 | (hash & kLowBits)];
+        found.push_back(n);
+        if (found.size() < kWanted) continue;
+        std::vector<Bytes> frames;
+        for (const std::uint32_t of : found) {
+            const std::string src = "198.51.100." + std::to_string(1 + of / kPorts);
+            frames.push_back(
+                frame(Ipv4{.src = src}, Udp{.sport = static_cast<std::uint16_t>(1 + of % kPorts), .dport = 443}));
+        }
+        return frames;
+    }
+    return {};
 }
 
 std::vector<DropCase> cases() {
@@ -140,6 +175,13 @@ std::vector<DropCase> cases() {
                       },
                   .flow_entries_max = 4};
     all.push_back(full);
+    const std::vector<Bytes> crafted = crafted_flows();
+    DropCase aimed = always(DropReason::flow_index_full, crafted.empty() ? Bytes{} : crafted.back());
+    aimed.prepare = [crafted](Harness& h) {
+        ASSERT_FALSE(crafted.empty()) << "no nine flows alike";
+        for (std::size_t n = 0; n + 1 < crafted.size(); ++n) ASSERT_EQ(h.fate(0, crafted[n]), "forward") << n;
+    };
+    all.push_back(aimed);
     DropCase tx_full = always(DropReason::tx_full, frame(Ipv4{}, Udp{.dport = 443}));
     tx_full.prepare = [](Harness& h) { h.io.tx_room[1] = 0; };
     all.push_back(tx_full);

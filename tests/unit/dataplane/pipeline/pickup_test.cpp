@@ -1,4 +1,4 @@
-// Flows taken up in mid-stream after a restart (CASES D5, T4, T5, T22).
+// Flows taken up in mid-stream after a restart (CASES A14, D5, T4, T5, T22).
 #include "tests/unit/dataplane/pipeline/tcp_conversation.hpp"
 
 namespace sluice::test {

@@ -221,7 +221,7 @@ class Cases(unittest.TestCase):
         return cases.cases(Tree({"tests/cases/a.yaml": text, **tests}))
 
     def test_an_answered_row_needs_a_test_that_names_it(self):
-        test = {"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n", "tests/b_test.cpp": "// F10: too long\n"}
+        test = {"tests/a_test.cpp": "TEST(Parse, T2_IllegalFlags)\n", "tests/b_test.cpp": "// F10: too long\nTEST(Parse, Long)\n"}
         rows = [("T2", "status: answered"), ("F10", "status: answered")]
         self.assertEqual(self.check(rows, test), [])
         complaint = self.check([*rows, ("T1", "status: answered")], test)
@@ -235,6 +235,35 @@ class Cases(unittest.TestCase):
     def test_a_type_called_L4_and_the_tests_of_tools_name_no_case(self):
         test = {"tests/a_test.cpp": "using L4 = int;\n", "tests/unit/tools/dev/a.py": "L4\n"}
         self.assertEqual(self.check([("L4", "waits_for: more")], test), [])
+
+    def test_a_mention_is_no_test(self):
+        for name, text in (
+            ("tests/a_test.cpp", 'TEST(Parse, Flags) {\n    // T1: and more\n    play("T1");  // T1\n}\n'),
+            ("tests/a.py", 'def test_flags():  # T1\n    say("T1")\n'),
+            ("tests/a.hpp", "/// T1\n"),
+            ("tests/differential/duel/a.py", '"""T1."""\n'),
+        ):
+            self.assertEqual(cases.named(Tree({name: text})), {}, name)
+
+    def test_where_a_test_names_its_case(self):
+        for name, text in (
+            ("tests/a_test.cpp", "TEST(Parse, T1RefusesFlags) {\n"),
+            ("tests/a_test.cpp", "TYPED_TEST(Parse, G3_T1_Flags) {\n"),
+            ("tests/a_test.cpp", "// Flags (T1).\nTEST(Parse, Flags) {\n"),
+            ("tests/a_test.cpp", "/// T1, at the head.\n#include <a>\n"),
+            ("tests/a.py", "def t1_flags(bench):\n    pass\n"),
+            ("tests/a.py", 'def flags():\n    """T1: flags."""\n'),
+            ("tests/scenarios/020-t1-flags/make.py", ""),
+        ):
+            self.assertIn("T1", cases.named(Tree({name: text})), f"{name}: {text}")
+
+    def test_a_goal_has_a_gate_and_what_plays_it(self):
+        there = {"tests/x/run.py": ""}
+        self.assertEqual(self.check([("Q1", "gate: [ci], by: [tests/x/run.py], status: answered")], there), [])
+        self.assertIn("a goal has a gate", self.check([("Q1", "waits_for: more")], there)[0])
+        self.assertIn("a goal has a gate", self.check([("Q1", "gate: [never], waits_for: more")], there)[0])
+        self.assertIn("answered, or partly", self.check([("Q1", "gate: [ci], by: [a], waits_for: more")], there)[0])
+        self.assertIn("b.py is not there", self.check([("Q1", "gate: [ci], by: [b.py], status: answered")], there)[0])
 
     def test_rows_have_a_shape(self):
         self.assertIn("unknown key", self.check([("T1", "stauts: answered")], {})[0])
