@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "controlplane/store/durable_file.hpp"
+#include "controlplane/store/file_ops.hpp"
 #include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 

@@ -93,7 +93,7 @@ class Arrows(unittest.TestCase):
 
 
 class Twins(unittest.TestCase):
-    def test_own_name_shared_header_and_none(self):
+    def test_own_name_shared_header_through_others_and_none(self):
         complaints = layout.twins(
             Tree(
                 {
@@ -101,8 +101,10 @@ class Twins(unittest.TestCase):
                     "dataplane/flow/two.cpp": '#include "dataplane/flow/table.hpp"\n',
                     "dataplane/flow/three.cpp": '#include "dataplane/flow/three.hpp"\n',
                     "dataplane/flow/table.hpp": "",
-                    "tests/unit/dataplane/flow/one_test.cpp": '#include "tests/unit/dataplane/flow/rig.hpp"\n',
-                    "tests/unit/dataplane/flow/rig.hpp": '#include "dataplane/flow/table.hpp"\n',
+                    "tests/unit/dataplane/flow/one_test.cpp": '#include "dataplane/flow/table.hpp"\n'
+                    '#include "tests/unit/dataplane/flow/rig.hpp"\n',
+                    "tests/unit/dataplane/flow/rig.hpp": '#include "dataplane/flow/three.hpp"\n',
+                    "dataplane/flow/three.hpp": "",
                 }
             )
         )
