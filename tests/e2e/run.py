@@ -2,7 +2,7 @@
 """End to end, in a lab of its own:   tests/e2e/run.py [--only PART_OF_NAME] [--keep] [--long]
 
 Real hosts, real traffic, both processes. Prints `ok NAME` or `FAIL NAME: why`; figures are printed, never judged
-beyond a hang limit.
+beyond a hang limit. Behind each test every packet that came in must be accounted for (the conservation law).
 """
 import argparse
 import os
@@ -23,8 +23,10 @@ MODULES = (show, policies, live_flows, swaps, fragments, stacks, pressure, resta
 
 
 def complaint_of(test, bench):
+    """What the test says, or, if it is content, what the dataplane's own books say behind it."""
     try:
         test(bench)
+        return bench.imbalance()
     except Trouble as trouble:
         return f"{trouble.cause} ({trouble.cure})"
     except Exception as problem:  # noqa: BLE001  a test's failure must not end the others
@@ -32,7 +34,6 @@ def complaint_of(test, bench):
         ours = next((frame for frame in reversed(where) if f"{os.sep}suite{os.sep}" in frame.filename), where[-1])
         said = str(problem).replace("\n", " | ")[:800]
         return f"{os.path.basename(ours.filename)}:{ours.lineno}: {type(problem).__name__}: {said or ours.line}"
-    return None
 
 
 def repair(bench):

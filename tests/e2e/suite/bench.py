@@ -1,6 +1,7 @@
 """What every end-to-end test holds in its hands: the running lab, its REST interface, traffic, the two processes."""
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ _TRAFFIC = os.path.join(HERE, "traffic.py")
 FORWARDING_AGAIN_S_MAX = 5.0
 PLANNED_GAP_S_MAX = 2.0
 API_BACK_S_MAX = 20.0
+QUIET_S_MAX = 10.0  # a worker counts arrivals and ends of a burst within microseconds
 
 
 class Traffic:
@@ -76,6 +78,26 @@ class Bench:
 
     def inspect(self, *arguments):
         return json.loads(run(binary("sluice-inspect"), "--socket", self.lab.tables_socket, *arguments).stdout)
+
+    def counters(self):
+        """Exit code 1 says that it caught a moment of imbalance: it is judged when the test is over (`imbalance`)."""
+        argv = (binary("sluice-inspect"), "--socket", self.lab.tables_socket, "--json", "counters")
+        return json.loads(run(*argv, check=False).stdout)["counters"]
+
+    def imbalance(self):
+        """The conservation law once it is quiet: a complaint, or None; None too where no dataplane is meant to run."""
+        if not demo.whole(self.lab, demo.read_record(self.lab)) or not daemons.services(self.lab)["dataplane"]["pid"]:
+            return None
+        daemons.wait_ready(self.lab, "dataplane")
+        end = time.monotonic() + QUIET_S_MAX
+        while True:
+            done = run(binary("sluice-inspect"), "--socket", self.lab.tables_socket, "counters", check=False)
+            if done.returncode == 0:
+                return None
+            if time.monotonic() > end:
+                wrong = [line for line in done.stdout.splitlines() if "NOT BALANCED" in line] or [done.stderr.strip()]
+                return f"packets are not accounted for {QUIET_S_MAX:.0f} s after the test: {' | '.join(wrong)}"
+            time.sleep(0.05)
 
     # ------------------------------------------------------------------------------------------------------ processes
     def pid(self, name):
@@ -138,6 +160,16 @@ class Bench:
 
     def wait_forwarding(self, deadline_s=10.0):
         until(self.udp_passes, "a packet through the firewall", deadline_s)
+
+
+_fresh_seed = random.SystemRandom().randrange(1 << 32)
+
+
+def seed_of_this_run():
+    """The environment's SEED, else one for this run; printed, for a failure is replayed by it."""
+    seed = int(os.environ.get("SEED") or _fresh_seed)
+    print(f"SEED={seed}", flush=True)
+    return seed
 
 
 def percentile(values, share):

@@ -11,7 +11,7 @@ from lab import daemons
 from lab.names import SHOP
 from lab.shell import in_ns, until
 
-from .bench import FORWARDING_AGAIN_S_MAX, HERE, PLANNED_GAP_S_MAX, Traffic, figures, percentile
+from .bench import FORWARDING_AGAIN_S_MAX, HERE, PLANNED_GAP_S_MAX, Traffic, figures, percentile, seed_of_this_run
 
 _CONNECTIONS = os.path.join(HERE, "connections.py")
 _PORT, _COUNT, _RATE = 7443, 100, 5
@@ -75,9 +75,7 @@ def _assert_unbroken(report, echoes_min=3):
 def a2_kills_at_random_instants_keep_every_flow(bench):
     """A2, Q15: kill -9 under TCP and UDP traffic. At least 999 of 1,000 flows are kept, none is picked up in mid-stream,
     what is denied stays denied, and the counters say so."""
-    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
-    dice = random.Random(seed)
-    print(f"SEED={seed}", flush=True)
+    dice = random.Random(seed_of_this_run())
     held = _Held(bench)
     denied, allowed = Traffic(bench, port=7001, rate=200), Traffic(bench, rate=500)
     kept, lost, picked_up = (_counter(bench, name) for name in (_KEPT, _LOST, _PICKED_UP))

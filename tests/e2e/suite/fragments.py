@@ -1,7 +1,5 @@
 """Datagrams larger than the MTU, as real hosts cut and join them: held by the firewall until they are whole."""
-import json
-
-from lab.names import SHOP, binary
+from lab.names import SHOP
 from lab.shell import in_ns, run, until
 
 # Out through the namespace's interface of MTU 1500: the kernel cuts it into 2 to 44 fragments.
@@ -17,14 +15,8 @@ sys.exit(0 if sock.recv(65535) == data else 1)
 """
 
 
-def _counters(bench):
-    # Exit code 1 says that it caught a moment of imbalance; the numbers are there all the same.
-    argv = (binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "--json", "counters")
-    return json.loads(run(*argv, check=False).stdout)["counters"]
-
-
 def _reassembled(bench):
-    return sum(value for name, value in _counters(bench).items() if name.startswith("frag_reassembled"))
+    return sum(value for name, value in bench.counters().items() if name.startswith("frag_reassembled"))
 
 
 def large_pings_pass_both_ways(bench):
@@ -51,10 +43,10 @@ def large_datagrams_meet_the_policy(bench):
     """Port 7001 is closed: the datagram is dropped as one, each of its fragments counted with the policy's reason."""
     key = 'drop{port="outside",reason="policy_deny"}'
     bench.put(bench.policy)
-    before = _counters(bench).get(key, 0)
+    before = bench.counters().get(key, 0)
     code = "import socket, sys; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(4000), (sys.argv[1], 7001))"
     run(*in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", "-c", code, SHOP[0]))
-    counted = lambda: _counters(bench).get(key, 0) - before  # noqa: E731
+    counted = lambda: bench.counters().get(key, 0) - before  # noqa: E731
     until(lambda: counted() >= 3, f"three more at {key}", 5.0)
 
 

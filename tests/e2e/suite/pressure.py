@@ -3,10 +3,10 @@ import json
 import os
 import subprocess
 
-from lab.names import SHOP, binary
-from lab.shell import in_ns, run, until
+from lab.names import SHOP
+from lab.shell import in_ns, until
 
-from .bench import HERE
+from .bench import HERE, seed_of_this_run
 
 _ENTRIES = 1024
 _FLOOD_S = 6
@@ -32,9 +32,7 @@ print(answered, flush=True)
 
 
 def _sum(bench, name):
-    argv = (binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "--json", "counters")
-    counters = json.loads(run(*argv, check=False).stdout)["counters"]
-    return sum(value for key, value in counters.items() if key.partition("{")[0] == name)
+    return sum(value for key, value in bench.counters().items() if key.partition("{")[0] == name)
 
 
 def _with_flow_table(bench, flow_table):
@@ -64,8 +62,9 @@ def a_flood_of_syns_harms_no_connection(bench):
     flood = None
     try:
         assert holder.stdout.readline() == "ready\n", "the connections could not be opened"
+        program = os.path.join(HERE, "syn_flood.py")
         flood = subprocess.Popen(
-            in_ns(bench.lab.ns_outside, *python, os.path.join(HERE, "syn_flood.py"), SHOP[0], "80", str(_FLOOD_S)),
+            in_ns(bench.lab.ns_outside, *python, program, SHOP[0], "80", str(_FLOOD_S), str(seed_of_this_run())),
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         until(lambda: _sum(bench, "syn_early_drop") > 0, "the flood reaches the half-open flows' share", 5.0)

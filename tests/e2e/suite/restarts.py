@@ -8,7 +8,15 @@ import time
 from lab import daemons
 from lab.shell import until
 
-from .bench import API_BACK_S_MAX, FORWARDING_AGAIN_S_MAX, PLANNED_GAP_S_MAX, Traffic, figures, percentile
+from .bench import (
+    API_BACK_S_MAX,
+    FORWARDING_AGAIN_S_MAX,
+    PLANNED_GAP_S_MAX,
+    Traffic,
+    figures,
+    percentile,
+    seed_of_this_run,
+)
 
 
 def control_plane_killed_loses_no_packet(bench):
@@ -16,9 +24,7 @@ def control_plane_killed_loses_no_packet(bench):
     back, and what is stored is what runs."""
     bench.put(bench.policy)
     bench.wait_in_sync()
-    seed = random.SystemRandom().randrange(1 << 32)
-    dice = random.Random(seed)
-    print(f"seed {seed}", flush=True)
+    dice = random.Random(seed_of_this_run())
     other = bench.with_rule("{id: more, from: internet, to: shop, service: tcp/9999, action: deny}")
     known = {bench.policy, other}
     traffic = Traffic(bench)

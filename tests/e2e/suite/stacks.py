@@ -8,17 +8,16 @@ retransmissions of what it has seen acknowledged, acknowledgements out of order,
 import collections
 import json
 import os
-import random
 import re
 import signal
 import subprocess
 import time
 
 from lab import network
-from lab.names import SHOP, binary
+from lab.names import SHOP
 from lab.shell import in_ns, run
 
-from .bench import HERE
+from .bench import HERE, seed_of_this_run
 
 _FAR = ("198.51.100.60", "2001:db8:51::60")
 _PORT = 7080
@@ -46,10 +45,8 @@ _DROP = re.compile(r'drop\{port="\w+",reason="(\w+)"\}')
 
 
 def _drops(bench):
-    # Exit code 1 says that it caught a moment of imbalance; the numbers are there all the same.
-    argv = (binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "--json", "counters")
     sums = collections.Counter()
-    for name, value in json.loads(run(*argv, check=False).stdout)["counters"].items():
+    for name, value in bench.counters().items():
         if found := _DROP.fullmatch(name):
             sums[found[1]] += value
     return sums
@@ -113,7 +110,7 @@ def _talk(bench, line, count):
 
 
 def t34_no_connection_fails_on_a_bad_line(bench):
-    seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+    seed = seed_of_this_run()
     count = _COUNT_LONG if bench.long else _COUNT
     bench.put(_POLICY)
     before = _drops(bench)
