@@ -30,9 +30,11 @@ COVERAGE_OPTIONS = "-Dcpp_args=['-fprofile-instr-generate','-fcoverage-mapping']
 TARGETS = {
     "parse": (2048, None, 8, []),
     "worker": (4096, None, 16, []),
+    "flow_recovery": (1024, None, 8, []),
     "flow_states": (1024, None, 8, []),
     "fragments": (4096, None, 8, []),
     "validator": (4096, None, 64, []),
+    "last_good": (4096, None, 64, []),
     "tables_socket": (4096, None, 64, []),
     "tables_client": (4096, None, 16, []),
     "telemetry": (2048, None, 16, []),
@@ -92,8 +94,10 @@ def flags(name, findings):
 
 
 def corpora(name):
+    """The target's own folder first. A run without inputs would say little and look good."""
     own = os.path.join(CORPUS, name)
-    os.makedirs(own, exist_ok=True)
+    if not os.path.isdir(own) or not os.listdir(own):
+        raise FileNotFoundError(f"no input in tests/fuzz/corpus/{name}; add one (any byte), then --merge")
     return [own, *(os.path.join(ROOT, seeds) for seeds in TARGETS[name][3])]
 
 
@@ -226,7 +230,14 @@ def main():
     if not build(names):
         return 1
     seconds = options.seconds or (3600 if options.long else 60)
-    one = (lambda name: merge(name, seconds)) if options.merge else (lambda name: fuzz(name, seconds, options.long))
+    run = (lambda name: merge(name, seconds)) if options.merge else (lambda name: fuzz(name, seconds, options.long))
+
+    def one(name):
+        try:
+            return run(name)
+        except FileNotFoundError as problem:
+            return f"FAIL fuzz/{name}: {problem}", False
+
     good = True
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for line, is_good in pool.map(one, names):

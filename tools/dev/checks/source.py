@@ -81,3 +81,19 @@ def scripts(tree):
             done = subprocess.run(["bash", "-n", path], stderr=subprocess.PIPE, text=True)
             complaints += done.stderr.splitlines()
     return complaints
+
+
+_CORPUS = "tests/fuzz/corpus/"
+
+
+def corpora(tree):
+    """Each fuzz target is in the list of run.py and has inputs to begin with; each folder of inputs has its target."""
+    targets = {os.path.basename(name)[: -len("_fuzz.cpp")] for name in tree.matching("_fuzz.cpp", under=("tests/fuzz/",))}
+    listed = set(re.findall(r'^    "(\w+)": \(\d+,', tree.text("tests/fuzz/run.py"), re.MULTILINE))
+    folders = {name[len(_CORPUS) :].split("/")[0] for name in tree.files if name.startswith(_CORPUS)}
+    return [
+        *(f"tests/fuzz/{name}_fuzz.cpp: not in TARGETS of tests/fuzz/run.py" for name in sorted(targets - listed)),
+        *(f"tests/fuzz/run.py: {name} has no tests/fuzz/{name}_fuzz.cpp" for name in sorted(listed - targets)),
+        *(f"{_CORPUS}{name}: no input; add one, then tests/fuzz/run.py {name} --merge" for name in sorted(targets - folders)),
+        *(f"{_CORPUS}{name}: inputs without a target" for name in sorted(folders - targets)),
+    ]

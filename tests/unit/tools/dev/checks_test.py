@@ -137,6 +137,18 @@ class Seeds(unittest.TestCase):
         self.assertEqual(source.seeds(Tree(good)), [])
 
 
+class Corpora(unittest.TestCase):
+    LIST = 'TARGETS = {\n    "parse": (2048, None, 8, []),\n}\n'
+
+    def test_a_target_has_inputs_and_inputs_have_a_target(self):
+        good = {"tests/fuzz/run.py": self.LIST, "tests/fuzz/parse_fuzz.cpp": "", "tests/fuzz/corpus/parse/a": ""}
+        self.assertEqual(source.corpora(Tree(good)), [])
+        bad = {"tests/fuzz/run.py": self.LIST, "tests/fuzz/http_fuzz.cpp": "", "tests/fuzz/corpus/old/a": ""}
+        complaints = source.corpora(Tree(bad))
+        self.assertEqual(len(complaints), 4)
+        self.assertIn("tests/fuzz/corpus/http: no input", complaints[2])
+
+
 class AbiLayout(unittest.TestCase):
     HEADER = """
     /// struct Wrong { int a; };

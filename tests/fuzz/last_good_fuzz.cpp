@@ -1,0 +1,99 @@
+/// libFuzzer target for the file that a dataplane starts with when nobody publishes: last_good_fuzz
+/// [-max_total_time=60] CORPUS_DIR. Input: one byte of choice (1: length and checksum are put right, or nothing behind
+/// them is ever reached; 2: the file is cut off; 4: the manifest alone is hit; 128: what follows is the file), then
+/// patches of a sound file: offset (4 bytes), count (1), bytes. Whatever stands there: it is refused with a sentence,
+/// or a validated generation comes out, and no descriptor stays open.
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+
+#include <sluice/abi/last_good.hpp>
+
+#include "dataplane/manager/attach.hpp"
+#include "dataplane/manager/last_good.hpp"
+#include "dataplane/manager/log.hpp"
+#include "tests/fuzz/input.hpp"
+#include "tests/unit/dataplane/manager/rig.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace sluice::dp {
+void log_line(LogLevel, std::string_view) {}
+}  // namespace sluice::dp
+
+namespace {
+
+using namespace sluice;
+using test::must;
+
+std::size_t open_descriptors() {
+    std::size_t count = 0;
+    DIR* const all = ::opendir("/proc/self/fd");
+    while (::readdir(all) != nullptr) ++count;
+    ::closedir(all);
+    return count;
+}
+
+void put_right(std::string& file) {
+    if (file.size() < sizeof(abi::LastGoodHeader)) return;
+    abi::LastGoodHeader header;
+    std::memcpy(&header, file.data(), sizeof header);
+    header.bytes = file.size();
+    header.xxh3 = XXH3_64bits(file.data() + sizeof header, file.size() - sizeof header);
+    std::memcpy(file.data(), &header, sizeof header);
+}
+
+std::string file_of(test::Input in) {
+    static const std::string sound = test::last_good_file(*test::tables_for(7));
+    const std::uint8_t choice = in.byte();
+    std::string file = sound;
+    if ((choice & 0x80U) != 0) {
+        file = in.text();
+    } else {
+        if ((choice & 2U) != 0) file.resize(in.take<std::uint32_t>() % (file.size() + 1));
+        const std::size_t reach =
+            (choice & 4U) != 0 ? sizeof(abi::LastGoodHeader) + sizeof(abi::Manifest) : file.size();
+        while (!in.empty() && !file.empty()) {
+            const std::size_t at = in.take<std::uint32_t>() % std::min(reach, file.size());
+            const auto bytes = in.bytes(std::min<std::size_t>(in.byte(), file.size() - at));
+            std::copy(bytes.begin(), bytes.end(), file.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+    }
+    if ((choice & 1U) != 0) put_right(file);
+    return file;
+}
+
+void write(const std::string& path, const std::string& file) {
+    const dp::UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    must(fd && ::write(fd.get(), file.data(), file.size()) == static_cast<ssize_t>(file.size()), "the file is written");
+}
+
+void start_with(const std::string& dir) {
+    const dp::TrustedOwners owners{::geteuid()};
+    const auto last_good = dp::LastGood::open(dir, owners);
+    must(last_good.has_value(), "an own regular file is no reason not to start");
+    auto parts = last_good->load();
+    if (!parts) {
+        must(parts.error().find(" is broken: ") != std::string::npos, "a broken file is called broken");
+        return;
+    }
+    must(parts->has_value(), "there is a file");
+    dp::Attacher attacher{{"p0", "p1"}, 1024, owners};
+    const auto attached = attacher.attach(std::move(**parts));
+    must(attached ? (*attached)->view.rules.size() != 0 : !attached.error().where.empty(),
+         "a generation with rules, or a refusal that says where");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const test::TempDir dir;
+    write(dir.path(abi::kLastGoodName), file_of(test::Input{data, size}));
+    static const std::size_t descriptors = open_descriptors();
+    start_with(dir.path());
+    must(open_descriptors() == descriptors, "no descriptor stays open");
+    return 0;
+}
