@@ -14,14 +14,10 @@
 #include "controlplane/compiler/reference.hpp"
 #include "tests/harness/policies.hpp"
 #include "tests/harness/random_policies.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::test {
 namespace {
-
-std::uint64_t seed() {
-    if (const char* text = std::getenv("SEED"); text != nullptr) return std::strtoull(text, nullptr, 10);
-    return std::random_device{}();
-}
 
 /// One change as people make it: a rule comes, goes, moves, says something else; a set gains or loses a member.
 void change(cp::Policy& policy, const Pool& pool, Random& random, std::uint32_t& next_id) {
@@ -123,7 +119,7 @@ void compare(const cp::Policy& before, const cp::Policy& after, const Pool& pool
 }
 
 TEST(ChangeReach, P12_WhatIsDecidedOtherwiseIsJudgedAgain) {
-    const std::uint64_t first = seed();
+    const std::uint64_t first = seed_of_this_run();
     Tally tally;
     for (std::uint64_t run = 0; run < 1'500; ++run) {
         SCOPED_TRACE("SEED=" + std::to_string(first + run));
