@@ -29,6 +29,11 @@ from duel.tally import Tally  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().getrandbits(32))
 PASS = Verdict(b"same")
+READ_BY_SCAPY = (TCP, UDP, ICMP, ICMP6)
+
+
+def byte_of(number):
+    return bytes((number,))
 
 
 def drop(reason="-"):
@@ -61,7 +66,10 @@ class Frames(unittest.TestCase):
             for place, step in enumerate(case(SEED, number).steps):
                 p = step.packet
                 # Of options that do not add up scapy makes others, and random bytes in IP it takes for headers.
-                if p.odd or p.cuts or "tcp_options_bad" in step.labels or p.proto not in (TCP, UDP, ICMP, ICMP6):
+                if p.odd or p.cuts or "tcp_options_bad" in step.labels or p.proto not in READ_BY_SCAPY:
+                    continue
+                # Nor does it leave alone what an error quotes of GRE and its like.
+                if step.kind == "icmp_error" and p.payload[9 if p.family == 4 else 6 :][:1] not in map(byte_of, READ_BY_SCAPY):
                     continue
                 frame = build(p, step.port, ident_of(step, place))[0]
                 layers = Ether(frame)
