@@ -43,7 +43,7 @@ class _Held:
         """Returns what the report says of each connection."""
         echo, hold = self.processes
         hold.send_signal(signal.SIGTERM)
-        hold.wait(timeout=30)
+        hold.wait(timeout=60)
         echo.kill()
         echo.wait()
         for process in self.processes:
@@ -100,7 +100,8 @@ def a2_kills_at_random_instants_keep_every_flow(bench):
         report = held.stop()
     silences = [allowed.silence_after(moment) for moment in moments]
     figures("kill -9 of the dataplane to forwarding, flows kept", silences)
-    _assert_unbroken(report)
+    # How many echoes there are says how often a repetition met a forwarding dataplane, which is down half of the time.
+    _assert_unbroken(report, echoes_min=1)
     assert percentile(silences, 0.99) < FORWARDING_AGAIN_S_MAX, silences
     assert len(denied.sent) > 100 and not denied.answered, "denied packets got through"
     connections = [flow for flow in flows if flow["dport"] == _PORT]
