@@ -1,5 +1,7 @@
 #include "tests/unit/dataplane/flow/tcp_model.hpp"
 
+#include <algorithm>
+
 namespace sluice::test {
 
 namespace {
@@ -40,7 +42,7 @@ std::int64_t TcpModel::window_for(int sender) const {
     // RFC 9293 3.8.6.1: a probe passes a closed window. Behind the handshake the smallest thing is a unit of the scale.
     std::int64_t least = 1;
     if (!opening()) {
-        const int scale = !scales_known_ ? 15 : receiver.scale;
+        const int scale = !scales_known_ ? 15 : std::max(0, receiver.scale);
         least = std::int64_t{1} << scale;
         if (!scales_known_) {
             const std::int64_t bytes = receiver.offered << scale;
