@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "controlplane/compiler/longest_run.hpp"
 #include "controlplane/compiler/terms.hpp"
 
 namespace sluice::cp {
@@ -15,7 +16,6 @@ namespace sluice::cp {
 namespace {
 
 constexpr std::uint64_t kComparisonsMax = 4'000'000;  ///< of two boxes: about a second
-constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 template <typename At>
 bool overlaps(const Ranges<At>& a, const Ranges<At>& b) {
@@ -164,24 +164,17 @@ private:
         std::unordered_map<std::string_view, std::size_t> before;
         for (std::size_t i = 0; i < base_.policy->rules.size(); ++i) before.emplace(base_.policy->rules[i].id, i);
         const std::size_t count = after_.rules.size();
-        std::vector<std::size_t> stood(count, kNone), tails, previous(count, kNone);
+        std::vector<std::size_t> stood(count, kNoPlace);
         for (std::size_t i = 0; i < count; ++i) {
             if (const auto at = before.find(after_.rules[i].id); at != before.end()) stood[i] = at->second;
-            if (stood[i] == kNone) continue;
-            const auto at = std::lower_bound(tails.begin(), tails.end(), stood[i],
-                                             [&](std::size_t tail, std::size_t place) { return stood[tail] < place; });
-            if (at != tails.begin()) previous[i] = *(at - 1);
-            if (at == tails.end()) {
-                tails.push_back(i);
-            } else {
-                *at = i;
-            }
         }
-        place_.assign(count, kNone);
-        for (std::size_t i = tails.empty() ? kNone : tails.back(); i != kNone; i = previous[i]) place_[i] = stood[i];
+        place_.assign(count, kNoPlace);
+        for (const std::size_t i : longest_run(stood)) place_[i] = stood[i];
     }
 
-    const Rule* before(std::size_t i) const { return place_[i] == kNone ? nullptr : &base_.policy->rules[place_[i]]; }
+    const Rule* before(std::size_t i) const {
+        return place_[i] == kNoPlace ? nullptr : &base_.policy->rules[place_[i]];
+    }
 
     bool untouched_rule(std::size_t i, abi::RuleSlot slot) {
         const Rule* was = before(i);

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "controlplane/compiler/longest_run.hpp"
 #include "controlplane/lifecycle/plan_changes.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
@@ -56,21 +57,8 @@ std::set<std::string_view> moved(const std::unordered_map<std::string_view, std:
             ids.push_back(rule.id);
         }
     }
-    // Longest increasing subsequence by patience: tails[k] ends the best run of k + 1.
-    constexpr auto kNone = static_cast<std::size_t>(-1);
-    std::vector<std::size_t> tails, previous(places.size(), kNone);
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        const auto at = std::lower_bound(tails.begin(), tails.end(), places[i],
-                                         [&](std::size_t tail, std::size_t place) { return places[tail] < place; });
-        if (at != tails.begin()) previous[i] = *(at - 1);
-        if (at == tails.end()) {
-            tails.push_back(i);
-        } else {
-            *at = i;
-        }
-    }
     std::set<std::string_view> left{ids.begin(), ids.end()};
-    for (std::size_t i = tails.empty() ? kNone : tails.back(); i != kNone; i = previous[i]) left.erase(ids[i]);
+    for (const std::size_t i : longest_run(places)) left.erase(ids[i]);
     return left;
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/track.hpp"
 
 namespace sluice::dp {
@@ -18,11 +19,6 @@ std::uint32_t ms_of_ticks(std::uint32_t ticks) noexcept {
     return static_cast<std::uint32_t>(
         std::min<std::uint64_t>(std::uint64_t{ticks} * kTickMs, std::numeric_limits<std::uint32_t>::max()));
 }
-
-bool has_ports(abi::L4Proto proto) noexcept {
-    return proto == abi::L4Proto::tcp || proto == abi::L4Proto::udp || proto == abi::L4Proto::sctp;
-}
-bool is_icmp(abi::L4Proto proto) noexcept { return proto == abi::L4Proto::icmp || proto == abi::L4Proto::icmp6; }
 
 /// What is kept must have a counter here.
 RecoveryLimits within(RecoveryLimits limits, std::uint32_t rule_slots) noexcept {
@@ -325,9 +321,7 @@ void FlowBook::forget_mark(FlowHandle h) noexcept {
 void FlowBook::end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept {
     const FlowHot& e = table.hot(h);
     if (e.marked()) return forget_mark(h);  // its end has been told
-    const bool was_closed =
-        e.phase == FlowPhase::time_wait || e.phase == FlowPhase::closed || e.phase == FlowPhase::sctp_closed;
-    if (why == abi::FlowEnd::expired && was_closed) {
+    if (why == abi::FlowEnd::expired && is_over(e.phase)) {
         // Its time ran out after an orderly end, or after a RST: that is what people want to read.
         why = e.phase == FlowPhase::closed ? abi::FlowEnd::reset : abi::FlowEnd::closed;
     }

@@ -1,5 +1,7 @@
 #include "dataplane/pipeline/flow_match.hpp"
 
+#include "dataplane/pipeline/parse.hpp"
+
 namespace sluice::dp {
 
 namespace {
@@ -21,16 +23,12 @@ Value address(abi::IpFamily family, const abi::IpAddr& a) noexcept {
     return {n, static_cast<std::uint8_t>(family)};
 }
 
-/// ICMP keeps its identifier and its type where others have ports.
-bool has_ports(abi::L4Proto proto) noexcept {
-    return proto == abi::L4Proto::tcp || proto == abi::L4Proto::udp || proto == abi::L4Proto::sctp;
-}
-
 Value value_of(abi::FlowField field, const abi::FlowRecord& f) noexcept {
     using abi::FlowField;
     switch (field) {
         case FlowField::src: return address(f.family, f.src);
         case FlowField::dst: return address(f.family, f.dst);
+        // ICMP keeps its identifier and its type where others have ports.
         case FlowField::sport: return number(has_ports(f.proto) ? f.sport.to_host() : 0);
         case FlowField::dport: return number(has_ports(f.proto) ? f.dport.to_host() : 0);
         case FlowField::proto: return number(static_cast<std::uint64_t>(f.proto));

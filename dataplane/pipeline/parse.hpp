@@ -60,6 +60,13 @@ bool parse_inner(const Packet& packet, const ParsedPacket& outer, InnerTuple& ou
 /// is_icmp_error().
 bool claims_impossible_mtu(const Packet& packet, const ParsedPacket& outer) noexcept;
 
+constexpr bool has_ports(abi::L4Proto proto) noexcept {
+    return proto == abi::L4Proto::tcp || proto == abi::L4Proto::udp || proto == abi::L4Proto::sctp;
+}
+constexpr bool is_icmp(abi::L4Proto proto) noexcept {
+    return proto == abi::L4Proto::icmp || proto == abi::L4Proto::icmp6;
+}
+
 /// Errors that tell a sender about one of its packets: those that may pass by the flow of the packet they quote.
 /// (ICMPv4 redirect and source quench never get as far as this: `parse` drops them as `icmp_type_deny`.)
 constexpr bool is_icmp_error(abi::L4Proto proto, std::uint8_t type) noexcept {
@@ -67,7 +74,7 @@ constexpr bool is_icmp_error(abi::L4Proto proto, std::uint8_t type) noexcept {
     return proto == abi::L4Proto::icmp6 && type < 128;  // RFC 4443 section 2.1
 }
 inline bool is_icmp_error(const ParsedPacket& p) noexcept {
-    return (p.proto == abi::L4Proto::icmp || p.proto == abi::L4Proto::icmp6) && is_icmp_error(p.proto, p.icmp.type);
+    return is_icmp(p.proto) && is_icmp_error(p.proto, p.icmp.type);
 }
 
 /// Messages with an identifier that tells one asker from another: echo and timestamp, request and reply.

@@ -27,10 +27,6 @@ constexpr std::uint32_t header_bytes_min(L4Proto proto) noexcept {
     }
 }
 
-constexpr bool has_ports(L4Proto proto) noexcept {
-    return proto == L4Proto::tcp || proto == L4Proto::udp || proto == L4Proto::sctp;
-}
-
 /// Everything by which the datagram will be judged stands in its first fragment, or it is not judged at all.
 Fault check_first(const FrameView& frame, ParsedPacket& out) noexcept {
     const std::uint32_t available = frame.end - out.l4_offset;

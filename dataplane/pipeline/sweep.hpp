@@ -5,7 +5,7 @@
 /// hand gets around however fast switches follow each other: every entry is looked at within a lap, and the numbers of
 /// switches that flows carry are never more than a lap old (they wrap after 2^32). What is no longer up to date is
 /// judged by the classifier, 32 flows at a time; what nothing concerns is only given the new number. The work is paced
-/// by time, a million flows a second where the tables are small: that costs a busy worker about a seventh of its time.
+/// by time, a million flows a second where the tables are small (`tools/bench rejudge` shows what that costs).
 /// The first 64 are judged at once.
 /// How far it is stands in `rejudge_left`.
 #pragma once
@@ -28,7 +28,7 @@ public:
 
 private:
     static constexpr std::size_t kBatch = 32;
-    static constexpr std::uint64_t kNsPerFlow = 1'000;  ///< of pace; a flow takes some 150 ns with small tables
+    static constexpr std::uint64_t kNsPerFlow = 1'000;  ///< of pace, not of cost
     static constexpr std::uint32_t kWordsAtPace = 256;  ///< a lookup takes longer with more terms: so does the lap
     static constexpr std::uint64_t kBudgetNsMax = 1'000'000;  ///< what a worker that slept makes up for at once
     /// A handful of flows is judged in the loop that sees the switch: some 10 us, once per switch.

@@ -20,8 +20,6 @@ constexpr std::uint16_t type_code(std::uint8_t type, std::uint8_t code) noexcept
     return static_cast<std::uint16_t>(type << 8 | code);
 }
 
-bool is_icmp(L4Proto proto) noexcept { return proto == L4Proto::icmp || proto == L4Proto::icmp6; }
-
 /// Request type that a query belongs to, by either of its types; 0 = no query that we pair.
 struct IcmpQuery {
     std::uint8_t request{};
@@ -207,10 +205,6 @@ bool follow_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Ru
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
     return true;
-}
-
-bool is_over(FlowPhase phase) noexcept {
-    return phase == FlowPhase::time_wait || phase == FlowPhase::closed || phase == FlowPhase::sctp_closed;
 }
 
 /// A packet before this one waits for the policy to open this ended flow anew: then this one is about the new flow.

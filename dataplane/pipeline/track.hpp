@@ -24,6 +24,11 @@ inline FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& 
 bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                  abi::WorkerCounters& counters) noexcept;
 
+/// Both ends are done with it, or a RST or ABORT was: the entry stays for stragglers.
+constexpr bool is_over(FlowPhase phase) noexcept {
+    return phase == FlowPhase::time_wait || phase == FlowPhase::closed || phase == FlowPhase::sctp_closed;
+}
+
 /// Packet i belongs to a flow that is over, and its sender does not know: dropped, and answered if that may be; in TCP
 /// both ends hear of it, elsewhere each end once. False: it begins a new conversation, and the mark is gone.
 bool follow_marked(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) noexcept;

@@ -1,0 +1,148 @@
+/// The policy service as it ships, with a store in a folder of its own and a dataplane that can be told what to answer.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "dataplane/acl/validator.hpp"
+#include "tests/unit/controlplane/publish/test_dataplane.hpp"
+
+namespace sluice::cp {
+
+using namespace std::chrono_literals;
+
+/// A policy whose only difference is the rule list.
+inline std::string policy_text(const std::string& rules, const std::string& more = "") {
+    return "sluice: 1\nname: edge\ndefault: {action: deny, log: start}\n"
+           "zones:\n  internet: {ports: [outside]}\n  servers: {ports: [inside]}\n"
+           "sets:\n  web: {nets: [198.51.100.80, \"2001:db8:51::80\"]}\n"
+           "rules:\n" +
+           rules + more;
+}
+inline const std::string kWebIn =
+    "  - {id: web-in, from: internet, to: web, service: https, action: allow, log: both}\n";
+inline const std::string kSshOut = "  - {id: ssh-closed, from: internet, to: web, service: ssh, action: reject}\n";
+inline const std::string kTrial =
+    "  - {id: trial, from: internet, to: any, service: tcp/5432, action: allow, mode: observe}\n";
+
+/// The kernel's files, until told that the disk is full.
+class FullableDisk final : public FileOps {
+public:
+    std::atomic<bool> full{false};
+
+    Expected<int, Errno> create(const std::string& p, Readers r) override { return real_.create(p, r); }
+    Expected<std::size_t, Errno> write(int h, std::span<const std::byte> b) override {
+        if (full) return Unexpected<Errno>(ENOSPC);
+        return real_.write(h, b);
+    }
+    Expected<void, Errno> fsync(int h) override { return real_.fsync(h); }
+    void close(int h) override { real_.close(h); }
+    Expected<void, Errno> rename(const std::string& a, const std::string& b) override { return real_.rename(a, b); }
+    Expected<void, Errno> unlink(const std::string& p) override { return real_.unlink(p); }
+    Expected<void, Errno> fsync_dir(const std::string& p) override { return real_.fsync_dir(p); }
+    Expected<void, Errno> make_dir(const std::string& p, Readers r) override { return real_.make_dir(p, r); }
+    Expected<std::string, Errno> read(const std::string& p, std::size_t n) override { return real_.read(p, n); }
+    Expected<std::vector<std::string>, Errno> list(const std::string& p) override { return real_.list(p); }
+
+private:
+    FileOps& real_{posix_file_ops()};
+};
+
+template <typename Condition>
+bool soon(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) return false;
+        std::this_thread::sleep_for(1ms);
+    }
+    return true;
+}
+
+class PolicyServiceTest : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "sluice-service-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        dir = name;
+        config.state_dir = dir + "/state";
+        config.tables_socket = dir + "/tables.sock";
+        config.last_good = dir + "/last-good";
+        config.flow_log_path = dir + "/flows.jsonl";
+        start_dataplane();
+    }
+    void TearDown() override {
+        service.reset();
+        dataplane.reset();
+        std::filesystem::remove_all(dir);
+    }
+
+    /// Accepts what the real validator accepts, with the ports of this lab.
+    void start_dataplane(test::TestDataplane::State state = {}, std::uint64_t boot_id = 1) {
+        test::TestDataplane::Options options;
+        options.boot_id = boot_id;
+        options.validate = [](const abi::Manifest& manifest,
+                              const test::TestDataplane::Sections& sections) -> std::optional<std::string> {
+            static constexpr std::array<std::string_view, 2> kPorts{"outside", "inside"};
+            const auto view =
+                dp::validate(std::as_bytes(std::span{&manifest, 1}), sections, {.rule_slots_max = 64, .ports = kPorts});
+            if (view) return std::nullopt;
+            return view.error().where;
+        };
+        dataplane = std::make_unique<test::TestDataplane>(config.tables_socket, options, std::move(state));
+    }
+    void open_service() {
+        auto opened = PolicyServiceImpl::open(config, {.files = &disk});
+        ASSERT_TRUE(opened) << opened.error();
+        service = std::move(*opened);
+        service->start();
+    }
+    void start_service() {
+        open_service();
+        ASSERT_TRUE(soon([&] { return connected(); })) << "never connected";
+    }
+    bool connected() {
+        for (const auto& why : service->status().not_ready) {
+            if (why.find("dataplane is not there") != std::string::npos || why.find("publishes") != std::string::npos) {
+                return false;
+            }
+        }
+        return true;
+    }
+    bool ready() { return service->status().not_ready.empty(); }
+
+    Expected<CommitResult, Problem> put(const std::string& text, CommitOptions options = {}) {
+        const auto now = service->current();
+        if (!options.if_match && !options.if_none_match_any) {
+            if (now) {
+                options.if_match = now->hash;
+            } else {
+                options.if_none_match_any = true;
+            }
+        }
+        return service->put(text, PolicyFormat::yaml, options);
+    }
+    CommitResult must_put(const std::string& text, CommitOptions options = {}) {
+        auto result = put(text, std::move(options));
+        EXPECT_TRUE(result.has_value()) << result.error().code << ": " << result.error().detail;
+        return result ? *result : CommitResult{};
+    }
+    std::string running_hash() { return to_hex(dataplane->state().process.running_policy_version); }
+    std::uint64_t running_generation() { return dataplane->state().process.running_generation; }
+
+    std::string dir;
+    ControlConfig config;
+    FullableDisk disk;
+    std::unique_ptr<test::TestDataplane> dataplane;
+    std::unique_ptr<PolicyServiceImpl> service;
+};
+
+}  // namespace sluice::cp

@@ -1,0 +1,148 @@
+/// What the service shows of a policy that runs: counters, explanations, flows, events.
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include <sluice/abi/last_good.hpp>
+
+#include "controlplane/policy/canonical.hpp"
+#include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
+
+namespace sluice::cp {
+namespace {
+
+TEST_F(PolicyServiceTest, CountersFollowTheRuleNotItsPlace) {
+    start_service();
+    must_put(policy_text(kWebIn + kSshOut));
+    dataplane->telemetry().rule(0, 16).hits.set(7);  // the first rule's slot
+    dataplane->telemetry().rule(0, 16).last_hit_ns.set(abi::MonoTime::now().ns);
+    must_put(policy_text(kTrial + kSshOut + kWebIn));
+    const auto rules = service->rules();
+    ASSERT_EQ(rules[2].id, "web-in");
+    EXPECT_EQ(rules[2].hits, 7U);
+    EXPECT_TRUE(rules[2].last_hit.has_value());
+    EXPECT_FALSE(rules[2].first_hit.has_value());
+    EXPECT_EQ(rules[0].hits, 0U);
+    EXPECT_NE(service->metrics(true).find("sluice_rule_hits_total{rule=\"web-in\"} 7\n"), std::string::npos);
+    EXPECT_EQ(service->metrics(false).find("sluice_rule_hits_total"), std::string::npos);
+    EXPECT_NE(service->metrics(false).find("sluice_publishes_total{result=\"adopted\"} 2\n"), std::string::npos);
+}
+
+abi::IpAddr v4(std::uint32_t host) { return abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(host)); }
+
+TEST_F(PolicyServiceTest, ExplainSaysWhoDecidesAndWhyOthersDidNot) {
+    start_service();
+    must_put(policy_text(kTrial + kSshOut + kWebIn));
+    ExplainQuery query{"outside", abi::IpFamily::v4, v4(0xc6336407), v4(0xc6336450), abi::L4Proto::tcp, 40000, 443};
+    auto answer = service->explain(query);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_EQ(answer->verdict, abi::Verdict::allow);
+    EXPECT_EQ(answer->rule, "web-in");
+    EXPECT_EQ(answer->from_zone, "internet");
+    EXPECT_EQ(answer->to_zone, "servers");
+    ASSERT_EQ(answer->skipped.size(), 2U);
+    EXPECT_EQ(answer->skipped[1].rule, "ssh-closed");
+    EXPECT_EQ(answer->skipped[1].field, "service");
+
+    query.dport_or_icmp = 5432;
+    answer = service->explain(query);
+    EXPECT_EQ(answer->rule, "default");
+    EXPECT_EQ(answer->observed, "trial");
+    query.in_port = "inside";
+    answer = service->explain(query);
+    EXPECT_EQ(answer->skipped[0].field, "from");
+    query.in_port = "wan7";
+    EXPECT_EQ(service->explain(query).error().code, "unknown-port");
+    EXPECT_NE(service->explain(query).error().detail.find("; its ports are outside, inside"), std::string::npos);
+    query.in_port = "internet";
+    EXPECT_NE(service->explain(query).error().detail.find("that is a zone, its ports are outside"), std::string::npos);
+}
+
+TEST_F(PolicyServiceTest, FlowsHaveNamesAndCursors) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    std::vector<abi::FlowRecord> flows(1200);
+    for (auto& flow : flows) {
+        flow.family = abi::IpFamily::v4;
+        flow.slot = abi::RuleSlot{16};
+        flow.generation = 1;
+        flow.from_zone = abi::ZoneId{0};
+        flow.to_zone = abi::ZoneId{1};
+    }
+    dataplane->set_flows(flows);
+    const auto first = service->flows({.count_max = 1000, .cursor = std::nullopt, .filter = {}});
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_EQ(first->flows.size(), 1000U);
+    EXPECT_EQ(first->flows[0].rule, "web-in");
+    EXPECT_EQ(first->flows[0].from_zone, "internet");
+    ASSERT_TRUE(first->next);
+    const auto rest = service->flows({.count_max = 1000, .cursor = first->next, .filter = {}});
+    EXPECT_EQ(rest->flows.size(), 200U);
+    EXPECT_FALSE(rest->next);
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = "nonsense", .filter = {}}).error().status, 400);
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = "7-0", .filter = {}}).error().status, 410);
+}
+
+TEST_F(PolicyServiceTest, FlowsAreEndedByFilter) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    dataplane->set_flows(std::vector<abi::FlowRecord>(5));
+    const auto ended = service->end_flows({.filter = "rule==web-in and from_zone==internet", .answer = true});
+    ASSERT_TRUE(ended) << ended.error().detail;
+    EXPECT_EQ(ended->ended, 5U) << "part by part";
+    EXPECT_TRUE(ended->complete);
+    EXPECT_TRUE(dataplane->ended_answered());
+    EXPECT_TRUE(service->end_flows({.filter = {}, .all = true}));
+    EXPECT_FALSE(dataplane->ended_answered());
+    EXPECT_EQ(service->end_flows({.filter = " "}).error().code, "filter-needed");
+    EXPECT_EQ(service->end_flows({.filter = "proto==tcp", .all = true}).error().code, "filter-and-all");
+    const auto wrong = service->end_flows({.filter = "rule==web-on"});
+    EXPECT_EQ(wrong.error().status, 400);
+    EXPECT_EQ(wrong.error().code, "bad-filter");
+    EXPECT_EQ(service->flows({.count_max = 1, .cursor = {}, .filter = "dport"}).error().code, "bad-filter");
+}
+
+/// Of the first rule of the first policy.
+abi::FlowEvent a_flow_starts() {
+    abi::FlowEvent event;
+    event.kind = abi::EventKind::flow_start;
+    event.family = abi::IpFamily::v4;
+    event.proto = abi::L4Proto::tcp;
+    event.verdict = abi::Verdict::allow;
+    event.slot = abi::RuleSlot{16};
+    event.generation = 1;
+    event.from_zone = abi::ZoneId{0};
+    event.time = abi::MonoTime::now();
+    return event;
+}
+
+TEST_F(PolicyServiceTest, EventsCarryTheNamesOfTheirRule) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    dataplane->telemetry().emit(0, a_flow_starts());
+    const auto page = service->events_after(0, 10, 20s);
+    ASSERT_EQ(page.lines.size(), 1U);
+    EXPECT_NE(page.lines[0].json.find(R"("rule":"web-in")"), std::string::npos);
+    EXPECT_NE(page.lines[0].json.find(R"("from":"internet")"), std::string::npos);
+    EXPECT_EQ(service->newest_event(), 1U);
+}
+
+// A6: a disk that takes no more lines is told, and stops nothing.
+TEST_F(PolicyServiceTest, LostLinesOfTheFlowLogStandInTheStatus) {
+    config.flow_log_path = dir + "/missing/flows.jsonl";
+    start_service();
+    must_put(policy_text(kWebIn));
+    EXPECT_EQ(service->status().flow_log_trouble, "");
+    dataplane->telemetry().emit(0, a_flow_starts());
+    EXPECT_EQ(service->events_after(0, 10, 20s).lines.size(), 1U);
+    ASSERT_TRUE(soon([&] { return !service->status().flow_log_trouble.empty(); }));
+    EXPECT_NE(service->status().flow_log_trouble.find("cannot open " + config.flow_log_path), std::string::npos);
+    EXPECT_TRUE(ready());
+}
+
+}  // namespace
+}  // namespace sluice::cp
