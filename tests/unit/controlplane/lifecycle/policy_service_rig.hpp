@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/canonical.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 
