@@ -33,6 +33,7 @@ json::object flow_json(const FlowView& flow) {
                      {"age_s", static_cast<double>(record.age_ms) / 1000.0},
                      {"idle_s", static_cast<double>(record.idle_ms) / 1000.0}};
     if (record.kept != 0) out["kept"] = true;
+    if (record.proxied != 0) out["proxied"] = true;
     if (icmp) {
         out["icmp_type"] = dport >> 8U;
         out["icmp_code"] = dport & 0xffU;

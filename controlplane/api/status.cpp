@@ -53,6 +53,8 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                    {"half_open", status.flows_half_open},
                                    {"half_open_max", status.flow_half_open_max},
                                    {"pressure", status.flow_pressure},
+                                   {"proxied", status.flows_proxied},
+                                   {"syn_cookies", status.syn_cookies},
                                    {"kept", status.flows_kept},
                                    {"lost", status.flows_lost}}},
             {"flow_log", json::object{{"trouble", valid_utf8(status.flow_log_trouble)}}},

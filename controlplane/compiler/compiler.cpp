@@ -174,6 +174,7 @@ std::vector<std::byte> write_settings(const Policy& policy, std::span<const abi:
     out.section.wire_other = policy.wire_other;
     out.section.seq_check = policy.seq_check;
     out.section.timeouts = policy.timeouts;
+    out.section.syn_proxy = policy.syn_proxy;
     out.section.on_change = policy.on_change;
     std::vector<std::uint64_t> untouched;
     if (base) {

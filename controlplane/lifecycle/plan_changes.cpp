@@ -45,6 +45,9 @@ std::string text_of(abi::SeqCheck check) {
 std::string text_of(abi::OnChange change) {
     return change == abi::OnChange::kill ? "kill" : change == abi::OnChange::keep ? "keep" : "reevaluate";
 }
+std::string text_of(abi::SynPromise promise) {
+    return promise == abi::SynPromise::on ? "on" : promise == abi::SynPromise::learn ? "learn" : "off";
+}
 std::string text_of(abi::Verdict verdict) {
     return verdict == abi::Verdict::allow ? "allow" : verdict == abi::Verdict::reject ? "reject" : "deny";
 }
@@ -57,6 +60,12 @@ std::string text_of(const Limits& limits, const std::array<LimitKey<Limits>, N>&
         text += (text.empty() ? "" : ", ") + std::string{key} + " " + std::to_string(limits.*member);
     }
     return text.empty() ? "none" : text;
+}
+
+std::string text_of(const abi::RuleLimits& limits) {
+    const auto text = text_of(limits, kRuleLimitKeys);
+    if (limits.over == abi::HalfOpenOver::refuse) return text;
+    return text == "none" ? "over syn-cookie" : text + ", over syn-cookie";
 }
 
 std::string join(const Words& words) {
@@ -103,7 +112,7 @@ std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
             {"service", "", rule.service.empty() ? "any" : join(words_of(rule.service))},
             {"mode", "", text_of(rule.mode)},
             {"log", "", text_of(rule.log)},
-            {"limits", "", text_of(rule.limits, kRuleLimitKeys)},
+            {"limits", "", text_of(rule.limits)},
             {"on_change", "", rule.on_change ? text_of(*rule.on_change) : std::string{kAsThePolicySays}}};
 }
 
@@ -155,7 +164,7 @@ private:
         const auto defaults = [](const Policy& p) {
             return std::vector<PlanField>{{"action", "", text_of(p.default_action)},
                                           {"log", "", text_of(p.default_log)},
-                                          {"limits", "", text_of(p.default_limits, kRuleLimitKeys)}};
+                                          {"limits", "", text_of(p.default_limits)}};
         };
         const auto wire = [](const Policy& p) {
             return std::vector<PlanField>{
@@ -163,7 +172,11 @@ private:
         };
         const auto tracking = [](const Policy& p) {
             std::vector<PlanField> fields{{"seq_check", "", text_of(p.seq_check)},
-                                          {"on_change", "", text_of(p.on_change)}};
+                                          {"on_change", "", text_of(p.on_change)},
+                                          {"syn_proxy mss", "", std::to_string(p.syn_proxy.mss)},
+                                          {"syn_proxy wscale", "", std::to_string(p.syn_proxy.wscale)},
+                                          {"syn_proxy sack", "", text_of(p.syn_proxy.sack)},
+                                          {"syn_proxy timestamps", "", text_of(p.syn_proxy.timestamps)}};
             for (const auto& [key, member] : kTimeoutKeys) {
                 fields.push_back({std::string{key}, "", duration_text(p.timeouts.*member)});
             }

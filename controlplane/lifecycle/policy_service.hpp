@@ -146,6 +146,8 @@ struct SystemStatus {
     bool fail_open{};
     std::uint64_t flows{}, flow_capacity{}, flows_half_open{}, flow_half_open_max{};
     std::string flow_pressure{"none"};         ///< none, half_open, closing, full
+    std::uint64_t flows_proxied{};             ///< begun by a SYN cookie
+    bool syn_cookies{};                        ///< SYNs are being answered with them
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     std::vector<WorkerStatus> workers;
     std::vector<PortStatus> ports;

@@ -65,6 +65,8 @@ SystemStatus PolicyServiceImpl::status() {
     status.flows_half_open = snapshot->flows_half_open;
     status.flow_half_open_max = snapshot->flow_half_open_max;
     status.flow_pressure = abi::to_string(snapshot->pressure);
+    status.flows_proxied = snapshot->flows_proxied;
+    status.syn_cookies = snapshot->syn_cookies_active;
     status.flows_kept = snapshot->flows_kept;
     status.flows_lost = snapshot->flows_lost;
     for (std::size_t w = 0; w < snapshot->workers.size(); ++w) {

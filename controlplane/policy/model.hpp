@@ -120,11 +120,12 @@ struct LimitKey {
     std::string_view key;
     std::uint32_t Limits::*member;
 };
-inline constexpr std::array<LimitKey<abi::RuleLimits>, 4> kRuleLimitKeys{{
+inline constexpr std::array<LimitKey<abi::RuleLimits>, 5> kRuleLimitKeys{{
     {"states", &abi::RuleLimits::states_max},
     {"states_per_source", &abi::RuleLimits::states_per_source_max},
     {"new_per_second", &abi::RuleLimits::new_per_second_max},
     {"new_per_second_per_source", &abi::RuleLimits::new_per_second_per_source_max},
+    {"half_open", &abi::RuleLimits::half_open_max},
 }};
 inline constexpr std::array<LimitKey<abi::ZoneLimits>, 2> kZoneLimitKeys{{
     {"states", &abi::ZoneLimits::states_max},
@@ -142,6 +143,7 @@ struct Policy {
     abi::SeqCheck seq_check{abi::SeqCheck::strict};
     abi::OnChange on_change{abi::OnChange::reevaluate};
     abi::FlowTimeouts timeouts{};
+    abi::SynProxySettings syn_proxy{};
     std::vector<Zone> zones;
     std::vector<NetSet> sets;
     std::vector<NamedService> services;

@@ -45,6 +45,13 @@ abi::OnChange on_change_of(std::string_view text) noexcept {
     return abi::OnChange::reevaluate;
 }
 
+abi::SynPromise promise_of(std::string_view text, abi::SynPromise standard) noexcept {
+    if (text == "on") return abi::SynPromise::on;
+    if (text == "learn") return abi::SynPromise::learn;
+    if (text == "off") return abi::SynPromise::off;
+    return standard;
+}
+
 /// From a tree of the right shape, as far as it is, to the model. Reads on after errors, to find all of them.
 class Reader {
 public:
@@ -58,6 +65,7 @@ public:
         read_seq_check();
         policy_.on_change = on_change_of(word(root_, "on_change"));
         read_timeouts();
+        read_syn_proxy();
         read_zones();
         check_every_port_has_a_zone();
         read_sets();
@@ -104,6 +112,26 @@ private:
         }
     }
 
+    void read_syn_proxy() {
+        const auto* node = root_.find("syn_proxy");
+        if (node == nullptr) return;
+        abi::SynProxySettings& s = policy_.syn_proxy;
+        if (const auto mss = count_of_word(*node, "mss"); mss >= abi::kSynMssMin && mss <= abi::kSynMssMax) {
+            s.mss = static_cast<std::uint16_t>(mss);
+        }
+        if (const auto wscale = count_of_word(*node, "wscale"); wscale != 0 && wscale <= abi::kSynWscaleMax) {
+            s.wscale = static_cast<std::uint8_t>(wscale);
+        }
+        s.sack = promise_of(word(*node, "sack"), s.sack);
+        s.timestamps = promise_of(word(*node, "timestamps"), s.timestamps);
+    }
+
+    /// 0: not there, or no number.
+    static std::uint32_t count_of_word(const Node& map, std::string_view key) {
+        const auto text = word(map, key);
+        return text.empty() ? 0 : count_of(text, std::numeric_limits<std::uint32_t>::max());
+    }
+
     /// The `limits` of `node`, as far as they are there.
     template <typename Limits, std::size_t N>
     Limits read_limits(const Node& node, const Path& path, const std::array<LimitKey<Limits>, N>& keys) {
@@ -115,13 +143,19 @@ private:
                         "this limits nothing; write a limit or remove it");
         }
         for (const auto& [key, member] : keys) {
-            limits.*member = count_of(word(*map, key), std::numeric_limits<std::uint32_t>::max());
+            limits.*member = count_of_word(*map, key);
         }
         return limits;
     }
 
     abi::RuleLimits read_rule_limits(const Node& node, const Path& path, Action action) {
-        const auto limits = read_limits(node, path, kRuleLimitKeys);
+        auto limits = read_limits(node, path, kRuleLimitKeys);
+        if (const auto* map = node.find("limits"); map != nullptr && word(*map, "over") == "syn-cookie") {
+            limits.over = abi::HalfOpenOver::syn_cookie;
+        } else if (map != nullptr && map->find("over") != nullptr && limits.half_open_max == 0) {
+            report_.add(Path{Path{path, "limits"}, "half_open"}, map->find("over")->pos, "missing-key",
+                        "nothing is over without a limit; write half_open, or remove over");
+        }
         if (!limits.any() || action == Action::allow) return limits;
         report_.add(Path{path, "limits"}, node.find("limits")->pos, "limits-without-allow",
                     "only what is allowed can be limited; write action: allow, or remove limits");

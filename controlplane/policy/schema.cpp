@@ -18,6 +18,8 @@ constexpr std::array<std::string_view, 4> kLogs{"none", "start", "end", "both"};
 constexpr std::array<std::string_view, 2> kModes{"enforce", "observe"};
 constexpr std::array<std::string_view, 3> kSeqChecks{"strict", "log", "off"};
 constexpr std::array<std::string_view, 3> kOnChanges{"reevaluate", "keep", "kill"};
+constexpr std::array<std::string_view, 2> kOvers{"refuse", "syn-cookie"};
+constexpr std::array<std::string_view, 3> kPromises{"on", "learn", "off"};
 constexpr std::array<std::string_view, 3> kOps{"insert", "replace", "remove"};
 
 constexpr Field unsupported(std::string_view key) { return {.key = key, .shape = Shape::unsupported}; }
@@ -62,6 +64,10 @@ constexpr std::array kRuleLimitFields{
     count("new_per_second", abi::kRateLimitMax, "New flows of the rule in a second."),
     count("new_per_second_per_source", abi::kRateLimitMax,
           "New flows of the rule in a second from one source (IPv6: from one /64)."),
+    count("half_open", abi::kStatesLimitMax, "TCP flows of the rule whose handshake is not over."),
+    late_choice("over", kOvers, "refuse",
+                "What becomes of a SYN beyond half_open: refuse drops it, syn-cookie answers it in the server's stead. "
+                "syn-cookie without half_open answers every SYN."),
 };
 constexpr ObjectSchema kRuleLimits{"limits", kRuleLimitFields};
 
@@ -102,6 +108,24 @@ constexpr std::array kTimeoutFields{
     duration("other", "10m", "Any other protocol."),
 };
 constexpr ObjectSchema kTimeouts{"timeouts", kTimeoutFields};
+
+constexpr std::array kSynProxyFields{
+    Field{
+        .key = "mss",
+        .shape = Shape::count,
+        .about =
+            "Largest segment over IPv4 (1460; over IPv6 20 less), where the server has not been seen to tell its own.",
+        .most = abi::kSynMssMax,
+        .least = abi::kSynMssMin},
+    count("wscale", abi::kSynWscaleMax, "Window scale (7). Windows are translated: a server may have any."),
+    late_choice(
+        "sack", kPromises, "on",
+        "Selective acknowledgements: on unless the server was seen to do without, learn where it was seen to do "
+        "them."),
+    late_choice("timestamps", kPromises, "learn",
+                "Timestamps: on unless the server was seen to do without, learn where it was seen to do them."),
+};
+constexpr ObjectSchema kSynProxy{"syn_proxy", kSynProxyFields};
 
 constexpr std::array kZoneFields{
     required("ports", Shape::port_names, "Names of ports of the dataplane; each port is in one zone."),
@@ -190,6 +214,8 @@ constexpr std::array kDocumentFields{
     late_choice("on_change", kOnChanges, "reevaluate",
                 "What becomes of a live flow that the policy no longer allows: reevaluate ends it, keep lets it go on "
                 "until it ends by itself, kill ends it and answers its next packet."),
+    optional("syn_proxy", Shape::object, "What SYN cookies promise in a server's name (limits with over: syn-cookie).",
+             &kSynProxy),
     optional("timeouts", Shape::object, "When an idle flow ends.", &kTimeouts),
     Field{.key = "zones",
           .shape = Shape::object_map,

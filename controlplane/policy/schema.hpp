@@ -41,6 +41,7 @@ struct Field {
     std::string_view standard;                  ///< what an absent choice or duration means; empty = nothing
     const ObjectSchema* object{};               ///< Shape::object, object_map, object_list
     std::uint32_t most{};                       ///< Shape::count
+    std::uint32_t least{1};                     ///< Shape::count
     bool silent_standard{};                     ///< the canonical form leaves the standard out
 };
 

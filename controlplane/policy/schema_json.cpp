@@ -62,7 +62,7 @@ json::object value(const Field& field) {
             if (!field.standard.empty()) result["default"] = view(field.standard);
             return result;
         }
-        case Shape::count: return {{"type", "integer"}, {"minimum", 1}, {"maximum", field.most}};
+        case Shape::count: return {{"type", "integer"}, {"minimum", field.least}, {"maximum", field.most}};
         case Shape::test_source:
         case Shape::test_target:
         case Shape::test_service:

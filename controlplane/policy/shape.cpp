@@ -87,10 +87,11 @@ void check_duration(const Node& node, const Path& path, Report& report) {
 void check_count(const Node& node, const Field& field, const Path& path, Report& report) {
     if (!check_kind(node, Node::Kind::scalar, "a number", path, report)) return;
     const bool is_number = node.form == Node::Form::plain || node.form == Node::Form::number;
-    if (is_number && count_of(node.text, field.most) != 0) return;
+    const std::uint32_t value = is_number ? count_of(node.text, field.most) : 0;
+    if (value != 0 && value >= field.least) return;
     report.add(path, node.pos, "bad-count",
-               quoted(node.text) + " is no number from 1 to " + std::to_string(field.most) +
-                   "; write digits only, and leave the key out where there is no limit");
+               quoted(node.text) + " is no number from " + std::to_string(field.least) + " to " +
+                   std::to_string(field.most) + "; write digits only, and leave the key out where there is no limit");
 }
 
 /// The key that was meant, else all that may stand there.

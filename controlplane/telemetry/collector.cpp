@@ -48,6 +48,12 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.frag_reassembled += from.frag_reassembled.read();
     into.frag_duplicates += from.frag_duplicates.read();
     into.icmp_related += from.icmp_related.read();
+    into.syn_cookies_sent += from.syn_cookies_sent.read();
+    into.syn_cookies_accepted += from.syn_cookies_accepted.read();
+    into.syn_proxy_repeats += from.syn_proxy_repeats.read();
+    into.syn_proxy_unanswered += from.syn_proxy_unanswered.read();
+    into.syn_proxy_refused += from.syn_proxy_refused.read();
+    into.syn_proxy_data += from.syn_proxy_data.read();
 }
 
 }  // namespace
@@ -105,6 +111,12 @@ Totals& Totals::operator+=(const Totals& o) {
     frag_reassembled += o.frag_reassembled;
     frag_duplicates += o.frag_duplicates;
     icmp_related += o.icmp_related;
+    syn_cookies_sent += o.syn_cookies_sent;
+    syn_cookies_accepted += o.syn_cookies_accepted;
+    syn_proxy_repeats += o.syn_proxy_repeats;
+    syn_proxy_unanswered += o.syn_proxy_unanswered;
+    syn_proxy_refused += o.syn_proxy_refused;
+    syn_proxy_data += o.syn_proxy_data;
     publishes_adopted += o.publishes_adopted;
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;
@@ -191,6 +203,8 @@ void Collector::read_levels(Snapshot& into) const {
         into.frag_held_bytes += counters.frag_held_bytes.read();
         into.flows_half_open += counters.flows_half_open.read();
         into.sources += counters.sources.read();
+        into.flows_proxied += counters.flows_proxied.read();
+        into.syn_cookies_active |= counters.syn_cookies_active.read() != 0;
         const std::uint64_t pressure = counters.flow_pressure.read();  // an untrusted number
         if (pressure < abi::kFlowPressureCount) {
             into.pressure = std::max(into.pressure, static_cast<abi::FlowPressure>(pressure));

@@ -19,6 +19,7 @@ constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
         case abi::EventKind::seq_check: return "seq_check";
         case abi::EventKind::limited: return "limited";
         case abi::EventKind::flow_kept: return "flow_kept";
+        case abi::EventKind::syn_cookie: return "syn_cookie";
     }
     return "unknown";
 }
@@ -33,6 +34,7 @@ constexpr std::string_view end_text(abi::FlowEnd end) noexcept {
         case abi::FlowEnd::reused: return "reused";
         case abi::FlowEnd::evicted: return "evicted";
         case abi::FlowEnd::request: return "request";
+        case abi::FlowEnd::unanswered: return "unanswered";
     }
     return "unknown";
 }

@@ -108,6 +108,10 @@ void level_families(Families& all, const Snapshot& s) {
         const auto level = static_cast<abi::FlowPressure>(p);
         Families::add(pressure, {{"level", abi::to_string(level)}}, s.pressure == level ? 1.0 : 0.0);
     }
+    all.gauge("sluice_flows_proxied", "Flows whose numbers are translated, because a SYN cookie began them.",
+              static_cast<double>(s.flows_proxied));
+    all.gauge("sluice_syn_cookies_active", "1 while SYNs are answered with cookies (in the last second, any worker).",
+              s.syn_cookies_active ? 1 : 0);
     all.gauge("sluice_limited_sources", "Sources with flows of rules that limit by source.",
               static_cast<double>(s.sources));
     auto& busy = all.family("sluice_lcore_busy_ratio", MetricType::Gauge,
@@ -162,6 +166,14 @@ void total_families(Families& all, const Totals& t) {
     Families::add(notes, {{"kind", "flow_reopen"}}, t.flow_reopen);
     Families::add(notes, {{"kind", "frag_duplicate"}}, t.frag_duplicates);
     Families::add(notes, {{"kind", "icmp_related"}}, t.icmp_related);
+    auto& cookies = all.family("sluice_syn_proxy_total", MetricType::Counter,
+                               "Handshakes that the firewall makes in the server's stead, by what happened.");
+    Families::add(cookies, {{"event", "cookie_sent"}}, t.syn_cookies_sent);
+    Families::add(cookies, {{"event", "cookie_accepted"}}, t.syn_cookies_accepted);
+    Families::add(cookies, {{"event", "syn_repeated"}}, t.syn_proxy_repeats);
+    Families::add(cookies, {{"event", "server_silent"}}, t.syn_proxy_unanswered);
+    Families::add(cookies, {{"event", "server_refused"}}, t.syn_proxy_refused);
+    Families::add(cookies, {{"event", "early_data_dropped"}}, t.syn_proxy_data);
     auto& switches =
         all.family("sluice_generations_total", MetricType::Counter, "What became of generations in the dataplane.");
     Families::add(switches, {{"result", "adopted"}}, t.publishes_adopted);

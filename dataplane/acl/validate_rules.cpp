@@ -27,7 +27,12 @@ bool check_limits(Check& check, const abi::RuleRecord& rule, std::uint64_t index
            check_limit(check, "states_max", l.states_max, abi::kStatesLimitMax) &&
            check_limit(check, "states_per_source_max", l.states_per_source_max, abi::kStatesLimitMax) &&
            check_limit(check, "new_per_second_max", l.new_per_second_max, abi::kRateLimitMax) &&
-           check_limit(check, "new_per_second_per_source_max", l.new_per_second_per_source_max, abi::kRateLimitMax);
+           check_limit(check, "new_per_second_per_source_max", l.new_per_second_per_source_max, abi::kRateLimitMax) &&
+           check_limit(check, "half_open_max", l.half_open_max, abi::kStatesLimitMax) &&
+           check.require(static_cast<std::uint8_t>(l.over) < abi::kHalfOpenOverCount, R::enum_value, "rule ", index,
+                         " has over ", static_cast<std::uint64_t>(l.over)) &&
+           check.require(l.must_be_zero == decltype(l.must_be_zero){}, R::bounds, "limits of rule ", index,
+                         " have padding that is not zero");
 }
 
 bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index) {

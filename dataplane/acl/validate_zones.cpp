@@ -24,6 +24,20 @@ bool check_timeout(Check& check, std::string_view name, std::uint32_t ms) {
                          " ms, expected ", abi::kTimeoutMsMin, " to ", abi::kTimeoutMsMax);
 }
 
+bool check_promise(Check& check, std::string_view name, abi::SynPromise promise) {
+    return check.require(static_cast<std::uint8_t>(promise) < abi::kSynPromiseCount, R::enum_value, name, " is ",
+                         static_cast<std::uint64_t>(promise));
+}
+
+bool check_syn_proxy(Check& check, const abi::SynProxySettings& s) {
+    return check.require(s.mss >= abi::kSynMssMin && s.mss <= abi::kSynMssMax, R::bounds, "syn_proxy.mss is ", s.mss) &&
+           check.require(s.wscale <= abi::kSynWscaleMax, R::bounds, "syn_proxy.wscale is ",
+                         static_cast<std::uint64_t>(s.wscale)) &&
+           check_promise(check, "syn_proxy.sack", s.sack) &&
+           check_promise(check, "syn_proxy.timestamps", s.timestamps) &&
+           check.require(s.must_be_zero == decltype(s.must_be_zero){}, R::bounds, "padding of syn_proxy is not zero");
+}
+
 bool check_zone_limits(Check& check, const abi::ZoneLimits& l, std::size_t zone) {
     return check.require(l.states_max <= abi::kStatesLimitMax && l.new_per_second_max <= abi::kRateLimitMax, R::bounds,
                          "zone ", zone, " limits to ", l.states_max, " flows and ", l.new_per_second_max,
@@ -57,7 +71,7 @@ bool check_settings(Check& check, const abi::SettingsSection& s) {
                          static_cast<std::uint64_t>(s.seq_check)) &&
            check.require(s.must_be_zero == decltype(s.must_be_zero){} && s.must_be_zero_behind == 0, R::bounds,
                          "padding is not zero") &&
-           check_timeout(check, "tcp_opening_ms", t.tcp_opening_ms) &&
+           check_syn_proxy(check, s.syn_proxy) && check_timeout(check, "tcp_opening_ms", t.tcp_opening_ms) &&
            check_timeout(check, "tcp_established_ms", t.tcp_established_ms) &&
            check_timeout(check, "tcp_closing_ms", t.tcp_closing_ms) &&
            check_timeout(check, "tcp_closed_ms", t.tcp_closed_ms) &&

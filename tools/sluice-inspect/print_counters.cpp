@@ -145,6 +145,14 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"frag_duplicates", &worker.frag_duplicates},
             {"frag_held_bytes", &worker.frag_held_bytes},
             {"icmp_related", &worker.icmp_related},
+            {"syn_cookies_sent", &worker.syn_cookies_sent},
+            {"syn_cookies_accepted", &worker.syn_cookies_accepted},
+            {"syn_proxy_repeats", &worker.syn_proxy_repeats},
+            {"syn_proxy_unanswered", &worker.syn_proxy_unanswered},
+            {"syn_proxy_refused", &worker.syn_proxy_refused},
+            {"syn_proxy_data", &worker.syn_proxy_data},
+            {"syn_cookies_active", &worker.syn_cookies_active},
+            {"flows_proxied", &worker.flows_proxied},
             {"worker_generation", &worker.generation}};
         for (const auto& [name, counter] : fields) {
             counters.others.emplace_back(fmt::format("{}{{worker=\"{}\"}}", name, w), counter->read());

@@ -53,8 +53,10 @@ std::size_t term_count(const dp::TableView& view, std::span<const std::byte> rul
 /// 0 = no limit.
 std::string limits_json(const abi::RuleLimits& l) {
     return fmt::format(
-        "{{\"states\": {}, \"states_per_source\": {}, \"new_per_second\": {}, \"new_per_second_per_source\": {}}}",
-        l.states_max, l.states_per_source_max, l.new_per_second_max, l.new_per_second_per_source_max);
+        "{{\"states\": {}, \"states_per_source\": {}, \"new_per_second\": {}, \"new_per_second_per_source\": {}, "
+        "\"half_open\": {}, \"over\": \"{}\"}}",
+        l.states_max, l.states_per_source_max, l.new_per_second_max, l.new_per_second_per_source_max, l.half_open_max,
+        l.over == abi::HalfOpenOver::syn_cookie ? "syn-cookie" : "refuse");
 }
 
 void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::SectionBytes& sections) {

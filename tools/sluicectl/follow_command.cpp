@@ -58,6 +58,7 @@ std::string event_line(const json::object& event, bool colours) {
     if (kind == "seq_check") line += "  " + field(event, "reason") + ", not enforced";
     if (kind == "limited") line += "  refused: " + field(event, "reason");
     if (kind == "flow_kept") line += "  kept";
+    if (kind == "syn_cookie") line += "  answered with a SYN cookie";
     if (kind == "flow_end") {
         line += "  end " + field(event, "end");
         line += bytes_words(event);

@@ -85,6 +85,12 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto pressure = text_of(flows, "pressure"); !pressure.empty() && pressure != "none") {
         std::cout << "; " << painted("pressure: " + pressure, Colour::red, colours);
     }
+    if (flag_of(flows, "syn_cookies")) {
+        std::cout << "; " << painted("SYNs are answered with cookies", Colour::red, colours);
+    }
+    if (const auto proxied = count_of(flows, "proxied"); proxied != 0) {
+        std::cout << "; " << count_text(proxied) << " proxied";
+    }
     std::cout << restart_note(flows) << '\n';
     if (const auto trouble = text_of(answer.at("flow_log"), "trouble"); !trouble.empty()) {
         std::cout << "flow log   " << painted("loses lines", Colour::red, colours) << ": " << trouble << '\n';
@@ -139,10 +145,10 @@ void print_flows(const json::array& flows, bool colours) {
         const auto& bytes = flow.at("bytes").as_array();
         table.add(
             {proto, icmp ? text_of(flow, "src") : endpoint_of(flow, "src", "sport"), endpoint_of(flow, "dst", "dport"),
-             text_of(flow, "state"), text_of(flow, "rule"), count_text(packets.at(0).to_number<std::uint64_t>()),
-             count_text(packets.at(1).to_number<std::uint64_t>()), bytes_text(bytes.at(0).to_number<std::uint64_t>()),
-             bytes_text(bytes.at(1).to_number<std::uint64_t>()), duration_text(number_of(flow, "age_s")),
-             duration_text(number_of(flow, "idle_s"))});
+             text_of(flow, "state") + (flow.as_object().contains("proxied") ? " proxied" : ""), text_of(flow, "rule"),
+             count_text(packets.at(0).to_number<std::uint64_t>()), count_text(packets.at(1).to_number<std::uint64_t>()),
+             bytes_text(bytes.at(0).to_number<std::uint64_t>()), bytes_text(bytes.at(1).to_number<std::uint64_t>()),
+             duration_text(number_of(flow, "age_s")), duration_text(number_of(flow, "idle_s"))});
     }
     std::cout << table.text(colours);
 }

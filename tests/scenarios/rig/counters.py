@@ -12,6 +12,7 @@ _WANTED = {
     "rejects_limited", "rx_missed", "rule_hits", "udp_zero_csum6", "flow_reopen", "tcp_inexact_rst",
     "tcp_overshoot", "flow_pickup", "tcp_window_unknown", "tcp_seq_logged",
     "frag_reassembled", "frag_duplicates", "syn_early_drop", "closing_early_drop",
+    "syn_cookies_sent", "syn_cookies_accepted", "syn_proxy_refused", "syn_proxy_data",
 }  # fmt: skip
 _BUILTINS = {"0": "default", "1": "builtin:arp", "2": "builtin:nd", "3": "builtin:other"}
 _SLOT = re.compile(r'rule_hits\{slot="(\d+)"\}')

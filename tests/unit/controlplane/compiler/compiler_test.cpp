@@ -147,11 +147,14 @@ TEST(Compiler, LimitsStandWithTheirRuleTheDefaultAndTheZone) {
     PolicyBuilder b = two_zones();
     b.rule({.id = "r", .action = Action::allow}).default_action(Action::allow);
     b.policy.rules[0].limits = {1, 2, 3, 4};
-    b.policy.default_limits = {.states_max = 5};
+    b.policy.default_limits = {.states_max = 5, .half_open_max = 8, .over = abi::HalfOpenOver::syn_cookie};
+    b.policy.syn_proxy = {.mss = 1380, .wscale = 9, .timestamps = abi::SynPromise::off};
     b.policy.zones[1].limits = {.states_max = 6, .new_per_second_max = 7};
     const CompiledTables t{b.build()};
     EXPECT_EQ(t.view().rules[0].limits, (abi::RuleLimits{1, 2, 3, 4}));
-    EXPECT_EQ(t.view().rules[1].limits, (abi::RuleLimits{.states_max = 5}));
+    EXPECT_EQ(t.view().rules[1].limits,
+              (abi::RuleLimits{.states_max = 5, .half_open_max = 8, .over = abi::HalfOpenOver::syn_cookie}));
+    EXPECT_EQ(t.view().settings->syn_proxy, b.policy.syn_proxy);
     EXPECT_EQ(t.view().zones[0].limits.states_max, 0U);
     EXPECT_EQ(t.view().zones[1].limits.states_max, 6U);
     EXPECT_EQ(t.view().zones[1].limits.new_per_second_max, 7U);

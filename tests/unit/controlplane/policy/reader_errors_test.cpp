@@ -292,8 +292,22 @@ TEST(ReaderErrors, OfLimits) {
         {"unknown-key", "/rules/0/limit", "{id: r, from: any, to: any, action: allow, <!>limit: {states: 1}}",
          "did you mean \"limits\"?"},
         {"wrong-type", "/rules/0/limits", "{id: r, from: any, to: any, action: allow, limits: <!>5}", "write a map"},
+        {"limits-without-allow", "/rules/0/limits",
+         "{id: r, from: any, to: any, action: deny, limits: <!>{over: syn-cookie}}",
+         "write action: allow, or remove limits"},
+        {"bad-choice", "/rules/0/limits/over",
+         "{id: r, from: any, to: any, action: allow, limits: {half_open: 5, over: <!>cookie}}", "refuse or syn-cookie"},
+        {"missing-key", "/rules/0/limits/half_open",
+         "{id: r, from: any, to: any, action: allow, limits: {over: <!>refuse}}", "write half_open"},
     };
     for (const auto& c : cases) expect_only(c, std::string{kGood} + "rules:\n  - " + c.text + "\n");
+    const auto syn_proxy = [](std::string_view text) {
+        return "syn_proxy: {" + std::string{text} + "}\n" + std::string{kGood};
+    };
+    expect_only({"bad-count", "/syn_proxy/mss", {}, "from 536 to 9176"}, syn_proxy("mss: <!>535"));
+    expect_only({"bad-count", "/syn_proxy/wscale", {}, "from 1 to 14"}, syn_proxy("wscale: <!>15"));
+    expect_only({"bad-choice", "/syn_proxy/sack", {}, "on, learn or off"}, syn_proxy("sack: <!>maybe"));
+    expect_only({"unknown-key", "/syn_proxy/ts", {}, "syn_proxy"}, syn_proxy("<!>ts: on"));
     expect_only({"limits-without-allow", "/default/limits", {}, "only what is allowed can be limited"},
                 "sluice: 1\nname: n\ndefault: {action: reject, limits: <!>{states: 1}}\nzones: {lan: {ports: [p]}}\n");
     expect_only({"unknown-key", "/zones/lan/limits/states_per_source", {}, "limits of a zone"},

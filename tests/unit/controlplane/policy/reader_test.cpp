@@ -85,6 +85,22 @@ zones: {wan: {ports: [p], limits: {states: 5, new_per_second: 10000000}}, lan: {
     EXPECT_EQ(others->zones[1].limits.states_max, 0U);
 }
 
+TEST(Reader, ReadsWhatBecomesOfAFloodOfSyns) {
+    const auto limits = [](std::string_view text) {
+        return read(rule("from: any, to: any, action: allow, limits: {" + std::string{text} + "}")).rules[0].limits;
+    };
+    EXPECT_EQ(limits("half_open: 5000"), (abi::RuleLimits{.half_open_max = 5000}));
+    EXPECT_EQ(limits("half_open: 5000, over: refuse"), (abi::RuleLimits{.half_open_max = 5000}));
+    EXPECT_EQ(limits("half_open: 5000, over: syn-cookie"),
+              (abi::RuleLimits{.half_open_max = 5000, .over = abi::HalfOpenOver::syn_cookie}));
+    EXPECT_EQ(limits("over: syn-cookie"), (abi::RuleLimits{.over = abi::HalfOpenOver::syn_cookie}));
+    const auto deny = rule("from: any, to: any, action: deny");
+    EXPECT_EQ(read(deny).syn_proxy, abi::SynProxySettings{});
+    const auto set = read("syn_proxy: {mss: 1380, wscale: 9, sack: off, timestamps: on}\n" + deny).syn_proxy;
+    EXPECT_EQ(set, (abi::SynProxySettings{1380, 9, abi::SynPromise::off, abi::SynPromise::on}));
+    EXPECT_EQ(read("syn_proxy: {sack: learn}\n" + deny).syn_proxy.sack, abi::SynPromise::learn);
+}
+
 TEST(Reader, ReadsWhatBecomesOfLiveFlows) {
     EXPECT_EQ(read(rule("from: any, to: any, action: deny")).on_change, abi::OnChange::reevaluate);
     EXPECT_FALSE(read(rule("from: any, to: any, action: deny")).rules[0].on_change);

@@ -423,6 +423,14 @@ TEST(Metrics, PassPromtoolAndSaySums) {
         t.worker(w).syn_early_drop.set(8);
         t.worker(w).closing_early_drop.set(9);
         t.worker(w).sources.set(10);
+        t.worker(w).syn_cookies_sent.set(11);
+        t.worker(w).syn_cookies_accepted.set(12);
+        t.worker(w).syn_proxy_repeats.set(13);
+        t.worker(w).syn_proxy_unanswered.set(14);
+        t.worker(w).syn_proxy_refused.set(15);
+        t.worker(w).syn_proxy_data.set(16);
+        t.worker(w).flows_proxied.set(17);
+        t.worker(w).syn_cookies_active.set(w);
         t.worker(w).flow_pressure.set(w == 0 ? 2 : 1);
     }
     telemetry.names().set_rules(std::vector<std::string>(17, ""));
@@ -452,6 +460,12 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     EXPECT_NE(text.find("sluice_flows_ended_total{cause=\"syn_early_drop\"} 16\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_flows_ended_total{cause=\"closing_early_drop\"} 18\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_limited_sources 20\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_flows_proxied 34\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_syn_cookies_active 1\n"), std::string::npos) << "any worker";
+    for (const char* line : {"cookie_sent\"} 22", "cookie_accepted\"} 24", "syn_repeated\"} 26", "server_silent\"} 28",
+                             "server_refused\"} 30", "early_data_dropped\"} 32"}) {
+        EXPECT_NE(text.find("sluice_syn_proxy_total{event=\"" + std::string{line} + "\n"), std::string::npos) << line;
+    }
     EXPECT_NE(text.find("sluice_flow_pressure{level=\"none\"} 0\n"), std::string::npos);
     EXPECT_NE(text.find("sluice_flow_pressure{level=\"closing\"} 1\n"), std::string::npos) << "the worst worker's";
     EXPECT_NE(text.find("sluice_port_held_packets{port=\"outside\"} 12\n"), std::string::npos);

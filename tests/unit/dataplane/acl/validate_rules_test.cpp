@@ -65,6 +65,16 @@ const Damage kDamages[] = {
     {"limit of new flows", [](auto& g) { limit(g).new_per_second_max = abi::kRateLimitMax + 1; }, R::bounds},
     {"limit of new flows by source", [](auto& g) { limit(g).new_per_second_per_source_max = abi::kRateLimitMax + 1; },
      R::bounds},
+    {"limit of half-open flows", [](auto& g) { limit(g).half_open_max = abi::kStatesLimitMax + 1; }, R::bounds},
+    {"what becomes of a SYN beyond it", [](auto& g) { limit(g).over = abi::HalfOpenOver{abi::kHalfOpenOverCount}; },
+     R::enum_value},
+    {"padding of limits", [](auto& g) { limit(g).must_be_zero[1] = 1; }, R::bounds},
+    {"cookies for what is denied",
+     [](auto& g) {
+         rule(g, 0).verdict = abi::Verdict::deny;
+         rule(g, 0).limits = {.over = abi::HalfOpenOver::syn_cookie};
+     },
+     R::bounds},
     {"reserved slot", [](auto& g) { rule(g, 0).slot = abi::kSlotBuiltinNd; }, R::index},
     {"slot above the manifest's", [](auto& g) { rule(g, 0).slot = abi::RuleSlot{g.manifest().rule_slots}; }, R::index},
     {"slot kNoSlot", [](auto& g) { rule(g, 0).slot = abi::kNoSlot; }, R::index},

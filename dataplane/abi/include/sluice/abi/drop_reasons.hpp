@@ -68,7 +68,12 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(zone_limit,          L1, "its zone has as many flows, or new ones in this second, as its `limits` allow")          \
     X(rate_limit,          L1, "new flows of the rule, or of the source by this rule, come faster than allowed")         \
     X(icmp_ratelimit,      L1, "more than 100 ICMP errors about one flow in a second (RFC 6092 REC-36)")               \
-    X(flow_killed,         L1, "packet of a flow that a policy change or a request has ended; its sender is told")
+    X(flow_killed,         L1, "packet of a flow that a policy change or a request has ended; its sender is told") \
+    X(half_open_limit,     L1, "its rule has as many half-open TCP flows as `half_open` allows; SYNs only")              \
+    X(syn_cookie_bad,      L1, "ACK whose SYN cookie is wrong, too old, or of the process before")                       \
+    X(syn_proxy_wait,      L1, "segment of a client to whom the server's window is still closed: the server has not answered") \
+    X(syn_proxy_full,      L2, "no room for another flow with translated numbers (SYN cookies); new flows only")         \
+    X(syn_proxy_mismatch,  L1, "the server does not do what its SYN cookie promised; both ends are reset, the next try knows")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

@@ -245,8 +245,9 @@ struct FlowRecord {
     L4Proto proto{};
     FlowState state{};
     std::uint8_t worker{};
-    std::uint8_t kept{};  ///< 1 = the policy no longer allows it, and keeps it (`on_change: keep`)
-    std::array<std::uint8_t, 7> must_be_zero{};
+    std::uint8_t kept{};     ///< 1 = the policy no longer allows it, and keeps it (`on_change: keep`)
+    std::uint8_t proxied{};  ///< 1 = its numbers are translated: the firewall has made its handshakes (SYN cookies)
+    std::array<std::uint8_t, 6> must_be_zero{};
 };
 static_assert(sizeof(FlowRecord) == 104 && std::has_unique_object_representations_v<FlowRecord>);
 inline constexpr std::uint32_t kFlowsPerDumpMax = 512;

@@ -26,7 +26,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 7;
+inline constexpr std::uint32_t kAbiVersion = 8;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -142,6 +142,27 @@ struct FlowTimeouts {
 inline constexpr std::uint32_t kTimeoutMsMin = 1'000;
 inline constexpr std::uint32_t kTimeoutMsMax = 30U * 24 * 3600 * 1000;
 
+/// Whether the firewall, when it answers a SYN in a server's stead, promises something that the server may not have.
+enum class SynPromise : std::uint8_t {
+    off = 0,
+    on = 1,     ///< unless the server was seen to do without
+    learn = 2,  ///< only where the server was seen to do it
+};
+inline constexpr std::uint8_t kSynPromiseCount = 3;
+
+/// What a SYN cookie offers in the server's name. Where a destination's own SYN-ACKs were seen, their MSS counts.
+struct SynProxySettings {
+    std::uint16_t mss{1460};  ///< over IPv4; over IPv6 20 less
+    std::uint8_t wscale{7};   ///< 0 to 14; windows are translated, so a server may have any
+    SynPromise sack{SynPromise::on};
+    SynPromise timestamps{SynPromise::learn};
+    std::array<std::uint8_t, 3> must_be_zero{};
+    bool operator==(const SynProxySettings&) const = default;
+};
+inline constexpr std::uint16_t kSynMssMin = 536;  ///< RFC 9293 section 3.7.1: what is assumed where none is told
+inline constexpr std::uint16_t kSynMssMax = 9176;
+inline constexpr std::uint8_t kSynWscaleMax = 14;
+
 struct SettingsSection {
     SectionHeader header{};
     WireAction wire_arp{WireAction::allow};
@@ -152,6 +173,7 @@ struct SettingsSection {
     std::array<std::uint8_t, 3> must_be_zero{};
     FlowTimeouts timeouts{};
     std::uint32_t must_be_zero_behind{};
+    SynProxySettings syn_proxy{};
     /// What this generation was compared with; 0 = with nothing. `untouched` holds only for flows that were judged
     /// under that generation, known by its number and the digest of its rules section (which tells slots and ids).
     std::uint64_t base_generation{};
@@ -193,6 +215,13 @@ struct ZonesSection {
 
 // -------------------------------------------------------------------------------------------------------------------
 // rules
+/// What becomes of a SYN when its rule has as many half-open TCP flows as it may have.
+enum class HalfOpenOver : std::uint8_t {
+    refuse = 0,
+    syn_cookie = 1,  ///< answered in the server's stead, without a flow until the client has shown that it got that
+};
+inline constexpr std::uint8_t kHalfOpenOverCount = 2;
+
 /// What a rule that allows may allow, all workers together; 0 = no limit. A source is the address that opens the flow:
 /// an IPv4 address, or the /64 of an IPv6 address, for a host has the whole of it.
 struct RuleLimits {
@@ -200,9 +229,13 @@ struct RuleLimits {
     std::uint32_t states_per_source_max{};          ///< its flows of one source
     std::uint32_t new_per_second_max{};             ///< its flows made
     std::uint32_t new_per_second_per_source_max{};  ///< its flows made, of one source
+    std::uint32_t half_open_max{};  ///< its TCP flows whose handshake is not over; with syn_cookie, 0 = none at all
+    HalfOpenOver over{};
+    std::array<std::uint8_t, 3> must_be_zero{};
     bool operator==(const RuleLimits&) const = default;
     bool by_source() const noexcept { return (states_per_source_max | new_per_second_per_source_max) != 0; }
-    bool any() const noexcept { return by_source() || (states_max | new_per_second_max) != 0; }
+    bool by_half_open() const noexcept { return half_open_max != 0 || over != HalfOpenOver::refuse; }
+    bool any() const noexcept { return by_source() || by_half_open() || (states_max | new_per_second_max) != 0; }
 };
 inline constexpr std::uint32_t kStatesLimitMax = 1'000'000'000;
 inline constexpr std::uint32_t kRateLimitMax = 10'000'000;
@@ -218,7 +251,7 @@ struct RuleRecord {
     OnChange on_change{};  ///< of live flows that this rule decides against; resolved, never "as the policy says"
     std::array<std::uint8_t, 3> must_be_zero{};
 };
-static_assert(sizeof(RuleRecord) == 36);
+static_assert(sizeof(RuleRecord) == 44);
 
 /// Index of a rule in evaluation order; the last record is the default and always matches.
 using RuleIndex = std::uint32_t;

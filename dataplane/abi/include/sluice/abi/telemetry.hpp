@@ -122,14 +122,22 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter lookups;                 ///< classifier decisions
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
-    Counter flow_pickup;         ///< flows taken up in mid-stream after a restart
-    Counter tcp_window_unknown;  ///< segments not checked: their flow's handshake was not seen
-    Counter tcp_seq_logged;      ///< segments that `seq_check: log` let pass
-    Counter rejects_limited;     ///< rejects that got no answer because of the rate limit (still policy_reject)
-    Counter frag_reassembled;    ///< datagrams whose fragments were all there and that were judged as one packet
-    Counter frag_duplicates;     ///< byte-exact copies of a held fragment (their packets count as consumed)
-    Counter frag_held_bytes;     ///< level: frames of fragments in our hands
-    Counter icmp_related;        ///< ICMP errors that passed because of the flow that they are about
+    Counter flow_pickup;           ///< flows taken up in mid-stream after a restart
+    Counter tcp_window_unknown;    ///< segments not checked: their flow's handshake was not seen
+    Counter tcp_seq_logged;        ///< segments that `seq_check: log` let pass
+    Counter rejects_limited;       ///< rejects that got no answer because of the rate limit (still policy_reject)
+    Counter frag_reassembled;      ///< datagrams whose fragments were all there and that were judged as one packet
+    Counter frag_duplicates;       ///< byte-exact copies of a held fragment (their packets count as consumed)
+    Counter frag_held_bytes;       ///< level: frames of fragments in our hands
+    Counter syn_cookies_sent;      ///< SYNs answered in a server's stead, without a flow
+    Counter syn_cookies_accepted;  ///< ACKs that brought one back: flows made
+    Counter syn_cookies_active;    ///< level: 1 if a SYN was answered so in the last second
+    Counter syn_proxy_repeats;     ///< SYNs sent to a server once more, because it had not answered
+    Counter syn_proxy_unanswered;  ///< flows ended because it never did; the client was reset
+    Counter syn_proxy_refused;     ///< flows ended by its RST or an ICMP error; the client was reset
+    Counter syn_proxy_data;  ///< ACKs with cookies that carried data, which were dropped: the client sends them again
+    Counter flows_proxied;   ///< level: flows whose numbers are translated
+    Counter icmp_related;    ///< ICMP errors that passed because of the flow that they are about
     std::array<PortCounters, kPortsMax> ports;
 };
 
@@ -164,13 +172,14 @@ enum class EventKind : std::uint8_t {
     flow_end = 2,     ///< an entry went away; `end` says why
     flow_denied = 3,  ///< a first packet was denied
     flow_rejected = 4,
-    observed = 5,   ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
-    drop = 6,       ///< sampled drop that no rule decided; `drop` is the reason
-    seq_check = 7,  ///< sampled; passed because of `seq_check: log`; `drop` is what strict would have said
-    limited = 8,    ///< sampled; rule `slot` allows the flow, a limit does not; `drop` says which
-    flow_kept = 9,  ///< goes on although `slot` would deny it now (`on_change: keep`)
+    observed = 5,     ///< an observe rule would have decided; `slot` is that rule, `verdict` its would-be verdict
+    drop = 6,         ///< sampled drop that no rule decided; `drop` is the reason
+    seq_check = 7,    ///< sampled; passed because of `seq_check: log`; `drop` is what strict would have said
+    limited = 8,      ///< sampled; rule `slot` allows the flow, a limit does not; `drop` says which
+    flow_kept = 9,    ///< goes on although `slot` would deny it now (`on_change: keep`)
+    syn_cookie = 10,  ///< sampled; rule `slot` allows the flow, and its SYN was answered with a cookie
 };
-inline constexpr std::uint8_t kEventKindCount = 10;
+inline constexpr std::uint8_t kEventKindCount = 11;
 
 enum class FlowEnd : std::uint8_t {
     none = 0,
@@ -179,10 +188,11 @@ enum class FlowEnd : std::uint8_t {
     reset = 3,
     policy = 4,
     reused = 5,
-    evicted = 6,  ///< so that a new flow has room
-    request = 7,  ///< of whoever may write
+    evicted = 6,     ///< so that a new flow has room
+    request = 7,     ///< of whoever may write
+    unanswered = 8,  ///< the server never answered the SYN that we sent it for a client with a cookie
 };
-inline constexpr std::uint8_t kFlowEndCount = 8;
+inline constexpr std::uint8_t kFlowEndCount = 9;
 
 struct FlowEvent {
     MonoTime time{};
