@@ -8,7 +8,9 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include <sluice/abi/messages.hpp>
@@ -106,7 +108,7 @@ struct alignas(64) FlowHot {
     FlowPhase phase;
     std::uint8_t flags;                     ///< flow_flag
     std::uint8_t window_scales;             ///< low half: original, high half: reply; 15 = not offered, not known
-    std::array<std::uint8_t, 3> extension;  ///< 1 + number of a 64-byte extension (NAT, SYN proxy), 0 = none
+    std::array<std::uint8_t, 3> extension;  ///< 1 + number of a 64-byte extension (flow_proxy.hpp), 0 = none
 
     abi::RuleSlot slot() const noexcept { return abi::RuleSlot{slot_and_log & kSlotMask}; }
     abi::RuleLog log() const noexcept { return static_cast<abi::RuleLog>(slot_and_log >> 30); }
@@ -131,6 +133,18 @@ struct alignas(64) FlowHot {
     }
     /// Takes out what only the process that wrote it can read: to the next one the flow is one that nobody has judged.
     void forget_process() noexcept { policy_seq = 0; }
+    bool extended() const noexcept { return extension != decltype(extension){}; }
+    /// Of an extended one.
+    std::uint32_t extension_number() const noexcept {
+        return (extension[0] | std::uint32_t{extension[1]} << 8 | std::uint32_t{extension[2]} << 16) - 1;
+    }
+    void set_extension(std::uint32_t number) noexcept {
+        const std::uint32_t n = number + 1;
+        extension = {static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
+                     static_cast<std::uint8_t>(n >> 16)};
+    }
+    /// Windows can be checked and nothing has to be translated: one word for both, as every packet asks.
+    bool is_plain() const noexcept;
     /// TCP: one side has sent what the other has not acknowledged.
     bool in_flight() const noexcept { return seq_end != seq_acked; }
     bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
@@ -146,6 +160,16 @@ private:
     static constexpr std::uint32_t kKept = 1U << 27, kMarked = 1U << 28, kSourceCounted = 1U << 29;
 };
 static_assert(sizeof(FlowHot) == 64 && std::is_trivially_copyable_v<FlowHot>);
+inline constexpr std::uint32_t kExtensionsMax = (1U << 24) - 1;
+/// In FlowHot::window_scales: both sides', as the handshake was not seen.
+inline constexpr std::uint8_t kScalesUnknown = 0xff;
+
+inline bool FlowHot::is_plain() const noexcept {
+    static_assert(offsetof(FlowHot, extension) == offsetof(FlowHot, window_scales) + 1);
+    std::uint32_t word;  // little-endian, as all that we share: the scales, the extension above
+    std::memcpy(&word, reinterpret_cast<const char*>(this) + offsetof(FlowHot, window_scales), sizeof word);
+    return word < kScalesUnknown;
+}
 static_assert(abi::kZonesMax <= 256, "a zone stands in one byte");
 
 struct alignas(64) FlowV6Line {

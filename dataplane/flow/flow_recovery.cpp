@@ -79,10 +79,15 @@ const FlowV6Line* line_of(const FlowSlab& slab, const FlowHot& hot) noexcept {
     return hot.has(flow_flag::v6) && hot.v6.line < slab.v6.size() ? &slab.v6[hot.v6.line] : nullptr;
 }
 
-/// One bit per line of IPv6 keys: two entries can't have the same.
-class LinesInUse {
+const FlowProxy* proxy_of(const FlowSlab& slab, const FlowHot& hot) noexcept {
+    return hot.extended() && hot.extension_number() < slab.proxies.size() ? &slab.proxies[hot.extension_number()]
+                                                                          : nullptr;
+}
+
+/// One bit per line of IPv6 keys, or per extension: two entries can't have the same.
+class InUse {
 public:
-    explicit LinesInUse(std::size_t count) noexcept : words_{(count + 63) / 64} {}
+    explicit InUse(std::size_t count) noexcept : words_{(count + 63) / 64} {}
     /// False: it was taken already.
     bool take(std::uint32_t line) noexcept {
         const std::uint64_t bit = std::uint64_t{1} << (line % 64);
@@ -97,12 +102,22 @@ private:
     PrefaultedArray<std::uint64_t> words_;
 };
 
+/// A flow that the server has not answered is one whose SYN waits, or that was reset before; one that it has answered
+/// is past that.
+bool extension_fits(const FlowHot& hot, const FlowProxy* proxy) noexcept {
+    if (!hot.extended()) return true;
+    if (proxy == nullptr || !is_plausible(*proxy)) return false;
+    if (proxy->has(proxy_flag::answered)) return hot.phase <= FlowPhase::closed;  // TCP's phases
+    return hot.phase == FlowPhase::syn_sent || hot.phase == FlowPhase::closed;
+}
+
 }  // namespace
 
-std::optional<FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, const RecoveryLimits& limits) noexcept {
+std::optional<FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, const FlowProxy* proxy,
+                                const RecoveryLimits& limits) noexcept {
     // The time since is at most the longest timeout (30 days), far from half of the ticks' circle.
     if (lies_ahead(hot.last_seen_tick, limits.now_tick + kAheadTicksMax)) return FlowLoss::damaged;
-    if (!all_zero(hot.extension) || static_cast<std::uint32_t>(hot.slot()) >= limits.rule_slots) {
+    if (!extension_fits(hot, proxy) || static_cast<std::uint32_t>(hot.slot()) >= limits.rule_slots) {
         return FlowLoss::damaged;
     }
     if (hot.kept() && hot.marked()) return FlowLoss::damaged;  // it goes on, or it is over
@@ -172,18 +187,20 @@ void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
 }
 
 void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
-    LinesInUse lines{v6_.size()};
-    const auto release = [&lines](const FlowHot& e) {
+    InUse lines{v6_.size()}, extensions{proxies_.size()};
+    const auto release = [&](const FlowHot& e) {
         if (e.has(flow_flag::v6)) lines.release(e.v6.line);
+        if (e.extended()) extensions.release(e.extension_number());
     };
-    const FlowSlab slab{hot_.all(), v6_.all(), cold_.all()};
+    const FlowSlab slab{hot_.all(), v6_.all(), proxies_.all(), cold_.all()};
     Found<FlowKeyV4> v4;
     Found<FlowKeyV6> v6;
     for (std::uint32_t i = 0; i < hot_.size(); ++i) {
         FlowHot& e = hot_[i];
         if (e.phase == FlowPhase::free) continue;
         const FlowV6Line* const line = line_of(slab, e);
-        if (const auto loss = loss_of(e, line, limits)) {
+        const FlowProxy* const proxy = proxy_of(slab, e);
+        if (const auto loss = loss_of(e, line, proxy, limits)) {
             give_up(i, *loss);
             continue;
         }
@@ -191,10 +208,16 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
             give_up(i, FlowLoss::damaged);
             continue;
         }
+        if (proxy != nullptr && (proxy->flow != i || !extensions.take(e.extension_number()))) {
+            if (line != nullptr) lines.release(e.v6.line);
+            give_up(i, FlowLoss::damaged);
+            continue;
+        }
         settle_ticks(e, cold_[i], limits.now_tick);
         e.forget_process();
         expiry_[i] = deadline(e.last_seen_tick + timeouts_.shortest(e.phase));
         fresh_entry_ = i + 1;
+        if (proxy != nullptr) fresh_proxy_ = std::max(fresh_proxy_, e.extension_number() + 1);
         if (line != nullptr) {
             fresh_line_ = std::max(fresh_line_, e.v6.line + 1);
             v6.add(line->key, i);
@@ -214,14 +237,22 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
     for (std::uint32_t i = fresh_line_; i-- > 0;) {
         if (!lines.has(i)) push_free_line(i);
     }
+    for (std::uint32_t i = fresh_proxy_; i-- > 0;) {
+        if (extensions.has(i)) {
+            ++proxies_used_;
+        } else {
+            push_free_proxy(i);
+        }
+    }
     top_up();
 }
 
 // ------------------------------------------------------------------------------------------- FlowTable: from elsewhere
 
 template <typename Key>
-void FlowTable::take_one(const FlowHot& old, const FlowCold& cold, Key key, const FlowMove& move,
+void FlowTable::take_one(const FlowSlab& slab, std::size_t i, Key key, const FlowMove& move,
                          const RecoveryLimits& limits) noexcept {
+    const FlowHot& old = slab.hot[i];
     const auto domain = static_cast<std::size_t>(key.domain);
     if (move.domain[domain] == FlowMove::kNoWire) return recovered_.lose(FlowLoss::wire);
     key.domain = FlowDomain{move.domain[domain]};
@@ -231,6 +262,18 @@ void FlowTable::take_one(const FlowHot& old, const FlowCold& cold, Key key, cons
     if (h == kNoFlow) return recovered_.lose(FlowLoss::room);
     FlowHot entry = old;
     FlowHot& e = hot_[at(h)];
+    entry.extension = {};
+    if (old.extended()) {
+        FlowProxy* const proxy = extend(h);
+        if (proxy == nullptr) {
+            erase(h);
+            return recovered_.lose(FlowLoss::room);
+        }
+        const std::uint32_t owner = proxy->flow;
+        *proxy = slab.proxies[old.extension_number()];
+        proxy->flow = owner;
+        entry.extension = e.extension;
+    }
     if (e.has(flow_flag::v6)) {
         entry.v6 = e.v6;
     } else {
@@ -243,7 +286,7 @@ void FlowTable::take_one(const FlowHot& old, const FlowCold& cold, Key key, cons
         entry.flags = static_cast<std::uint8_t>(entry.flags ^ flow_flag::original_from_high_port);
     }
     e = entry;
-    cold_[at(h)] = cold;
+    cold_[at(h)] = slab.cold[i];
     cold_[at(h)].started_tick += move.ticks;
     settle_ticks(e, cold_[at(h)], limits.now_tick);
     set_phase(h, old.phase, e.last_seen_tick);
@@ -255,18 +298,20 @@ void FlowTable::take_over(const FlowSlab& old, const FlowMove& move, const Recov
     RecoveryLimits then = limits;
     then.now_tick = limits.now_tick - move.ticks;
     then.wires = UINT32_MAX;
-    LinesInUse lines{old.v6.size()};
+    InUse lines{old.v6.size()}, extensions{old.proxies.size()};
     for (std::size_t i = 0; i < old.hot.size(); ++i) {
         const FlowHot& e = old.hot[i];
         if (e.phase == FlowPhase::free) continue;
         const FlowV6Line* const line = line_of(old, e);
-        const auto loss = loss_of(e, line, then);
-        if (loss || (line != nullptr && !lines.take(e.v6.line))) {
+        const FlowProxy* const proxy = proxy_of(old, e);
+        const auto loss = loss_of(e, line, proxy, then);
+        if (loss || (line != nullptr && !lines.take(e.v6.line)) ||
+            (proxy != nullptr && (proxy->flow != i || !extensions.take(e.extension_number())))) {
             recovered_.lose(loss.value_or(FlowLoss::damaged));
         } else if (line != nullptr) {
-            take_one(e, old.cold[i], line->key, move, limits);
+            take_one(old, i, line->key, move, limits);
         } else {
-            take_one(e, old.cold[i], e.v4, move, limits);
+            take_one(old, i, e.v4, move, limits);
         }
     }
 }

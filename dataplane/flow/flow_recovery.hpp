@@ -59,9 +59,10 @@ struct FlowMove {
 /// A clock may have been read a little later by the process that is gone: so far ahead a flow may have been seen.
 inline constexpr std::uint32_t kAheadTicksMax = 100;
 
-/// Why this entry can't be a flow here; nothing if it can. `line`: what an IPv6 entry names, nullptr if it names none
-/// that exists.
-std::optional<abi::FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, const RecoveryLimits& limits) noexcept;
+/// Why this entry can't be a flow here; nothing if it can. `line`, `proxy`: what an IPv6 entry and an extended one
+/// name, nullptr if that does not exist.
+std::optional<abi::FlowLoss> loss_of(const FlowHot& hot, const FlowV6Line* line, const FlowProxy* proxy,
+                                     const RecoveryLimits& limits) noexcept;
 
 /// Times that lie ahead become `now_tick`.
 void settle_ticks(FlowHot& hot, FlowCold& cold, std::uint32_t now_tick) noexcept;

@@ -3,6 +3,7 @@
 /// next process finds the flows in it, and makes index, deadlines and free lists anew (flow_recovery.hpp).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,24 +12,37 @@
 #include <sluice/abi/layout_hash.hpp>
 
 #include "dataplane/flow/flow_entry.hpp"
+#include "dataplane/flow/flow_proxy.hpp"
 
 namespace sluice::dp {
 
-/// Borrowed. `hot` and `cold` are as many, an index names the entry in both; an IPv6 entry names its line in `v6`.
+/// Borrowed. `hot` and `cold` are as many, an index names the entry in both; an IPv6 entry names its line in `v6`, an
+/// extended one its extension in `proxies`.
 struct FlowSlab {
     std::span<FlowHot> hot;
     std::span<FlowV6Line> v6;
+    std::span<FlowProxy> proxies;
     std::span<FlowCold> cold;
 
+    /// A quarter of the flows: as many as may be half-open, since what a SYN cookie begins is that first.
+    static constexpr std::size_t proxy_count(std::size_t entries) noexcept {
+        return std::min<std::size_t>((entries + 3) / 4, kExtensionsMax);
+    }
     bool empty() const noexcept { return hot.empty(); }
     static constexpr std::size_t bytes(std::size_t entries, std::size_t v6_entries) noexcept {
-        return entries * (sizeof(FlowHot) + sizeof(FlowCold)) + v6_entries * sizeof(FlowV6Line);
+        return entries * (sizeof(FlowHot) + sizeof(FlowCold)) + v6_entries * sizeof(FlowV6Line) +
+               proxy_count(entries) * sizeof(FlowProxy);
     }
     /// `memory`: bytes(entries, v6_entries) of it, aligned to a cache line.
     static FlowSlab at(std::byte* memory, std::size_t entries, std::size_t v6_entries) noexcept {
         auto* const hot = reinterpret_cast<FlowHot*>(memory);
         auto* const v6 = reinterpret_cast<FlowV6Line*>(hot + entries);
-        return {{hot, entries}, {v6, v6_entries}, {reinterpret_cast<FlowCold*>(v6 + v6_entries), entries}};
+        auto* const proxies = reinterpret_cast<FlowProxy*>(v6 + v6_entries);
+        const std::size_t proxy_entries = proxy_count(entries);
+        return {{hot, entries},
+                {v6, v6_entries},
+                {proxies, proxy_entries},
+                {reinterpret_cast<FlowCold*>(proxies + proxy_entries), entries}};
     }
 };
 
@@ -71,6 +85,8 @@ inline constexpr std::uint64_t kFlowLayoutHash = abi::fnv1a({
     SLUICE_LAYOUT(FlowHot, v4, v6, seq_end, seq_acked, window_max, last_seen_tick, policy_seq, counters, slot_and_log,
         zone, phase, flags, window_scales, extension),
     SLUICE_LAYOUT(FlowV6Line, key, must_be_zero),
+    SLUICE_LAYOUT(FlowProxy, flow, client_isn, cookie, server_isn, ts_promised, ts_shift, client_ts, client_mss,
+        syn_window, client_wscale, promised_wscale, server_wscale, flags, client_mac, server_mac, must_be_zero),
     SLUICE_LAYOUT(FlowCold, started_tick, packets, bytes),
     SmallCounters::kPacketBits, SmallCounters::kByteBits,
 });

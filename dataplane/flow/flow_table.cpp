@@ -31,6 +31,7 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
       bucket_mask_{static_cast<std::uint32_t>(buckets_.size() - 1)},
       hot_{config.entries_max, config.slab.hot},
       v6_{std::min(config.v6_entries_max, config.entries_max), config.slab.v6},
+      proxies_{FlowSlab::proxy_count(config.entries_max), config.slab.proxies},
       cold_{config.entries_max, config.slab.cold},
       expiry_{config.entries_max},
       eviction_{config.entries_max},
@@ -57,13 +58,20 @@ void FlowTable::push_free_line(std::uint32_t i) noexcept {
     free_line_ = i;
 }
 
+void FlowTable::push_free_proxy(std::uint32_t i) noexcept {
+    proxies_[i].flow = free_proxy_;
+    free_proxy_ = i;
+}
+
 std::size_t FlowTable::memory_bytes() const noexcept {
-    return buckets_.bytes() + hot_.bytes() + v6_.bytes() + cold_.bytes() + expiry_.bytes() + eviction_.bytes();
+    return buckets_.bytes() + hot_.bytes() + v6_.bytes() + proxies_.bytes() + cold_.bytes() + expiry_.bytes() +
+           eviction_.bytes();
 }
 
 void FlowTable::top_up() noexcept {
     if (free_entry_ == kEndOfChain && fresh_entry_ != hot_.size()) push_free_entry(fresh_entry_++);
     if (free_line_ == kEndOfChain && fresh_line_ != v6_.size()) push_free_line(fresh_line_++);
+    if (free_proxy_ == kEndOfChain && fresh_proxy_ != proxies_.size()) push_free_proxy(fresh_proxy_++);
 }
 
 /// Among the slots of `mask`.
@@ -194,12 +202,34 @@ FlowHandle FlowTable::insert(const FlowKeyV6& key, std::uint64_t hash, std::uint
     return h;
 }
 
+FlowProxy* FlowTable::extend(FlowHandle h) noexcept {
+    const std::uint32_t n = free_proxy_;
+    if (n == kEndOfChain) return nullptr;
+    FlowProxy& x = proxies_[n];
+    free_proxy_ = x.flow;
+    top_up();
+    ++proxies_used_;
+    x = FlowProxy{};
+    x.flow = static_cast<std::uint32_t>(h);
+    hot_[at(h)].set_extension(n);
+    return &x;
+}
+
+/// Of an entry that is marked free: until then a successor would miss it.
+void FlowTable::drop_extension(FlowHot& e) noexcept {
+    if (!e.extended()) return;
+    push_free_proxy(e.extension_number());
+    e.extension = {};
+    --proxies_used_;
+}
+
 void FlowTable::erase(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const auto i = static_cast<std::uint32_t>(handle);
     eviction_.move(i, standing(e), Standing::assured);
     mark_free(e);
     expiry_[i] = kNever;
+    drop_extension(e);
     if (e.has(flow_flag::v6)) {
         const std::uint32_t line = e.v6.line;
         index_erase(hasher_.hash(v6_[line].key), i);
@@ -222,6 +252,7 @@ void FlowTable::restart(FlowHandle handle, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(handle)];
     eviction_.move(static_cast<std::uint32_t>(handle), standing(e), Standing::assured);
     mark_free(e);  // as long as its numbers are nobody's
+    drop_extension(e);
     e.seq_end = e.seq_acked = {};
     e.window_max = {};
     e.window_scales = 0;

@@ -117,6 +117,18 @@ public:
     const FlowCold& cold(FlowHandle h) const noexcept { return cold_[at(h)]; }
     const FlowKeyV6& key_v6(FlowHandle h) const noexcept { return v6_[hot_[at(h)].v6.line].key; }
 
+    // --- extensions: flows with translated numbers (flow_proxy.hpp) ---
+    std::uint32_t proxies() const noexcept { return proxies_used_; }
+    std::uint32_t proxies_max() const noexcept { return static_cast<std::uint32_t>(proxies_.size()); }
+    /// A fresh extension, all zero but its owner, before `set_phase` makes the flow live. nullptr: none is left. It
+    /// goes with the entry, or when that begins anew.
+    FlowProxy* extend(FlowHandle h) noexcept;
+    /// Of an extension in use.
+    FlowHandle owner_of_proxy(std::uint32_t number) const noexcept { return FlowHandle{proxies_[number].flow}; }
+    /// Of an extended flow.
+    FlowProxy& proxy(FlowHandle h) noexcept { return proxies_[hot_[at(h)].extension_number()]; }
+    const FlowProxy& proxy(FlowHandle h) const noexcept { return proxies_[hot_[at(h)].extension_number()]; }
+
     /// The first live entry from `index` on, or `end`: reads the packed deadlines only, 16 entries a cache line.
     std::uint32_t next_live(std::uint32_t index, std::uint32_t end) const noexcept {
         while (index < end && expiry_[index] == kNever) ++index;
@@ -196,6 +208,8 @@ private:
     static void mark_free(FlowHot& e) noexcept;
     void push_free_entry(std::uint32_t i) noexcept;
     void push_free_line(std::uint32_t i) noexcept;
+    void push_free_proxy(std::uint32_t i) noexcept;
+    void drop_extension(FlowHot& e) noexcept;
     void top_up() noexcept;
     template <typename Key>
     struct Found;
@@ -204,7 +218,7 @@ private:
     void enter(Found<Key>& found, const Release& release) noexcept;
     void give_up(std::uint32_t i, abi::FlowLoss why) noexcept;
     template <typename Key>
-    void take_one(const FlowHot& old, const FlowCold& cold, Key key, const FlowMove& move,
+    void take_one(const FlowSlab& old, std::size_t i, Key key, const FlowMove& move,
                   const RecoveryLimits& limits) noexcept;
 
     FlowHasher hasher_;
@@ -213,6 +227,7 @@ private:
     std::uint32_t bucket_mask_;
     PrefaultedArray<FlowHot> hot_;
     PrefaultedArray<FlowV6Line> v6_;
+    PrefaultedArray<FlowProxy> proxies_;
     PrefaultedArray<FlowCold> cold_;
     PrefaultedArray<std::uint32_t> expiry_;
     EvictionQueues eviction_;
@@ -220,8 +235,9 @@ private:
     // Free entries and lines are chained through their first four bytes. Those from fresh_* on were never used since
     // rebuild() and join the chain one at a time, so that no start has to touch them all: a chain is empty only if
     // nothing is free.
-    std::uint32_t free_entry_{kEndOfChain}, free_line_{kEndOfChain};
-    std::uint32_t fresh_entry_{}, fresh_line_{};
+    std::uint32_t free_entry_{kEndOfChain}, free_line_{kEndOfChain}, free_proxy_{kEndOfChain};
+    std::uint32_t fresh_entry_{}, fresh_line_{}, fresh_proxy_{};
+    std::uint32_t proxies_used_{};
     RecoveryCount recovered_{};
     std::uint32_t count_{};
     std::uint32_t hand_{};

@@ -33,7 +33,6 @@ inline constexpr std::uint32_t kWindowBytesMax = 1U << 30;
 
 /// In FlowHot::window_scales, per side: not offered (while the flow opens), not known (afterwards).
 inline constexpr std::uint8_t kNoScale = 0x0f;
-inline constexpr std::uint8_t kScalesUnknown = 0xff;  ///< both sides: the handshake was not seen
 
 /// a is beyond b on the circle of sequence numbers.
 constexpr bool beyond(std::uint32_t a, std::uint32_t b) noexcept { return static_cast<std::int32_t>(a - b) > 0; }
@@ -88,15 +87,13 @@ constexpr void window_learn(FlowHot& flow, Direction from, std::uint32_t end, st
     flow.window_max[me] = std::max(flow.window_max[me], window);
 }
 
-/// The usual segment, straight on: ACK or data of an established flow whose windows are known, and it fits. True: the
+/// The usual segment, straight on: ACK or data of a plain established flow (FlowHot::is_plain), and it fits. True: the
 /// flow has learned from it and is refreshed, nothing else is to be done. False: nothing was written, the state machine
 /// has to look at it (tcp_state.hpp). `flags`, `seq`, `ack`, `window` are the segment's, as sent.
 inline bool tcp_goes_straight_on(FlowHot& flow, Direction from, std::uint8_t flags, std::uint32_t seq,
                                  std::uint32_t ack, std::uint32_t payload_bytes, std::uint16_t window) noexcept {
     constexpr std::uint8_t kFinSynRst = 0x07;
-    if (flow.phase != FlowPhase::established || (flags & kFinSynRst) != 0 || flow.window_scales == kScalesUnknown) {
-        return false;
-    }
+    if (flow.phase != FlowPhase::established || (flags & kFinSynRst) != 0 || !flow.is_plain()) return false;
     const Direction peer = opposite(from);
     const std::uint32_t offered_from = std::uint32_t{flow.window_max[index(from)]} << window_scale(flow, from);
     const std::uint32_t offered_peer = std::uint32_t{flow.window_max[index(peer)]} << window_scale(flow, peer);
