@@ -38,39 +38,59 @@ void account_drop(const Burst& burst, std::size_t i, abi::PortCounters& port, Ev
 
 namespace {
 
+/// A buffer for a packet of our own about packet i. None left: that it never existed is said in the log only.
+bool allocate(const Burst& burst, std::size_t i, std::uint32_t bytes, PacketIo& io, EventWriter& events,
+              std::uint64_t generation, Packet& out) noexcept {
+    if (io.allocate(bytes, out)) return true;
+    abi::FlowEvent event = event_of(burst, i, abi::EventKind::drop, generation);
+    event.drop = abi::DropReason::no_mbuf;
+    events.write_sampled(event);
+    return false;
+}
+
 /// The sender of a rejected packet learns it at once, if it may be answered, the limit allows and a buffer is left.
 void answer(Burst& burst, std::size_t i, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port,
             EventWriter& events, abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
     if (!may_answer(burst.packet[i], burst.parsed[i])) return;
     if (!answers.take(burst.moment.now)) return counters.rejects_limited.add(1);
     const std::uint32_t bytes = answer_bytes(burst.packet[i], burst.parsed[i]);
-    const auto allocate = [&](Packet& out) {
-        if (io.allocate(bytes, out)) return true;
-        // The packet counts as rejected all the same; that its answer never existed is said in the log only.
-        abi::FlowEvent event = event_of(burst, i, abi::EventKind::drop, generation);
-        event.drop = abi::DropReason::no_mbuf;
-        events.write_sampled(event);
-        return false;
-    };
     Packet& out = burst.answer[burst.answer_count];
-    if (!allocate(out)) return;
+    if (!allocate(burst, i, bytes, io, events, generation, out)) return;
     build_answer(burst.packet[i], burst.parsed[i], out);
     ++burst.answer_count;
     port.originated_packets.add(1);
     if (burst.fate[i] != Fate::drop_reset || burst.parsed[i].proto != abi::L4Proto::tcp) return;
     Packet& onward = burst.onward[burst.onward_count];
-    if (!allocate(onward)) return;
+    if (!allocate(burst, i, bytes, io, events, generation, onward)) return;
     build_onward_reset(burst.packet[i], burst.parsed[i], onward);
     ++burst.onward_count;
     port.originated_packets.add(1);
 }
 
+/// Before the packets that they are about are gone.
+void build_own_segments(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
+                        abi::WorkerCounters& counters, std::uint64_t generation) noexcept {
+    for (std::size_t k = 0; k < burst.own_count; ++k) {
+        const OwnSegment& s = burst.own[k];
+        const ParsedPacket& p = burst.parsed[s.about];
+        if (s.limited && !answers.take(burst.moment.now)) {
+            counters.rejects_limited.add(1);
+            continue;
+        }
+        Packet& out = s.onward ? burst.onward[burst.onward_count] : burst.answer[burst.answer_count];
+        const std::uint32_t bytes = own_frame_bytes(s, p.family, p.l3_offset);
+        if (!allocate(burst, s.about, bytes, io, events, generation, out)) continue;
+        build_own_segment(s, burst.packet[s.about], p, out);
+        ++(s.onward ? burst.onward_count : burst.answer_count);
+        port.originated_packets.add(1);
+    }
+}
+
 /// Slot i has been accounted for as one packet; its datagram came in several.
-void drop_other_fragments(Burst& burst, std::size_t i, PacketIo& io, Reassembly& fragments,
-                          abi::PortCounters& port) noexcept {
+void release_fragments(Burst& burst, std::size_t i, PacketIo& io, Reassembly& fragments, abi::Counter& end) noexcept {
     std::array<Packet, kFragmentsMax> all;
     const std::size_t count = fragments.take(burst, i, all);
-    port.drops[static_cast<std::size_t>(burst.reason[i])].add(count - 1);
+    end.add(count - 1);
     io.release(std::span<const Packet>{all.data(), count});
 }
 
@@ -82,21 +102,28 @@ void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& p
                     [](Fate fate) { return fate == Fate::forward; })) {
         return;
     }
-    std::array<Packet, kBurstMax> dropped;
+    build_own_segments(burst, io, answers, port, events, counters, generation);
+    std::array<Packet, kBurstMax> gone;
     std::size_t count = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::forward || burst.fate[i] == Fate::held) continue;
-        account_drop(burst, i, port, events, generation);
+        const bool consumed = burst.fate[i] == Fate::consumed;
+        if (consumed) {
+            port.consumed_packets.add(1);
+        } else {
+            account_drop(burst, i, port, events, generation);
+        }
         if (burst.fate[i] == Fate::drop_answered || burst.fate[i] == Fate::drop_reset) {
             answer(burst, i, io, answers, port, events, counters, generation);
         }
         if (burst.is_datagram(i)) {
-            drop_other_fragments(burst, i, io, fragments, port);
+            release_fragments(burst, i, io, fragments,
+                              consumed ? port.consumed_packets : port.drops[static_cast<std::size_t>(burst.reason[i])]);
         } else {
-            dropped[count++] = burst.packet[i];
+            gone[count++] = burst.packet[i];
         }
     }
-    if (count != 0) io.release(std::span<const Packet>{dropped.data(), count});
+    if (count != 0) io.release(std::span<const Packet>{gone.data(), count});
 }
 
 }  // namespace sluice::dp

@@ -1,4 +1,5 @@
-/// Does what was decided: counts and logs the drops, answers rejected senders, gives the buffers back.
+/// Does what was decided: counts and logs the drops, answers rejected senders, builds the segments that the SYN proxy
+/// has ordered, gives the buffers back.
 #pragma once
 
 #include <sluice/abi/telemetry.hpp>

@@ -60,6 +60,33 @@ void note_limited(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     d.events.write_sampled(event);
 }
 
+/// The SYN is answered in the server's stead, and nothing of it is kept.
+bool answers_with_cookie(const Desk& d, std::size_t i, const Ruling& ruling, FlowHandle over) noexcept {
+    if (d.burst.tracked[i].kind != TrackKind::tcp || !opens_flow(d.burst, i)) return false;
+    if (ruling.verdict != abi::Verdict::allow || !d.flows.wants_cookie(d.burst, i, ruling, over)) return false;
+    if (!answer_with_cookie(d.burst, i, d.flows.syn_proxy)) return false;
+    d.counters.syn_cookies_sent.add(1);
+    abi::FlowEvent event = event_of(d.burst, i, abi::EventKind::syn_cookie, d.flows.stamp().generation);
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    event.drop = DropReason::half_open_limit;
+    d.events.write_sampled(event);
+    return true;
+}
+
+/// The ACK that brings a cookie back makes the flow; to its own sender it says nothing new.
+void open_by_cookie(const Desk& d, std::size_t i, const Ruling& ruling, FlowHandle over) noexcept {
+    const Admission made = d.flows.start_proxied(d.burst, i, ruling, cookie_ack(d.burst, i), over);
+    if (made.flow == kNoFlow) {
+        // It believes to be connected.
+        d.burst.drop(i, made.refused);
+        d.burst.fate[i] = Fate::drop_answered;
+        return note_limited(d, i, ruling);
+    }
+    d.flows.table.count_packet(made.flow, Direction::original, d.burst.packet[i].total_bytes);
+    ask_server(d.burst, i, made.flow, d.flows, d.counters);
+}
+
 /// In mid-stream, and the worker takes up what an earlier process knew (CASES D5).
 bool picks_up(const Desk& d, std::size_t i) noexcept {
     const TrackKind kind = d.burst.tracked[i].kind;
@@ -80,7 +107,12 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
             d.burst.drop(i, d.flows.pickup_open() ? DropReason::sctp_bad_chunk : DropReason::sctp_no_flow);
             return true;
         case TrackKind::tcp:
-            if (opens_flow(d.burst, i) || picks_up(d, i)) return false;
+            if (opens_flow(d.burst, i) || d.burst.tracked[i].cookie != CookieIn::none || picks_up(d, i)) return false;
+            if (tcp_picks_up(d.burst.parsed[i].tcp.flags) && d.flows.syn_proxy.knows_of_cookies(d.burst.moment.tick) &&
+                !d.flows.pickup_open()) {
+                d.burst.drop(i, DropReason::syn_cookie_bad);
+                return true;
+            }
             // While flows are picked up, what is refused is the kind of segment and not that its flow is unknown (T5).
             d.burst.drop(i, d.flows.pickup_open() ? DropReason::tcp_bad_flags : DropReason::tcp_no_flow);
             return true;
@@ -91,6 +123,9 @@ bool dropped_without_question(const Desk& d, std::size_t i) noexcept {
 /// `over`: the flow in whose place the packet opens a new one, if the policy and its limits allow it; else that one
 /// stays (CASES D3).
 void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
+    if (d.burst.tracked[i].kind == TrackKind::tcp && d.burst.tracked[i].cookie == CookieIn::none) {
+        d.burst.tracked[i].cookie = find_cookie(d.burst, i, d.flows.syn_proxy);
+    }
     if (dropped_without_question(d, i)) return;
     const Tracked& t = d.burst.tracked[i];
     if (!t.asks || t.asks_for_flow) {
@@ -102,16 +137,19 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     }
     const LookupResult& answer = d.burst.inquiry[i].answer;
     const Ruling ruling = ruling_of(d.view, answer.rule);
-    if (answer.observe != abi::kNoRule) note_observed(d, i, answer.observe);
-    d.rules.hit(ruling.slot, d.burst.moment.mono);
+    const bool by_cookie = t.kind == TrackKind::tcp && t.cookie != CookieIn::none;
+    if (answer.observe != abi::kNoRule && !by_cookie) note_observed(d, i, answer.observe);
     d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
-    const bool pickup = picks_up(d, i);
+    if (answers_with_cookie(d, i, ruling, over)) return;  // it is counted as a hit when there is a flow
+    d.rules.hit(ruling.slot, d.burst.moment.mono);
+    const bool pickup = !by_cookie && picks_up(d, i);
     if (ruling.verdict != abi::Verdict::allow) {
         // Nobody is answered in mid-stream: this may be the reply of a flow that its original side is about to bring
         // back, and a RST would end it.
         refuse(d.burst, i, pickup ? abi::Verdict::deny : ruling.verdict);
         return note_refused(d, i, ruling);
     }
+    if (by_cookie) return open_by_cookie(d, i, ruling, over);
     const FlowPhase phase = pickup ? phase_of_pickup(t.kind) : first_phase(t.kind);
     const Admission made = d.flows.start(d.burst, i, ruling, phase, over);
     const FlowHandle h = made.flow;

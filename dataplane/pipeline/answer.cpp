@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "dataplane/pipeline/checksum.hpp"
+#include "dataplane/pipeline/own_ip.hpp"
 #include "dataplane/pipeline/parse.hpp"
 
 namespace sluice::dp {
@@ -20,10 +21,6 @@ constexpr std::uint32_t kTcpBytes = 20;
 constexpr std::uint32_t kIcmpBytes = 8;
 constexpr std::uint32_t kIcmp4DatagramBytesMax = 576;   ///< RFC 1812 section 4.3.2.3
 constexpr std::uint32_t kIcmp6DatagramBytesMax = 1280;  ///< RFC 4443 section 2.4 c
-constexpr std::uint8_t kHopLimit = 64;
-constexpr std::uint8_t kTosInternetworkControl = 0xc0;  ///< RFC 1812 section 4.3.2.5
-
-constexpr std::uint32_t ip_header_bytes(IpFamily family) noexcept { return family == IpFamily::v4 ? 20 : 40; }
 
 void put16(std::uint8_t* at, std::uint32_t value) noexcept {
     abi::NetOrder<std::uint16_t>::of_host(static_cast<std::uint16_t>(value)).write(at);
@@ -44,26 +41,9 @@ std::uint32_t l4_answer_bytes(const Packet& packet, const ParsedPacket& p) noexc
     return p.proto == L4Proto::tcp ? kTcpBytes : kIcmpBytes + quoted_bytes(packet, p);
 }
 
+/// Back to the sender of `p`.
 void write_ip(const ParsedPacket& p, std::uint8_t* ip, L4Proto proto, std::uint32_t l4_bytes) noexcept {
-    if (p.family == IpFamily::v4) {
-        std::memset(ip, 0, 20);
-        ip[0] = 0x45;
-        ip[1] = proto == L4Proto::icmp ? kTosInternetworkControl : 0;
-        put16(ip + 2, 20 + l4_bytes);
-        put16(ip + 6, 0x4000);  // don't fragment: then the identification may be 0 (RFC 6864 section 4.1)
-        ip[8] = kHopLimit;
-        ip[9] = static_cast<std::uint8_t>(proto);
-        std::memcpy(ip + 12, p.dst.bytes.data(), 4);
-        std::memcpy(ip + 16, p.src.bytes.data(), 4);
-        checksum_value(checksum_add(0, {ip, 20})).write(ip + 10);
-    } else {
-        put32(ip, 6U << 28);
-        put16(ip + 4, l4_bytes);
-        ip[6] = static_cast<std::uint8_t>(proto);
-        ip[7] = kHopLimit;
-        std::memcpy(ip + 8, p.dst.bytes.data(), 16);
-        std::memcpy(ip + 24, p.src.bytes.data(), 16);
-    }
+    write_own_ip(ip, {p.family, p.dst, p.src, proto}, l4_bytes);
 }
 
 struct ResetNumbers {

@@ -11,6 +11,7 @@
 
 #include "dataplane/acl/lookup.hpp"
 #include "dataplane/flow/flow_table.hpp"
+#include "dataplane/pipeline/own_segment.hpp"
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/pipeline/parsed_packet.hpp"
 #include "dataplane/pipeline/tsc.hpp"
@@ -39,6 +40,7 @@ enum class Fate : std::uint8_t {
     drop,           ///< `reason` says why
     drop_answered,  ///< as drop, and its sender shall hear about it
     drop_reset,     ///< as drop_answered, and TCP's other end shall hear about it too
+    consumed,       ///< it was for us: answered in another's stead, or what it says is known now
     held,           ///< a fragment: no longer the burst's, until its datagram is whole
 };
 
@@ -55,6 +57,13 @@ enum class TrackKind : std::uint8_t {
     other,
 };
 
+/// A SYN cookie in an ACK, and which number of its sender it goes with.
+enum class CookieIn : std::uint8_t {
+    none,
+    behind_syn,  ///< the ACK's own begins behind the client's SYN
+    at_syn,      ///< one before: a probe of a closed window, from a client whose first ACK was lost
+};
+
 /// Kept small: it is written and read for every packet.
 struct Tracked {
     union {
@@ -66,12 +75,14 @@ struct Tracked {
     bool source_is_low{};  ///< of the packet, or of the packet that an ICMP error quotes
     bool waits{};          ///< `track` could not decide it; `admit` will, in the order of arrival
     bool asks{};           ///< its Inquiry's `question` needs an answer
+    CookieIn cookie{};     ///< an ACK that answers a SYN cookie
     bool asks_for_flow{};  ///< `question` is the original direction's of a flow judged under an older policy
 
     Tracked() noexcept : v4{} {}
     /// As new, but for key and hash, which mean nothing until `kind` is set.
     void reset() noexcept {
         kind = TrackKind::none;
+        cookie = CookieIn::none;
         source_is_low = waits = asks = asks_for_flow = false;
     }
 };
@@ -102,6 +113,9 @@ struct Burst {
     std::size_t onward_count{};
     std::array<Packet, kBurstMax> onward;  ///< packets of our own, to leave where the packet would have left
 
+    std::size_t own_count{};
+    std::array<OwnSegment, 2 * kBurstMax> own;  ///< to be built by `act`; at most one each way about a packet
+
     std::size_t fragment_count{};  ///< packets that `parse` found to be fragments, faulty ones included
     std::size_t datagram_count{};  ///< slots that stand for a reassembled datagram
     std::array<std::uint32_t, kBurstMax> datagram;  ///< which one; filled only if datagram_count != 0
@@ -114,6 +128,12 @@ struct Burst {
     void drop(std::size_t i, abi::DropReason why) noexcept {
         fate[i] = Fate::drop;
         reason[i] = why;
+    }
+    void consume(std::size_t i) noexcept { fate[i] = Fate::consumed; }
+    /// About packet i.
+    void send_own(std::size_t i, const OwnSegment& segment) noexcept {
+        own[own_count] = segment;
+        own[own_count++].about = static_cast<std::uint8_t>(i);
     }
 };
 

@@ -36,6 +36,7 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
                             .hash_secret = config.hash_secret,
                             .slab = config.flow_home.slab,
                             .limits = within(config.flow_home.limits, rule_slots)}},
+      syn_proxy{config.hash_secret, table.proxies_max()},
       limits_{{.worker_count = config.worker_count,
                .rule_slots = rule_slots,
                .sources_max = std::max(kSourcesMin, config.flow_entries_max / 2),
@@ -44,12 +45,12 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
       events_{events},
       wire_partner_{config.wire_partner},
       worker_{static_cast<std::uint8_t>(config.index)} {
-    count_kept();
+    count_kept(config.flow_home.limits.now_tick);
 }
 
 /// Flows of the process before us stand in the table already. Their sources are counted as they are judged again, when
 /// it is known which rules limit by source.
-void FlowBook::count_kept() noexcept {
+void FlowBook::count_kept(std::uint32_t now_tick) noexcept {
     limits_.forget_states();
     marks_ = 0;
     const std::uint32_t end = table.capacity();
@@ -61,13 +62,14 @@ void FlowBook::count_kept() noexcept {
             continue;
         }
         limits_.kept(counted(h, table.hot(h).slot()));
+        if (is_waiting_for_server(table.hot(h))) syn_proxy.timers.start(table.hot(h).extension_number(), now_tick);
     }
     count_levels();
 }
 
 void FlowBook::take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept {
     table.take_over(old, move, within(limits, limits_.rule_slots()));
-    count_kept();
+    count_kept(limits.now_tick);
 }
 
 void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {
@@ -79,6 +81,7 @@ void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_
     seq_check_ = view.settings->seq_check;
     table.set_timeouts(TimeoutTable{view.settings->timeouts});
     limits_.use(view);
+    syn_proxy.use(view);
 }
 
 std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
@@ -122,7 +125,28 @@ bool FlowBook::make_room(abi::IpFamily family, FlowPhase phase, const Moment& mo
 
 /// What limits count it by.
 CountedFlow FlowBook::counted(FlowHandle h, abi::RuleSlot slot) const noexcept {
-    return {slot, table.hot(h).family(), table.original_tuple(h).src, arrival_port(h)};
+    const FlowHot& e = table.hot(h);
+    return {slot, e.family(), table.original_tuple(h).src, static_cast<std::uint8_t>(arrival_port(h)),
+            is_opening(e.phase)};
+}
+
+/// The flow that packet i would open.
+CountedFlow FlowBook::asking(const Burst& burst, std::size_t i, const Ruling& ruling) const noexcept {
+    return {ruling.slot, burst.parsed[i].family, burst.parsed[i].src, static_cast<std::uint8_t>(burst.passage.in_port)};
+}
+
+bool FlowBook::wants_cookie(const Burst& burst, std::size_t i, const Ruling& ruling, FlowHandle over) noexcept {
+    if (ruling.limits.over != abi::HalfOpenOver::syn_cookie) return false;
+    const bool many = limits_.half_open_reached(ruling.slot, ruling.limits);
+    if (!many && table.half_open() < table.half_open_max()) return false;
+    return !refusal(asking(burst, i, ruling), ruling, over, burst.moment.tick);
+}
+
+void FlowBook::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
+    const FlowHot& e = table.hot(h);
+    const bool was = is_opening(e.phase), is = is_opening(phase);
+    if (was != is && !e.marked()) limits_.half_open_changed(e.slot(), is);
+    table.set_phase(h, phase, now_tick);
 }
 
 void FlowBook::count_levels() noexcept {
@@ -141,15 +165,29 @@ std::optional<abi::DropReason> FlowBook::refusal(const CountedFlow& who, const R
 
 Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase,
                           FlowHandle over) noexcept {
+    return make(burst, i, ruling, phase, nullptr, over);
+}
+
+Admission FlowBook::start_proxied(const Burst& burst, std::size_t i, const Ruling& ruling, const CookieAck& ack,
+                                  FlowHandle over) noexcept {
+    if (table.proxies() == table.proxies_max()) return {kNoFlow, abi::DropReason::syn_proxy_full};
+    return make(burst, i, ruling, FlowPhase::syn_sent, &ack, over);
+}
+
+Admission FlowBook::make(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase,
+                         const CookieAck* cookie, FlowHandle over) noexcept {
     const Tracked& t = burst.tracked[i];
     const Moment& m = burst.moment;
     const abi::IpFamily family = burst.parsed[i].family;
-    const CountedFlow who{ruling.slot, family, burst.parsed[i].src, static_cast<std::uint8_t>(burst.passage.in_port)};
+    CountedFlow who = asking(burst, i, ruling);
+    // Who brings a cookie back has waited his turn: half-open flows are not his fault.
+    who.half_open = cookie == nullptr && is_opening(phase);
     if (const auto limit = refusal(who, ruling, over, m.tick)) return {kNoFlow, *limit};
     if (over != kNoFlow) {
         counters_.flow_reopen.add(1);
         end(over, abi::FlowEnd::reused, m);
     }
+    who.half_open = is_opening(phase);
     if (!make_room(family, phase, m)) {
         feel(abi::FlowPressure::full, m);
         return {kNoFlow, abi::DropReason::flow_table_full};
@@ -162,7 +200,12 @@ Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& rulin
     if (burst.passage.in_is_high_port) e.set(flow_flag::original_from_high_port);
     stamp(h, ruling, burst.passage);
     e.set_source_counted(limits_.started(who, ruling.limits, m.tick));
-    fill_flow(burst, i, phase == FlowPhase::established || phase == FlowPhase::sctp_established, e);
+    if (cookie != nullptr) {
+        fill_proxied(burst, i, *cookie, syn_proxy, e, *table.extend(h));
+        syn_proxy.timers.start(e.extension_number(), m.tick);
+    } else {
+        fill_flow(burst, i, phase == FlowPhase::established || phase == FlowPhase::sctp_established, e);
+    }
     table.set_phase(h, phase, m.tick);  // last: from here on it is a flow, for whoever finds this memory too
     counters_.flows_created.add(1);
     count_levels();
@@ -238,7 +281,7 @@ abi::FlowEvent FlowBook::event_about(FlowHandle h, abi::EventKind kind, const Mo
     event.verdict = abi::Verdict::allow;
     event.family = e.family();
     event.proto = tuple.proto;
-    event.in_port = arrival_port(h);
+    event.in_port = static_cast<std::uint8_t>(arrival_port(h));
     return event;
 }
 
@@ -256,8 +299,11 @@ void FlowBook::renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) 
     counters_.flows_closed.add(1);
     counters_.flows_created.add(1);
     late_syns.forget(h);
+    forget_proxy(h);
+    FlowHot& e = table.hot(h);
+    if (!is_opening(e.phase)) limits_.half_open_changed(e.slot(), true);
     table.restart(h, moment.tick);
-    tcp_open(table.hot(h), syn);
+    tcp_open(e, syn);
     table.set_phase(h, FlowPhase::syn_sent, moment.tick);
     if (abi::logs_start(log)) events_.write(event_about(h, abi::EventKind::flow_start, moment));
 }
@@ -276,11 +322,9 @@ PortIndex FlowBook::low_port(FlowHandle h) const noexcept {
     return PortIndex{static_cast<std::uint8_t>(e.has(flow_flag::v6) ? table.key_v6(h).domain : e.v4.domain)};
 }
 
-/// Where the original direction arrives.
-std::uint8_t FlowBook::arrival_port(FlowHandle h) const noexcept {
+PortIndex FlowBook::arrival_port(FlowHandle h) const noexcept {
     const PortIndex low = low_port(h);
-    const bool from_high = table.hot(h).has(flow_flag::original_from_high_port);
-    return static_cast<std::uint8_t>(from_high ? wire_partner_[static_cast<std::size_t>(low)] : low);
+    return table.hot(h).has(flow_flag::original_from_high_port) ? partner_of(low) : low;
 }
 
 Passage FlowBook::original_passage(FlowHandle h, const TableView& view) const noexcept {
@@ -294,9 +338,16 @@ Passage FlowBook::original_passage(FlowHandle h, const TableView& view) const no
     return p;
 }
 
+/// Its timer; the extension goes with the entry.
+void FlowBook::forget_proxy(FlowHandle h) noexcept {
+    const FlowHot& e = table.hot(h);
+    if (e.extended()) syn_proxy.timers.stop(e.extension_number());
+}
+
 void FlowBook::forget(FlowHandle h) noexcept {
     const FlowHot& e = table.hot(h);
     late_syns.forget(h);
+    forget_proxy(h);
     if (!e.marked()) limits_.ended(counted(h, e.slot()), e.source_counted());
     table.erase(h);
     count_levels();
@@ -304,6 +355,7 @@ void FlowBook::forget(FlowHandle h) noexcept {
 
 void FlowBook::mark(FlowHandle h) noexcept {
     late_syns.forget(h);
+    forget_proxy(h);
     FlowHot& e = table.hot(h);
     limits_.ended(counted(h, e.slot()), e.source_counted());
     e.set_source_counted(false);
@@ -372,6 +424,8 @@ void FlowBook::age(const Moment& moment) noexcept {
     if (moment.tick - pressure_tick_ >= kTicksPerSecond) pressure_ = abi::FlowPressure::none;
     counters_.flow_pressure.set(static_cast<std::uint64_t>(pressure_));
     counters_.flows_half_open.set(table.half_open());
+    counters_.flows_proxied.set(table.proxies());
+    counters_.syn_cookies_active.set(syn_proxy.is_active(moment.tick) ? 1 : 0);
 }
 
 abi::FlowRecord FlowBook::record(FlowHandle h, const Moment& moment) const noexcept {
@@ -396,6 +450,7 @@ abi::FlowRecord FlowBook::record(FlowHandle h, const Moment& moment) const noexc
     r.state = e.marked() ? abi::FlowState::killed : public_state(e.phase);
     r.worker = worker_;
     r.kept = e.kept() ? 1 : 0;
+    r.proxied = e.extended() ? 1 : 0;
     return r;
 }
 

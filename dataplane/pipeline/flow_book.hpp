@@ -16,6 +16,7 @@
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/limits.hpp"
+#include "dataplane/pipeline/syn_proxy.hpp"
 
 namespace sluice::dp {
 
@@ -49,6 +50,7 @@ public:
     FlowTable table;
     LateSyns late_syns;
     ErrorBudget icmp_errors;
+    SynProxy syn_proxy;
 
     /// Flows of an earlier process, from a slab that is not this table's own. Before the first loop.
     void take_over(const FlowSlab& old, const FlowMove& move, const RecoveryLimits& limits) noexcept;
@@ -79,6 +81,15 @@ public:
     /// worth less dies for it (eviction.hpp).
     /// `over`: a flow with the same key whose place it takes; that one ends only if the new one may be.
     Admission start(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase, FlowHandle over) noexcept;
+    /// As `start`, of a flow whose SYN was answered with a cookie, by the ACK that brings it back: the server is still
+    /// to be asked.
+    Admission start_proxied(const Burst& burst, std::size_t i, const Ruling& ruling, const CookieAck& ack,
+                            FlowHandle over) noexcept;
+    /// The SYN of packet i is to be answered with a cookie: its rule wants that, it or the table has as many half-open
+    /// flows as there may be, and no other limit refuses it.
+    bool wants_cookie(const Burst& burst, std::size_t i, const Ruling& ruling, FlowHandle over) noexcept;
+    /// What the packet path does to a live flow's phase.
+    void set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept;
     void end(FlowHandle h, abi::FlowEnd why, const Moment& moment) noexcept;
     /// Ends the flow and starts one with the same key, direction and rule in its place, opened by `syn`.
     void renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) noexcept;
@@ -101,6 +112,9 @@ public:
     /// No longer allowed, and kept under the rule that once allowed it; `ruling` is what would have ended it.
     void keep(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept;
 
+    /// Where the flow's original direction arrives.
+    PortIndex arrival_port(FlowHandle h) const noexcept;
+    PortIndex partner_of(PortIndex port) const noexcept { return wire_partner_[static_cast<std::size_t>(port)]; }
     /// How the flow's original direction passes, with the zones of the ports as `view` names them.
     Passage original_passage(FlowHandle h, const TableView& view) const noexcept;
     abi::FlowRecord record(FlowHandle h, const Moment& moment) const noexcept;
@@ -120,16 +134,19 @@ private:
     void say_request_end(FlowHandle h, const Moment& moment) noexcept;
     void mark(FlowHandle h) noexcept;
     void forget(FlowHandle h) noexcept;
+    void forget_proxy(FlowHandle h) noexcept;
     bool make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept;
     void evict(FlowHandle h, abi::FlowPressure pressure, const Moment& moment) noexcept;
     void feel(abi::FlowPressure pressure, const Moment& moment) noexcept;
+    Admission make(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase, const CookieAck* cookie,
+                   FlowHandle over) noexcept;
+    CountedFlow asking(const Burst& burst, std::size_t i, const Ruling& ruling) const noexcept;
     void stamp(FlowHandle h, const Ruling& ruling, const Passage& passage) noexcept;
     CountedFlow counted(FlowHandle h, abi::RuleSlot slot) const noexcept;
     std::optional<abi::DropReason> refusal(const CountedFlow& who, const Ruling& ruling, FlowHandle over,
                                            std::uint32_t now_tick) noexcept;
-    void count_kept() noexcept;
+    void count_kept(std::uint32_t now_tick) noexcept;
     void count_levels() noexcept;
-    std::uint8_t arrival_port(FlowHandle h) const noexcept;
     PortIndex low_port(FlowHandle h) const noexcept;
     std::uint64_t generation_of(std::uint32_t policy_seq) const noexcept;
 

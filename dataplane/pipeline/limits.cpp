@@ -62,6 +62,7 @@ std::optional<DropReason> Limits::refusal(const CountedFlow& flow, const abi::Ru
         if (const auto reason = source_refusal(flow, of_rule, now_tick, replaced)) return reason;
     }
     if (rate != 0 && !rule.rate.allows(rate, rate, now_tick)) return DropReason::rate_limit;
+    if (flow.half_open && half_open_reached(flow.slot, of_rule)) return DropReason::half_open_limit;
     return std::nullopt;
 }
 
@@ -89,23 +90,26 @@ bool Limits::started(const CountedFlow& flow, const abi::RuleLimits& of_rule, st
     }
     RuleCount& rule = of(flow.slot);
     ++rule.states;
+    rule.half_open += flow.half_open ? 1 : 0;
     if (const std::uint32_t rate = share(of_rule.new_per_second_max); rate != 0) rule.rate.spend(rate, rate, now_tick);
     return count_source(flow, of_rule, now_tick, true);
 }
 
 void Limits::forget_states() noexcept {
     port_states_ = {};
-    for (std::size_t i = 0; i < rules_.size(); ++i) rules_[i].states = 0;
+    for (std::size_t i = 0; i < rules_.size(); ++i) rules_[i].states = rules_[i].half_open = 0;
 }
 
 void Limits::kept(const CountedFlow& flow) noexcept {
     ++port_states_[flow.in_port];
     ++of(flow.slot).states;
+    of(flow.slot).half_open += flow.half_open ? 1 : 0;
 }
 
 void Limits::ended(const CountedFlow& flow, bool source_counted) noexcept {
     --port_states_[flow.in_port];
     --of(flow.slot).states;
+    of(flow.slot).half_open -= flow.half_open ? 1 : 0;
     if (source_counted) uncount_source(flow, flow.slot);
 }
 
@@ -114,6 +118,8 @@ bool Limits::moved(const CountedFlow& flow, abi::RuleSlot from, bool source_coun
     if (from == flow.slot && source_counted == of_rule.by_source()) return source_counted;
     --of(from).states;
     ++of(flow.slot).states;
+    of(from).half_open -= flow.half_open ? 1 : 0;
+    of(flow.slot).half_open += flow.half_open ? 1 : 0;
     if (source_counted) uncount_source(flow, from);
     return count_source(flow, of_rule, now_tick, false);
 }

@@ -34,6 +34,7 @@ struct CountedFlow {
     abi::IpFamily family{};
     abi::IpAddr source{};    ///< of the original direction
     std::uint8_t in_port{};  ///< where the original direction arrives
+    bool half_open{};        ///< TCP whose handshake is not over
 };
 
 /// A flow that ends if a new one may be made in its place.
@@ -53,6 +54,13 @@ public:
     /// is free for the new one.
     std::optional<abi::DropReason> refusal(const CountedFlow& flow, const abi::RuleLimits& of_rule,
                                            std::uint32_t now_tick, const ReplacedFlow* replaced = nullptr) noexcept;
+    /// The rule has as many half-open flows as it may have.
+    bool half_open_reached(abi::RuleSlot slot, const abi::RuleLimits& of_rule) noexcept {
+        if (!of_rule.by_half_open()) return false;
+        return of_rule.half_open_max == 0 || of(slot).half_open >= share(of_rule.half_open_max);
+    }
+    /// A flow's handshake is over, or has begun anew.
+    void half_open_changed(abi::RuleSlot slot, bool is) noexcept { of(slot).half_open += is ? 1U : ~0U; }
     /// The flow is made. True: its source is counted, and `ended` must be told so.
     bool started(const CountedFlow& flow, const abi::RuleLimits& of_rule, std::uint32_t now_tick) noexcept;
     std::uint32_t rule_slots() const noexcept { return static_cast<std::uint32_t>(rules_.size()); }
@@ -70,6 +78,7 @@ public:
 private:
     struct RuleCount {
         std::uint32_t states{};
+        std::uint32_t half_open{};
         Rate rate{};
     };
     struct ZoneShare {

@@ -46,6 +46,7 @@ struct InnerTuple {
     abi::L4Port sport{}, dport{};  ///< TCP, UDP, SCTP; else 0
     IcmpFields icmp{};             ///< of a quoted ICMP message
     std::uint32_t number{};        ///< TCP: sequence number; SCTP: verification tag; else 0
+    std::uint16_t l4_offset{};     ///< of its transport header in the frame
     abi::IpFamily family{};
     abi::L4Proto proto{};
 };

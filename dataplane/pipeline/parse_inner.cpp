@@ -52,6 +52,7 @@ bool parse_inner(const Packet& packet, const ParsedPacket& outer, InnerTuple& ou
     const bool v4 = outer.family == abi::IpFamily::v4;
     if (!(v4 ? read_inner_v4(quote, offset, out) : read_inner_v6(quote, offset, out))) return false;
     if (quote.unreadable(offset, kL4BytesMin, kBad)) return false;
+    out.l4_offset = static_cast<std::uint16_t>(offset);
     switch (out.proto) {
         case abi::L4Proto::tcp:
         case abi::L4Proto::udp:

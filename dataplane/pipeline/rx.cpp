@@ -7,7 +7,7 @@ namespace sluice::dp {
 std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, Burst& burst,
                     abi::PortCounters& port) noexcept {
     burst.count = io.receive(passage.in_port, burst.packet);
-    burst.answer_count = burst.fragment_count = burst.datagram_count = 0;
+    burst.answer_count = burst.own_count = burst.fragment_count = burst.datagram_count = 0;
     burst.waiting_count = burst.wire_frame_count = 0;
     if (burst.count == 0) return 0;
     burst.passage = passage;

@@ -185,7 +185,9 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
         case TrackKind::icmp_reply:
         case TrackKind::icmp_error: return false;
         case TrackKind::tcp:
-        case TrackKind::sctp: return opens_flow(burst, i) || (flows.pickup_open() && picks_up_flow(burst, i));
+        case TrackKind::sctp:
+            return opens_flow(burst, i) || burst.tracked[i].cookie != CookieIn::none ||
+                   (flows.pickup_open() && picks_up_flow(burst, i));
         default: return true;
     }
 }
@@ -233,6 +235,7 @@ void track_one(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleM
         if (burst.tracked[i].kind == TrackKind::icmp_error) return follow_related(burst, i, h, flows, rules, counters);
         if (follow_flow(burst, i, h, flows, rules, counters)) return;
     }
+    if (burst.tracked[i].kind == TrackKind::tcp) burst.tracked[i].cookie = find_cookie(burst, i, flows.syn_proxy);
     if (can_open(burst, i, flows)) return wait_and_ask(burst, i, own_question(burst, i), false);
     wait(burst, i);  // an earlier packet of this burst may open its flow
 }
@@ -269,6 +272,13 @@ bool refuses_late_syn(const ParsedPacket& p, FlowHandle h, Direction from, FlowB
     return syn != nullptr && tcp_refuses(*syn, tcp_segment(p));
 }
 
+/// The name of a flow that is over, and a client that has been answered with a cookie since: not with the one that
+/// began this flow.
+bool brings_another_cookie(const Burst& burst, std::size_t i, FlowHandle h, const FlowBook& flows) noexcept {
+    if (flows.table.hot(h).extended() && flows.table.proxy(h).cookie == burst.parsed[i].tcp.ack - 1) return false;
+    return find_cookie(burst, i, flows.syn_proxy) != CookieIn::none;
+}
+
 /// What a packet does to its flow's state.
 struct Step {
     TcpOutcome outcome{};
@@ -277,12 +287,21 @@ struct Step {
     bool refreshes{true};
 };
 
+/// Of a flow with translated numbers the entry speaks as the server does.
+TcpSegment segment_at_server(const ParsedPacket& p, FlowHandle h, Direction from, const FlowBook& flows) noexcept {
+    return flows.table.hot(h).extended() ? at_server(flows.table.proxy(h), from, tcp_segment(p)) : tcp_segment(p);
+}
+
 Step step_tcp(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows, RuleMeter& rules,
               abi::WorkerCounters& counters) noexcept {
     const ParsedPacket& p = burst.parsed[i];
-    if ((p.tcp.flags & tcp_flag::syn) != 0) renew_if_answered(burst, i, h, from, flows, rules, counters);
+    const bool is_syn = (p.tcp.flags & tcp_flag::syn) != 0;
+    if (is_syn) renew_if_answered(burst, i, h, from, flows, rules, counters);
     FlowHot& e = flows.table.hot(h);
-    const TcpResult r = tcp_advance(e, from, tcp_segment(p), flows.seq_check());
+    const TcpResult r = tcp_advance(e, from, segment_at_server(p, h, from, flows), flows.seq_check());
+    if (is_syn && from == Direction::reply && r.outcome == TcpOutcome::pass && flows.syn_proxy.is_wanted()) {
+        learn_habits(burst, i, flows.syn_proxy);
+    }
     if (r.outcome == TcpOutcome::drop && r.reason == DropReason::tcp_bad_rst && refuses_late_syn(p, h, from, flows)) {
         return {TcpOutcome::pass, e.phase, {}, false};
     }
@@ -379,6 +398,14 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
         burst.drop(i, DropReason::flow_zone_mismatch);
         return true;
     }
+    if (e.extended()) {
+        if (is_waiting_for_server(e)) {
+            follow_opening(burst, i, h, from, flows, rules, counters);
+            return true;
+        }
+        if (answer_repeated_syn_ack(burst, i, h, from, flows)) return true;
+    }
+    if (t.kind == TrackKind::tcp && is_over(e.phase) && brings_another_cookie(burst, i, h, flows)) return false;
     Step step{TcpOutcome::pass, e.phase, {}, true};
     if (t.kind == TrackKind::tcp) {
         step = step_tcp(burst, i, h, from, flows, rules, counters);
@@ -393,9 +420,10 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
         return true;
     }
     if (step.refreshes) e.last_seen_tick = burst.moment.tick;
-    if (step.next != e.phase) flows.table.set_phase(h, step.next, burst.moment.tick);
+    if (step.next != e.phase) flows.set_phase(h, step.next, burst.moment.tick);
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
+    if (e.extended()) translate(burst.packet[i], p, flows.table.proxy(h), from);
     burst.forward(i);
     return true;
 }
@@ -421,7 +449,11 @@ bool follow_marked(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) n
         burst.fate[i] = Fate::undecided;
         return false;
     }
-    burst.fate[i] = Fate::drop_reset;
+    if (e.extended()) {
+        reset_both(burst, i, flows.table.proxy(h), from);
+    } else {
+        burst.fate[i] = Fate::drop_reset;
+    }
     e.set(told);
     if (e.phase == FlowPhase::closed) return true;
     // From the first answer on the mark lives as long as a flow that a RST has closed.
@@ -441,6 +473,8 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
     }
     InnerTuple inner;
     (void)parse_inner(burst.packet[i], burst.parsed[i], inner);  // errors are few: read again rather than carried along
+    // Quoted is what the other end has seen.
+    if (e.extended() && quoted == Direction::reply) inner.number -= flows.table.proxy(h).shift();
     if (!quotes_what_was_sent(e, h, quoted, inner, flows)) {
         if (misquotes_are_dropped(e, inner, flows.seq_check())) return burst.drop(i, DropReason::icmp_bad_inner);
         if (flows.seq_check() == abi::SeqCheck::log) flows.note_violation(burst, i, DropReason::icmp_bad_inner);
@@ -450,6 +484,11 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
     }
     counters.icmp_related.add(1);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
+    if (e.extended()) {
+        const FlowProxy& x = flows.table.proxy(h);
+        if (!x.has(proxy_flag::answered)) return follow_opening_error(burst, i, h, flows);
+        translate_quote(burst.packet[i], burst.parsed[i], x, quoted);
+    }
     burst.forward(i);
 }
 

@@ -116,10 +116,11 @@ void send_with_fragments(const Exit& exit, Reassembly& fragments) noexcept {
     out.flush();
 }
 
-void send_own(const Burst& burst, PortIndex out, std::span<const Packet> packets, PacketIo& io,
+/// `on_behalf_of`: the port whose arrivals they are about.
+void send_own(PortIndex on_behalf_of, PortIndex out, std::span<const Packet> packets, PacketIo& io,
               std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept {
     if (packets.empty()) return;
-    abi::PortCounters& arrival = ports[static_cast<std::size_t>(burst.passage.in_port)];
+    abi::PortCounters& arrival = ports[static_cast<std::size_t>(on_behalf_of)];
     const SendResult result = send_or_say_why(io, out, packets, ports);
     arrival.forwarded_packets.add(result.taken);
     const std::size_t left = packets.size() - result.taken;
@@ -138,9 +139,15 @@ void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPor
     } else {
         send_with_fragments(exit, fragments);
     }
-    send_own(burst, burst.passage.in_port, {burst.answer.data(), burst.answer_count}, io, ports);
-    send_own(burst, burst.passage.out_port, {burst.onward.data(), burst.onward_count}, io, ports);
-    burst.count = burst.answer_count = burst.onward_count = 0;
+    send_own(burst.passage.in_port, burst.passage.in_port, {burst.answer.data(), burst.answer_count}, io, ports);
+    send_own(burst.passage.in_port, burst.passage.out_port, {burst.onward.data(), burst.onward_count}, io, ports);
+    burst.count = burst.answer_count = burst.onward_count = burst.own_count = 0;
+}
+
+void transmit_own(const Packet& packet, PortIndex out, PortIndex arrival, PacketIo& io,
+                  std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept {
+    ports[static_cast<std::size_t>(arrival)].originated_packets.add(1);
+    send_own(arrival, out, {&packet, 1}, io, ports);
 }
 
 }  // namespace sluice::dp

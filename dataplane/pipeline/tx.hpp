@@ -15,4 +15,8 @@ namespace sluice::dp {
 void transmit(Burst& burst, PacketIo& io, std::span<abi::PortCounters, abi::kPortsMax> ports, EventWriter& events,
               Reassembly& fragments, std::uint64_t generation) noexcept;
 
+/// A packet of our own that belongs to no burst, on behalf of the traffic that arrives at `arrival`.
+void transmit_own(const Packet& packet, PortIndex out, PortIndex arrival, PacketIo& io,
+                  std::span<abi::PortCounters, abi::kPortsMax> ports) noexcept;
+
 }  // namespace sluice::dp

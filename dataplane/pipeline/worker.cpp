@@ -123,6 +123,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         w.flows.use({active->view.generation, active->policy_seq, active->valid_since}, active->view,
                     moment.mono < active->pickup_until);
     }
+    w.flows.syn_proxy.turn(moment.tick);
     std::size_t received = 0;
     for (std::size_t port = 0; port < w.config.port_count; ++port) {
         const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
@@ -138,6 +139,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         }
     }
     if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, w.counters);
+    run_proxy_timers(w.flows, w.io, moment, w.counters);
     w.flows.age(moment);
     w.fragments.expire(moment, active != nullptr ? active->view.generation : 0);
     w.walk_of_manager.serve(w.mailbox, w.flows, moment, received == 0);
