@@ -31,11 +31,12 @@ print(answered, flush=True)
 """
 
 
-def _sum(bench, name):
+def total(bench, name):
+    """Of all workers, by the dataplane's own counters."""
     return sum(value for key, value in bench.counters().items() if key.partition("{")[0] == name)
 
 
-def _with_flow_table(bench, flow_table):
+def with_flow_table(bench, flow_table):
     """Another configuration of the dataplane; returns the one that it had."""
     path = f"{bench.lab.run_dir}/dataplane.yaml"
     with open(path, encoding="utf-8") as file:
@@ -53,7 +54,7 @@ def _with_flow_table(bench, flow_table):
 def a_flood_of_syns_harms_no_connection(bench):
     """X1: a table of 1,024; connections that stand, and clients that come while SYNs from invented sources do."""
     bench.put(bench.policy)
-    before = _with_flow_table(bench, {"entries_max": _ENTRIES, "pickup_s": 0})
+    before = with_flow_table(bench, {"entries_max": _ENTRIES, "pickup_s": 0})
     python = ("/usr/bin/python3", "-I")
     holder = subprocess.Popen(
         in_ns(bench.lab.ns_outside, *python, "-c", _HOLD, SHOP[0], str(_STANDING)),
@@ -67,7 +68,7 @@ def a_flood_of_syns_harms_no_connection(bench):
             in_ns(bench.lab.ns_outside, *python, program, SHOP[0], "80", str(_FLOOD_S), str(seed_of_this_run())),
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        until(lambda: _sum(bench, "syn_early_drop") > 0, "the flood reaches the half-open flows' share", 5.0)
+        until(lambda: total(bench, "syn_early_drop") > 0, "the flood reaches the half-open flows' share", 5.0)
         connected = sum(bench.tcp(80) == "allow" for _ in range(_CONNECTS))
         until(lambda: bench.api.status()["flows"]["pressure"] == "half_open", "the pressure is shown", 5.0)
         shown = bench.ctl("status").stdout
@@ -75,10 +76,10 @@ def a_flood_of_syns_harms_no_connection(bench):
         holder.stdin.write("go\n")
         holder.stdin.flush()
         answered = int(holder.stdout.readline())
-        print(f"figure flood: {sent} SYNs, {_sum(bench, 'syn_early_drop')} evicted, {connected}/{_CONNECTS} connects")
+        print(f"figure flood: {sent} SYNs, {total(bench, 'syn_early_drop')} evicted, {connected}/{_CONNECTS} connects")
         assert answered == _STANDING, f"{answered} of {_STANDING} connections are alive"
         assert connected >= 0.95 * _CONNECTS, f"{connected} of {_CONNECTS} clients got in"
-        assert _sum(bench, "flows_half_open") <= _ENTRIES // 4
+        assert total(bench, "flows_half_open") <= _ENTRIES // 4
         assert "pressure: half_open" in shown, shown
         until(lambda: bench.api.status()["flows"]["pressure"] == "none", "the pressure ends", 10.0)
     finally:
@@ -86,7 +87,7 @@ def a_flood_of_syns_harms_no_connection(bench):
             if process is not None:
                 process.kill()
                 process.wait()
-        _with_flow_table(bench, before)
+        with_flow_table(bench, before)
         bench.wait_forwarding()
 
 

@@ -23,7 +23,7 @@ _FAR = ("198.51.100.60", "2001:db8:51::60")
 _PORT = 7080
 _COUNT, _COUNT_LONG = 3000, 100_000
 _LOSS, _DOUBLED, _DELAYED = 0.01, 0.01, 0.05
-_POLICY = """
+POLICY = """
 sluice: 1
 name: stacks
 default: {action: deny}
@@ -35,7 +35,7 @@ rules:
   - {id: out, from: servers, to: internet, service: tcp/7080, action: allow}
 """
 # Every other reason must not have moved. The figure is the share of connections that may have such a packet.
-_EXPLAINED = {
+EXPLAINED = {
     "tcp_closed": "what was on its way when a RST closed the flow (D3)",
     "tcp_no_flow": "what came again after the flow had ended, its RST or last ACK lost behind us",
     "policy_deny": "no connection's: MLDv2 reports of the hosts' interfaces, which no rule here allows",
@@ -44,7 +44,8 @@ _EXPLAINED = {
 _DROP = re.compile(r'drop\{port="\w+",reason="(\w+)"\}')
 
 
-def _drops(bench):
+def drops(bench):
+    """Dropped packets by reason, all ports."""
     sums = collections.Counter()
     for name, value in bench.counters().items():
         if found := _DROP.fullmatch(name):
@@ -52,7 +53,7 @@ def _drops(bench):
     return sums
 
 
-class _BadLine:
+class BadLine:
     """The far host behind the relay, for as long as the `with` lasts."""
 
     def __init__(self, bench, seed):
@@ -88,7 +89,7 @@ class _BadLine:
         run("ip", "netns", "del", self.namespace, check=False)
 
 
-def _talk(bench, line, count):
+def talk(bench, line, count):
     """Half of the connections come from outside, half go there; returns what the two talkers say."""
     reports = []
     talkers = []
@@ -112,23 +113,23 @@ def _talk(bench, line, count):
 def t34_no_connection_fails_on_a_bad_line(bench):
     seed = seed_of_this_run()
     count = _COUNT_LONG if bench.long else _COUNT
-    bench.put(_POLICY)
-    before = _drops(bench)
+    bench.put(POLICY)
+    before = drops(bench)
     start = time.monotonic()
     try:
-        with _BadLine(bench, seed) as line:
-            found = _talk(bench, line, count)
+        with BadLine(bench, seed) as line:
+            found = talk(bench, line, count)
         with open(line.report, encoding="utf-8") as file:
             relay = json.load(file)
     finally:
         bench.put(bench.policy)
-    drops = _drops(bench) - before
+    dropped = drops(bench) - before
     failures = [said for half in found for said in half["failures"]]
-    print(f"figure SEED={seed}: {count} connections in {time.monotonic() - start:.0f} s, relay {relay}, drops {dict(drops)}")
+    print(f"figure SEED={seed}: {count} connections in {time.monotonic() - start:.0f} s, relay {relay}, drops {dict(dropped)}")
     assert relay["lost"] > count / 10 and relay["delayed"] > count / 10, "the line was not bad enough to show anything"
-    assert not failures, f"SEED={seed}: {len(failures)} failed, drops {dict(drops)}: " + " | ".join(failures[:5])
-    unexplained = {reason: n for reason, n in drops.items() if reason not in _EXPLAINED}
-    assert not unexplained, f"SEED={seed}: dropped for other reasons than {', '.join(_EXPLAINED)}: {unexplained}"
+    assert not failures, f"SEED={seed}: {len(failures)} failed, drops {dict(dropped)}: " + " | ".join(failures[:5])
+    unexplained = {reason: n for reason, n in dropped.items() if reason not in EXPLAINED}
+    assert not unexplained, f"SEED={seed}: dropped for other reasons than {', '.join(EXPLAINED)}: {unexplained}"
 
 
 TESTS = [t34_no_connection_fails_on_a_bad_line]
