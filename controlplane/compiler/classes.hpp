@@ -1,21 +1,25 @@
 /// From lists of ranges to classes: a line is cut at every edge of every range; what lies between two cuts is held by
-/// one set of lists; equal sets are one class. The dataplane finds the class of a number and reads the class's bit row.
+/// one set of lists; equal sets are one class. Classes are numbered in the order in which they are met, several lines of
+/// one numbering one after the other.
 ///
-/// Two passes over the same cuts. The first only counts classes (by a hash of the set that is kept up to date at each
-/// cut, so it costs nothing per list), which bounds the section's size before a row is made. The second makes the rows
-/// and compares them in full: a hash that collides costs time, never a wrong class.
+/// Why a list is few ranges of classes: while a range of a list is open, every class met holds that list. Such a class
+/// was first met in this range or in an earlier one of the same list, so the classes of the list are those that were
+/// *new* while one of its ranges was open, and new classes have neighbouring numbers. A prefix is one range of classes
+/// whatever lies inside it, and a set of n prefixes at most n, mostly far fewer.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
+
+#include <sluice/abi/tables.hpp>
 
 #include "controlplane/compiler/ranges.hpp"
 #include "controlplane/compiler/terms.hpp"
 
 namespace sluice::cp {
+
+using ClassRanges = std::vector<abi::ClassRange>;  ///< ascending, neighbours do not touch
 
 /// From here on the list is in (if it was out) or out (if it was in).
 template <typename At>
@@ -34,72 +38,75 @@ void add_cuts(std::vector<Cut<At>>& cuts, ListIndex list, const Ranges<At>& rang
     }
 }
 
-/// The set of lists that hold at one place: a bit per list, and its hash.
-class ListSet {
+/// A class holds from here to the next interval.
+template <typename At>
+struct Interval {
+    At first{};
+    std::uint32_t class_index{};
+};
+template <typename At>
+using Intervals = std::vector<Interval<At>>;
+
+/// One numbering; lines are added in an order that is part of the result.
+class ClassNumbers {
 public:
-    explicit ListSet(std::size_t list_count) : words_((list_count + 63) / 64) {}
-    void flip(ListIndex list) {
-        words_[list / 64] ^= std::uint64_t{1} << (list % 64);
-        hash_ ^= mark(list);
+    explicit ClassNumbers(std::size_t list_count);
+
+    /// Sorts `cuts`. The line ends with `last`: what is behind it has no class. The first interval starts at 0;
+    /// neighbours have different classes.
+    template <typename At>
+    Intervals<At> add_line(std::vector<Cut<At>>& cuts, const At& last) {
+        std::sort(cuts.begin(), cuts.end());
+        Intervals<At> intervals;
+        const auto emit = [&](const At& at) {
+            const std::uint32_t found = intern();
+            if (intervals.empty() || intervals.back().class_index != found) intervals.push_back({at, found});
+        };
+        std::size_t i = 0;
+        const auto flip_all_at = [&](const At& at) {
+            for (; i < cuts.size() && cuts[i].at == at; ++i) flip(cuts[i].list);
+        };
+        flip_all_at(At{});
+        emit(At{});
+        while (i < cuts.size() && cuts[i].at <= last) {
+            const At at = cuts[i].at;
+            flip_all_at(at);
+            emit(at);
+        }
+        end_line();
+        return intervals;
     }
-    const std::vector<std::uint64_t>& words() const noexcept { return words_; }
-    std::uint64_t hash() const noexcept { return hash_; }
+
+    std::uint32_t count() const noexcept { return count_; }
+    /// Of every list; empty for one without ranges. Once, after the last line.
+    std::vector<ClassRanges> take_lists() { return std::move(lists_); }
 
 private:
-    /// splitmix64 (Steele, Lea, Flood 2014): spreads small numbers over 64 bits.
-    static constexpr std::uint64_t mark(std::uint64_t n) noexcept {
-        n = (n + 1) * 0x9e3779b97f4a7c15ULL;
-        n = (n ^ (n >> 30)) * 0xbf58476d1ce4e5b9ULL;
-        n = (n ^ (n >> 27)) * 0x94d049bb133111ebULL;
-        return n ^ (n >> 31);
-    }
-    std::vector<std::uint64_t> words_;
-    std::uint64_t hash_{};
-};
-
-/// Calls `emit(at, set)` for the start of the line and for every place behind it where the set changes. Precondition:
-/// `cuts` is sorted.
-template <typename At, typename Emit>
-void sweep(const std::vector<Cut<At>>& cuts, std::size_t list_count, Emit emit) {
-    ListSet set{list_count};
-    std::size_t i = 0;
-    const auto flip_all_at = [&](const At& at) {
-        for (; i < cuts.size() && cuts[i].at == at; ++i) set.flip(cuts[i].list);
+    /// A set of lists, told from another by 128 bits: the sum (exclusive or) of a mark per list. Marks come from a key
+    /// drawn when the program starts, so nobody can write a policy whose sets collide; by chance they do in one of 2^80
+    /// policies of a million classes. Numbers do not depend on the key.
+    struct Mark {
+        std::uint64_t high{}, low{};
+        bool operator==(const Mark&) const = default;
     };
-    flip_all_at(At{});
-    emit(At{}, set);
-    while (i < cuts.size()) {
-        const At at = cuts[i].at;
-        flip_all_at(at);
-        emit(at, set);
-    }
-}
+    struct Place {
+        Mark set;
+        std::uint32_t class_index{kFree};
+    };
+    static constexpr std::uint32_t kFree = 0xffffffff;
 
-/// First pass.
-class ClassCount {
-public:
-    void see(const ListSet& set) { hashes_.insert(set.hash()); }
-    std::size_t count() const noexcept { return hashes_.size(); }
+    void flip(ListIndex list);
+    std::uint32_t intern();
+    void grow();
+    void end_line();
+    void close(ListIndex list);
 
-private:
-    std::unordered_set<std::uint64_t> hashes_;
+    Mark set_{};
+    std::uint32_t count_{};
+    std::vector<Place> places_;  // open addressing, a power of two
+    std::vector<ClassRanges> lists_;
+    std::vector<std::uint32_t> open_since_;  // kFree = not open
+    std::vector<ListIndex> touched_;
 };
-
-/// Second pass: numbers classes in the order in which they are met, so equal policies give equal bytes.
-class ClassTable {
-public:
-    std::uint32_t intern(const ListSet& set);
-    std::size_t count() const noexcept { return members_.size(); }
-    /// The lists of a class, as bits.
-    const std::vector<std::uint64_t>& lists_of(std::size_t index) const noexcept { return members_[index]; }
-
-private:
-    std::unordered_multimap<std::uint64_t, std::uint32_t> by_hash_;
-    std::vector<std::vector<std::uint64_t>> members_;
-};
-
-/// Bit rows over terms from classes over lists. `list_of_term[t]` may be kAnyList: such a term is in every row.
-std::vector<std::uint64_t> term_rows(const ClassTable& classes, const std::vector<ListIndex>& list_of_term,
-                                     std::size_t list_count, std::uint32_t word_count);
 
 }  // namespace sluice::cp

@@ -93,9 +93,10 @@ constexpr std::string_view text_of(const abi::TextRef& ref, std::span<const char
 bool check_settings(Check& check, const abi::SettingsSection& section);
 bool check_zones(Check& check, const abi::ZonesSection& section);
 bool check_rules(Check& check, const abi::RulesSection& section);
-bool check_addresses_v4(Check& check, const abi::AddrClassSection& section);
-bool check_addresses_v6(Check& check, const abi::AddrClassSection& section);
+bool check_addresses_v4(Check& check, const abi::AddressSection& section);
+bool check_addresses_v6(Check& check, const abi::AddressSection& section);
 bool check_transport(Check& check, const abi::TransportSection& section);
+bool check_trees(Check& check, const abi::TreesSection& section);
 
 inline constexpr std::size_t kNameBytesMax = 255;
 inline constexpr std::size_t kPortNameBytesMax = sizeof(abi::PortName) - 1;

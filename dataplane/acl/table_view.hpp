@@ -14,20 +14,31 @@
 
 namespace sluice::dp {
 
-template <typename Interval>
-struct AddrClassView {
+struct AddressView {
     const std::uint32_t* root{};
-    const Interval* intervals{};
-    const std::uint64_t* rows{};
+    const abi::AddressLine* lines{};
 };
 
+/// Which table tells a packet's transport class.
+enum class TransportTable : std::uint8_t { by_proto = 0, tcp = 1, udp = 2, icmp = 3, icmp6 = 4 };
+
 struct TransportView {
-    const std::uint16_t* proto_class{};
-    const std::uint16_t* tcp_dport{};
-    const std::uint16_t* udp_dport{};
-    const std::uint16_t* icmp{};
-    const std::uint16_t* icmp6{};
-    const std::uint64_t* rows{};
+    std::array<const std::uint16_t*, 5> tables{};  ///< by TransportTable
+};
+
+struct TreesView {
+    std::uint32_t zone_count{};
+    const std::uint16_t* zone_pairs{};
+    std::span<const std::uint32_t> roots;
+    const abi::TreeNode* nodes{};
+    const abi::LeafRecord* records{};
+    const abi::LeafRule* leaf_rules{};
+    const abi::Condition* conditions{};
+    const abi::ClassRange* ranges{};
+    const abi::Block* blocks{};
+    const std::uint64_t* words{};
+    /// What a lookup may cost, as the sections state it.
+    std::uint32_t node_visits_max{}, block_words_max{};
 };
 
 struct TableView {
@@ -45,14 +56,9 @@ struct TableView {
     /// Zone of untagged traffic per port of the validator's port list; kNoZone where the port has none.
     std::array<abi::ZoneId, abi::kPortsMax> port_zone{};
 
-    std::uint32_t word_count{};
-    const abi::RuleIndex* term_rule{};
-    const std::uint64_t* observe_mask{};
-    const std::uint64_t* from_zone_rows{};
-    const std::uint64_t* to_zone_rows{};
-    AddrClassView<abi::IntervalV4> src_v4, dst_v4;
-    AddrClassView<abi::IntervalV6> src_v6, dst_v6;
+    AddressView src_v4, dst_v4, src_v6, dst_v6;
     TransportView transport;
+    TreesView trees;
 
     abi::RuleIndex default_rule() const noexcept { return static_cast<abi::RuleIndex>(rules.size() - 1); }
     std::string_view rule_id(abi::RuleIndex i) const noexcept {

@@ -91,61 +91,14 @@ bool check_records(Check& check, std::span<const abi::RuleRecord> rules, std::sp
     return check_default(check, rules.back(), text) && check_unique(check, rules, text);
 }
 
-/// The rule of every term, and that the observe mask says what the records say: the lookup masks with it and never
-/// looks at RuleRecord::mode.
-bool check_terms(Check& check, std::span<const abi::RuleRecord> rules, std::span<const abi::RuleIndex> term_rule,
-                 std::span<const std::uint64_t> observe_mask) {
-    for (std::size_t t = 0; t < term_rule.size(); ++t) {
-        if (!check.require(term_rule[t] + std::uint64_t{1} < rules.size(), R::index, "term ", t, " names rule ",
-                           term_rule[t], " of ", rules.size()) ||
-            !check.require(t == 0 || term_rule[t - 1] <= term_rule[t], R::order, "term ", t, " goes back to rule ",
-                           term_rule[t]))
-            return false;
-        const bool observe = (observe_mask[t / 64] >> (t % 64) & 1U) != 0;
-        if (!check.require(observe == (rules[term_rule[t]].mode == abi::RuleMode::observe), R::order, "term ", t,
-                           " and its rule ", term_rule[t], " differ about observe mode"))
-            return false;
-    }
-    return true;
-}
-
-/// Terms that do not exist must match nothing: the lookup would read term_rule behind its end.
-bool check_tails(Check& check, std::string_view name, std::span<const std::uint64_t> rows, std::uint32_t word_count,
-                 std::uint32_t term_count) {
-    const std::uint32_t used = term_count - (word_count - 1) * 64;  // bits of the last word, 0 to 64
-    const std::uint64_t unused = used >= 64 ? 0 : ~std::uint64_t{0} << used;
-    for (std::size_t i = word_count - 1; i < rows.size(); i += word_count) {
-        if (!check.require((rows[i] & unused) == 0, R::bounds, name, " word ", i, " has bits behind term ", term_count))
-            return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 bool check_rules(Check& check, const abi::RulesSection& s) {
-    if (!check.require(s.term_count <= abi::kTermsMax, R::budget, s.term_count, " terms, at most ", abi::kTermsMax))
-        return false;
-    const std::uint32_t words = s.term_count == 0 ? 1 : (s.term_count + 63) / 64;
     std::span<const abi::RuleRecord> rules;
-    std::span<const abi::RuleIndex> term_rule;
-    std::span<const std::uint64_t> observe_mask, from_rows, to_rows;
     std::span<const char> text;
-    if (!check.require(s.word_count == words, R::bounds, "word_count is ", s.word_count, ", expected ", words) ||
-        !check.require(s.rules.count >= 1, R::bounds, "no rules, not even the default") ||
-        !check.require(
-            s.from_zone_rows.count <= std::uint64_t{abi::kZonesMax} * words && s.from_zone_rows.count % words == 0,
-            R::bounds, "from_zone_rows has ", s.from_zone_rows.count, " words in rows of ", words) ||
-        !check.array("rules", s.rules, rules) || !check.array("term_rule", s.term_rule, s.term_count, term_rule) ||
-        !check.array("observe_mask", s.observe_mask, words, observe_mask) ||
-        !check.array("from_zone_rows", s.from_zone_rows, from_rows) ||
-        !check.array("to_zone_rows", s.to_zone_rows, s.from_zone_rows.count, to_rows) ||
-        !check.array("text", s.text, text))
-        return false;
-    return check_records(check, rules, text) && check_terms(check, rules, term_rule, observe_mask) &&
-           check_tails(check, "observe_mask", observe_mask, words, s.term_count) &&
-           check_tails(check, "from_zone_rows", from_rows, words, s.term_count) &&
-           check_tails(check, "to_zone_rows", to_rows, words, s.term_count);
+    return check.require(s.rules.count >= 1, R::bounds, "no rules, not even the default") &&
+           check.array("rules", s.rules, rules) && check.array("text", s.text, text) &&
+           check_records(check, rules, text);
 }
 
 }  // namespace sluice::dp

@@ -19,7 +19,8 @@ constexpr std::size_t index_of(SectionKind kind) noexcept { return static_cast<s
 
 constexpr std::array<std::string_view, abi::kSectionKindCount> kPartNames{
     "settings section", "zones section",  "rules section",  "src_v4 section",
-    "dst_v4 section",   "src_v6 section", "dst_v6 section", "transport section"};
+    "dst_v4 section",   "src_v6 section", "dst_v6 section", "transport section",
+    "trees section"};
 
 constexpr std::size_t struct_bytes(SectionKind kind) noexcept {
     switch (kind) {
@@ -27,7 +28,8 @@ constexpr std::size_t struct_bytes(SectionKind kind) noexcept {
         case SectionKind::zones: return sizeof(abi::ZonesSection);
         case SectionKind::rules: return sizeof(abi::RulesSection);
         case SectionKind::transport: return sizeof(abi::TransportSection);
-        default: return sizeof(abi::AddrClassSection);
+        case SectionKind::trees: return sizeof(abi::TreesSection);
+        default: return sizeof(abi::AddressSection);
     }
 }
 
@@ -71,10 +73,11 @@ bool check_body(Check& check, SectionKind kind, std::span<const std::byte> bytes
         case SectionKind::zones: return check_zones(check, as<abi::ZonesSection>(bytes));
         case SectionKind::rules: return check_rules(check, as<abi::RulesSection>(bytes));
         case SectionKind::src_v4:
-        case SectionKind::dst_v4: return check_addresses_v4(check, as<abi::AddrClassSection>(bytes));
+        case SectionKind::dst_v4: return check_addresses_v4(check, as<abi::AddressSection>(bytes));
         case SectionKind::src_v6:
-        case SectionKind::dst_v6: return check_addresses_v6(check, as<abi::AddrClassSection>(bytes));
+        case SectionKind::dst_v6: return check_addresses_v6(check, as<abi::AddressSection>(bytes));
         case SectionKind::transport: return check_transport(check, as<abi::TransportSection>(bytes));
+        case SectionKind::trees: return check_trees(check, as<abi::TreesSection>(bytes));
     }
     return false;
 }
@@ -163,48 +166,83 @@ bool check_slots(Check& check, const abi::Manifest& manifest, std::span<const ab
     return true;
 }
 
-/// Rows of a class section fit the rules' terms. Bits behind the last term would be masked by the zone rows, but the
-/// contract says zero, and a later layout may lean on it.
-bool check_rows(Check& check, std::string_view name, const abi::RulesSection& rules, std::uint32_t word_count,
-                std::span<const std::uint64_t> rows) {
-    if (!check.require(word_count == rules.word_count, R::bounds, name, " has rows of ", word_count,
-                       " words, the rules section of ", rules.word_count))
-        return false;
-    const std::uint32_t used = rules.term_count - (word_count - 1) * 64;
-    const std::uint64_t unused = used >= 64 ? 0 : ~std::uint64_t{0} << used;
-    for (std::size_t i = word_count - 1; i < rows.size(); i += word_count) {
-        if (!check.require((rows[i] & unused) == 0, R::bounds, name, " row word ", i, " has bits behind term ",
-                           rules.term_count))
-            return false;
+/// A view of one side and family, whose classes are those of the trees.
+bool view_addresses(Check& check, SectionKind kind, const SectionBytes& sections, std::uint32_t class_count,
+                    AddressView& out) {
+    const auto bytes = sections[index_of(kind)];
+    const auto& s = as<abi::AddressSection>(bytes);
+    const Opened open{bytes};
+    out = {.root = open.array<std::uint32_t>(s.root).data(), .lines = open.array<abi::AddressLine>(s.lines).data()};
+    return check.require(s.class_count == class_count, R::bounds, kPartNames[index_of(kind)], " has ", s.class_count,
+                         " classes, the trees have ", class_count);
+}
+
+bool view_transport(Check& check, const SectionBytes& sections, std::uint32_t class_count, TransportView& out) {
+    const auto bytes = sections[index_of(SectionKind::transport)];
+    const auto& s = as<abi::TransportSection>(bytes);
+    const Opened open{bytes};
+    const abi::ArrayRef refs[] = {s.proto_class, s.tcp_dport, s.udp_dport, s.icmp, s.icmp6};
+    for (std::size_t i = 0; i < out.tables.size(); ++i) out.tables[i] = open.array<std::uint16_t>(refs[i]).data();
+    return check.require(s.class_count == class_count, R::bounds, "the transport section has ", s.class_count,
+                         " classes, the trees have ", class_count);
+}
+
+/// The lookup goes by the bit beside a rule's number and never looks at RuleRecord::mode.
+bool check_modes(Check& check, const abi::TreesSection& s, const Opened& open, std::span<const abi::RuleRecord> rules) {
+    const auto agrees = [&](std::uint32_t rule) {
+        const std::uint32_t at = rule & ~abi::kObserveBit;
+        const bool observe = rules[at].mode == abi::RuleMode::observe;
+        return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
+                             " differ about observe mode");
+    };
+    for (const abi::LeafRule& leaf : open.array<abi::LeafRule>(s.leaf_rules)) {
+        if (!agrees(leaf.rule)) return false;
+    }
+    const auto words = open.array<std::uint64_t>(s.words);
+    for (const abi::Block& block : open.array<abi::Block>(s.blocks)) {
+        const auto* const named = reinterpret_cast<const std::uint32_t*>(words.data() + block.rules);
+        for (std::uint32_t i = 0; i < block.rule_count; ++i) {
+            if (!agrees(named[i])) return false;
+        }
+        if (block.kind != abi::BlockKind::pairs) continue;
+        const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(words.data() + block.finals);
+        const std::size_t count = std::size_t{block.pair_count} * block.sides[2].row_count * block.sides[3].row_count;
+        for (std::size_t i = 0; i < count; ++i) {
+            if ((answers[i].rule != abi::kNoRule && !agrees(answers[i].rule)) ||
+                (answers[i].observe != abi::kNoRule && !agrees(answers[i].observe | abi::kObserveBit)))
+                return false;
+        }
     }
     return true;
 }
 
-template <typename Interval>
-bool view_addresses(Check& check, SectionKind kind, const SectionBytes& sections, const abi::RulesSection& rules,
-                    AddrClassView<Interval>& out) {
-    const auto bytes = sections[index_of(kind)];
-    const auto& s = as<abi::AddrClassSection>(bytes);
+bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
+    const auto bytes = sections[index_of(SectionKind::trees)];
+    const auto& s = as<abi::TreesSection>(bytes);
     const Opened open{bytes};
-    const auto rows = open.array<std::uint64_t>(s.rows);
-    out = {.root = open.array<std::uint32_t>(s.root).data(),
-           .intervals = open.array<Interval>(s.intervals).data(),
-           .rows = rows.data()};
-    return check_rows(check, kPartNames[index_of(kind)], rules, s.word_count, rows);
-}
-
-bool view_transport(Check& check, const SectionBytes& sections, const abi::RulesSection& rules, TransportView& out) {
-    const auto bytes = sections[index_of(SectionKind::transport)];
-    const auto& s = as<abi::TransportSection>(bytes);
-    const Opened open{bytes};
-    const auto rows = open.array<std::uint64_t>(s.rows);
-    out = {.proto_class = open.array<std::uint16_t>(s.proto_class).data(),
-           .tcp_dport = open.array<std::uint16_t>(s.tcp_dport).data(),
-           .udp_dport = open.array<std::uint16_t>(s.udp_dport).data(),
-           .icmp = open.array<std::uint16_t>(s.icmp).data(),
-           .icmp6 = open.array<std::uint16_t>(s.icmp6).data(),
-           .rows = rows.data()};
-    return check_rows(check, kPartNames[index_of(SectionKind::transport)], rules, s.word_count, rows);
+    view.trees = {.zone_count = s.zone_count,
+                  .zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
+                  .roots = open.array<std::uint32_t>(s.roots),
+                  .nodes = open.array<abi::TreeNode>(s.nodes).data(),
+                  .records = open.array<abi::LeafRecord>(s.records).data(),
+                  .leaf_rules = open.array<abi::LeafRule>(s.leaf_rules).data(),
+                  .conditions = open.array<abi::Condition>(s.conditions).data(),
+                  .ranges = open.array<abi::ClassRange>(s.ranges).data(),
+                  .blocks = open.array<abi::Block>(s.blocks).data(),
+                  .words = open.array<std::uint64_t>(s.words).data(),
+                  .node_visits_max = s.node_visits_max,
+                  .block_words_max = s.block_words_max};
+    const auto& classes = s.class_count;
+    return check.require(s.rule_count == view.rules.size(), R::bounds, "the trees are of ", s.rule_count,
+                         " rules, the rules section has ", view.rules.size()) &&
+           check.require(s.zone_count == view.zones.size(), R::bounds, "the trees are of ", s.zone_count,
+                         " zones, the zones section has ", view.zones.size()) &&
+           check_modes(check, s, open, view.rules) &&
+           view_addresses(check, SectionKind::src_v4, sections, classes[0], view.src_v4) &&
+           view_addresses(check, SectionKind::dst_v4, sections, classes[1], view.dst_v4) &&
+           view_addresses(check, SectionKind::src_v6, sections, classes[0], view.src_v6) &&
+           view_addresses(check, SectionKind::dst_v6, sections, classes[1], view.dst_v6) &&
+           view_transport(check, sections, classes[2], view.transport);
 }
 
 void view_rules(const SectionBytes& sections, TableView& view) {
@@ -213,11 +251,6 @@ void view_rules(const SectionBytes& sections, TableView& view) {
     const Opened open{bytes};
     view.rules = open.array<abi::RuleRecord>(s.rules);
     view.rules_text = open.array<char>(s.text).data();
-    view.word_count = s.word_count;
-    view.term_rule = open.array<abi::RuleIndex>(s.term_rule).data();
-    view.observe_mask = open.array<std::uint64_t>(s.observe_mask).data();
-    view.from_zone_rows = open.array<std::uint64_t>(s.from_zone_rows).data();
-    view.to_zone_rows = open.array<std::uint64_t>(s.to_zone_rows).data();
 }
 
 /// Zones against the dataplane's ports: each port has one zone for untagged traffic, and no other port is named.
@@ -230,11 +263,6 @@ bool view_zones(Check& check, const SectionBytes& sections, const ValidationLimi
     view.zones_text = open.array<char>(s.text).data();
     view.port_zone.fill(abi::kNoZone);
 
-    const auto& rules = as<abi::RulesSection>(sections[index_of(SectionKind::rules)]);
-    if (!check.require(rules.from_zone_rows.count == view.zones.size() * rules.word_count, R::bounds,
-                       "the rules section has zone rows of ", rules.from_zone_rows.count, " words for ",
-                       view.zones.size(), " zones of ", rules.word_count))
-        return false;
     if (limits.ports.empty()) return true;
 
     for (const abi::ZoneBinding& b : view.bindings) {
@@ -318,13 +346,8 @@ Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const Secti
     view.settings = &as<abi::SettingsSection>(settings);
     view.untouched = Opened{settings}.array<std::uint64_t>(view.settings->untouched);
     view_rules(sections, view);
-    const auto& rules = as<abi::RulesSection>(sections[index_of(SectionKind::rules)]);
     if (!check_slots(check, manifest, view.rules, limits) || !view_zones(check, sections, limits, view) ||
-        !view_addresses(check, SectionKind::src_v4, sections, rules, view.src_v4) ||
-        !view_addresses(check, SectionKind::dst_v4, sections, rules, view.dst_v4) ||
-        !view_addresses(check, SectionKind::src_v6, sections, rules, view.src_v6) ||
-        !view_addresses(check, SectionKind::dst_v6, sections, rules, view.dst_v6) ||
-        !view_transport(check, sections, rules, view.transport))
+        !view_trees(check, sections, view))
         return Unexpected<Refusal>{check.take()};
     return view;
 }

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "dataplane/acl/row_and.hpp"
+#include "dataplane/acl/isa.hpp"
 #include "tests/bench/acl_peer.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
@@ -35,7 +35,7 @@ struct Sides {
     void ours(std::size_t at, std::size_t n, dp::LookupResult* results) const noexcept {
         const std::span<const dp::LookupKey> batch{keys.data() + at, n};
         if (scalar) {
-            dp::lookup_using(dp::RowAnd::scalar, *view, batch, {results, n});
+            dp::lookup_using(dp::Isa::scalar, *view, batch, {results, n});
         } else {
             dp::lookup(*view, batch, {results, n});
         }

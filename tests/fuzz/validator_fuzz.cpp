@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dataplane/acl/lookup.hpp"
-#include "dataplane/acl/row_and.hpp"
+#include "dataplane/acl/isa.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/harness/generations.hpp"
 #include "tests/harness/policies.hpp"
@@ -67,10 +67,10 @@ void ask(const dp::TableView& view) {
         key.to = abi::ZoneId{static_cast<std::uint16_t>(random() % view.zones.size())};
     }
     std::vector<dp::LookupResult> scalar(keys.size()), got(keys.size());
-    dp::lookup_using(dp::RowAnd::scalar, view, keys, scalar);
-    for (const dp::RowAnd variant : {dp::RowAnd::avx2, dp::RowAnd::avx512}) {
-        if (!dp::supported(variant)) continue;
-        dp::lookup_using(variant, view, keys, got);
+    dp::lookup_using(dp::Isa::scalar, view, keys, scalar);
+    for (const dp::Isa isa : {dp::Isa::avx2, dp::Isa::avx512}) {
+        if (!dp::supported(isa)) continue;
+        dp::lookup_using(isa, view, keys, got);
         for (std::size_t i = 0; i < keys.size(); ++i) {
             const bool exists = got[i].rule < view.rules.size() && !view.rule_id(got[i].rule).empty();
             if (exists && got[i].rule == scalar[i].rule && got[i].observe == scalar[i].observe) continue;

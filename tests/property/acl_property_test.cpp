@@ -13,7 +13,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "controlplane/compiler/reference.hpp"
-#include "dataplane/acl/row_and.hpp"
+#include "dataplane/acl/isa.hpp"
 #include "tests/harness/policies.hpp"
 #include "tests/harness/random_policies.hpp"
 #include "tests/harness/seed.hpp"
@@ -43,7 +43,7 @@ struct Arbitrary<sluice::test::RawRule> {
 namespace sluice::test {
 namespace {
 
-using dp::RowAnd;
+using dp::Isa;
 
 struct Difference {
     dp::LookupKey key{};
@@ -60,13 +60,13 @@ std::optional<Difference> difference_in(const cp::Policy& policy, const dp::Tabl
                                         std::span<const dp::LookupKey> keys) {
     std::vector<dp::LookupResult> expected, got(keys.size());
     for (const dp::LookupKey& key : keys) expected.push_back(cp::reference_lookup(policy, key));
-    for (const RowAnd variant : {RowAnd::scalar, RowAnd::avx2, RowAnd::avx512}) {
-        if (!dp::supported(variant)) continue;
-        dp::lookup_using(variant, view, keys, got);
+    for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+        if (!dp::supported(isa)) continue;
+        dp::lookup_using(isa, view, keys, got);
         for (std::size_t i = 0; i < keys.size(); ++i) {
             if (got[i].rule == expected[i].rule && got[i].observe == expected[i].observe) continue;
             return Difference{.key = keys[i],
-                              .text = "body " + std::to_string(static_cast<int>(variant)) + ", " + to_text(keys[i]) +
+                              .text = "body " + std::to_string(static_cast<int>(isa)) + ", " + to_text(keys[i]) +
                                       ": got " + answer(got[i]) + ", expected " + answer(expected[i])};
         }
     }
@@ -158,19 +158,19 @@ TEST(AclProperty, PrintsWhatItCosts) {
             dp::validate(compiled->manifest_bytes(), compiled->section_bytes(), {.rule_slots_max = slots.capacity()});
         const auto t2 = Clock::now();
         ASSERT_TRUE(view) << view.error().where;
-        std::printf("%5zu rules: compile %.0f us, validate %.0f us, %lu bytes, %u words a row", count, us(t1 - t0),
-                    us(t2 - t1), compiled->bytes(), view->word_count);
+        std::printf("%5zu rules: compile %.0f us, validate %.0f us, %lu bytes, at most %u nodes", count, us(t1 - t0),
+                    us(t2 - t1), compiled->bytes(), view->trees.node_visits_max);
         std::vector<dp::LookupKey> keys;
         for (int i = 0; i < 64 * 256; ++i) keys.push_back(pool.key(random, policy));
         std::vector<dp::LookupResult> results(keys.size());
-        for (const RowAnd variant : {RowAnd::scalar, RowAnd::avx2, RowAnd::avx512}) {
-            if (!dp::supported(variant)) continue;
+        for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+            if (!dp::supported(isa)) continue;
             const auto start = Clock::now();
             for (std::size_t i = 0; i < keys.size(); i += 64)
-                dp::lookup_using(variant, *view, std::span{keys}.subspan(i, 64), std::span{results}.subspan(i, 64));
+                dp::lookup_using(isa, *view, std::span{keys}.subspan(i, 64), std::span{results}.subspan(i, 64));
             std::printf(", %s %.0f ns",
-                        variant == RowAnd::scalar ? "scalar"
-                        : variant == RowAnd::avx2 ? "avx2"
+                        isa == Isa::scalar ? "scalar"
+                        : isa == Isa::avx2 ? "avx2"
                                                   : "avx512",
                         us(Clock::now() - start) * 1000 / static_cast<double>(keys.size()));
         }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "dataplane/acl/validator.hpp"
 #include "tools/sluice-inspect/print.hpp"
@@ -13,7 +14,7 @@ namespace sluice::inspect {
 namespace {
 
 constexpr const char* kSectionNames[] = {"settings", "zones",  "rules",  "src_v4",
-                                         "dst_v4",   "src_v6", "dst_v6", "transport"};
+                                         "dst_v4",   "src_v6", "dst_v6", "transport", "trees"};
 
 std::string hex(const abi::Digest256& digest) {
     std::string text;
@@ -44,10 +45,21 @@ std::string_view text_of(const dp::TableView& view, const abi::TextRef& ref) {
     return {view.zones_text + ref.offset, ref.bytes};
 }
 
-/// Terms of a rule: how many conjunctions its lists were expanded to.
-std::size_t term_count(const dp::TableView& view, std::span<const std::byte> rules_section, abi::RuleIndex rule) {
-    const auto terms = as<abi::RulesSection>(rules_section).term_count;
-    return static_cast<std::size_t>(std::count(view.term_rule, view.term_rule + terms, rule));
+/// How often each rule stands in leaves and blocks.
+std::vector<std::size_t> entries_of(const dp::TableView& view, const abi::TreesSection& trees) {
+    std::vector<std::size_t> entries(view.rules.size());
+    for (std::size_t i = 0; i < trees.leaf_rules.count; ++i)
+        ++entries[view.trees.leaf_rules[i].rule & ~abi::kObserveBit];
+    for (std::size_t b = 0; b < trees.blocks.count; ++b) {
+        const abi::Block& block = view.trees.blocks[b];
+        const auto* const rules = reinterpret_cast<const std::uint32_t*>(view.trees.words + block.rules);
+        for (std::size_t i = 0; i < block.rule_count; ++i) ++entries[rules[i] & ~abi::kObserveBit];
+    }
+    return entries;
+}
+
+const abi::TreesSection& trees_of(const dp::SectionBytes& sections) {
+    return as<abi::TreesSection>(sections[static_cast<std::size_t>(abi::SectionKind::trees) - 1]);
 }
 
 /// 0 = no limit.
@@ -79,19 +91,22 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
         fmt::print("  zone {:<16} port {} vlan {}\n", view.zone_name(binding.zone), text_of(view, binding.port),
                    binding.vlan);
     }
-    const auto classes = [&](abi::SectionKind kind) {
-        return as<abi::AddrClassSection>(sections[static_cast<std::size_t>(kind) - 1]).class_count;
+    const auto& trees = trees_of(sections);
+    const auto visits = [&](abi::SectionKind kind) {
+        return as<abi::AddressSection>(sections[static_cast<std::size_t>(kind) - 1]).node_visits_max;
     };
-    fmt::print(
-        "  classes src_v4 {} dst_v4 {} src_v6 {} dst_v6 {} transport {}; terms {}\n", classes(abi::SectionKind::src_v4),
-        classes(abi::SectionKind::dst_v4), classes(abi::SectionKind::src_v6), classes(abi::SectionKind::dst_v6),
-        as<abi::TransportSection>(sections[static_cast<std::size_t>(abi::SectionKind::transport) - 1]).class_count,
-        as<abi::RulesSection>(sections[static_cast<std::size_t>(abi::SectionKind::rules) - 1]).term_count);
+    fmt::print("  classes src {} dst {} transport {} zones {}; nodes {} leaf records {} blocks {}\n",
+               trees.class_count[0], trees.class_count[1], trees.class_count[2], trees.class_count[3],
+               trees.nodes.count, trees.leaf_rules.count, trees.blocks.count);
+    fmt::print("  a lookup visits at most: addresses v4 {} + {}, v6 {} + {}; trees {}; words a block row {}\n",
+               visits(abi::SectionKind::src_v4), visits(abi::SectionKind::dst_v4), visits(abi::SectionKind::src_v6),
+               visits(abi::SectionKind::dst_v6), trees.node_visits_max, trees.block_words_max);
+    const auto entries = entries_of(view, trees);
     for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
         const auto& rule = view.rules[i];
-        fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} terms {}{}\n", i, view.rule_id(i),
+        fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} entries {}{}\n", i, view.rule_id(i),
                    abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
-                   static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i),
+                   static_cast<std::uint32_t>(rule.slot), entries[i],
                    rule.limits.any() ? " limits " + limits_json(rule.limits) : std::string{});
     }
 }
@@ -116,13 +131,14 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
     }
     text += "], \"rules\": [";
     separator.clear();
+    const auto entries = entries_of(view, trees_of(sections));
     for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
         const auto& rule = view.rules[i];
         text += fmt::format(
             "{}{{\"id\": {}, \"verdict\": \"{}\", \"mode\": \"{}\", \"log\": \"{}\", \"slot\": {}, "
-            "\"terms\": {}, \"limits\": {}}}",
+            "\"entries\": {}, \"limits\": {}}}",
             separator, json_text(view.rule_id(i)), abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
-            static_cast<std::uint32_t>(rule.slot), term_count(view, sections[2], i), limits_json(rule.limits));
+            static_cast<std::uint32_t>(rule.slot), entries[i], limits_json(rule.limits));
         separator = ", ";
     }
     fmt::print("{}]}}\n", text);

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dataplane/acl/row_and.hpp"
+#include "dataplane/acl/isa.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::dp {
@@ -120,11 +120,11 @@ TEST(Lookup, AnswersAlikeInEveryBodyAtEveryRowWidth) {
         for (std::uint32_t port = 0; port <= count; ++port) {
             const LookupKey k = key(0, "192.0.2.1", 0, "192.0.2.2", L4Proto::tcp, static_cast<std::uint16_t>(port));
             const bool observe = port < count && port % 7 == 3;
-            for (const RowAnd variant : {RowAnd::scalar, RowAnd::avx2, RowAnd::avx512}) {
-                if (!supported(variant)) continue;
+            for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+                if (!supported(isa)) continue;
                 LookupResult r;
-                lookup_using(variant, t.view(), std::span{&k, 1}, std::span{&r, 1});
-                ASSERT_EQ(r.rule, observe ? count : port) << count << " rules, body " << static_cast<int>(variant);
+                lookup_using(isa, t.view(), std::span{&k, 1}, std::span{&r, 1});
+                ASSERT_EQ(r.rule, observe ? count : port) << count << " rules, body " << static_cast<int>(isa);
                 ASSERT_EQ(r.observe, observe ? port : abi::kNoRule);
             }
         }

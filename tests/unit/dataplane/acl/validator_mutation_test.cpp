@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/acl/lookup.hpp"
-#include "dataplane/acl/row_and.hpp"
+#include "dataplane/acl/isa.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/harness/generations.hpp"
 #include "tests/harness/policies.hpp"
@@ -108,10 +108,10 @@ void ask(Random& random, const TableView& view, const test::Pool& pool) {
         key.from = abi::ZoneId{static_cast<std::uint16_t>(random() % view.zones.size())};
         key.to = abi::ZoneId{static_cast<std::uint16_t>(random() % view.zones.size())};
     }
-    for (const RowAnd variant : {RowAnd::scalar, RowAnd::avx2, RowAnd::avx512}) {
-        if (!supported(variant)) continue;
+    for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+        if (!supported(isa)) continue;
         std::vector<LookupResult> results(keys.size());
-        lookup_using(variant, view, keys, results);
+        lookup_using(isa, view, keys, results);
         for (const LookupResult& r : results) {
             ASSERT_LT(r.rule, view.rules.size());
             ASSERT_TRUE(r.observe == abi::kNoRule || r.observe < r.rule);

@@ -12,10 +12,12 @@
 /// no pointers. Every array is 8-byte aligned. `kAbiVersion` changes with any layout in this folder; `kLayoutHash`
 /// (layout.hpp) proves it.
 ///
-/// Classification model (bit vectors). Rules are expanded to *terms* in evaluation order: a term is one AND of
-/// from-zone, to-zone, source, destination, transport. A lookup finds one class per dimension, ANDs the classes' bit
-/// rows (bit i = term i may match) and takes the first set bit; observe terms are masked out for the enforced answer
-/// and in for the observed one. The cost depends on the term count only, never on traffic.
+/// Classification model. Four numbers tell all that rules can ask of a packet: the *class* of its source, of its
+/// destination, of its protocol and port, of its pair of zones. Two packets with the same four classes match the same
+/// rules. Address classes come from compressed tables (`AddressSection`), the others from direct ones. Classes are
+/// numbered so that what one prefix covers is one range of classes; a set of any size is a short list of ranges. The
+/// four numbers then go down a few cut trees (`TreesSection`) whose leaves hold a handful of rules or a block of bit
+/// rows. Everything is bounded by the tables alone, never by traffic, and the tables say by how much.
 #pragma once
 
 #include <array>
@@ -59,14 +61,15 @@ struct TextRef {
 enum class SectionKind : std::uint32_t {
     settings = 1,   ///< SettingsSection: defaults, wire policy, timeouts
     zones = 2,      ///< ZonesSection: zones, and which port + VLAN + VNI belongs to which
-    rules = 3,      ///< RulesSection: one record per rule in evaluation order, the default last; terms
-    src_v4 = 4,     ///< AddrClassSection<4>
-    dst_v4 = 5,     ///< AddrClassSection<4>
-    src_v6 = 6,     ///< AddrClassSection<6>
-    dst_v6 = 7,     ///< AddrClassSection<6>
+    rules = 3,      ///< RulesSection: one record per rule in evaluation order, the default last
+    src_v4 = 4,     ///< AddressSection
+    dst_v4 = 5,     ///< AddressSection
+    src_v6 = 6,     ///< AddressSection
+    dst_v6 = 7,     ///< AddressSection
     transport = 8,  ///< TransportSection: protocol, destination port, ICMP type and code -> class
+    trees = 9,      ///< TreesSection: classes -> rule
 };
-inline constexpr std::uint32_t kSectionKindCount = 8;  ///< each kind stands exactly once in a generation
+inline constexpr std::uint32_t kSectionKindCount = 9;  ///< each kind stands exactly once in a generation
 
 /// First bytes of every section.
 struct SectionHeader {
@@ -257,47 +260,91 @@ static_assert(sizeof(RuleRecord) == 44);
 using RuleIndex = std::uint32_t;
 inline constexpr RuleIndex kNoRule = 0xffffffff;
 
-inline constexpr std::uint32_t kTermsMax = 1U << 17;
+/// A term is one AND of zones, sources, destinations and services; most rules are one.
+inline constexpr std::uint32_t kTermsMax = 1U << 22;
 
-/// Bit rows are `word_count` words of 64 bits; bit t of word t/64 stands for term t. Bits at and above `term_count` are
-/// zero.
 struct RulesSection {
     SectionHeader header{};
-    std::uint32_t term_count{};
-    std::uint32_t word_count{};  ///< (term_count + 63) / 64, at least 1
-    ArrayRef rules;              ///< RuleRecord, evaluation order, default last
-    ArrayRef term_rule;          ///< RuleIndex per term, non-decreasing, never the default's
-    ArrayRef observe_mask;       ///< uint64[word_count]: terms whose rule is in observe mode
-    ArrayRef from_zone_rows;     ///< uint64[zone_count * word_count]
-    ArrayRef to_zone_rows;       ///< uint64[zone_count * word_count]
-    ArrayRef text;               ///< char
+    ArrayRef rules;  ///< RuleRecord, evaluation order, default last
+    ArrayRef text;   ///< char
 };
 
-// -------------------------------------------------------------------------------------------------------- address
-// classes
-/// First address of an interval, host order; the interval ends before the next record. Strictly ascending, the first is
-/// 0.
-struct IntervalV4 {
-    std::uint32_t first{};
-    std::uint32_t class_index{};
+// -------------------------------------------------------------------------------------------------------------------
+// addresses
+/// Address -> class, one side and family. An address is read in *chunks* of 16 bits, two of IPv4 and eight of IPv6, most
+/// significant first. Chunk 0 indexes `root`; every cell found is a class or a reference to a node that looks at a later
+/// chunk (or at the whole address). A node is one cache line, or begins with the line that must be read first.
+///
+/// A cell: bit 31 clear = a class. Set = a node: bits 30..28 AddressNode, 27..25 the chunk it looks at, 24..0 its first
+/// line. A node's nodes stand before it, so no walk can go round in circles.
+struct AddressSection {
+    SectionHeader header{};
+    std::uint32_t class_count{};      ///< the same in both families of a side
+    std::uint32_t node_visits_max{};  ///< nodes on the longest way from the root to a class
+    ArrayRef root;                    ///< uint32[65,536], cells
+    ArrayRef lines;                   ///< AddressLine; `offset` is a multiple of 64
 };
-struct IntervalV6 {
-    std::uint64_t first_high{}, first_low{};
-    std::uint32_t class_index{};
+inline constexpr std::uint32_t kAddressRootCount = 65'536;
+inline constexpr std::uint32_t kAddressIsNode = 1U << 31;
+inline constexpr std::uint32_t kAddressLinesMax = 1U << 25;
+inline constexpr std::uint32_t kAddressVisitsMax = 16;
+
+/// Keys divide the values of a chunk into `keys + 1` pieces: piece i holds the values v with keys[i - 1] <= v < keys[i],
+/// and has cell i.
+enum class AddressNode : std::uint32_t {
+    small = 0,   ///< AddressSmall: up to 9 keys
+    medium = 1,  ///< AddressMedium: up to 28 keys, then 2 lines of cells
+    large = 2,   ///< AddressLarge: separators, then lines of 32 keys, then cells
+    bitmap = 3,  ///< 1,024 AddressBits, then cells
+    tail = 4,    ///< AddressTail: up to 3 whole addresses (IPv6)
+    span = 5,    ///< AddressSpan: a range that has a node of its own (IPv6)
+};
+inline constexpr std::uint32_t kAddressNodeCount = 6;
+
+struct AddressLine {
+    std::array<std::uint64_t, 8> words{};
+};
+/// Keys and cells behind the last one in use repeat 0xffff and the last cell, in all nodes.
+struct AddressSmall {
+    std::uint16_t must_be_zero{};
+    std::uint16_t key_count{};
+    std::array<std::uint16_t, 9> keys{};
+    std::uint16_t must_be_zero_too{};
+    std::array<std::uint32_t, 10> cells{};
+};
+struct AddressMedium {
+    std::uint32_t key_count{};
+    std::uint32_t must_be_zero{};
+    std::array<std::uint16_t, 28> keys{};
+};
+inline constexpr std::uint32_t kAddressMediumLines = 3;
+/// Line g of the keys that follow holds the values from separators[g - 1] on.
+struct AddressLarge {
+    std::uint32_t group_count{};  ///< 2 to 29: lines of keys
+    std::uint32_t key_count{};
+    std::array<std::uint16_t, 28> separators{};
+};
+inline constexpr std::uint32_t kAddressGroupKeys = 32;
+inline constexpr std::uint32_t kAddressGroupsMax = 29;
+/// Word w of a bitmap: bit b stands for the key 64 w + b.
+struct AddressBits {
+    std::uint64_t bits{};
+    std::uint32_t before{};  ///< keys in the words before this one
     std::uint32_t must_be_zero{};
 };
-
-/// One side and family. `root` (IPv4 and IPv6: by the top 16 bits of the address) holds 65,537 interval indices:
-/// the interval that contains (r << rest) is root[r], so a search for an address looks at [root[top], root[top + 1]].
-struct AddrClassSection {
-    SectionHeader header{};
-    std::uint32_t class_count{};
-    std::uint32_t word_count{};  ///< equals RulesSection::word_count
-    ArrayRef root;               ///< uint32[65,537], non-decreasing, < intervals.count
-    ArrayRef intervals;          ///< IntervalV4 or IntervalV6
-    ArrayRef rows;               ///< uint64[class_count * word_count]
+inline constexpr std::uint32_t kAddressBitmapWords = 1024;
+/// IPv6 addresses as two numbers in host order.
+struct AddressTail {
+    std::array<std::array<std::uint64_t, 2>, 3> keys{};  ///< ascending
+    std::array<std::uint32_t, 4> cells{};
 };
-inline constexpr std::uint32_t kAddrRootCount = 65'537;
+struct AddressSpan {
+    std::array<std::uint64_t, 2> first{}, last{};
+    std::uint32_t before{}, behind{}, inside{};  ///< cells
+    std::array<std::uint32_t, 5> must_be_zero{};
+};
+static_assert(sizeof(AddressLine) == 64 && sizeof(AddressSmall) == 64 && sizeof(AddressMedium) == 64);
+static_assert(sizeof(AddressLarge) == 64 && sizeof(AddressTail) == 64 && sizeof(AddressSpan) == 64);
 
 // ---------------------------------------------------------------------------------------------------------------
 // transport
@@ -307,19 +354,116 @@ inline constexpr std::uint32_t kAddrRootCount = 65'537;
 struct TransportSection {
     SectionHeader header{};
     std::uint32_t class_count{};
-    std::uint32_t word_count{};
+    std::uint32_t must_be_zero{};
     ArrayRef proto_class;  ///< uint16[256]
     ArrayRef tcp_dport;    ///< uint16[65,536], index = port in host order
     ArrayRef udp_dport;    ///< uint16[65,536]
     ArrayRef icmp;         ///< uint16[65,536], index = type << 8 | code
     ArrayRef icmp6;        ///< uint16[65,536]
-    ArrayRef rows;         ///< uint64[class_count * word_count]
 };
+
+// ---------------------------------------------------------------------------------------------------------------
+// trees
+/// What a packet's class can be asked in.
+enum class Dimension : std::uint8_t { source = 0, destination = 1, transport = 2, zones = 3 };
+inline constexpr std::size_t kDimensionCount = 4;
+using ClassPoint = std::array<std::uint32_t, kDimensionCount>;
+
+inline constexpr std::uint32_t kTreesMax = 4;
+
+/// A cut: child = base + min((class - first) >> shift, count - 1). Or a leaf: `count` records from `base` on, or block
+/// `base`. Children stand behind their node.
+struct TreeNode {
+    std::uint32_t base{};
+    std::uint32_t first{};
+    std::uint32_t best{};    ///< no rule below has a smaller index; kNoRule where there is none
+    std::uint8_t kind{};     ///< a Dimension to cut in, or one of the following
+    std::uint8_t shift{};    ///< at most 31
+    std::uint16_t count{};
+};
+static_assert(sizeof(TreeNode) == 16);
+inline constexpr std::uint8_t kTreeLeaf = 4;   ///< LeafRecord[count], ascending by rule
+inline constexpr std::uint8_t kTreeBlock = 5;  ///< Block
+inline constexpr std::uint32_t kLeafRecordsMax = 16;
+
+/// Matches where every class is within its range, both ends inside, and the condition holds.
+struct LeafRecord {
+    ClassPoint first{}, last{};
+};
+static_assert(sizeof(LeafRecord) == 32);
+struct LeafRule {
+    std::uint32_t rule{};  ///< RuleIndex; kObserveBit set for a rule in observe mode
+    std::uint32_t condition{};  ///< index into conditions; 0 always holds
+};
+inline constexpr std::uint32_t kObserveBit = 1U << 31;
+
+/// For rules that name more than one range of classes: the class must be inside one of `count` ranges from `first` on.
+/// A count of 0 asks nothing.
+struct Condition {
+    std::array<std::uint32_t, kDimensionCount> first{};
+    std::array<std::uint32_t, kDimensionCount> count{};
+};
+struct ClassRange {
+    std::uint32_t first{}, last{};  ///< both inside
+    bool operator==(const ClassRange&) const = default;
+};
+
+/// Rules that no cut tells apart any more, all together. Per dimension, a class gives a row: `row = map[min(class -
+/// first, width - 1)]`, or, where `width` is 0, the row of the last of `start_count` starts that is not above the class.
+/// `bits`: AND the four rows, bit i = rule i of `rules` may match. `pairs`: the first two rows name a cell of `pairs`,
+/// which with the last two names a cell of `finals`. Offsets count in 8-byte words of TreesSection::words.
+enum class BlockKind : std::uint32_t { bits = 0, pairs = 1 };
+struct BlockSide {
+    std::uint32_t first{};
+    std::uint32_t width{};
+    std::uint32_t map{};          ///< uint16[width], or uint16[start_count]
+    std::uint32_t starts{};       ///< uint32[start_count], ascending
+    std::uint32_t start_count{};  ///< 0 where `width` is not
+    std::uint32_t row_count{};
+    std::uint32_t rows{};  ///< bits: uint64[row_count * word_count]
+    std::uint32_t must_be_zero{};
+};
+struct Block {
+    BlockKind kind{};
+    std::uint32_t rule_count{};
+    std::uint32_t word_count{};   ///< bits: (rule_count + 63) / 64
+    std::uint32_t rules{};        ///< uint32[rule_count]: as LeafRule::rule, ascending by rule
+    std::uint32_t observe{};      ///< bits: uint64[word_count]: which rules are in observe mode
+    std::uint32_t pairs{};        ///< pairs: uint32[rows of source * rows of destination], below pair_count
+    std::uint32_t pair_count{};   ///< pairs
+    std::uint32_t finals{};       ///< pairs: BlockAnswer[pair_count * rows of transport * rows of zones]
+    std::array<BlockSide, kDimensionCount> sides{};
+};
+struct BlockAnswer {
+    std::uint32_t rule{kNoRule}, observe{kNoRule};
+};
+static_assert(sizeof(Block) == 160 && sizeof(BlockAnswer) == 8);
+
+struct TreesSection {
+    SectionHeader header{};
+    ClassPoint class_count{};  ///< as the sections that give the classes say
+    std::uint32_t zone_count{};
+    std::uint32_t rule_count{};         ///< RulesSection::rules.count
+    std::uint32_t node_visits_max{};    ///< all trees together: nodes, leaves included, on the longest ways
+    std::uint32_t block_words_max{};    ///< widest row of a block that has bits
+    ArrayRef zone_pairs;  ///< uint16[zone_count * zone_count]: class of (from, to), index = from * zone_count + to
+    ArrayRef roots;       ///< uint32[at most kTreesMax], nodes
+    ArrayRef nodes;       ///< TreeNode
+    ArrayRef records;     ///< LeafRecord; kLeafPadding more than leaves name; `offset` is a multiple of 64
+    ArrayRef leaf_rules;  ///< LeafRule, one per record, none for the padding
+    ArrayRef conditions;  ///< Condition; the first asks nothing
+    ArrayRef ranges;      ///< ClassRange; those of a condition ascend and do not touch
+    ArrayRef blocks;      ///< Block
+    ArrayRef words;       ///< uint64
+};
+/// A leaf is read four records at a time.
+inline constexpr std::uint32_t kLeafPadding = 4;
 
 inline constexpr std::uint64_t kSectionBytesMax = 512ULL << 20;  ///< cap per section, checked on both sides
 inline constexpr std::uint64_t kGenerationBytesMax = 1024ULL << 20;
 
 static_assert(std::is_trivially_copyable_v<Manifest> && std::is_trivially_copyable_v<RulesSection>);
-static_assert(std::is_trivially_copyable_v<AddrClassSection> && std::is_trivially_copyable_v<TransportSection>);
+static_assert(std::is_trivially_copyable_v<AddressSection> && std::is_trivially_copyable_v<TransportSection>);
+static_assert(std::is_trivially_copyable_v<TreesSection>);
 
 }  // namespace sluice::abi

@@ -1,0 +1,165 @@
+#include "controlplane/compiler/lines.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+namespace sluice::cp {
+
+namespace {
+
+constexpr auto kNoNext = static_cast<std::uint32_t>(abi::L4Proto::ipv6_no_next);
+
+/// IPv6 "no next header" stands last on the line of protocols: a rule for any service means all but that, which makes it
+/// one range.
+constexpr std::uint32_t place_of_proto(std::uint32_t proto) noexcept {
+    return proto < kNoNext ? proto : proto == kNoNext ? 255 : proto - 1;
+}
+
+Ranges<std::uint32_t> places_of(const Ranges<std::uint32_t>& protos) {
+    Ranges<std::uint32_t> places;
+    for (const Range<std::uint32_t>& r : protos) {
+        for (std::uint32_t p = r.first; p <= r.last; ++p)
+            places.push_back({.first = place_of_proto(p), .last = place_of_proto(p)});
+    }
+    normalise(places);
+    return places;
+}
+
+struct Scope {
+    ZoneBits from, to;
+    bool operator==(const Scope&) const = default;
+};
+struct ScopeHash {
+    std::size_t operator()(const Scope& s) const noexcept {
+        return std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to);
+    }
+};
+
+/// Pairs (from, to) as numbers from * zone_count + to.
+Ranges<std::uint32_t> pairs_of(const Scope& scope, std::size_t zone_count) {
+    Ranges<std::uint32_t> pairs;
+    for (std::size_t from = 0; from < zone_count; ++from) {
+        if (!scope.from.test(from)) continue;
+        for (std::size_t to = 0; to < zone_count; ++to) {
+            if (!scope.to.test(to)) continue;
+            const auto pair = static_cast<std::uint32_t>(from * zone_count + to);
+            if (!pairs.empty() && pairs.back().last + 1 == pair) {
+                pairs.back().last = pair;
+            } else {
+                pairs.push_back({.first = pair, .last = pair});
+            }
+        }
+    }
+    return pairs;
+}
+
+}  // namespace
+
+/// Only lists that terms of this side use: another list's edges would cut classes for nothing.
+AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side,
+                               const std::vector<AddressList>& lists) {
+    AddressClasses out;
+    out.local_of_list.assign(lists.size(), kAnyList);
+    std::vector<Cut<std::uint32_t>> v4;
+    std::vector<Cut<V6Number>> v6;
+    ListIndex used = 0;
+    for (const Term& term : terms) {
+        const ListIndex list = (term.*side).addresses;
+        if (list == kAnyList || out.local_of_list[list] != kAnyList) continue;
+        out.local_of_list[list] = used;
+        add_cuts(v4, used, lists[list].v4);
+        add_cuts(v6, used, lists[list].v6);
+        ++used;
+    }
+    ClassNumbers numbers{used};
+    out.v4 = numbers.add_line(v4, std::numeric_limits<std::uint32_t>::max());
+    out.v6 = numbers.add_line(v6, {.high = ~std::uint64_t{0}, .low = ~std::uint64_t{0}});
+    out.count = numbers.count();
+    out.of_list = numbers.take_lists();
+    return out;
+}
+
+TransportClasses transport_classes(const std::vector<ServiceList>& lists) {
+    TransportClasses out;
+    ClassNumbers numbers{lists.size()};
+    const auto line = [&](auto ranges_of, std::uint32_t last) {
+        std::vector<Cut<std::uint32_t>> cuts;
+        for (ListIndex l = 0; l < lists.size(); ++l) add_cuts(cuts, l, ranges_of(lists[l]));
+        return numbers.add_line(cuts, last);
+    };
+    out.tcp = line([](const ServiceList& l) { return l.tcp; }, 65'535);
+    out.udp = line([](const ServiceList& l) { return l.udp; }, 65'535);
+    out.icmp = line([](const ServiceList& l) { return l.icmp; }, 65'535);
+    out.icmp6 = line([](const ServiceList& l) { return l.icmp6; }, 65'535);
+    out.proto = line([](const ServiceList& l) { return places_of(l.proto); }, 255);
+    out.count = numbers.count();
+    out.of_list = numbers.take_lists();
+    return out;
+}
+
+ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count) {
+    ZoneClasses out;
+    std::unordered_map<Scope, std::uint32_t, ScopeHash> scopes;
+    std::vector<Cut<std::uint32_t>> cuts;
+    for (const Term& term : terms) {
+        const Scope scope{.from = term.from.zones, .to = term.to.zones};
+        const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
+        if (fresh) add_cuts(cuts, it->second, pairs_of(scope, zone_count));
+        out.scope_of_term.push_back(it->second);
+    }
+    ClassNumbers numbers{scopes.size()};
+    // A policy without zones has no pairs; one class is there all the same.
+    const auto pair_count = static_cast<std::uint32_t>(zone_count * zone_count);
+    const auto intervals = numbers.add_line(cuts, std::max(pair_count, 1U) - 1);
+    out.count = numbers.count();
+    out.of_scope = numbers.take_lists();
+    out.pairs = direct_table(intervals, pair_count);
+    return out;
+}
+
+std::vector<std::uint16_t> direct_table(const Intervals<std::uint32_t>& intervals, std::uint32_t count) {
+    std::vector<std::uint16_t> table(count);
+    for (std::size_t i = 0; i < intervals.size(); ++i) {
+        const std::uint32_t end = i + 1 < intervals.size() ? std::min(intervals[i + 1].first, count) : count;
+        for (std::uint32_t at = intervals[i].first; at < end; ++at)
+            table[at] = static_cast<std::uint16_t>(intervals[i].class_index);
+    }
+    return table;
+}
+
+std::vector<std::uint16_t> proto_table(const Intervals<std::uint32_t>& intervals) {
+    const std::vector<std::uint16_t> by_place = direct_table(intervals, 256);
+    std::vector<std::uint16_t> table(256);
+    for (std::uint32_t proto = 0; proto < table.size(); ++proto) table[proto] = by_place[place_of_proto(proto)];
+    return table;
+}
+
+ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy) {
+    const std::vector<Term> all = builder.terms();
+    src = address_classes(all, &Term::from, builder.addresses());
+    dst = address_classes(all, &Term::to, builder.addresses());
+    transport = transport_classes(builder.services());
+    zones = zone_classes(all, policy.zones.size());
+    const abi::ClassPoint count = class_count();
+    for (std::size_t d = 0; d < any.size(); ++d) any[d] = {{.first = 0, .last = count[d] - 1}};
+
+    const auto addresses = [](const AddressClasses& side, ListIndex list, const ClassRanges& all_classes) {
+        return list == kAnyList ? &all_classes : &side.of_list[side.local_of_list[list]];
+    };
+    terms.reserve(all.size());
+    for (std::size_t t = 0; t < all.size(); ++t) {
+        const TreeTerm term{.ranges = {addresses(src, all[t].from.addresses, any[0]),
+                                       addresses(dst, all[t].to.addresses, any[1]),
+                                       &transport.of_list[all[t].service], &zones.of_scope[zones.scope_of_term[t]]},
+                            .rule = all[t].rule,
+                            .observe = policy.rules[all[t].rule].mode == abi::RuleMode::observe};
+        const auto empty = [](const ClassRanges* ranges) { return ranges->empty(); };
+        if (std::none_of(term.ranges.begin(), term.ranges.end(), empty)) terms.push_back(term);
+    }
+}
+
+}  // namespace sluice::cp

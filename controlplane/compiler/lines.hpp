@@ -1,0 +1,63 @@
+/// The lines that rules cut into classes: addresses of either side, services, pairs of zones. From terms to class
+/// numbers, and from terms to what the tree builder takes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <sluice/abi/tables.hpp>
+
+#include "controlplane/compiler/classes.hpp"
+#include "controlplane/compiler/terms.hpp"
+#include "controlplane/compiler/tree_terms.hpp"
+
+namespace sluice::cp {
+
+/// Both families of a side: a set of IPv4 and IPv6 members may be one class.
+struct AddressClasses {
+    std::uint32_t count{};
+    Intervals<std::uint32_t> v4;
+    Intervals<V6Number> v6;
+    std::vector<ClassRanges> of_list;      ///< lists that this side uses, by their local number
+    std::vector<ListIndex> local_of_list;  ///< kAnyList = not used on this side
+};
+
+struct TransportClasses {
+    std::uint32_t count{};
+    Intervals<std::uint32_t> tcp, udp, icmp, icmp6, proto;
+    std::vector<ClassRanges> of_list;
+};
+
+struct ZoneClasses {
+    std::uint32_t count{};
+    std::vector<std::uint16_t> pairs;  ///< by from * zone count + to
+    std::vector<ClassRanges> of_scope;
+    std::vector<std::uint32_t> scope_of_term;
+};
+
+AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const std::vector<AddressList>& lists);
+TransportClasses transport_classes(const std::vector<ServiceList>& lists);
+ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count);
+
+/// A class for every number below `count` of a line.
+std::vector<std::uint16_t> direct_table(const Intervals<std::uint32_t>& intervals, std::uint32_t count);
+/// By protocol number.
+std::vector<std::uint16_t> proto_table(const Intervals<std::uint32_t>& intervals);
+
+/// All of a policy's classes, and its terms in them.
+struct ClassifiedTerms {
+    AddressClasses src, dst;
+    TransportClasses transport;
+    ZoneClasses zones;
+    std::array<ClassRanges, abi::kDimensionCount> any;
+    std::vector<TreeTerm> terms;  ///< without those that nothing matches; they point into the members above
+
+    ClassifiedTerms(const TermBuilder& builder, const Policy& policy);
+    ClassifiedTerms(const ClassifiedTerms&) = delete;
+    ClassifiedTerms& operator=(const ClassifiedTerms&) = delete;
+
+    abi::ClassPoint class_count() const noexcept { return {src.count, dst.count, transport.count, zones.count}; }
+};
+
+}  // namespace sluice::cp

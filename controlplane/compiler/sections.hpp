@@ -1,0 +1,28 @@
+/// The sections that are written as the policy says them: settings, zones, rules. And those that hold classes.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "controlplane/compiler/address_table.hpp"
+#include "controlplane/compiler/change_reach.hpp"
+#include "controlplane/compiler/lines.hpp"
+#include "controlplane/compiler/tree.hpp"
+#include "controlplane/policy/model.hpp"
+
+namespace sluice::cp {
+
+using SectionContent = std::vector<std::byte>;
+
+SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
+                              const std::optional<ChangeBase>& base);
+SectionContent write_zones(const Policy& policy);
+SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots);
+SectionContent write_addresses(abi::SectionKind kind, const AddressTable& table, std::uint32_t class_count);
+SectionContent write_transport(const TransportClasses& classes);
+SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, std::uint32_t zone_count,
+                           std::uint32_t rule_count);
+
+}  // namespace sluice::cp

@@ -1,0 +1,5 @@
+#if defined(__x86_64__)
+#include "dataplane/acl/isa_avx512.hpp"
+// The primitives first: the body is built with them.
+#include "dataplane/acl/lookup_body.hpp"
+#endif

@@ -1,0 +1,313 @@
+/// The trees section: children stand behind their node, so no walk goes round in circles; every leaf, condition and
+/// block names only what is there. How many nodes a lookup can visit is counted and held against what the section says.
+#include <algorithm>
+#include <vector>
+
+#include "dataplane/acl/check.hpp"
+
+namespace sluice::dp {
+
+namespace {
+
+using R = abi::RefuseReason;
+
+struct Arrays {
+    std::span<const std::uint16_t> zone_pairs;
+    std::span<const std::uint32_t> roots;
+    std::span<const abi::TreeNode> nodes;
+    std::span<const abi::LeafRecord> records;
+    std::span<const abi::LeafRule> leaf_rules;
+    std::span<const abi::Condition> conditions;
+    std::span<const abi::ClassRange> ranges;
+    std::span<const abi::Block> blocks;
+    std::span<const std::uint64_t> words;
+};
+
+bool on_a_line(Check& check, std::string_view name, const abi::ArrayRef& ref) {
+    return check.require(ref.offset % sizeof(abi::AddressLine) == 0, R::bounds, name, " starts at offset ", ref.offset,
+                         ", not on a line");
+}
+
+bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
+    return check.require(s.zone_count <= abi::kZonesMax, R::budget, s.zone_count, " zones, at most ", abi::kZonesMax) &&
+           check.array("zone_pairs", s.zone_pairs, std::uint64_t{s.zone_count} * s.zone_count, a.zone_pairs) &&
+           check.require(s.roots.count <= abi::kTreesMax, R::budget, s.roots.count, " trees, at most ",
+                         abi::kTreesMax) &&
+           check.array("roots", s.roots, a.roots) && on_a_line(check, "nodes", s.nodes) &&
+           check.array("nodes", s.nodes, a.nodes) && on_a_line(check, "records", s.records) &&
+           check.array("records", s.records, a.records) &&
+           check.require(a.records.size() >= abi::kLeafPadding, R::bounds, "records has ", a.records.size(),
+                         " elements, not even the padding") &&
+           check.array("leaf_rules", s.leaf_rules, a.records.size() - abi::kLeafPadding, a.leaf_rules) &&
+           check.array("conditions", s.conditions, a.conditions) && check.array("ranges", s.ranges, a.ranges) &&
+           on_a_line(check, "blocks", s.blocks) && check.array("blocks", s.blocks, a.blocks) &&
+           on_a_line(check, "words", s.words) && check.array("words", s.words, a.words);
+}
+
+/// `rule` of a leaf or block: not the default's, which needs no entry.
+bool check_rule(Check& check, std::uint32_t rule, std::uint32_t rule_count, std::string_view what, std::uint64_t index) {
+    const std::uint32_t at = rule & ~abi::kObserveBit;
+    return check.require(at + std::uint64_t{1} < rule_count, R::index, what, " ", index, " names rule ", at, " of ",
+                         rule_count);
+}
+
+bool check_leaf(Check& check, const Arrays& a, std::uint64_t index, const abi::TreeNode& node) {
+    if (!check.require(node.count <= abi::kLeafRecordsMax, R::bounds, "leaf ", index, " has ", node.count,
+                       " records, at most ", abi::kLeafRecordsMax) ||
+        !check.require(std::uint64_t{node.base} + node.count <= a.leaf_rules.size(), R::index, "leaf ", index,
+                       " has records ", node.base, " and ", node.count, " on, there are ", a.leaf_rules.size()))
+        return false;
+    for (std::uint32_t i = 0; i < node.count; ++i) {
+        const std::uint32_t rule = a.leaf_rules[node.base + i].rule & ~abi::kObserveBit;
+        const std::uint32_t before = i == 0 ? 0 : a.leaf_rules[node.base + i - 1].rule & ~abi::kObserveBit;
+        if (!check.require(before <= rule && node.best <= rule, R::order, "leaf ", index, " has rule ", rule,
+                           " out of order"))
+            return false;
+    }
+    return true;
+}
+
+/// A cut: its children stand behind it, before `end`, and are nobody else's.
+bool check_cut(Check& check, const Arrays& a, std::size_t n, std::size_t end, std::vector<std::uint8_t>& depth) {
+    const abi::TreeNode& node = a.nodes[n];
+    if (!check.require(node.kind < abi::kDimensionCount, R::enum_value, "node ", n, " has kind ", node.kind) ||
+        !check.require(node.count >= 1 && node.base > n && std::uint64_t{node.base} + node.count <= end, R::order,
+                       "node ", n, " has children ", node.base, " and ", node.count, " on, its tree ends at ", end) ||
+        !check.require(depth[n] < 255, R::budget, "node ", n, " stands too deep"))
+        return false;
+    for (std::uint32_t c = node.base; c < node.base + node.count; ++c) {
+        if (!check.require(depth[c] == 1, R::order, "node ", c, " is the child of two nodes")) return false;
+        depth[c] = static_cast<std::uint8_t>(depth[n] + 1);
+        // A packet that has a better rule leaves at the node: nothing below may be better than it says.
+        if (!check.require(node.best <= a.nodes[c].best, R::order, "node ", c, " is better than node ", n, " says"))
+            return false;
+    }
+    return true;
+}
+
+/// One tree, nodes [root, end): children stand behind, so one pass in order knows the depth of each before it comes.
+bool check_tree(Check& check, const Arrays& a, std::size_t root, std::size_t end, std::uint64_t& visits) {
+    std::uint8_t deepest = 1;
+    // 1 = the root, or not yet anybody's child; a child is at least 2.
+    std::vector<std::uint8_t> depth(end, 1);
+    for (std::size_t n = root; n < end; ++n) {
+        const abi::TreeNode& node = a.nodes[n];
+        // Also in a leaf: the lookup computes a child before it looks whether there is one.
+        if (!check.require(node.shift <= 31, R::bounds, "node ", n, " has shift ", node.shift)) return false;
+        deepest = std::max(deepest, depth[n]);
+        if (node.kind == abi::kTreeLeaf) {
+            if (!check_leaf(check, a, n, node)) return false;
+        } else if (node.kind == abi::kTreeBlock) {
+            if (!check.require(node.base < a.blocks.size(), R::index, "node ", n, " names block ", node.base, " of ",
+                               a.blocks.size()))
+                return false;
+        } else if (!check_cut(check, a, n, end, depth)) {
+            return false;
+        }
+    }
+    visits += deepest;
+    return true;
+}
+
+bool check_nodes(Check& check, const abi::TreesSection& s, const Arrays& a) {
+    std::uint64_t visits = 0;
+    if (!check.require(a.roots.empty() ? a.nodes.empty() : a.roots[0] == 0, R::order, "nodes stand before all trees"))
+        return false;
+    for (std::size_t r = 0; r < a.roots.size(); ++r) {
+        const std::uint64_t end = r + 1 < a.roots.size() ? a.roots[r + 1] : a.nodes.size();
+        if (!check.require(a.roots[r] < end && end <= a.nodes.size(), R::order, "tree ", r, " has nodes ", a.roots[r],
+                           " to ", end, " of ", a.nodes.size()) ||
+            !check_tree(check, a, a.roots[r], end, visits))
+            return false;
+    }
+    return check.require(visits == s.node_visits_max, R::bounds, "node_visits_max is ", s.node_visits_max,
+                         ", the longest ways visit ", visits);
+}
+
+bool check_conditions(Check& check, const Arrays& a) {
+    const auto asks = [](const abi::Condition& c) { return c.count != decltype(c.count){}; };
+    if (!check.require(!a.conditions.empty() && !asks(a.conditions[0]), R::bounds, "condition 0 is missing or asks"))
+        return false;
+    for (std::size_t i = 0; i < a.conditions.size(); ++i) {
+        for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
+            const std::uint64_t first = a.conditions[i].first[d], count = a.conditions[i].count[d];
+            if (!check.require(count == 0 || first + count <= a.ranges.size(), R::index, "condition ", i,
+                               " names ranges ", first, " and ", count, " on of ", a.ranges.size()))
+                return false;
+        }
+    }
+    for (std::size_t i = 0; i < a.leaf_rules.size(); ++i) {
+        if (!check.require(a.leaf_rules[i].condition < a.conditions.size(), R::index, "record ", i,
+                           " names condition ", a.leaf_rules[i].condition, " of ", a.conditions.size()))
+            return false;
+    }
+    return true;
+}
+
+/// One block: every offset in words, every row number, every answer.
+class BlockCheck {
+public:
+    /// `left`: bytes of all blocks together that are still to be named: none is named twice, so that what is checked
+    /// is no more than what is there.
+    BlockCheck(Check& check, const abi::TreesSection& section, const Arrays& arrays, std::uint64_t index,
+               std::uint64_t& left)
+        : check_{check},
+          section_{section},
+          words_{arrays.words},
+          block_{arrays.blocks[index]},
+          index_{index},
+          left_{left} {}
+
+    bool run() {
+        return check_.require(block_.rule_count >= 1 && (block_.kind == abi::BlockKind::bits ||
+                                                         block_.kind == abi::BlockKind::pairs),
+                              R::bounds, "block ", index_, " has ", block_.rule_count, " rules and kind ",
+                              static_cast<std::uint64_t>(block_.kind)) &&
+               rules() && sides() && (block_.kind == abi::BlockKind::bits ? bits() : pairs());
+    }
+
+private:
+    /// `count` elements from word `at` on.
+    template <typename T>
+    bool array(std::string_view name, std::uint64_t at, std::uint64_t count, std::span<const T>& out) {
+        if (!check_.require(at <= words_.size() && count <= (words_.size() - at) * 8 / sizeof(T), R::bounds, "block ",
+                            index_, " has ", count, " ", name, " at word ", at, " of ", words_.size()) ||
+            !check_.require(count * sizeof(T) <= left_, R::bounds, "block ", index_, " names words again"))
+            return false;
+        left_ -= count * sizeof(T);
+        out = {reinterpret_cast<const T*>(words_.data() + at), static_cast<std::size_t>(count)};
+        return true;
+    }
+
+    bool rules() {
+        if (!array("rules", block_.rules, block_.rule_count, rules_)) return false;
+        for (std::size_t i = 0; i < rules_.size(); ++i) {
+            const auto at = [&](std::size_t k) { return rules_[k] & ~abi::kObserveBit; };
+            if (!check_rule(check_, rules_[i], section_.rule_count, "a rule of block", index_) ||
+                !check_.require(i == 0 || at(i - 1) <= at(i), R::order, "block ", index_, " has rule ", at(i),
+                                " out of order"))
+                return false;
+        }
+        return true;
+    }
+
+    bool sides() {
+        for (const abi::BlockSide& side : block_.sides) {
+            std::span<const std::uint16_t> map;
+            std::span<const std::uint32_t> starts;
+            const bool direct = side.width != 0;
+            if (!check_.require(side.row_count >= 1 && side.must_be_zero == 0 && (direct != (side.start_count != 0)),
+                                R::bounds, "block ", index_, " has a side of ", side.width, " classes, ",
+                                side.start_count, " starts and ", side.row_count, " rows") ||
+                !array("starts", side.starts, side.start_count, starts) ||
+                !array("map entries", side.map, direct ? side.width : side.start_count, map))
+                return false;
+            for (const std::uint16_t row : map) {
+                if (!check_.require(row < side.row_count, R::index, "block ", index_, " names row ", row, " of ",
+                                    side.row_count))
+                    return false;
+            }
+        }
+        return true;
+    }
+
+    bool bits() {
+        std::span<const std::uint64_t> observe;
+        if (!check_.require(block_.word_count == (block_.rule_count + std::uint64_t{63}) / 64, R::bounds, "block ",
+                            index_, " has rows of ", block_.word_count, " words for ", block_.rule_count, " rules") ||
+            !array("observe words", block_.observe, block_.word_count, observe))
+            return false;
+        for (std::size_t i = 0; i < rules_.size(); ++i) {
+            const bool masked = (observe[i / 64] >> (i % 64) & 1U) != 0;
+            if (!check_.require(masked == (rules_[i] >= abi::kObserveBit), R::order, "block ", index_, " rule ", i,
+                                " and its mask differ about observe mode"))
+                return false;
+        }
+        for (const abi::BlockSide& side : block_.sides) {
+            std::span<const std::uint64_t> rows;
+            if (!array("row words", side.rows, std::uint64_t{side.row_count} * block_.word_count, rows) ||
+                !tails(rows))
+                return false;
+        }
+        return true;
+    }
+
+    /// Rules that do not exist must match nothing: the lookup would read behind the end.
+    bool tails(std::span<const std::uint64_t> rows) {
+        const std::uint32_t used = block_.rule_count - (block_.word_count - 1) * 64;
+        const std::uint64_t unused = used >= 64 ? 0 : ~std::uint64_t{0} << used;
+        for (std::size_t i = block_.word_count - 1; i < rows.size(); i += block_.word_count) {
+            if (!check_.require((rows[i] & unused) == 0, R::bounds, "block ", index_, " has bits behind rule ",
+                                block_.rule_count))
+                return false;
+        }
+        return true;
+    }
+
+    bool pairs() {
+        std::span<const std::uint32_t> pairs;
+        std::span<const abi::BlockAnswer> finals;
+        const auto& sides = block_.sides;
+        const std::uint64_t per_pair = std::uint64_t{sides[2].row_count} * sides[3].row_count;
+        if (!check_.require(per_pair <= words_.size(), R::bounds, "block ", index_, " has ", per_pair,
+                            " answers a pair") ||
+            !array("pairs", block_.pairs, std::uint64_t{sides[0].row_count} * sides[1].row_count, pairs) ||
+            !array("answers", block_.finals, block_.pair_count * per_pair, finals))
+            return false;
+        for (const std::uint32_t pair : pairs) {
+            if (!check_.require(pair < block_.pair_count, R::index, "block ", index_, " names pair ", pair, " of ",
+                                block_.pair_count))
+                return false;
+        }
+        for (const abi::BlockAnswer& answer : finals) {
+            for (const std::uint32_t rule : {answer.rule, answer.observe}) {
+                if (!check_.require(rule == abi::kNoRule || rule + std::uint64_t{1} < section_.rule_count, R::index,
+                                    "block ", index_, " answers rule ", rule, " of ", section_.rule_count))
+                    return false;
+            }
+        }
+        return true;
+    }
+
+    Check& check_;
+    const abi::TreesSection& section_;
+    std::span<const std::uint64_t> words_;
+    const abi::Block& block_;
+    std::uint64_t index_;
+    std::uint64_t& left_;
+    std::span<const std::uint32_t> rules_;
+};
+
+bool check_blocks(Check& check, const abi::TreesSection& s, const Arrays& a) {
+    std::uint32_t widest = 0;
+    std::uint64_t left = a.words.size_bytes();
+    for (std::size_t b = 0; b < a.blocks.size(); ++b) {
+        if (!BlockCheck{check, s, a, b, left}.run()) return false;
+        if (a.blocks[b].kind == abi::BlockKind::bits) widest = std::max(widest, a.blocks[b].word_count);
+    }
+    return check.require(widest == s.block_words_max, R::bounds, "block_words_max is ", s.block_words_max,
+                         ", the widest row has ", widest);
+}
+
+}  // namespace
+
+bool check_trees(Check& check, const abi::TreesSection& s) {
+    Arrays a;
+    if (!check.require(s.rule_count >= 1 && s.rule_count <= abi::kObserveBit, R::bounds, s.rule_count, " rules") ||
+        !open_arrays(check, s, a))
+        return false;
+    for (const std::uint32_t count : s.class_count) {
+        if (!check.require(count >= 1, R::bounds, "a dimension has no class")) return false;
+    }
+    for (const std::uint16_t pair : a.zone_pairs) {
+        if (!check.require(pair < s.class_count[3], R::index, "a pair of zones has class ", pair, " of ",
+                           s.class_count[3]))
+            return false;
+    }
+    for (std::size_t i = 0; i < a.leaf_rules.size(); ++i) {
+        if (!check_rule(check, a.leaf_rules[i].rule, s.rule_count, "record", i)) return false;
+    }
+    return check_nodes(check, s, a) && check_conditions(check, a) && check_blocks(check, s, a);
+}
+
+}  // namespace sluice::dp
