@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <tuple>
+#include <type_traits>
+
+#include "dataplane/acl/digest.hpp"
 
 namespace sluice::cp {
 
@@ -28,16 +31,23 @@ void append(std::vector<T>& to, const std::vector<T>& from) {
 
 }  // namespace
 
-bool TermBuilder::KeyLess::operator()(const AddressKey& a, const AddressKey& b) const {
-    if (a.sets != b.sets) return a.sets < b.sets;
-    return std::lexicographical_compare(a.nets.begin(), a.nets.end(), b.nets.begin(), b.nets.end(), less<Prefix>);
+std::size_t TermBuilder::KeyHash::operator()(const AddressKey& key) const noexcept {
+    static_assert(std::has_unique_object_representations_v<Prefix>, "hashed as bytes: no padding");
+    return XXH3_64bits_withSeed(key.nets.data(), key.nets.size() * sizeof(Prefix),
+                                XXH3_64bits(key.sets.data(), key.sets.size() * sizeof(std::uint16_t)));
 }
 
-bool TermBuilder::KeyLess::operator()(const std::vector<ServiceTerm>& a, const std::vector<ServiceTerm>& b) const {
-    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), less<ServiceTerm>);
+std::size_t TermBuilder::KeyHash::operator()(const std::vector<ServiceTerm>& key) const noexcept {
+    std::uint64_t hash = key.size();
+    for (const ServiceTerm& t : key) {
+        hash ^= std::uint64_t{static_cast<std::uint8_t>(t.proto)} << 32 | std::uint64_t{t.first} << 16 | t.last;
+        hash = (hash ^ hash >> 29) * 0x9e3779b97f4a7c15ULL;
+    }
+    return hash ^ hash >> 32;
 }
 
 TermBuilder::TermBuilder(const Policy& policy) : policy_{policy} {
+    for (std::size_t z = 0; z < policy.zones.size(); ++z) every_zone_.set(z);
     rules_.reserve(policy.rules.size());
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
         const Rule& rule = policy.rules[i];
@@ -52,14 +62,18 @@ TermBuilder::TermBuilder(const Policy& policy) : policy_{policy} {
 /// Alternatives with the same zone join their addresses; then groups with the same addresses join their zones. A zone
 /// that is allowed whole needs no second group with some of its addresses.
 std::vector<Side> TermBuilder::group(const std::vector<Endpoint>& alternatives) {
-    ZoneBits every_zone;
-    for (std::size_t z = 0; z < policy_.zones.size(); ++z) every_zone.set(z);
-
+    if (alternatives.size() == 1) {  // most sides
+        const Endpoint& e = alternatives.front();
+        const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
+        if (zones.none()) return {};
+        return {{.zones = zones,
+                 .addresses = e.any_addr ? kAnyList : intern(AddressKey{.sets = e.sets, .nets = e.nets})}};
+    }
     ZoneBits whole;                               // zones allowed with any address
     std::map<std::uint32_t, AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone
     for (const Endpoint& e : alternatives) {
         if (e.any_addr) {
-            whole |= e.zone ? ZoneBits{}.set(*e.zone) : every_zone;
+            whole |= e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
             continue;
         }
         AddressKey& key = by_zone[e.zone ? *e.zone : abi::kZonesMax];
@@ -70,7 +84,7 @@ std::vector<Side> TermBuilder::group(const std::vector<Endpoint>& alternatives) 
     std::map<ListIndex, ZoneBits> by_list;
     if (whole.any()) by_list[kAnyList] = whole;
     for (auto& [zone, key] : by_zone) {
-        const ZoneBits zones = (zone == abi::kZonesMax ? every_zone : ZoneBits{}.set(zone)) & ~whole;
+        const ZoneBits zones = (zone == abi::kZonesMax ? every_zone_ : ZoneBits{}.set(zone)) & ~whole;
         if (zones.any()) by_list[intern(std::move(key))] |= zones;
     }
     std::vector<Side> sides;

@@ -6,6 +6,7 @@
 #include <bitset>
 #include <cstdint>
 #include <map>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -54,10 +55,11 @@ private:
     struct AddressKey {
         std::vector<std::uint16_t> sets;
         std::vector<Prefix> nets;
+        bool operator==(const AddressKey&) const = default;
     };
-    struct KeyLess {
-        bool operator()(const AddressKey& a, const AddressKey& b) const;
-        bool operator()(const std::vector<ServiceTerm>& a, const std::vector<ServiceTerm>& b) const;
+    struct KeyHash {
+        std::size_t operator()(const AddressKey& key) const noexcept;
+        std::size_t operator()(const std::vector<ServiceTerm>& key) const noexcept;
     };
     struct ExpandedRule {
         std::vector<Side> from, to;
@@ -69,11 +71,12 @@ private:
     ListIndex intern(const std::vector<ServiceTerm>& service);
 
     const Policy& policy_;
+    ZoneBits every_zone_;
     std::vector<ExpandedRule> rules_;
     std::vector<AddressList> addresses_;
     std::vector<ServiceList> services_;
-    std::map<AddressKey, ListIndex, KeyLess> address_index_;
-    std::map<std::vector<ServiceTerm>, ListIndex, KeyLess> service_index_;
+    std::unordered_map<AddressKey, ListIndex, KeyHash> address_index_;
+    std::unordered_map<std::vector<ServiceTerm>, ListIndex, KeyHash> service_index_;
     std::uint64_t term_count_{};
     std::pair<std::size_t, std::uint64_t> widest_{};
 };

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "dataplane/acl/digest.hpp"
+
 namespace sluice::cp {
 
 namespace {
@@ -170,8 +172,8 @@ private:
     /// Leaves with the same records stand once.
     std::uint32_t shared_leaf(const std::vector<abi::LeafRecord>& records, const std::vector<abi::LeafRule>& rules) {
         if (records.empty()) return 0;
-        std::uint64_t hash = records.size();
-        for (const abi::LeafRule& rule : rules) hash = (hash ^ rule.rule) * 0x9e3779b97f4a7c15ULL + rule.condition;
+        const std::uint64_t hash = XXH3_64bits_withSeed(records.data(), records.size() * sizeof records[0],
+                                                        XXH3_64bits(rules.data(), rules.size() * sizeof rules[0]));
         const auto [first, last] = leaf_by_hash_.equal_range(hash);
         const auto same = [](const abi::LeafRecord& a, const abi::LeafRecord& b) {
             return a.first == b.first && a.last == b.last;
