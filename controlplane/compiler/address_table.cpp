@@ -22,7 +22,9 @@ constexpr std::uint16_t chunk(const V6Number& at, unsigned k) noexcept {
 }
 
 /// All chunks from `k` on cleared, or filled with ones.
-constexpr std::uint32_t cut_off(std::uint32_t at, unsigned k) noexcept { return k == 0 ? 0 : k == 1 ? at >> 16 << 16 : at; }
+constexpr std::uint32_t cut_off(std::uint32_t at, unsigned k) noexcept {
+    return k == 0 ? 0 : k == 1 ? at >> 16 << 16 : at;
+}
 constexpr std::uint32_t fill_up(std::uint32_t at, unsigned k) noexcept {
     return k == 0 ? ~std::uint32_t{0} : k == 1 ? at | 0xffff : at;
 }
@@ -78,11 +80,10 @@ private:
     Cell node(Slice slice, unsigned k, std::uint32_t before) {
         if (slice.empty()) return {.value = before};
         if (table_.lines.size() > lines_max_) return {.value = 0};  // the caller sees that it is too long
-        if constexpr (kChunks<At> > 2) {
+        if constexpr (kChunks < At >> 2) {
             if (slice.size() <= 3) return tail(slice, before);
             unsigned shared = k;
-            while (shared + 1 < kChunks<At> &&
-                   chunk(slice.front().first, shared) == chunk(slice.back().first, shared))
+            while (shared + 1 < kChunks<At> && chunk(slice.front().first, shared) == chunk(slice.back().first, shared))
                 ++shared;
             if (shared > k) return span(slice, shared, before);
         }
@@ -123,7 +124,7 @@ private:
         node.cells.fill(slice.back().class_index);
         node.cells[0] = before;
         for (auto& key : node.keys) key = {~std::uint64_t{0}, ~std::uint64_t{0}};
-        if constexpr (kChunks<At> > 2) {
+        if constexpr (kChunks < At >> 2) {
             for (std::size_t i = 0; i < slice.size(); ++i) {
                 node.keys[i] = {slice[i].first.high, slice[i].first.low};
                 node.cells[i + 1] = slice[i].class_index;
@@ -137,7 +138,7 @@ private:
         const At first = cut_off(slice[0].first, k), last = fill_up(first, k);
         const Cell inside = under(slice, k, before);
         abi::AddressSpan node{.before = before, .behind = slice.back().class_index, .inside = inside.value};
-        if constexpr (kChunks<At> > 2) {
+        if constexpr (kChunks < At >> 2) {
             node.first = {first.high, first.low};
             node.last = {last.high, last.low};
         }

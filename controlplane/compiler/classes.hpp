@@ -1,6 +1,6 @@
 /// From lists of ranges to classes: a line is cut at every edge of every range; what lies between two cuts is held by
-/// one set of lists; equal sets are one class. Classes are numbered in the order in which they are met, several lines of
-/// one numbering one after the other.
+/// one set of lists; equal sets are one class. Classes are numbered in the order in which they are met, several lines
+/// of one numbering one after the other.
 ///
 /// Why a list is few ranges of classes: while a range of a list is open, every class met holds that list. Such a class
 /// was first met in this range or in an earlier one of the same list, so the classes of the list are those that were

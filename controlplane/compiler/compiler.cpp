@@ -36,7 +36,8 @@ std::string figure(std::uint64_t n) {
 /// What is left of the budget, part by part; the first part that does not fit is told.
 class Budget {
 public:
-    Budget(std::uint64_t bytes_max, std::size_t term_count) : allowed_{bytes_max}, left_{bytes_max}, terms_{term_count} {}
+    Budget(std::uint64_t bytes_max, std::size_t term_count)
+        : allowed_{bytes_max}, left_{bytes_max}, terms_{term_count} {}
 
     std::uint64_t left() const noexcept { return std::min(left_, abi::kSectionBytesMax); }
     bool take(std::string_view part, std::uint64_t bytes) {
@@ -192,9 +193,8 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
 
     Budget budget{options.bytes_max, classified.terms.size()};
     const auto& [src, dst] = std::tie(classified.src, classified.dst);
-    if (!budget.take("rules and services",
-                     out.sections[index_of(SectionKind::rules)].size() +
-                         out.sections[index_of(SectionKind::transport)].size()) ||
+    if (!budget.take("rules and services", out.sections[index_of(SectionKind::rules)].size() +
+                                               out.sections[index_of(SectionKind::transport)].size()) ||
         !put_addresses(out, {SectionKind::src_v4, "IPv4 sources"}, src.v4, src.count, budget) ||
         !put_addresses(out, {SectionKind::dst_v4, "IPv4 destinations"}, dst.v4, dst.count, budget) ||
         !put_addresses(out, {SectionKind::src_v6, "IPv6 sources"}, src.v6, src.count, budget) ||

@@ -1,10 +1,10 @@
 /// Policy -> generation: nine sections and a manifest as the dataplane runs them (abi/tables.hpp tells the shapes).
 ///
-/// Theory of operation. Rules become terms (terms.hpp), the lists of their sides become classes (lines.hpp, classes.hpp),
-/// addresses get tables that lead to their class (address_table.hpp), terms in classes become cut trees (tree.hpp).
-/// Everything is a function of the policy, its slots and its base: equal input gives equal bytes, so a section
-/// that did not change keeps its digest and the dataplane keeps its mapping. Each part is given what is left
-/// of a budget and ends as soon as it is over it: what is too big is refused with figures.
+/// Theory of operation. Rules become terms (terms.hpp), the lists of their sides become classes (lines.hpp,
+/// classes.hpp), addresses get tables that lead to their class (address_table.hpp), terms in classes become cut trees
+/// (tree.hpp). Everything is a function of the policy, its slots and its base: equal input gives equal bytes, so a
+/// section that did not change keeps its digest and the dataplane keeps its mapping. Each part is given what is left of
+/// a budget and ends as soon as it is over it: what is too big is refused with figures.
 #pragma once
 
 #include <array>

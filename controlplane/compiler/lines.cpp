@@ -13,8 +13,8 @@ namespace {
 
 constexpr auto kNoNext = static_cast<std::uint32_t>(abi::L4Proto::ipv6_no_next);
 
-/// IPv6 "no next header" stands last on the line of protocols: a rule for any service means all but that, which makes it
-/// one range.
+/// IPv6 "no next header" stands last on the line of protocols: a rule for any service means all but that, which makes
+/// it one range.
 constexpr std::uint32_t place_of_proto(std::uint32_t proto) noexcept {
     return proto < kNoNext ? proto : proto == kNoNext ? 255 : proto - 1;
 }
@@ -152,11 +152,11 @@ ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& polic
     };
     terms.reserve(all.size());
     for (std::size_t t = 0; t < all.size(); ++t) {
-        const TreeTerm term{.ranges = {addresses(src, all[t].from.addresses, any[0]),
-                                       addresses(dst, all[t].to.addresses, any[1]),
-                                       &transport.of_list[all[t].service], &zones.of_scope[zones.scope_of_term[t]]},
-                            .rule = all[t].rule,
-                            .observe = policy.rules[all[t].rule].mode == abi::RuleMode::observe};
+        const TreeTerm term{
+            .ranges = {addresses(src, all[t].from.addresses, any[0]), addresses(dst, all[t].to.addresses, any[1]),
+                       &transport.of_list[all[t].service], &zones.of_scope[zones.scope_of_term[t]]},
+            .rule = all[t].rule,
+            .observe = policy.rules[all[t].rule].mode == abi::RuleMode::observe};
         const auto empty = [](const ClassRanges* ranges) { return ranges->empty(); };
         if (std::none_of(term.ranges.begin(), term.ranges.end(), empty)) terms.push_back(term);
     }

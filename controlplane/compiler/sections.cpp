@@ -7,7 +7,7 @@ namespace sluice::cp {
 using abi::SectionKind;
 
 SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
-                                      const std::optional<ChangeBase>& base) {
+                              const std::optional<ChangeBase>& base) {
     SectionWriter<abi::SettingsSection> out{SectionKind::settings};
     out.section.wire_arp = policy.wire_arp;
     out.section.wire_nd = policy.wire_nd;

@@ -66,8 +66,8 @@ std::vector<Side> TermBuilder::group(const std::vector<Endpoint>& alternatives) 
         const Endpoint& e = alternatives.front();
         const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
         if (zones.none()) return {};
-        return {{.zones = zones,
-                 .addresses = e.any_addr ? kAnyList : intern(AddressKey{.sets = e.sets, .nets = e.nets})}};
+        return {
+            {.zones = zones, .addresses = e.any_addr ? kAnyList : intern(AddressKey{.sets = e.sets, .nets = e.nets})}};
     }
     ZoneBits whole;                               // zones allowed with any address
     std::map<std::uint32_t, AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone

@@ -88,7 +88,8 @@ private:
     std::vector<TermIndices> groups(const TermIndices& every, const abi::ClassPoint& class_count) const {
         std::vector<TermIndices> groups(abi::kTreesMax);
         for (const std::uint32_t t : every) {
-            const bool source = is_wide(terms_[t], 0, class_count[0]), destination = is_wide(terms_[t], 1, class_count[1]);
+            const bool source = is_wide(terms_[t], 0, class_count[0]),
+                       destination = is_wide(terms_[t], 1, class_count[1]);
             groups[(source ? 2U : 0U) + (destination ? 1U : 0U)].push_back(t);
         }
         std::stable_sort(groups.begin(), groups.end(),
@@ -103,8 +104,8 @@ private:
         if (of_node.size() <= kLeafTerms) return put_leaf(at, of_node, region);
         const auto cut = depth < kDepthMax ? best_cut(terms_, of_node, region) : std::nullopt;
         const auto n = static_cast<double>(of_node.size());
-        const bool poor = cut && of_node.size() <= kBlockTerms &&
-                          (cut->expected > kCutLeaves * n || cut->copies > kCutCopies);
+        const bool poor =
+            cut && of_node.size() <= kBlockTerms && (cut->expected > kCutLeaves * n || cut->copies > kCutCopies);
         if (!cut || poor) {
             BlockPlan plan{terms_, of_node, region};
             if (plan.fits() && (!cut || plan.bits_bytes() < of_node.size() * std::uint64_t{512})) {

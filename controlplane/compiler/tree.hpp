@@ -1,6 +1,7 @@
 /// Terms -> cut trees (abi: TreesSection). Up to four trees, by how much of all sources and destinations a term covers:
 /// a term that covers much would be copied into every child of a tree that cuts finely. A node with few terms becomes a
-/// leaf; one whose terms no cut tells apart, a block; a policy that is small enough, one block of pairs and nothing else.
+/// leaf; one whose terms no cut tells apart, a block; a policy that is small enough, one block of pairs and nothing
+/// else.
 #pragma once
 
 #include <cstdint>

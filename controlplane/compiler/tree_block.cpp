@@ -148,8 +148,7 @@ std::optional<std::uint64_t> BlockPlan::plan_pairs(std::uint64_t bytes_max) {
             bytes += per_pair;
             if (bytes > bytes_max) return std::nullopt;
             for (std::uint32_t t = 0; t < sides_[2].row_count; ++t) {
-                for (std::uint32_t z = 0; z < sides_[3].row_count; ++z)
-                    finals_.push_back(answer(both.data(), t, z));
+                for (std::uint32_t z = 0; z < sides_[3].row_count; ++z) finals_.push_back(answer(both.data(), t, z));
             }
         }
     }
@@ -174,8 +173,7 @@ void BlockPlan::write_common(abi::Block& block, std::vector<std::uint64_t>& word
         std::vector<std::uint16_t> map;
         map.reserve(side.width);
         for (std::size_t i = 0; i < side.starts.size(); ++i) {
-            const std::uint64_t end =
-                i + 1 < side.starts.size() ? side.starts[i + 1] - side.starts[0] : side.width;
+            const std::uint64_t end = i + 1 < side.starts.size() ? side.starts[i + 1] - side.starts[0] : side.width;
             map.resize(end, side.row_of[i]);
         }
         out.width = static_cast<std::uint32_t>(side.width);

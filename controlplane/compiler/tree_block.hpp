@@ -30,9 +30,9 @@ public:
 
 private:
     struct Side {
-        std::vector<std::uint32_t> starts;   ///< classes, ascending, the first is the region's
-        std::vector<std::uint16_t> row_of;   ///< per start
-        std::vector<std::uint64_t> rows;     ///< word_count_ each
+        std::vector<std::uint32_t> starts;  ///< classes, ascending, the first is the region's
+        std::vector<std::uint16_t> row_of;  ///< per start
+        std::vector<std::uint64_t> rows;    ///< word_count_ each
         std::uint32_t row_count{};
         std::uint64_t width{};  ///< classes in the region
         bool direct() const noexcept { return width <= 256 || width * 2 <= starts.size() * 24; }

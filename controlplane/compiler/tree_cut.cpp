@@ -66,8 +66,8 @@ std::optional<TreeCut> best_in(std::span<const TreeTerm> terms, const TermIndice
     for (int shift = static_cast<int>(std::bit_width(width - 1)) - 1; shift >= 0; --shift) {
         const std::uint64_t children = ((width - 1) >> shift) + 1;
         if (children > kChildrenMax || children > of_node.size() * 4 + 8) break;
-        const Counted c = counts.count(terms, of_node, region, d, static_cast<unsigned>(shift),
-                                       static_cast<std::uint32_t>(children));
+        const Counted c =
+            counts.count(terms, of_node, region, d, static_cast<unsigned>(shift), static_cast<std::uint32_t>(children));
         if (children > 2 && c.copies + 0.25 * static_cast<double>(children) > copies_max * n) break;
         if (c.copies >= static_cast<double>(children) * n) continue;  // every child holds every term
         const double expected = c.squares / c.copies, copies = c.copies / n;

@@ -1,7 +1,6 @@
 /// Address -> class for a batch: all addresses of all packets, both sides and families, walk their tables together, one
-/// node a round. Within a round, items are sorted by the kind of their node, so that each kind is one short loop without
-/// a branch that traffic could make the CPU guess wrong.
-/// isa.hpp says how this file is built.
+/// node a round. Within a round, items are sorted by the kind of their node, so that each kind is one short loop
+/// without a branch that traffic could make the CPU guess wrong. isa.hpp says how this file is built.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +26,9 @@ struct AddressV4 {
     SLUICE_ISA_TARGET static AddressV4 read(const abi::IpAddr& a) noexcept { return {a.v4().to_host()}; }
     SLUICE_ISA_TARGET std::uint32_t top() const noexcept { return value >> 16; }
     /// Of what a node looks at: there is but one chunk left.
-    SLUICE_ISA_TARGET std::uint16_t chunk_for(std::uint32_t) const noexcept { return static_cast<std::uint16_t>(value); }
+    SLUICE_ISA_TARGET std::uint16_t chunk_for(std::uint32_t) const noexcept {
+        return static_cast<std::uint16_t>(value);
+    }
 };
 struct AddressV6 {
     std::uint64_t high, low;
@@ -73,7 +74,8 @@ SLUICE_ISA_TARGET inline void note(AddressItems<Address>& items, const AddressVi
 }
 
 template <typename Address>
-SLUICE_ISA_TARGET inline void visit_small(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void visit_small(AddressItems<Address>& items, const std::uint8_t* list,
+                                          std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const auto& node = *reinterpret_cast<const abi::AddressSmall*>(items.node[i]);
@@ -82,7 +84,8 @@ SLUICE_ISA_TARGET inline void visit_small(AddressItems<Address>& items, const st
 }
 
 template <typename Address>
-SLUICE_ISA_TARGET inline void visit_tail(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void visit_tail(AddressItems<Address>& items, const std::uint8_t* list,
+                                         std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const auto& node = *reinterpret_cast<const abi::AddressTail*>(items.node[i]);
@@ -96,7 +99,8 @@ SLUICE_ISA_TARGET inline void visit_tail(AddressItems<Address>& items, const std
 }
 
 template <typename Address>
-SLUICE_ISA_TARGET inline void visit_span(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void visit_span(AddressItems<Address>& items, const std::uint8_t* list,
+                                         std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const auto& node = *reinterpret_cast<const abi::AddressSpan*>(items.node[i]);
@@ -108,7 +112,8 @@ SLUICE_ISA_TARGET inline void visit_span(AddressItems<Address>& items, const std
 }
 
 template <typename Address>
-SLUICE_ISA_TARGET inline void ask_medium(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void ask_medium(AddressItems<Address>& items, const std::uint8_t* list,
+                                         std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const auto* const cells = reinterpret_cast<const std::uint32_t*>(items.node[i] + sizeof(abi::AddressMedium));
@@ -118,7 +123,8 @@ SLUICE_ISA_TARGET inline void ask_medium(AddressItems<Address>& items, const std
 }
 
 template <typename Address>
-SLUICE_ISA_TARGET inline void ask_bitmap(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void ask_bitmap(AddressItems<Address>& items, const std::uint8_t* list,
+                                         std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const std::uint32_t value = items.chunk(i);
@@ -133,7 +139,8 @@ SLUICE_ISA_TARGET inline void ask_bitmap(AddressItems<Address>& items, const std
 
 /// First the separators, which name a line of keys; then, in a pass of its own, that line, which names a cell.
 template <typename Address>
-SLUICE_ISA_TARGET inline void ask_large(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void ask_large(AddressItems<Address>& items, const std::uint8_t* list,
+                                        std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         const auto& node = *reinterpret_cast<const abi::AddressLarge*>(items.node[i]);
@@ -147,7 +154,8 @@ SLUICE_ISA_TARGET inline void ask_large(AddressItems<Address>& items, const std:
     }
 }
 template <typename Address>
-SLUICE_ISA_TARGET inline void ask_group(AddressItems<Address>& items, const std::uint8_t* list, std::uint32_t n) noexcept {
+SLUICE_ISA_TARGET inline void ask_group(AddressItems<Address>& items, const std::uint8_t* list,
+                                        std::uint32_t n) noexcept {
     for (std::uint32_t j = 0; j < n; ++j) {
         const std::uint32_t i = list[j];
         items.next[i] += group_keys(items.node[i], items.chunk(i));

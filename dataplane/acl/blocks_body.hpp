@@ -27,7 +27,8 @@ struct BlockRows {
     const abi::BlockAnswer* answer;
 };
 
-/// Where the class's row number stands. `starts`: the last one that is not above the class, by halving without branches.
+/// Where the class's row number stands. `starts`: the last one that is not above the class, by halving without
+/// branches.
 SLUICE_ISA_TARGET inline std::uint32_t map_index(const abi::BlockSide& side, const std::uint64_t* words,
                                                  std::uint32_t class_index) noexcept {
     if (side.width != 0) return std::min(class_index - side.first, side.width - 1);
@@ -148,7 +149,8 @@ SLUICE_ISA_TARGET inline void visit_pairs(const TreesView& t, const abi::Block& 
     };
     const auto* const pairs = reinterpret_cast<const std::uint32_t*>(t.words + b.pairs);
     const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(t.words + b.finals);
-    const std::size_t destinations = b.sides[1].row_count, services = b.sides[2].row_count, zones = b.sides[3].row_count;
+    const std::size_t destinations = b.sides[1].row_count, services = b.sides[2].row_count,
+                      zones = b.sides[3].row_count;
     const std::uint32_t* pair[kLookupBatchMax];
     const abi::BlockAnswer* answer[kLookupBatchMax];
     for (std::uint32_t i = 0; i < count; ++i) {

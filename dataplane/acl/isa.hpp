@@ -2,9 +2,9 @@
 /// this CPU has is chosen once, at start. Tests and benches ask each by name.
 ///
 /// How it is built: a body (addresses_body.hpp, trees_body.hpp, blocks_body.hpp) is included by lookup_scalar.cpp,
-/// lookup_avx2.cpp and lookup_avx512.cpp behind the primitives of that instruction set (isa_scalar.hpp and so on), which
-/// set the namespace and the target attribute of every function. Flags of a whole file would not do: what it shares with
-/// others, the linker would take from any of them.
+/// lookup_avx2.cpp and lookup_avx512.cpp behind the primitives of that instruction set (isa_scalar.hpp and so on),
+/// which set the namespace and the target attribute of every function. Flags of a whole file would not do: what it
+/// shares with others, the linker would take from any of them.
 #pragma once
 
 #include <cstdint>

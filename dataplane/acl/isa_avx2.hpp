@@ -23,8 +23,8 @@ SLUICE_ISA_TARGET inline std::uint32_t not_above(const void* sixteen_keys, __m25
 }
 SLUICE_ISA_TARGET inline std::uint32_t small_keys(const abi::AddressSmall& node, std::uint16_t value) noexcept {
     const __m128i keys = _mm_loadu_si128(reinterpret_cast<const __m128i*>(node.keys.data()));
-    const __m128i zero = _mm_cmpeq_epi16(_mm_subs_epu16(keys, _mm_set1_epi16(static_cast<std::int16_t>(value))),
-                                         _mm_setzero_si128());
+    const __m128i zero =
+        _mm_cmpeq_epi16(_mm_subs_epu16(keys, _mm_set1_epi16(static_cast<std::int16_t>(value))), _mm_setzero_si128());
     return static_cast<std::uint32_t>(std::popcount(static_cast<unsigned>(_mm_movemask_epi8(zero)))) / 2 +
            (node.keys[8] <= value ? 1U : 0U);
 }
@@ -52,13 +52,12 @@ SLUICE_ISA_TARGET inline unsigned record_matches(const abi::LeafRecord& record, 
 /// Bit i = record i holds the point; two records are read.
 SLUICE_ISA_TARGET inline unsigned matching_records(const abi::LeafRecord* records,
                                                    const abi::ClassPoint& point) noexcept {
-    const __m256i at =
-        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
+    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
     return record_matches(records[0], at) | record_matches(records[1], at) << 1;
 }
 
-/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns true
-/// to end.
+/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns
+/// true to end.
 using RowSet = std::array<const std::uint64_t*, abi::kDimensionCount>;
 template <typename See>
 SLUICE_ISA_TARGET inline void intersect_rows(const RowSet& rows, std::uint32_t word_count, See& see) noexcept {

@@ -34,15 +34,16 @@ SLUICE_ISA_TARGET inline std::uint32_t group_keys(const void* line, std::uint16_
 /// Bit i = record i holds the point; two records are read. Lanes 0-3 and 8-11 hold `first`, the others `last`.
 SLUICE_ISA_TARGET inline unsigned matching_records(const abi::LeafRecord* records,
                                                    const abi::ClassPoint& point) noexcept {
-    const __m512i at = _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
+    const __m512i at =
+        _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
     const __m512i bounds = _mm512_loadu_si512(records);
     const unsigned inside =
         _mm512_mask_cmple_epu32_mask(0x0f0f, bounds, at) | _mm512_mask_cmpge_epu32_mask(0xf0f0, bounds, at);
     return ((inside & 0xffU) == 0xffU ? 1U : 0U) | ((inside >> 8) == 0xffU ? 2U : 0U);
 }
 
-/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns true
-/// to end.
+/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns
+/// true to end.
 using RowSet = std::array<const std::uint64_t*, abi::kDimensionCount>;
 template <typename See>
 SLUICE_ISA_TARGET inline void intersect_rows(const RowSet& rows, std::uint32_t word_count, See& see) noexcept {

@@ -45,8 +45,8 @@ inline unsigned matching_records(const abi::LeafRecord* records, const abi::Clas
     return matching;
 }
 
-/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns true
-/// to end.
+/// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns
+/// true to end.
 using RowSet = std::array<const std::uint64_t*, abi::kDimensionCount>;
 template <typename See>
 inline void intersect_rows(const RowSet& rows, std::uint32_t word_count, See& see) noexcept {

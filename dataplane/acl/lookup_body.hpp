@@ -40,8 +40,8 @@ SLUICE_ISA_TARGET inline const std::uint16_t* transport_entry(const TransportVie
 /// Source and destination classes of those keys of one family whose places are listed.
 template <typename Address>
 SLUICE_ISA_TARGET inline void find_addresses(std::span<const LookupKey> keys, abi::ClassPoint* points,
-                                             const AddressView& src, const AddressView& dst,
-                                             const std::uint8_t* places, std::uint32_t count) noexcept {
+                                             const AddressView& src, const AddressView& dst, const std::uint8_t* places,
+                                             std::uint32_t count) noexcept {
     if (count == 0) return;
     AddressItems<Address> items;
     for (std::uint32_t j = 0; j < count; ++j) {

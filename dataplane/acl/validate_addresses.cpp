@@ -18,7 +18,12 @@ class AddressCheck {
 public:
     AddressCheck(Check& check, const abi::AddressSection& section, std::span<const std::uint32_t> root,
                  std::span<const abi::AddressLine> lines, std::uint32_t chunk_count)
-        : check_{check}, section_{section}, root_{root}, lines_{lines}, chunk_count_{chunk_count}, seen_(lines.size()) {}
+        : check_{check},
+          section_{section},
+          root_{root},
+          lines_{lines},
+          chunk_count_{chunk_count},
+          seen_(lines.size()) {}
 
     bool walk() {
         std::uint32_t longest = 0;
@@ -40,7 +45,8 @@ private:
     static Node node_of(std::uint32_t cell) noexcept {
         return {static_cast<AddressNode>(cell >> 28 & 7U), cell >> 25 & 7U, cell & (abi::kAddressLinesMax - 1)};
     }
-    /// What a line was seen as; 0 = not yet. A node of one kind and chunk is looked at once, however many cells name it.
+    /// What a line was seen as; 0 = not yet. A node of one kind and chunk is looked at once, however many cells name
+    /// it.
     struct Seen {
         std::uint8_t as{}, visits{};
     };
@@ -65,9 +71,9 @@ private:
                             "a cell names a node of kind ", static_cast<std::uint64_t>(node.kind)) ||
             !check_.require(node.line < before, R::order, "line ", before, " names line ", node.line,
                             ", which does not stand before it") ||
-            !check_.require(whole ? chunk_count_ > 2 && node.chunk == 0
-                                  : node.chunk >= chunk_min && node.chunk < chunk_count_,
-                            R::order, "line ", node.line, " looks at chunk ", node.chunk, " of ", chunk_count_))
+            !check_.require(
+                whole ? chunk_count_ > 2 && node.chunk == 0 : node.chunk >= chunk_min && node.chunk < chunk_count_,
+                R::order, "line ", node.line, " looks at chunk ", node.chunk, " of ", chunk_count_))
             return false;
         Seen& seen = seen_[node.line];
         const auto as = static_cast<std::uint8_t>(1 + static_cast<std::uint32_t>(node.kind) * 8 + node.chunk);

@@ -45,7 +45,8 @@ bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
 }
 
 /// `rule` of a leaf or block: not the default's, which needs no entry.
-bool check_rule(Check& check, std::uint32_t rule, std::uint32_t rule_count, std::string_view what, std::uint64_t index) {
+bool check_rule(Check& check, std::uint32_t rule, std::uint32_t rule_count, std::string_view what,
+                std::uint64_t index) {
     const std::uint32_t at = rule & ~abi::kObserveBit;
     return check.require(at + std::uint64_t{1} < rule_count, R::index, what, " ", index, " names rule ", at, " of ",
                          rule_count);
@@ -137,8 +138,8 @@ bool check_conditions(Check& check, const Arrays& a) {
         }
     }
     for (std::size_t i = 0; i < a.leaf_rules.size(); ++i) {
-        if (!check.require(a.leaf_rules[i].condition < a.conditions.size(), R::index, "record ", i,
-                           " names condition ", a.leaf_rules[i].condition, " of ", a.conditions.size()))
+        if (!check.require(a.leaf_rules[i].condition < a.conditions.size(), R::index, "record ", i, " names condition ",
+                           a.leaf_rules[i].condition, " of ", a.conditions.size()))
             return false;
     }
     return true;
@@ -159,8 +160,8 @@ public:
           left_{left} {}
 
     bool run() {
-        return check_.require(block_.rule_count >= 1 && (block_.kind == abi::BlockKind::bits ||
-                                                         block_.kind == abi::BlockKind::pairs),
+        return check_.require(block_.rule_count >= 1 &&
+                                  (block_.kind == abi::BlockKind::bits || block_.kind == abi::BlockKind::pairs),
                               R::bounds, "block ", index_, " has ", block_.rule_count, " rules and kind ",
                               static_cast<std::uint64_t>(block_.kind)) &&
                rules() && sides() && (block_.kind == abi::BlockKind::bits ? bits() : pairs());
@@ -225,8 +226,7 @@ private:
         }
         for (const abi::BlockSide& side : block_.sides) {
             std::span<const std::uint64_t> rows;
-            if (!array("row words", side.rows, std::uint64_t{side.row_count} * block_.word_count, rows) ||
-                !tails(rows))
+            if (!array("row words", side.rows, std::uint64_t{side.row_count} * block_.word_count, rows) || !tails(rows))
                 return false;
         }
         return true;

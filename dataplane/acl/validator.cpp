@@ -18,9 +18,8 @@ using abi::SectionKind;
 constexpr std::size_t index_of(SectionKind kind) noexcept { return static_cast<std::size_t>(kind) - 1; }
 
 constexpr std::array<std::string_view, abi::kSectionKindCount> kPartNames{
-    "settings section", "zones section",  "rules section",  "src_v4 section",
-    "dst_v4 section",   "src_v6 section", "dst_v6 section", "transport section",
-    "trees section"};
+    "settings section", "zones section",  "rules section",     "src_v4 section", "dst_v4 section",
+    "src_v6 section",   "dst_v6 section", "transport section", "trees section"};
 
 constexpr std::size_t struct_bytes(SectionKind kind) noexcept {
     switch (kind) {

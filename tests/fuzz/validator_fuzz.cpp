@@ -8,8 +8,8 @@
 #include <cstring>
 #include <vector>
 
-#include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/isa.hpp"
+#include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/harness/generations.hpp"
 #include "tests/harness/policies.hpp"

@@ -171,7 +171,7 @@ TEST(AclProperty, PrintsWhatItCosts) {
             std::printf(", %s %.0f ns",
                         isa == Isa::scalar ? "scalar"
                         : isa == Isa::avx2 ? "avx2"
-                                                  : "avx512",
+                                           : "avx512",
                         us(Clock::now() - start) * 1000 / static_cast<double>(keys.size()));
         }
         std::printf(" a lookup\n");

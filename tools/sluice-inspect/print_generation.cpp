@@ -13,8 +13,8 @@ namespace sluice::inspect {
 
 namespace {
 
-constexpr const char* kSectionNames[] = {"settings", "zones",  "rules",  "src_v4",
-                                         "dst_v4",   "src_v6", "dst_v6", "transport", "trees"};
+constexpr const char* kSectionNames[] = {"settings", "zones",  "rules",     "src_v4", "dst_v4",
+                                         "src_v6",   "dst_v6", "transport", "trees"};
 
 std::string hex(const abi::Digest256& digest) {
     std::string text;

@@ -54,7 +54,8 @@ TEST(Classes, EqualSetsAreOneClass) {
 }
 
 TEST(Classes, APrefixIsOneRangeWhateverLiesInIt) {
-    const Numbered n = numbered({{{100, 999}}, {{200, 299}}, {{250, 259}}, {{100, 149}}, {{300, 399}, {2000, 2099}}, {{1500, 1599}}});
+    const Numbered n =
+        numbered({{{100, 999}}, {{200, 299}}, {{250, 259}}, {{100, 149}}, {{300, 399}, {2000, 2099}}, {{1500, 1599}}});
     for (std::size_t l = 0; l < 4; ++l) EXPECT_EQ(n.lists[l].size(), 1U) << l;
     EXPECT_EQ(n.lists[4].size(), 2U) << "once inside the prefix, once outside";
 }

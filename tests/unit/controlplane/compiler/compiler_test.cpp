@@ -219,8 +219,8 @@ TEST(Compiler, X7RefusesTooManyTermsWithFiguresBeforeBuilding) {
         << refused.error().detail;
 }
 
-/// 10,000 rules with wide port ranges and crossing prefixes: within the budget it compiles, over it it is refused as soon
-/// as that shows, with the figure reached by then.
+/// 10,000 rules with wide port ranges and crossing prefixes: within the budget it compiles, over it it is refused as
+/// soon as that shows, with the figure reached by then.
 TEST(Compiler, X7CompilesARuleBombWithinBudgetAndRefusesItAbove) {
     PolicyBuilder b;
     b.zone("z", {});

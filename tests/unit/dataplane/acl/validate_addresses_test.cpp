@@ -92,9 +92,8 @@ const Damage kDamages[] = {
     {"one line, two kinds",
      [](auto& g) {
          const std::uint32_t line = cell_of(g, K::src_v4, AddressNode::small) & (abi::kAddressLinesMax - 1);
-         cell_of(g, K::src_v4, AddressNode::bitmap) = abi::kAddressIsNode |
-                                                      static_cast<std::uint32_t>(AddressNode::medium) << 28 |
-                                                      1U << 25 | line;
+         cell_of(g, K::src_v4, AddressNode::bitmap) =
+             abi::kAddressIsNode | static_cast<std::uint32_t>(AddressNode::medium) << 28 | 1U << 25 | line;
      },
      R::order},
     {"a small node's last cell",
@@ -105,14 +104,14 @@ const Damage kDamages[] = {
          node_of<abi::AddressSmall>(g, K::src_v6, AddressNode::small).cells[0] = cell;
      },
      R::order},
-    {"no group of keys",
-     [](auto& g) { node_of<abi::AddressLarge>(g, K::src_v4, AddressNode::large).group_count = 0; }, R::bounds},
+    {"no group of keys", [](auto& g) { node_of<abi::AddressLarge>(g, K::src_v4, AddressNode::large).group_count = 0; },
+     R::bounds},
     {"too many groups of keys",
      [](auto& g) { node_of<abi::AddressLarge>(g, K::src_v4, AddressNode::large).group_count = 30; }, R::bounds},
     {"a bitmap that counts wrong",
      [](auto& g) { node_of<abi::AddressBits>(g, K::src_v4, AddressNode::bitmap).bits ^= 1; }, R::order},
-    {"a tail's last cell",
-     [](auto& g) { node_of<abi::AddressTail>(g, K::src_v6, AddressNode::tail).cells[3] = 9'999; }, R::index},
+    {"a tail's last cell", [](auto& g) { node_of<abi::AddressTail>(g, K::src_v6, AddressNode::tail).cells[3] = 9'999; },
+     R::index},
     {"what is behind a span",
      [](auto& g) { node_of<abi::AddressSpan>(g, K::src_v6, AddressNode::span).behind = 9'999; }, R::index},
     {"visits", [](auto& g) { section(g, K::src_v4).node_visits_max += 1; }, R::bounds},
@@ -146,7 +145,8 @@ TEST(ValidateAddresses, S1RefusesALongWalkWithoutWalkingIt) {
     abi::AddressSection& grown = section(g, K::src_v6);
     grown.lines.count = 100'000;
     grown.header.bytes = bytes.size();
-    for (std::size_t i = 0; i < grown.root.count; ++i) g.element<std::uint32_t>(K::src_v6, grown.root, i) = span_at(99'999);
+    for (std::size_t i = 0; i < grown.root.count; ++i)
+        g.element<std::uint32_t>(K::src_v6, grown.root, i) = span_at(99'999);
     g.fix_digests();
     const auto view = g.validate({.rule_slots_max = 64});
     ASSERT_FALSE(view);

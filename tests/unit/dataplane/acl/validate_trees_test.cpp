@@ -40,8 +40,8 @@ const Damage kPairsDamages[] = {
      [](auto& g) { item<std::uint16_t>(g, &abi::TreesSection::zone_pairs, 0) = 999; }, R::index},
     {"five trees", [](auto& g) { trees(g).roots.count = 5; }, R::budget},
     {"a root that is no node", [](auto& g) { item<std::uint32_t>(g, &abi::TreesSection::roots, 0) = 7; }, R::order},
-    {"a block that is not there",
-     [](auto& g) { item<abi::TreeNode>(g, &abi::TreesSection::nodes, 0).base = 1; }, R::index},
+    {"a block that is not there", [](auto& g) { item<abi::TreeNode>(g, &abi::TreesSection::nodes, 0).base = 1; },
+     R::index},
     {"no padding behind the leaves", [](auto& g) { trees(g).records.count = 3; }, R::bounds},
     {"records off their edge",
      [](auto& g) {
@@ -55,8 +55,8 @@ const Damage kPairsDamages[] = {
     {"a block of no kind", [](auto& g) { block(g).kind = abi::BlockKind{2}; }, R::bounds},
     {"a block without rules", [](auto& g) { block(g).rule_count = 0; }, R::bounds},
     {"a block's rules behind the end", [](auto& g) { block(g).rules = ~0U; }, R::bounds},
-    {"a block's rule is the default's",
-     [](auto& g) { reinterpret_cast<std::uint32_t&>(word(g, block(g).rules)) = 3; }, R::index},
+    {"a block's rule is the default's", [](auto& g) { reinterpret_cast<std::uint32_t&>(word(g, block(g).rules)) = 3; },
+     R::index},
     {"a side with a map and starts", [](auto& g) { block(g).sides[0].start_count = 1; }, R::bounds},
     {"a side with neither", [](auto& g) { block(g).sides[0].width = 0; }, R::bounds},
     {"a map behind the end", [](auto& g) { block(g).sides[1].width = ~0U; }, R::bounds},
@@ -69,8 +69,8 @@ const Damage kPairsDamages[] = {
     {"a block that names another's words",
      [](auto& g) { block(g).sides[0].map = block(g).sides[1].map = 0, trees(g).words.count = block(g).rules + 4; },
      R::bounds},
-    {"an observe rule that decides",
-     [](auto& g) { reinterpret_cast<std::uint32_t&>(word(g, block(g).finals)) = 1; }, R::order},
+    {"an observe rule that decides", [](auto& g) { reinterpret_cast<std::uint32_t&>(word(g, block(g).finals)) = 1; },
+     R::order},
 };
 
 TEST(ValidateTrees, S1RefusesEachDamageOfAPairsBlock) { expect_refused(kPairsDamages); }
@@ -91,14 +91,13 @@ std::size_t node_of_kind(EditableGeneration& g, bool (*wanted)(const abi::TreeNo
     return 0;
 }
 abi::TreeNode& a_cut(EditableGeneration& g) {
-    return item<abi::TreeNode>(
-        g, &abi::TreesSection::nodes,
-        node_of_kind(g, [](const abi::TreeNode& n) { return n.kind < abi::kDimensionCount; }));
+    return item<abi::TreeNode>(g, &abi::TreesSection::nodes,
+                               node_of_kind(g, [](const abi::TreeNode& n) { return n.kind < abi::kDimensionCount; }));
 }
 abi::TreeNode& a_leaf(EditableGeneration& g) {
-    return item<abi::TreeNode>(
-        g, &abi::TreesSection::nodes,
-        node_of_kind(g, [](const abi::TreeNode& n) { return n.kind == abi::kTreeLeaf && n.count > 1; }));
+    return item<abi::TreeNode>(g, &abi::TreesSection::nodes, node_of_kind(g, [](const abi::TreeNode& n) {
+                                   return n.kind == abi::kTreeLeaf && n.count > 1;
+                               }));
 }
 abi::LeafRule& leaf_rule(EditableGeneration& g, std::size_t i) {
     return item<abi::LeafRule>(g, &abi::TreesSection::leaf_rules, i);
@@ -122,8 +121,7 @@ const Damage kTreeDamages[] = {
     {"a leaf that is too long", [](auto& g) { a_leaf(g).count = 17; }, R::bounds},
     {"a leaf behind the end", [](auto& g) { a_leaf(g).base = ~0U - 8; }, R::index},
     {"a leaf's rule is the default's", [](auto& g) { leaf_rule(g, 0).rule = 6'000; }, R::index},
-    {"rules of a leaf out of order",
-     [](auto& g) { leaf_rule(g, a_leaf(g).base).rule = 5'999; }, R::order},
+    {"rules of a leaf out of order", [](auto& g) { leaf_rule(g, a_leaf(g).base).rule = 5'999; }, R::order},
     {"a leaf's observe bit", [](auto& g) { leaf_rule(g, a_leaf(g).base).rule ^= abi::kObserveBit; }, R::order},
     {"a condition that is not there", [](auto& g) { leaf_rule(g, 0).condition = ~0U; }, R::index},
     {"a condition's ranges behind the end",

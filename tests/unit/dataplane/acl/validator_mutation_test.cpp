@@ -10,8 +10,8 @@
 
 #include <gtest/gtest.h>
 
-#include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/isa.hpp"
+#include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/harness/generations.hpp"
 #include "tests/harness/policies.hpp"

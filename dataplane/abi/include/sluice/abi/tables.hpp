@@ -28,7 +28,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 8;
+inline constexpr std::uint32_t kAbiVersion = 9;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -271,9 +271,9 @@ struct RulesSection {
 
 // -------------------------------------------------------------------------------------------------------------------
 // addresses
-/// Address -> class, one side and family. An address is read in *chunks* of 16 bits, two of IPv4 and eight of IPv6, most
-/// significant first. Chunk 0 indexes `root`; every cell found is a class or a reference to a node that looks at a later
-/// chunk (or at the whole address). A node is one cache line, or begins with the line that must be read first.
+/// Address -> class, one side and family. An address is read in *chunks* of 16 bits, two of IPv4 and eight of IPv6,
+/// most significant first. Chunk 0 indexes `root`; every cell found is a class or a reference to a node that looks at a
+/// later chunk (or at the whole address). A node is one cache line, or begins with the line that must be read first.
 ///
 /// A cell: bit 31 clear = a class. Set = a node: bits 30..28 AddressNode, 27..25 the chunk it looks at, 24..0 its first
 /// line. A node's nodes stand before it, so no walk can go round in circles.
@@ -289,8 +289,8 @@ inline constexpr std::uint32_t kAddressIsNode = 1U << 31;
 inline constexpr std::uint32_t kAddressLinesMax = 1U << 25;
 inline constexpr std::uint32_t kAddressVisitsMax = 16;
 
-/// Keys divide the values of a chunk into `keys + 1` pieces: piece i holds the values v with keys[i - 1] <= v < keys[i],
-/// and has cell i.
+/// Keys divide the values of a chunk into `keys + 1` pieces: piece i holds the values v with keys[i - 1] <= v <
+/// keys[i], and has cell i.
 enum class AddressNode : std::uint32_t {
     small = 0,   ///< AddressSmall: up to 9 keys
     medium = 1,  ///< AddressMedium: up to 28 keys, then 2 lines of cells
@@ -376,9 +376,9 @@ inline constexpr std::uint32_t kTreesMax = 4;
 struct TreeNode {
     std::uint32_t base{};
     std::uint32_t first{};
-    std::uint32_t best{};    ///< no rule below has a smaller index; kNoRule where there is none
-    std::uint8_t kind{};     ///< a Dimension to cut in, or one of the following
-    std::uint8_t shift{};    ///< at most 31
+    std::uint32_t best{};  ///< no rule below has a smaller index; kNoRule where there is none
+    std::uint8_t kind{};   ///< a Dimension to cut in, or one of the following
+    std::uint8_t shift{};  ///< at most 31
     std::uint16_t count{};
 };
 static_assert(sizeof(TreeNode) == 16);
@@ -392,7 +392,7 @@ struct LeafRecord {
 };
 static_assert(sizeof(LeafRecord) == 32);
 struct LeafRule {
-    std::uint32_t rule{};  ///< RuleIndex; kObserveBit set for a rule in observe mode
+    std::uint32_t rule{};       ///< RuleIndex; kObserveBit set for a rule in observe mode
     std::uint32_t condition{};  ///< index into conditions; 0 always holds
 };
 inline constexpr std::uint32_t kObserveBit = 1U << 31;
@@ -409,9 +409,9 @@ struct ClassRange {
 };
 
 /// Rules that no cut tells apart any more, all together. Per dimension, a class gives a row: `row = map[min(class -
-/// first, width - 1)]`, or, where `width` is 0, the row of the last of `start_count` starts that is not above the class.
-/// `bits`: AND the four rows, bit i = rule i of `rules` may match. `pairs`: the first two rows name a cell of `pairs`,
-/// which with the last two names a cell of `finals`. Offsets count in 8-byte words of TreesSection::words.
+/// first, width - 1)]`, or, where `width` is 0, the row of the last of `start_count` starts that is not above the
+/// class. `bits`: AND the four rows, bit i = rule i of `rules` may match. `pairs`: the first two rows name a cell of
+/// `pairs`, which with the last two names a cell of `finals`. Offsets count in 8-byte words of TreesSection::words.
 enum class BlockKind : std::uint32_t { bits = 0, pairs = 1 };
 struct BlockSide {
     std::uint32_t first{};
@@ -426,12 +426,12 @@ struct BlockSide {
 struct Block {
     BlockKind kind{};
     std::uint32_t rule_count{};
-    std::uint32_t word_count{};   ///< bits: (rule_count + 63) / 64
-    std::uint32_t rules{};        ///< uint32[rule_count]: as LeafRule::rule, ascending by rule
-    std::uint32_t observe{};      ///< bits: uint64[word_count]: which rules are in observe mode
-    std::uint32_t pairs{};        ///< pairs: uint32[rows of source * rows of destination], below pair_count
-    std::uint32_t pair_count{};   ///< pairs
-    std::uint32_t finals{};       ///< pairs: BlockAnswer[pair_count * rows of transport * rows of zones]
+    std::uint32_t word_count{};  ///< bits: (rule_count + 63) / 64
+    std::uint32_t rules{};       ///< uint32[rule_count]: as LeafRule::rule, ascending by rule
+    std::uint32_t observe{};     ///< bits: uint64[word_count]: which rules are in observe mode
+    std::uint32_t pairs{};       ///< pairs: uint32[rows of source * rows of destination], below pair_count
+    std::uint32_t pair_count{};  ///< pairs
+    std::uint32_t finals{};      ///< pairs: BlockAnswer[pair_count * rows of transport * rows of zones]
     std::array<BlockSide, kDimensionCount> sides{};
 };
 struct BlockAnswer {
@@ -443,9 +443,9 @@ struct TreesSection {
     SectionHeader header{};
     ClassPoint class_count{};  ///< as the sections that give the classes say
     std::uint32_t zone_count{};
-    std::uint32_t rule_count{};         ///< RulesSection::rules.count
-    std::uint32_t node_visits_max{};    ///< all trees together: nodes, leaves included, on the longest ways
-    std::uint32_t block_words_max{};    ///< widest row of a block that has bits
+    std::uint32_t rule_count{};       ///< RulesSection::rules.count
+    std::uint32_t node_visits_max{};  ///< all trees together: nodes, leaves included, on the longest ways
+    std::uint32_t block_words_max{};  ///< widest row of a block that has bits
     ArrayRef zone_pairs;  ///< uint16[zone_count * zone_count]: class of (from, to), index = from * zone_count + to
     ArrayRef roots;       ///< uint32[at most kTreesMax], nodes
     ArrayRef nodes;       ///< TreeNode
