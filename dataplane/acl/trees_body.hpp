@@ -18,13 +18,13 @@
 
 namespace sluice::dp::SLUICE_ISA {
 
-/// Left uninitialised: each pass writes what the next one reads.
+/// Left uninitialised: each pass writes what the next one reads. One place more than packets: what is put there is
+/// counted or not.
 struct Descent {
     std::uint32_t node[kLookupBatchMax];
-    // One place more: what is put there is counted or not.
-    std::uint8_t active[kLookupBatchMax + 1], leaf[kLookupBatchMax + 1];
+    std::uint8_t active[kLookupBatchMax + 1], end[kLookupBatchMax + 1], leaf[kLookupBatchMax + 1];
     BlockProbe probe[kLookupBatchMax + 1];
-    std::uint32_t active_count, leaf_count, probe_count;
+    std::uint32_t active_count, end_count, leaf_count, probe_count;
 };
 
 SLUICE_ISA_TARGET inline bool is_inside(const abi::ClassRange* ranges, std::uint32_t count,
@@ -47,57 +47,70 @@ SLUICE_ISA_TARGET inline bool holds(const TreesView& t, const abi::Condition& co
     return true;
 }
 
-/// What a node's index counts, by the node's kind: what to ask the memory for next.
-struct NextThings {
-    const std::byte* first[8];
-    std::uint32_t bytes[8];
-    const std::byte* beside[8];  ///< what is read together with it: a leaf's rules, a block's second line
-    std::uint32_t beside_bytes[8];
-    std::uint32_t cut_mask[8];  ///< all ones where the node is a cut
-
-    SLUICE_ISA_TARGET explicit NextThings(const TreesView& t) noexcept {
-        for (std::size_t kind = 0; kind < 8; ++kind) {
-            const bool cut = kind < abi::kDimensionCount, leaf = kind == abi::kTreeLeaf;
-            first[kind] = cut    ? reinterpret_cast<const std::byte*>(t.nodes)
-                          : leaf ? reinterpret_cast<const std::byte*>(t.records)
-                                 : reinterpret_cast<const std::byte*>(t.blocks);
-            bytes[kind] = cut ? sizeof(abi::TreeNode) : leaf ? sizeof(abi::LeafRecord) : sizeof(abi::Block);
-            beside[kind] = leaf  ? reinterpret_cast<const std::byte*>(t.leaf_rules)
-                           : cut ? first[kind]
-                                 : first[kind] + 64;
-            beside_bytes[kind] = leaf ? sizeof(abi::LeafRule) : bytes[kind];
-            cut_mask[kind] = cut ? ~0U : 0;
-        }
-    }
-};
-
 /// One step for every active packet. Nothing depends on a guess: where a packet goes next is arithmetic, and it is put
-/// into all lists and counted in one of them.
-SLUICE_ISA_TARGET inline void step_down(const TreesView& t, const NextThings& next, const abi::ClassPoint* points,
-                                        const LookupResult* results, Descent& d) noexcept {
+/// into both lists and counted in one of them.
+SLUICE_ISA_TARGET inline void step_down(const TreesView& t, const abi::ClassPoint* points, const LookupResult* results,
+                                        Descent& d) noexcept {
     const std::uint32_t count = d.active_count;
-    std::uint32_t active = 0, leaves = d.leaf_count, probes = d.probe_count;
+    std::uint32_t active = 0, ends = d.end_count;
     for (std::uint32_t j = 0; j < count; ++j) {
         const std::uint8_t i = d.active[j];
         const std::uint32_t at = d.node[i];
         const abi::TreeNode& node = t.nodes[at];
-        const std::size_t kind = node.kind & 7U;
-        const std::uint32_t cut = next.cut_mask[kind];
+        const std::uint32_t is_cut = node.kind < abi::kDimensionCount ? 1 : 0;
         const std::uint32_t may_win = node.best < results[i].rule ? 1 : 0;
-        const std::uint32_t class_index = points[i][kind & (abi::kDimensionCount - 1)];
-        const std::uint32_t child = std::min<std::uint32_t>((class_index - node.first) >> node.shift, node.count - 1U);
-        const std::uint32_t index = node.base + (child & cut);
-        __builtin_prefetch(next.first[kind] + std::size_t{index} * next.bytes[kind], 0, 3);
-        __builtin_prefetch(next.beside[kind] + std::size_t{index} * next.beside_bytes[kind], 0, 3);
-        d.node[i] = at ^ ((at ^ index) & cut);
+        const std::uint32_t class_index = points[i][node.kind & (abi::kDimensionCount - 1)];
+        const std::uint32_t child =
+            node.base + std::min<std::uint32_t>((class_index - node.first) >> node.shift, node.count - 1U);
+        const std::uint32_t next = at ^ ((at ^ child) & (0U - is_cut));
+        __builtin_prefetch(t.nodes + next, 0, 3);
+        d.node[i] = next;
         d.active[active] = i;
-        active += cut & may_win;
-        d.leaf[leaves] = i;
-        leaves += (kind == abi::kTreeLeaf ? 1U : 0U) & may_win;
-        d.probe[probes] = {.block = t.blocks + node.base, .item = i};
-        probes += (kind == abi::kTreeBlock ? 1U : 0U) & may_win;
+        active += is_cut & may_win;
+        d.end[ends] = i;
+        ends += (is_cut ^ 1U) & may_win;
     }
     d.active_count = active;
+    d.end_count = ends;
+}
+
+/// The first step of all packets: the root is one node, and most packets that have a better rule leave here.
+SLUICE_ISA_TARGET inline void enter(const TreesView& t, std::uint32_t root, const abi::ClassPoint* points,
+                                    std::uint32_t count, const LookupResult* results, Descent& d) noexcept {
+    const abi::TreeNode node = t.nodes[root];
+    const bool is_cut = node.kind < abi::kDimensionCount;
+    std::uint32_t entered = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::uint32_t class_index = points[i][node.kind & (abi::kDimensionCount - 1)];
+        const std::uint32_t child =
+            node.base + std::min<std::uint32_t>((class_index - node.first) >> node.shift, node.count - 1U);
+        d.node[i] = is_cut ? child : root;
+        __builtin_prefetch(t.nodes + d.node[i], 0, 3);
+        d.active[entered] = static_cast<std::uint8_t>(i);
+        entered += node.best < results[i].rule ? 1 : 0;
+    }
+    d.active_count = entered;
+    d.end_count = 0;
+}
+
+/// Tells leaves from blocks where packets have come to, and asks for either.
+SLUICE_ISA_TARGET inline void ask_ends(const TreesView& t, Descent& d) noexcept {
+    std::uint32_t leaves = 0, probes = 0;
+    for (std::uint32_t j = 0; j < d.end_count; ++j) {
+        const std::uint8_t i = d.end[j];
+        const abi::TreeNode& node = t.nodes[d.node[i]];
+        const bool is_leaf = node.kind == abi::kTreeLeaf;
+        const auto* const records = reinterpret_cast<const std::byte*>(t.records + node.base);
+        const auto* const block = reinterpret_cast<const std::byte*>(t.blocks + node.base);
+        const auto* const rules = reinterpret_cast<const std::byte*>(t.leaf_rules + node.base);
+        __builtin_prefetch(is_leaf ? records : block, 0, 3);
+        __builtin_prefetch(is_leaf ? rules : block + 64, 0, 3);
+        if (node.count > 2 || !is_leaf) __builtin_prefetch(is_leaf ? records + 64 : block + 128, 0, 3);
+        d.leaf[leaves] = i;
+        leaves += is_leaf ? 1 : 0;
+        d.probe[probes] = {.block = t.blocks + node.base, .item = i};
+        probes += is_leaf ? 0 : 1;
+    }
     d.leaf_count = leaves;
     d.probe_count = probes;
 }
@@ -124,19 +137,14 @@ SLUICE_ISA_TARGET inline void read_leaf(const TreesView& t, const abi::TreeNode&
 SLUICE_ISA_TARGET inline void find_rules(const TreesView& t, const abi::ClassPoint* points, std::uint32_t count,
                                          LookupResult* results) noexcept {
     Descent d;
-    const NextThings next{t};
     for (const std::uint32_t root : t.roots) {
         if (t.nodes[root].kind == abi::kTreeBlock && t.blocks[t.nodes[root].base].kind == abi::BlockKind::pairs) {
             visit_pairs(t, t.blocks[t.nodes[root].base], points, count, results);
             continue;
         }
-        for (std::uint32_t i = 0; i < count; ++i) {
-            d.node[i] = root;
-            d.active[i] = static_cast<std::uint8_t>(i);
-        }
-        d.active_count = count;
-        d.leaf_count = d.probe_count = 0;
-        while (d.active_count != 0) step_down(t, next, points, results, d);
+        enter(t, root, points, count, results, d);
+        while (d.active_count != 0) step_down(t, points, results, d);
+        ask_ends(t, d);
         for (std::uint32_t j = 0; j < d.leaf_count; ++j) {
             const std::uint32_t i = d.leaf[j];
             read_leaf(t, t.nodes[d.node[i]], points[i], results[i]);

@@ -49,16 +49,25 @@ Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& po
     made->compile_s_ = watch.stop(1).cpu_s;
     if (!compiled) return Unexpected<std::string>{compiled.error().code + ": " + compiled.error().detail};
     made->compiled_ = std::move(*compiled);
+    made->place();
     const auto view = made->validate();
     if (!view) return Unexpected<std::string>{view.error().where};
     made->view_ = *view;
     return made;
 }
 
+void Tables::place() {
+    const dp::SectionBytes made = compiled_.section_bytes();
+    for (std::size_t i = 0; i < made.size(); ++i) {
+        auto& memory = placed_.emplace_back(std::make_unique<dp::PrefaultedArray<std::byte>>(made[i].size()));
+        std::copy(made[i].begin(), made[i].end(), memory->all().begin());
+        sections_[i] = memory->all();
+    }
+}
+
 Expected<dp::TableView, dp::Refusal> Tables::validate() const {
     static constexpr std::string_view kPorts[] = {"p0", "p1"};
-    return dp::validate(compiled_.manifest_bytes(), compiled_.section_bytes(),
-                        {.rule_slots_max = slots_.capacity(), .ports = kPorts});
+    return dp::validate(compiled_.manifest_bytes(), sections_, {.rule_slots_max = slots_.capacity(), .ports = kPorts});
 }
 
 bool Tables::validate_again() const { return validate().has_value(); }

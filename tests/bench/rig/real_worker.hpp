@@ -13,6 +13,7 @@
 #include "controlplane/compiler/compiler.hpp"
 #include "controlplane/compiler/slot_map.hpp"
 #include "dataplane/acl/validator.hpp"
+#include "dataplane/flow/prefaulted.hpp"
 #include "dataplane/manager/generations.hpp"
 #include "dataplane/pipeline/worker.hpp"
 #include "dataplane/port/memory_source.hpp"
@@ -38,11 +39,15 @@ public:
 private:
     Tables(const cp::Policy& policy, std::uint32_t slots) : policy_{policy}, slots_{slots} {}
     cp::ChangeBase as_base() const noexcept;
+    /// Sections as the product has them: each in huge pages of its own, from a page's start.
+    void place();
     Expected<dp::TableView, dp::Refusal> validate() const;
 
     cp::Policy policy_;
     cp::SlotMap slots_;
     cp::CompiledGeneration compiled_;
+    std::vector<std::unique_ptr<dp::PrefaultedArray<std::byte>>> placed_;
+    dp::SectionBytes sections_{};
     dp::TableView view_;
     double compile_s_{};
 };
