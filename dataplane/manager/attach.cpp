@@ -5,12 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include <sluice/abi/section_names.hpp>
+
 namespace sluice::dp {
 
 namespace {
-
-constexpr std::array<const char*, abi::kSectionKindCount> kKindNames = {"settings", "zones",  "rules",  "src_v4",
-                                                                        "dst_v4",   "src_v6", "dst_v6", "transport"};
 
 Unexpected<Refusal> refuse(abi::RefuseReason reason, std::string where) {
     return Unexpected<Refusal>{Refusal{reason, std::move(where)}};
@@ -20,10 +19,7 @@ bool same(const abi::SectionRef& a, const abi::SectionRef& b) {
     return a.kind == b.kind && a.digest == b.digest && a.bytes == b.bytes;
 }
 
-std::string name_of(abi::SectionKind kind) {
-    const auto i = static_cast<std::size_t>(kind) - 1;
-    return fmt::format("section {}", i < kKindNames.size() ? kKindNames[i] : "?");
-}
+std::string name_of(abi::SectionKind kind) { return fmt::format("section {}", abi::section_name(kind)); }
 
 }  // namespace
 

@@ -70,7 +70,7 @@ void Sweep::run(const TableView& view, FlowBook& flows, RuleMeter& rules, const 
     const std::uint64_t now_ns = moment.mono.ns;
     const std::uint64_t elapsed_ns = now_ns > last_ns_ ? now_ns - last_ns_ : 0;
     last_ns_ = now_ns;
-    const std::uint64_t batch_ns = kBatch * kNsPerFlow * (1 + view.word_count / kWordsAtPace);
+    const std::uint64_t batch_ns = kBatch * kNsPerFlow * (1 + view.trees.block_words_max / kWordsAtPace);
     if (seen_seq_ != flows.stamp().policy_seq) {
         seen_seq_ = flows.stamp().policy_seq;
         left_ = flows.table.capacity();

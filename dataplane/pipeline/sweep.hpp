@@ -29,7 +29,7 @@ public:
 private:
     static constexpr std::size_t kBatch = 32;
     static constexpr std::uint64_t kNsPerFlow = 1'000;  ///< of pace, not of cost
-    static constexpr std::uint32_t kWordsAtPace = 256;  ///< a lookup takes longer with more terms: so does the lap
+    static constexpr std::uint32_t kWordsAtPace = 256;  ///< a lookup takes longer with wide blocks: so does the lap
     static constexpr std::uint64_t kBudgetNsMax = 1'000'000;  ///< what a worker that slept makes up for at once
     /// A handful of flows is judged in the loop that sees the switch: some 10 us, once per switch.
     static constexpr std::uint64_t kFirstBatches = 3;

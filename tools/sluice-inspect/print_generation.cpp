@@ -6,15 +6,14 @@
 #include <string>
 #include <vector>
 
+#include <sluice/abi/section_names.hpp>
+
 #include "dataplane/acl/validator.hpp"
 #include "tools/sluice-inspect/print.hpp"
 
 namespace sluice::inspect {
 
 namespace {
-
-constexpr const char* kSectionNames[] = {"settings", "zones",  "rules",     "src_v4", "dst_v4",
-                                         "src_v6",   "dst_v6", "transport", "trees"};
 
 std::string hex(const abi::Digest256& digest) {
     std::string text;
@@ -76,8 +75,8 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
                std::string_view{m.policy_name.data(), strnlen(m.policy_name.data(), m.policy_name.size())},
                hex(m.policy_version).substr(0, 12), hex(m.generation_digest));
     for (const auto& ref : m.sections) {
-        fmt::print("  section {:<10} {:>10} bytes  {:016x}{:016x}\n",
-                   kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high, ref.digest.low);
+        fmt::print("  section {:<10} {:>10} bytes  {:016x}{:016x}\n", abi::section_name(ref.kind), ref.bytes,
+                   ref.digest.high, ref.digest.low);
     }
     fmt::print("  seq_check {}\n", seq_check_name(view.settings->seq_check));
     for (std::size_t z = 0; z < view.zones.size(); ++z) {
@@ -117,8 +116,7 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
     std::string separator;
     for (const auto& ref : m.sections) {
         text += fmt::format("{}{{\"kind\": \"{}\", \"bytes\": {}, \"digest\": \"{:016x}{:016x}\"}}", separator,
-                            kSectionNames[static_cast<std::size_t>(ref.kind) - 1], ref.bytes, ref.digest.high,
-                            ref.digest.low);
+                            abi::section_name(ref.kind), ref.bytes, ref.digest.high, ref.digest.low);
         separator = ", ";
     }
     text += fmt::format("], \"seq_check\": \"{}\", \"zones\": [", seq_check_name(view.settings->seq_check));

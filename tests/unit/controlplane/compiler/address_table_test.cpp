@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/harness/policies.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -74,7 +75,7 @@ TEST(AddressTable, SkipsWhatAllAddressesBelowShare) {
 
 /// Random sets of both families and all densities, asked at every edge and beside it.
 TEST(AddressTable, EveryEdgeIsWhereTheSetSays) {
-    const std::uint64_t seed = std::random_device{}();
+    const std::uint32_t seed = test::seed_of_this_run();
     std::mt19937_64 random{seed};
     for (int round = 0; round < 30; ++round) {
         test::PolicyBuilder b;

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
+
 namespace sluice::cp {
 namespace {
 
@@ -76,7 +78,7 @@ TEST(Classes, SeveralLinesAreOneNumbering) {
 /// On random lists, an address is in a list exactly where its class is in the list's ranges, and two classes differ in
 /// some list.
 TEST(Classes, ClassesSayOfEveryPlaceWhichListsHoldIt) {
-    const std::uint64_t seed = std::random_device{}();
+    const std::uint32_t seed = test::seed_of_this_run();
     std::mt19937_64 random{seed};
     for (int round = 0; round < 200; ++round) {
         Lists lists(1 + random() % 20);

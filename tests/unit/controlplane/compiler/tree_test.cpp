@@ -1,11 +1,17 @@
 /// The shapes that trees take; that they answer as the rules say is the property tests' (tests/property).
 #include "controlplane/compiler/tree.hpp"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <random>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "controlplane/compiler/tree_cut.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -123,6 +129,46 @@ TEST(TreeCut, CutsWherePacketsHaveFewestTermsLeft) {
     EXPECT_EQ(child_region(region, *cut, 5).first[1], 5U);
     EXPECT_EQ(child_region(region, *cut, 5).last[1], 5U);
     EXPECT_FALSE(best_cut(rules.terms, all, Region{.first = {0, 3, 0, 0}, .last = {99, 3, 0, 0}}));
+}
+
+/// In every dimension, by random terms in random regions: a term is given to a child exactly where it has a class
+/// there.
+TEST(TreeCut, ATermGoesToTheChildrenWhereItHasAClass) {
+    std::mt19937 random{test::seed_of_this_run()};
+    for (int round = 0; round < 2'000; ++round) {
+        SCOPED_TRACE(test::seed_line() + " round " + std::to_string(round));
+        const std::size_t d = random() % abi::kDimensionCount;
+        Region region;
+        region.first[d] = random() % 50;
+        region.last[d] = region.first[d] + random() % 200;
+        TreeCut cut{.dimension = d, .shift = static_cast<std::uint8_t>(random() % 6)};
+        cut.children = static_cast<std::uint32_t>(((region.width(d) - 1) >> cut.shift) + 1);
+        ClassRanges ranges;
+        for (std::uint32_t at = random() % 40; at < 300; at = ranges.back().last + 2 + random() % 60)
+            ranges.push_back({at, at + static_cast<std::uint32_t>(random() % 30)});
+        TreeTerm term;
+        term.ranges.fill(&ranges);
+
+        std::vector<std::uint32_t> expected, put;
+        for (std::uint32_t child = 0; child < cut.children; ++child) {
+            const Region part = child_region(region, cut, child);
+            EXPECT_EQ(part.first[d], region.first[d] + (child << cut.shift));
+            EXPECT_EQ(part.last[d], std::min(region.last[d], part.first[d] + (1U << cut.shift) - 1));
+            bool has = false;
+            for (const abi::ClassRange& r : ranges) has = has || (r.first <= part.last[d] && part.first[d] <= r.last);
+            if (has) expected.push_back(child);
+        }
+        for_each_child(term, region, cut, [&](std::uint32_t child) { put.push_back(child); });
+        ASSERT_EQ(put, expected);
+    }
+}
+
+TEST(TreeCut, WhereAllTermsCoverTheRegionNothingIsCut) {
+    Rules rules;
+    for (int i = 0; i < 100; ++i) rules.add({{0, 99}}, {{0, 99}});
+    TermIndices all(rules.terms.size());
+    for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+    EXPECT_FALSE(best_cut(rules.terms, all, {{}, {99, 99, 0, 0}}));
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include "dataplane/flow/flow_proxy.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <random>
 #include <vector>
@@ -11,14 +10,10 @@
 
 #include "dataplane/flow/proxy_timers.hpp"
 #include "dataplane/flow/server_habits.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::dp {
 namespace {
-
-std::uint64_t seed() {
-    const char* const given = std::getenv("SEED");
-    return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 FlowProxy scaled(std::uint8_t client, std::uint8_t promised, std::uint8_t server) {
     FlowProxy x;
@@ -93,7 +88,7 @@ TEST(ProxyTimers, ASynIsSentAgainThreeTimesAndThenGivenUp) {
 
 // Against the obvious: a map of times.
 TEST(ProxyTimers, WhateverComesAndGoes) {
-    const std::uint64_t s = seed();
+    const std::uint64_t s = test::seed_of_this_run();
     SCOPED_TRACE("SEED=" + std::to_string(s));
     std::mt19937_64 random{s};
     constexpr std::uint32_t kCount = 16;

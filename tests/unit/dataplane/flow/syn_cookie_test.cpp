@@ -1,20 +1,16 @@
 #include "dataplane/flow/syn_cookie.hpp"
 
-#include <cstdlib>
 #include <random>
 #include <set>
 
 #include <gtest/gtest.h>
 
+#include "tests/harness/seed.hpp"
+
 namespace sluice::dp {
 namespace {
 
 constexpr std::uint32_t kSpan = SynCookies::kSpanTicks;
-
-std::uint64_t seed() {
-    const char* const given = std::getenv("SEED");
-    return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 CookieContext somebody(std::uint32_t n = 7) {
     CookieContext c{.ends = {.proto = abi::L4Proto::tcp}, .family = abi::IpFamily::v4, .domain = FlowDomain{0}};
@@ -107,7 +103,7 @@ TEST(SynCookie, IsGoodForOneHandshakeOnly) {
 }
 
 TEST(SynCookie, GuessesAreWorthAsMuchAsTheirBits) {
-    const std::uint64_t s = seed();
+    const std::uint64_t s = test::seed_of_this_run();
     SCOPED_TRACE("SEED=" + std::to_string(s));
     std::mt19937_64 random{s};
     SynCookies cookies{HashSecret{random(), random()}};

@@ -109,8 +109,8 @@ TEST(Restart, RunsAgainWhatItRan) {
         EXPECT_TRUE(eventually([&] { return supervisor.heard("READY=1"); }));
     }
     supervisor.take_all();
-    // state, two manifests, seven sections that they share, two rules sections: nothing of generation 1.
-    EXPECT_EQ(supervisor.store.size(), 12U);
+    // state, two manifests, eight sections that they share, two rules sections: nothing of generation 1.
+    EXPECT_EQ(supervisor.store.size(), 3 + (abi::kSectionKindCount - 1) + 2);
     EXPECT_FALSE(supervisor.store.contains("m.1"));
     Rig again{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out()}};
     Client client{again.socket()};

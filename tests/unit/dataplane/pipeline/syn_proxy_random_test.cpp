@@ -1,10 +1,10 @@
 // Many connections at once through the SYN proxy, with two hosts that lose, double, refuse and reset, policies that
 // change, time that jumps and buffers that run out. Each host knows what it has said and heard: a number that it can't
 // know, or a wrong checksum, is the proxy's mistake.
-#include <cstdlib>
 #include <map>
 #include <random>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/pipeline/tcp_conversation.hpp"
 #include "tests/unit/dataplane/pipeline/tcp_reading.hpp"
 
@@ -12,11 +12,6 @@ namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::uint32_t seed() {
-    const char* const given = std::getenv("SEED");
-    return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-}
 
 /// One side of a connection. `sent` and `heard` count from behind the SYN.
 struct Side {
@@ -218,7 +213,7 @@ private:
 
 TEST(SynProxyRandom, NobodyHearsANumberThatItCannotKnow) {
     for (const bool v4 : {true, false}) {
-        const std::uint32_t s = seed();
+        const std::uint32_t s = seed_of_this_run();
         SCOPED_TRACE(testing::Message() << "SEED=" << s << (v4 ? " IPv4" : " IPv6"));
         Harness h{{.flow_entries_max = 64, .buffers = 512, .ring_records = 8192}};
         cp::Policy first = shop_policy(abi::RuleLog::both).build();

@@ -1,8 +1,8 @@
 #include "dataplane/pipeline/translate.hpp"
 
-#include <cstdlib>
 #include <random>
 
+#include "tests/harness/seed.hpp"
 #include "tests/unit/dataplane/pipeline/parse_case.hpp"
 #include "tests/unit/dataplane/pipeline/tcp_reading.hpp"
 
@@ -12,11 +12,6 @@ namespace {
 using dp::Direction;
 using dp::FlowProxy;
 namespace proxy_flag = dp::proxy_flag;
-
-std::uint64_t seed() {
-    const char* const given = std::getenv("SEED");
-    return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 FlowProxy some_proxy() {
     FlowProxy x;
@@ -102,7 +97,7 @@ TEST(Translate, ASynOfTheClientKeepsItsWindowAndItsStamp) {
 // Options at any place, even or odd; whatever the numbers are: there and back again is the same frame, and each
 // checksum on the way is right. Frames of all lengths, odd ones too.
 TEST(Translate, ThereAndBackIsTheSameFrame) {
-    const std::uint64_t s = seed();
+    const std::uint64_t s = seed_of_this_run();
     SCOPED_TRACE("SEED=" + std::to_string(s));
     std::mt19937_64 random{s};
     const auto any32 = [&] { return static_cast<std::uint32_t>(random()); };
