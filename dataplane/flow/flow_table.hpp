@@ -95,9 +95,18 @@ public:
     // --- finding, in three steps a stage apart so that cache misses of a burst overlap ---
     // Always inlined: by itself either looks like a function without effect, and gcc leaves calls of such a one out.
     [[gnu::always_inline]] void prefetch_bucket(std::uint64_t hash) const noexcept;
-    [[gnu::always_inline]] void prefetch_entry(std::uint64_t hash) const noexcept;
+    /// Gives the entry that the flow most likely has, or kNoFlow where its first bucket has none.
+    [[gnu::always_inline]] FlowHandle prefetch_entry(std::uint64_t hash) const noexcept;
     FlowHandle find(const FlowKeyV4& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
     FlowHandle find(const FlowKeyV6& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
+    /// As `find`, with what `prefetch_entry` gave. If that entry was erased since, it may be the answer, as it still
+    /// has its key: in phase `free`.
+    [[gnu::always_inline]] FlowHandle find_at(FlowHandle likely, const FlowKeyV4& key,
+                                              std::uint64_t hash) const noexcept {
+        if (likely != kNoFlow && equal(hot_[at(likely)], key)) [[likely]]
+            return likely;
+        return find(key, hash);
+    }
 
     /// A fresh entry, all zero but key and start; the caller fills it and then calls `set_phase`, which makes it live.
     /// kNoFlow: no room (`full`), or no place in the index. Precondition: `find` says that the key is not there.
@@ -282,14 +291,16 @@ inline void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept {
     __builtin_prefetch(&buckets_[place_of(hash).first]);
 }
 
-inline void FlowTable::prefetch_entry(std::uint64_t hash) const noexcept {
+inline FlowHandle FlowTable::prefetch_entry(std::uint64_t hash) const noexcept {
     const Place p = place_of(hash);
     const Bucket& bucket = buckets_[p.first];
     if (const std::uint32_t mask = match(bucket, p.tag); mask != 0) [[likely]] {
-        __builtin_prefetch(&hot_[bucket.handle[static_cast<std::size_t>(std::countr_zero(mask))]], 1);
-    } else if (bucket.away != 0) {
-        __builtin_prefetch(&buckets_[p.second]);
+        const std::uint32_t handle = bucket.handle[static_cast<std::size_t>(std::countr_zero(mask))];
+        __builtin_prefetch(&hot_[handle], 1);
+        return FlowHandle{handle};
     }
+    if (bucket.away != 0) __builtin_prefetch(&buckets_[p.second]);
+    return kNoFlow;
 }
 
 /// Mostly the first entry whose tag fits is the flow's.

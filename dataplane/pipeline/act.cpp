@@ -98,10 +98,7 @@ void release_fragments(Burst& burst, std::size_t i, PacketIo& io, Reassembly& fr
 
 void act(Burst& burst, PacketIo& io, AnswerBudget& answers, abi::PortCounters& port, EventWriter& events,
          abi::WorkerCounters& counters, Reassembly& fragments, std::uint64_t generation) noexcept {
-    if (std::all_of(burst.fate.begin(), burst.fate.begin() + static_cast<std::ptrdiff_t>(burst.count),
-                    [](Fate fate) { return fate == Fate::forward; })) {
-        return;
-    }
+    if (burst.all_forward()) return;
     build_own_segments(burst, io, answers, port, events, counters, generation);
     std::array<Packet, kBurstMax> gone;
     std::size_t count = 0;

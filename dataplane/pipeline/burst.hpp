@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #include <sluice/abi/drop_reasons.hpp>
 #include <sluice/abi/verdict.hpp>
@@ -15,6 +16,7 @@
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/pipeline/parsed_packet.hpp"
 #include "dataplane/pipeline/tsc.hpp"
+#include "dataplane/pipeline/usual.hpp"
 #include "dataplane/pipeline/worker.hpp"
 
 namespace sluice::dp {
@@ -100,6 +102,7 @@ struct Burst {
     Moment moment{};
     std::size_t count{};
     std::array<Packet, kBurstMax> packet;
+    UsualPackets usual;  ///< of these, `parsed` and `tracked` are not filled but for their heads
     std::array<ParsedPacket, kBurstMax> parsed;
     std::array<Tracked, kBurstMax> tracked;
     std::array<Inquiry, kBurstMax> inquiry;
@@ -123,6 +126,15 @@ struct Burst {
     /// Slot i stands for all fragments of a datagram: `packet[i]` shows its first fragment, with the bytes of all, and
     /// owns nothing; the fragments themselves are Reassembly's to give.
     bool is_datagram(std::size_t i) const noexcept { return datagram_count != 0 && datagram[i] != kNoDatagram; }
+
+    bool all_forward() const noexcept {
+        static constexpr auto kAll = [] {
+            std::array<Fate, kBurstMax> all;
+            all.fill(Fate::forward);
+            return all;
+        }();
+        return std::memcmp(fate.data(), kAll.data(), count) == 0;
+    }
 
     void forward(std::size_t i) noexcept { fate[i] = Fate::forward; }
     void drop(std::size_t i, abi::DropReason why) noexcept {

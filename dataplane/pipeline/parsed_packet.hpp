@@ -73,6 +73,14 @@ struct ParsedPacket {
     };
 
     ParsedPacket() noexcept : tcp{} {}
+
+    /// Of a usual packet (usual.hpp): what loops over a whole burst look at. The rest stays as it was.
+    void head_of_usual() noexcept {
+        packet_class = PacketClass::ip;
+        family = abi::IpFamily::v4;
+        proto = abi::L4Proto::tcp;
+        l2_multicast = checksum_known_good = is_fragment = udp_zero_checksum6 = false;
+    }
 };
 
 }  // namespace sluice::dp

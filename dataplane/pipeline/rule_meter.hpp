@@ -30,21 +30,22 @@ public:
     }
     /// A packet of a flow that the rule decided. `flush` makes it visible.
     void packet(abi::RuleSlot slot, std::uint32_t frame_bytes) noexcept {
-        if (count_ == 0 || slot != noted_[count_ - 1].slot) {
-            if (static_cast<std::size_t>(slot) >= rules_.size()) return;
-            if (count_ == noted_.size()) flush();
-            __builtin_prefetch(&rules_[static_cast<std::size_t>(slot)], 1);
-            noted_[count_++] = {slot, 0, 0};
-        }
-        Noted& n = noted_[count_ - 1];
-        ++n.packets;
-        n.bytes += frame_bytes;
+        if (static_cast<std::size_t>(slot) >= rules_.size()) return;
+        if (count_ == noted_.size()) flush();
+        __builtin_prefetch(&rules_[static_cast<std::size_t>(slot)], 1);
+        noted_[count_++] = {slot, frame_bytes};
     }
     void flush() noexcept {
-        for (std::size_t k = 0; k < count_; ++k) {
-            abi::RuleCounters& r = rules_[static_cast<std::size_t>(noted_[k].slot)];
-            r.packets.add(noted_[k].packets);
-            r.bytes.add(noted_[k].bytes);
+        for (std::size_t k = 0; k < count_;) {
+            const abi::RuleSlot slot = noted_[k].slot;
+            std::uint64_t packets = 0, bytes = 0;
+            for (; k < count_ && noted_[k].slot == slot; ++k) {
+                ++packets;
+                bytes += noted_[k].bytes;
+            }
+            abi::RuleCounters& r = rules_[static_cast<std::size_t>(slot)];
+            r.packets.add(packets);
+            r.bytes.add(bytes);
         }
         count_ = 0;
     }
@@ -52,8 +53,7 @@ public:
 private:
     struct Noted {
         abi::RuleSlot slot{};
-        std::uint32_t packets{};
-        std::uint64_t bytes{};
+        std::uint32_t bytes{};
     };
     std::span<abi::RuleCounters> rules_;
     std::size_t count_{};

@@ -9,6 +9,7 @@ std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, 
     burst.count = io.receive(passage.in_port, burst.packet);
     burst.answer_count = burst.own_count = burst.fragment_count = burst.datagram_count = 0;
     burst.waiting_count = burst.wire_frame_count = 0;
+    burst.usual.mask = 0;
     if (burst.count == 0) return 0;
     burst.passage = passage;
     burst.moment = moment;
@@ -26,6 +27,14 @@ std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, 
 
 namespace {
 
+bool read_as_usual(Burst& burst, std::size_t i) noexcept {
+    UsualPackets& usual = burst.usual;
+    if (!read_usual(burst.packet[i], burst.passage.domain, usual.key[i], usual.segment[i])) return false;
+    usual.add(i);
+    burst.parsed[i].head_of_usual();
+    return true;
+}
+
 /// False: dropped.
 bool read_headers(Burst& burst, std::size_t i) noexcept {
     if (parse_if_plain(burst.packet[i], burst.parsed[i])) [[likely]]
@@ -41,6 +50,8 @@ void parse_burst(Burst& burst, abi::WorkerCounters& counters) noexcept {
     std::uint64_t zero_checksums = 0;
     const bool no_zone = burst.passage.from == abi::kNoZone || burst.passage.to == abi::kNoZone;
     for (std::size_t i = 0; i < burst.count; ++i) {
+        if (!no_zone && read_as_usual(burst, i)) [[likely]]
+            continue;
         const ParsedPacket& p = burst.parsed[i];
         const bool passes = read_headers(burst, i);
         if (passes && (p.vlan != 0 || no_zone)) {

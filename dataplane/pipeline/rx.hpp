@@ -4,6 +4,7 @@
 #include <sluice/abi/telemetry.hpp>
 
 #include "dataplane/pipeline/burst.hpp"
+#include "dataplane/pipeline/parse.hpp"
 
 namespace sluice::dp {
 
@@ -13,5 +14,12 @@ std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, 
 
 /// Headers to ParsedPacket, or a drop; and what no zone binds (VLANs, in this version) is dropped here too.
 void parse_burst(Burst& burst, abi::WorkerCounters& counters) noexcept;
+
+/// If packet i is still a usual one, of which few words were read: the whole ParsedPacket, as of any other.
+inline void fill_usual(Burst& burst, std::size_t i) noexcept {
+    if (!burst.usual.has(i)) return;
+    burst.usual.remove(i);
+    (void)parse_if_plain(burst.packet[i], burst.parsed[i]);  // it is plain: what is usual is
+}
 
 }  // namespace sluice::dp

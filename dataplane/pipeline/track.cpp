@@ -8,6 +8,7 @@
 #include "dataplane/flow/tcp_window.hpp"
 #include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/rejudge.hpp"
+#include "dataplane/pipeline/rx.hpp"
 
 namespace sluice::dp {
 
@@ -146,11 +147,20 @@ void hash_family(Burst& burst, Group g, abi::IpFamily family, Key Tracked::*memb
     }
 }
 
+void hash_usual(UsualPackets& usual, Group g, const FlowTable& table) noexcept {
+    table.hasher().hash(std::span<const FlowKeyV4>{usual.key.data() + g.first, g.last - g.first},
+                        usual.hash.data() + g.first);
+    for (std::size_t i = g.first; i < g.last; ++i) table.prefetch_bucket(usual.hash[i]);
+}
+
 void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
+    const std::uint32_t here = burst.usual.mask >> g.first & ((1U << (g.last - g.first)) - 1);
+    for (std::size_t i = g.first; i < g.last; ++i) burst.tracked[i].reset();
+    if (here != 0) hash_usual(burst.usual, g, table);
+    if (here == (1U << (g.last - g.first)) - 1) return;
     bool any_v6 = false;
     for (std::size_t i = g.first; i < g.last; ++i) {
-        burst.tracked[i].reset();
-        if (burst.fate[i] != Fate::undecided) continue;
+        if (burst.usual.has(i) || burst.fate[i] != Fate::undecided) continue;
         identify(burst, i);
         if (burst.fate[i] != Fate::undecided) burst.tracked[i].kind = TrackKind::none;
         any_v6 |= burst.parsed[i].family == abi::IpFamily::v6;
@@ -160,9 +170,13 @@ void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
 }
 
 // Always inlined, as what it calls (flow_table.hpp).
-[[gnu::always_inline]] inline void prefetch_entries(const Burst& burst, Group g, const FlowTable& table) noexcept {
+[[gnu::always_inline]] inline void prefetch_entries(Burst& burst, Group g, const FlowTable& table) noexcept {
     for (std::size_t i = g.first; i < g.last; ++i) {
-        if (burst.tracked[i].kind != TrackKind::none) table.prefetch_entry(burst.tracked[i].hash);
+        if (burst.usual.has(i)) {
+            burst.usual.likely[i] = table.prefetch_entry(burst.usual.hash[i]);
+        } else if (burst.tracked[i].kind != TrackKind::none) {
+            (void)table.prefetch_entry(burst.tracked[i].hash);
+        }
     }
 }
 
@@ -192,21 +206,38 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
     }
 }
 
-/// The usual packet: it goes straight on in its TCP flow. False: nothing has changed, `track_one` looks closer. What
-/// passes here is what `follow_flow` would let pass, with the same traces.
-bool follow_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules) noexcept {
-    const Tracked& t = burst.tracked[i];
-    const ParsedPacket& p = burst.parsed[i];
+/// The packet goes straight on in its TCP flow. False: nothing has changed, `track_one` looks closer. What passes here
+/// is what `follow_flow` would let pass, with the same traces.
+[[gnu::always_inline]] inline bool follow_usual(Burst& burst, std::size_t i, const UsualSegment& s, FlowHandle h,
+                                                FlowBook& flows, RuleMeter& rules) noexcept {
     FlowHot& e = flows.table.hot(h);
-    if (t.kind != TrackKind::tcp || flows.stale(h) || flows.table.expired(h, burst.moment.tick)) return false;
-    const Direction from = e.direction_of(t.source_is_low);
+    if (e.phase != FlowPhase::established || flows.stale(h) || flows.table.expired(h, burst.moment.tick)) return false;
+    const Direction from = e.direction_of(s.source_is_low);
     if (e.zone[index(from)] != static_cast<std::uint8_t>(burst.passage.from)) return false;
-    if (!tcp_goes_straight_on(e, from, p.tcp.flags, p.tcp.seq, p.tcp.ack, p.payload_bytes, p.tcp.window)) return false;
+    if (!tcp_goes_straight_on(e, from, tcp_flag::ack, s.seq, s.ack, s.payload_bytes, s.window)) return false;
     e.last_seen_tick = burst.moment.tick;
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
     return true;
+}
+
+/// A usual packet that does not just pass, as any other.
+[[gnu::noinline]] void look_closer(Burst& burst, std::size_t i) noexcept {
+    fill_usual(burst, i);
+    burst.tracked[i].hash = burst.usual.hash[i];
+    identify(burst, i);
+}
+
+/// IPv6 has no way of its own: it is parsed as any packet, and then passes as a usual one.
+bool is_straight(const Burst& burst, std::size_t i) noexcept {
+    constexpr std::uint8_t mask = tcp_flag::fin | tcp_flag::syn | tcp_flag::rst;
+    return burst.tracked[i].kind == TrackKind::tcp && (burst.parsed[i].tcp.flags & mask) == 0;
+}
+UsualSegment segment_of(const Burst& burst, std::size_t i) noexcept {
+    const ParsedPacket& p = burst.parsed[i];
+    return {p.tcp.seq, p.tcp.ack, p.tcp.window, static_cast<std::uint16_t>(p.payload_bytes),
+            burst.tracked[i].source_is_low};
 }
 
 /// A packet before this one waits for the policy to open this ended flow anew: then this one is about the new flow.
@@ -501,10 +532,20 @@ void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters&
         }
     }
     for (std::size_t i = 0; i < burst.count; ++i) {
-        if (burst.tracked[i].kind == TrackKind::none) continue;
-        const FlowHandle h = find_flow(burst, i, flows.table);
-        if (h != kNoFlow && follow_usual(burst, i, h, flows, rules)) [[likely]]
-            continue;
+        FlowHandle h;
+        if (burst.usual.has(i)) [[likely]] {
+            const FlowKeyV4& key = burst.usual.key[i];
+            h = flows.table.find_at(burst.usual.likely[i], key, burst.usual.hash[i]);
+            if (h != kNoFlow && follow_usual(burst, i, burst.usual.segment[i], h, flows, rules)) [[likely]]
+                continue;
+            look_closer(burst, i);
+            h = find_flow(burst, i, flows.table);  // a packet before this one may have ended the likely one
+        } else {
+            if (burst.tracked[i].kind == TrackKind::none) continue;
+            h = find_flow(burst, i, flows.table);
+            if (h != kNoFlow && is_straight(burst, i) && follow_usual(burst, i, segment_of(burst, i), h, flows, rules))
+                continue;
+        }
         track_one(burst, i, h, flows, rules, counters);
     }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/pipeline/act.hpp"
+#include "dataplane/pipeline/rx.hpp"
 
 namespace sluice::dp {
 
@@ -52,6 +53,7 @@ struct Exit {
         const SendResult result = send_or_say_why(io, burst.passage.out_port, packets, ports);
         arrival.forwarded_packets.add(result.taken);
         for (std::size_t k = result.taken; k < packets.size(); ++k) {
+            fill_usual(burst, slot_of(k));
             burst.drop(slot_of(k), result.reason);
             account_drop(burst, slot_of(k), arrival, events, generation);
         }
@@ -87,8 +89,7 @@ private:
 
 void send_forwarded(const Exit& exit) noexcept {
     const Burst& burst = exit.burst;
-    const auto all = std::span{burst.fate}.first(burst.count);
-    if (std::all_of(all.begin(), all.end(), [](Fate fate) { return fate == Fate::forward; })) {
+    if (burst.all_forward()) {
         // The usual burst leaves as it came, and nothing is copied.
         return exit.send({burst.packet.data(), burst.count}, [](std::size_t k) { return k; });
     }
