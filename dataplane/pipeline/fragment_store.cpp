@@ -109,8 +109,8 @@ FragmentStore::Fit FragmentStore::fit(const Datagram& d, const Fragment& f) cons
         if (f.offset_bytes >= held.end_bytes() || held.offset_bytes >= f.end_bytes()) continue;
         return f.offset_bytes == held.offset_bytes && same_body(f, held) ? Fit::duplicate : Fit::overlap;
     }
-    // Two ends, or data behind the end.
-    if (d.last_end != 0 && (!f.more || f.end_bytes() > d.last_end)) return Fit::contradiction;
+    // Data behind the end, be it by a last fragment that came before or by this one; two ends are that, too.
+    if (d.last_end != 0 && f.end_bytes() > d.last_end) return Fit::contradiction;
     return !f.more && d.furthest_end > f.end_bytes() ? Fit::contradiction : Fit::fits;
 }
 

@@ -102,6 +102,23 @@ TEST(FragmentStore, EveryPartOfTheKeyTellsDatagramsApart) {
     EXPECT_EQ(b.add(base, 8, 8, false), "whole");
 }
 
+/// Places are found by 32 bits of the key's hash. That they are the same is no proof.
+TEST(FragmentStore, TwoKeysWithTheSameTagAreTwoDatagrams) {
+    constexpr dp::HashSecret kSecret{1, 2};
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> tags;  // and whose they are
+    for (std::uint32_t id = 0; id < 1U << 19; ++id) {
+        const dp::FragmentKey k = key(id);
+        tags.emplace_back(dp::siphash13(kSecret, std::as_bytes(std::span{&k, 1})) >> 32, id);
+    }
+    std::ranges::sort(tags);
+    const auto same = std::ranges::adjacent_find(tags, {}, &std::pair<std::uint32_t, std::uint32_t>::first);
+    ASSERT_NE(same, tags.end());
+    Bench b{{.packets_max = 3}};  // one bucket
+    EXPECT_EQ(b.add(key(same->second), 0, 8, true), "held");
+    EXPECT_EQ(b.add(key((same + 1)->second), 8, 8, false), "held");
+    EXPECT_EQ(b.add(key(same->second), 8, 8, false), "whole");
+}
+
 // The arrangements in which two fragments can meet; every one of them ends the datagram, and all that comes later.
 struct Overlap {
     const char* name;

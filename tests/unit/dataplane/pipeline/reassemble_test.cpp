@@ -71,6 +71,17 @@ TEST(Reassemble, F6_InOrderAndReversedTheyLeaveAsTheyCame) {
     }
 }
 
+/// RFC 791: the protocol is part of what names a datagram.
+TEST(Reassemble, OneIdentificationUnderTwoProtocolsIsTwoDatagrams) {
+    Wire w;
+    const auto udp = cut(frame(kOut4, Udp{.payload = noise(3000)}), {0, 1480});
+    const auto tcp = cut(frame(kOut4, Tcp{.flags = kSyn, .payload = noise(2988)}), {0, 1480});
+    EXPECT_EQ(w.give(udp[0]), "held");
+    EXPECT_EQ(w.give(tcp[1]), "held");
+    EXPECT_EQ(w.give(udp[1]), "sent x 2");
+    EXPECT_EQ(w.left, udp);
+}
+
 TEST(Reassemble, F6_64InRandomOrder) {
     std::mt19937 random{64};
     for (const Bytes& whole : datagrams(64 * 100)) {
