@@ -63,6 +63,7 @@ public:
     std::uint32_t oldest(Standing queue) const noexcept { return queues_[index(queue)].oldest; }
     std::size_t bytes() const noexcept { return links_.bytes(); }
 
+    [[gnu::always_inline]] void prefetch(std::uint32_t entry) const noexcept { __builtin_prefetch(&links_[entry], 1); }
     void move(std::uint32_t entry, Standing from, Standing to) noexcept {
         if (from == to) return;
         if (from != Standing::assured) leave(entry, queues_[index(from)]);

@@ -133,7 +133,8 @@ struct alignas(64) FlowHot {
     }
     /// Takes out what only the process that wrote it can read: to the next one the flow is one that nobody has judged.
     void forget_process() noexcept { policy_seq = 0; }
-    bool extended() const noexcept { return extension != decltype(extension){}; }
+    /// Byte by byte: they may have been written a moment ago, so, and a wider read would wait for that.
+    bool extended() const noexcept { return (extension[0] | extension[1] | extension[2]) != 0; }
     /// Of an extended one.
     std::uint32_t extension_number() const noexcept {
         return (extension[0] | std::uint32_t{extension[1]} << 8 | std::uint32_t{extension[2]} << 16) - 1;

@@ -175,7 +175,9 @@ void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
         if (burst.usual.has(i)) {
             burst.usual.likely[i] = table.prefetch_entry(burst.usual.hash[i]);
         } else if (burst.tracked[i].kind != TrackKind::none) {
-            (void)table.prefetch_entry(burst.tracked[i].hash);
+            // SYN, FIN, RST: most of them change the phase.
+            const FlowHandle likely = table.prefetch_entry(burst.tracked[i].hash);
+            if (likely != kNoFlow) table.prefetch_turn(likely);
         }
     }
 }
