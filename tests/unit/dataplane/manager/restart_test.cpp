@@ -28,7 +28,7 @@ public:
     Supervisor() : socket_{socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)} {
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
-        dir.path("notify").copy(address.sun_path, sizeof address.sun_path - 1);
+        dir_.path("notify").copy(address.sun_path, sizeof address.sun_path - 1);
         EXPECT_EQ(bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
         thread_ = std::thread{[this] {
             pollfd p{socket_.get(), POLLIN, 0};
@@ -41,8 +41,27 @@ public:
         stop_ = true;
         thread_.join();
     }
-    std::string path() const { return dir.path("notify"); }
+    std::string path() const { return dir_.path("notify"); }
 
+    /// All that has come, in order.
+    std::vector<std::string> messages() {
+        take_all();
+        const std::lock_guard lock{mutex_};
+        return messages_;
+    }
+    bool heard(const std::string& start) {
+        const auto all = messages();
+        return std::any_of(all.begin(), all.end(), [&](const auto& m) { return m.starts_with(start); });
+    }
+    dp::StoredFds hand_out() {
+        take_all();
+        const std::lock_guard lock{mutex_};
+        dp::StoredFds fds;
+        for (const auto& [name, fd] : store_) fds.insert_or_assign(name, fd.duplicate());
+        return fds;
+    }
+
+private:
     void take_all() {
         const std::lock_guard lock{mutex_};
         std::array<char, 4096> text;
@@ -57,37 +76,23 @@ public:
             const ssize_t length = recvmsg(socket_.get(), &m, MSG_CMSG_CLOEXEC);
             if (length < 0) return;
             const std::string message{text.data(), static_cast<std::size_t>(length)};
-            messages.push_back(message);
+            messages_.push_back(message);
             const auto name_at = message.find("FDNAME=");
             const std::string name = name_at == std::string::npos ? "" : message.substr(name_at + 7);
-            if (message.starts_with("FDSTOREREMOVE=1")) store.erase(name);
+            if (message.starts_with("FDSTOREREMOVE=1")) store_.erase(name);
             if (const cmsghdr* c = CMSG_FIRSTHDR(&m)) {
                 int fd;
                 std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
-                store[name] = dp::UniqueFd{fd};
+                store_[name] = dp::UniqueFd{fd};
             }
         }
     }
-    bool heard(const std::string& start) {
-        take_all();
-        const std::lock_guard lock{mutex_};
-        return std::any_of(messages.begin(), messages.end(), [&](const auto& m) { return m.starts_with(start); });
-    }
-    dp::StoredFds hand_out() {
-        take_all();
-        const std::lock_guard lock{mutex_};
-        dp::StoredFds fds;
-        for (const auto& [name, fd] : store) fds.insert_or_assign(name, fd.duplicate());
-        return fds;
-    }
 
-    TempDir dir;
-    std::map<std::string, dp::UniqueFd> store;
-    std::vector<std::string> messages;
-
-private:
+    const TempDir dir_;
     dp::UniqueFd socket_;
     std::mutex mutex_;
+    std::map<std::string, dp::UniqueFd> store_;  // mutex_
+    std::vector<std::string> messages_;          // mutex_
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };
@@ -108,11 +113,11 @@ TEST(Restart, RunsAgainWhatItRan) {
         ASSERT_EQ(client.publish(*tables_for(3)).kind, abi::AnswerKind::adopted);
         EXPECT_TRUE(eventually([&] { return supervisor.heard("READY=1"); }));
     }
-    supervisor.take_all();
+    auto stored = supervisor.hand_out();
     // state, two manifests, eight sections that they share, two rules sections: nothing of generation 1.
-    EXPECT_EQ(supervisor.store.size(), 3 + (abi::kSectionKindCount - 1) + 2);
-    EXPECT_FALSE(supervisor.store.contains("m.1"));
-    Rig again{{.notify_socket = supervisor.path(), .stored = supervisor.hand_out()}};
+    EXPECT_EQ(stored.size(), 3 + (abi::kSectionKindCount - 1) + 2);
+    EXPECT_FALSE(stored.contains("m.1"));
+    Rig again{{.notify_socket = supervisor.path(), .stored = std::move(stored)}};
     Client client{again.socket()};
     const auto state = client.expect(abi::MessageType::hello)->as<abi::Hello>().state;
     EXPECT_EQ(state.running_generation, 3U);
@@ -206,9 +211,9 @@ TEST(Restart, FlowsAreInTheStoreBeforeThoseOfTheEarlierProcessLeaveIt) {
         ASSERT_TRUE(eventually([&] { return !supervisor.hand_out().contains("f.1.0"); }));
         EXPECT_TRUE(supervisor.hand_out().contains("f.2.0"));
     }
+    const auto messages = supervisor.messages();
     const auto heard = [&](const std::string& start) {
-        return std::find_if(supervisor.messages.begin(), supervisor.messages.end(),
-                            [&](const auto& m) { return m.starts_with(start); });
+        return std::find_if(messages.begin(), messages.end(), [&](const auto& m) { return m.starts_with(start); });
     };
     EXPECT_LT(heard("FDSTORE=1\nFDNAME=f.2.0"), heard("FDSTOREREMOVE=1\nFDNAME=f.1.0"));
 }
