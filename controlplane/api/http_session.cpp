@@ -5,6 +5,8 @@
 
 #include <array>
 #include <ctime>
+#include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <openssl/rand.h>
@@ -405,40 +407,6 @@ private:
 };
 
 }  // namespace
-
-std::optional<BufferedRequest> request_from(std::string_view bytes, const ApiLimits& limits) {
-    Parser parser;
-    limit(parser, limits);
-    BufferedRequest out;
-    error_code error;
-    // As async_read_header and async_read do it: the header alone, then the rest.
-    while (!parser.is_header_done() && !error && out.bytes < bytes.size()) {
-        const auto taken = parser.put(asio::buffer(bytes.substr(out.bytes)), error);
-        out.bytes += taken;
-        if (error == http::error::need_more || (taken == 0 && !error)) return std::nullopt;
-    }
-    if (!error && !parser.is_header_done()) return std::nullopt;
-    if (!error) {
-        auto read = to_request(parser.get());
-        out.request = std::move(read.request);
-        out.refused = std::move(read.refused);
-        out.has_body = !parser.is_done();
-        if (out.refused) return out;
-        parser.eager(true);
-    }
-    while (!parser.is_done() && !error) {
-        if (out.bytes == bytes.size()) return std::nullopt;
-        const auto taken = parser.put(asio::buffer(bytes.substr(out.bytes)), error);
-        out.bytes += taken;
-        if (error == http::error::need_more || (taken == 0 && !error)) return std::nullopt;
-    }
-    if (error) {
-        out.refused = refusal_of(error);
-    } else {
-        out.request.body = std::move(parser.get().body());
-    }
-    return out;
-}
 
 asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, SessionShared& shared) {
     Session session{std::move(socket), shared};

@@ -2,8 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
-#include <string_view>
+#include <cstdint>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -32,17 +31,6 @@ struct SessionShared {
     std::size_t requests_in_flight{};
     bool stopping{};
 };
-
-/// One request as serve_connection reads it off a connection, out of bytes that are at hand: the same parser, limits
-/// and refusals, no socket. What the fuzzer drives.
-struct BufferedRequest {
-    Request request;  ///< with its body
-    bool has_body{};
-    std::optional<Response> refused;  ///< the session would answer this and close
-    std::size_t bytes{};              ///< taken from the front
-};
-/// Nothing: the bytes end before the request does.
-std::optional<BufferedRequest> request_from(std::string_view bytes, const ApiLimits& limits);
 
 boost::asio::awaitable<void> serve_connection(boost::asio::ip::tcp::socket socket, SessionShared& shared);
 

@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "tests/fuzz/input.hpp"
 #include "tests/fuzz/repair.hpp"
@@ -17,19 +19,68 @@ namespace {
 
 constexpr std::size_t kStepsMax = 64;
 
+/// Everything from outside by one rule: forwarded, rejected or denied.
+cp::Policy any_to_any(cp::Action action, abi::RuleLog log) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.rule({.id = "watch", .from = {"outside"}, .to = {"inside"}, .mode = abi::RuleMode::observe});
+    p.rule({.id = "in", .from = {"outside"}, .to = {"inside"}, .action = action, .log = log});
+    p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .action = cp::Action::allow, .log = log});
+    return p.build();
+}
+
+/// Ports, sets and types of ICMP, with something else for each of the walk's conversations.
+cp::Policy by_service(cp::Action otherwise) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    p.set("clients", {"198.51.100.0/28", "2001:db8:51::7"}).set("web", {"198.51.100.80", "2001:db8:51::80"});
+    p.rule({.id = "early", .from = {"clients"}, .to = {"web"}, .service = {"tcp/80-442"}, .action = otherwise});
+    p.rule({.id = "web",
+            .from = {"outside&198.51.100.0/24", "outside&2001:db8:51::/64"},
+            .to = {"web"},
+            .service = {"tcp/443"},
+            .action = cp::Action::allow,
+            .log = abi::RuleLog::both});
+    p.rule({.id = "dns", .from = {"outside"}, .to = {"inside"}, .service = {"udp/53"}, .action = cp::Action::reject});
+    p.rule({.id = "ping",
+            .from = {"clients"},
+            .to = {"any"},
+            .service = {"icmp/8", "icmp6/128", "icmp/3/4"},
+            .action = cp::Action::allow});
+    p.rule({.id = "peers", .from = {"any"}, .to = {"any"}, .service = {"proto/132"}, .action = cp::Action::allow});
+    p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .service = {"udp/1-65535"}, .action = otherwise});
+    p.default_action(otherwise, abi::RuleLog::start);
+    return p.build();
+}
+
+/// Flows of a rule, of its sources and of a zone are counted, and how fast new ones come.
+cp::Policy limited(std::uint32_t states, std::uint32_t of_a_source, std::uint32_t a_second) {
+    cp::Policy policy = any_to_any(cp::Action::allow, abi::RuleLog::start);
+    policy.rules[1].limits = {.states_max = states, .states_per_source_max = of_a_source};
+    policy.rules[2].limits.new_per_second_max = a_second;
+    policy.zones[0].limits = {.states_max = states + 1, .new_per_second_max = a_second};
+    return policy;
+}
+
+cp::Policy policy_of(std::size_t which) {
+    constexpr cp::Action kActions[] = {cp::Action::allow, cp::Action::reject, cp::Action::deny};
+    switch (which) {
+        case 6: return by_service(cp::Action::deny);
+        case 7: return by_service(cp::Action::reject);
+        case 8: return by_service(cp::Action::allow);
+        case 9: return limited(2, 1, 5);
+        case 10: return limited(4, 3, 2);
+        case 11: return limited(1, 0, 1);
+        default: return any_to_any(kActions[which % 3], which % 2 == 0 ? abi::RuleLog::both : abi::RuleLog::none);
+    }
+}
+
 /// Compiled once: that takes longer than a walk.
 const CompiledTables& tables(std::size_t which) {
     static const auto all = [] {
-        std::array<std::unique_ptr<CompiledTables>, 6> made;
-        constexpr cp::Action kActions[] = {cp::Action::allow, cp::Action::reject, cp::Action::deny};
+        std::array<std::unique_ptr<CompiledTables>, 12> made;
         for (std::size_t i = 0; i < made.size(); ++i) {
-            const auto log = i % 2 == 0 ? abi::RuleLog::both : abi::RuleLog::none;
-            PolicyBuilder p;
-            p.zone("outside", {"p0"}).zone("inside", {"p1"});
-            p.rule({.id = "watch", .from = {"outside"}, .to = {"inside"}, .mode = abi::RuleMode::observe});
-            p.rule({.id = "in", .from = {"outside"}, .to = {"inside"}, .action = kActions[i % 3], .log = log});
-            p.rule({.id = "out", .from = {"inside"}, .to = {"outside"}, .action = cp::Action::allow, .log = log});
-            made[i] = std::make_unique<CompiledTables>(p.build(), i + 1, std::vector<std::string>{"p0", "p1"});
+            made[i] = std::make_unique<CompiledTables>(policy_of(i), i + 1, std::vector<std::string>{"p0", "p1"});
         }
         return made;
     }();
