@@ -2,6 +2,16 @@
 
 namespace sluice::test {
 
+namespace {
+
+/// The first `count` bytes of what an IPv4 datagram carries.
+Bytes start_of(const L4& l4, std::ptrdiff_t count) {
+    const Bytes whole = datagram(Ipv4{}, l4);
+    return {whole.begin() + 20, whole.begin() + 20 + count};
+}
+
+}  // namespace
+
 std::vector<Bytes> seed_frames() {
     const Bytes syn_options{2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
     const Bytes inner4 = datagram(Ipv4{}, Tcp{});
@@ -18,6 +28,8 @@ std::vector<Bytes> seed_frames() {
         frame(Ipv4{}, Sctp{.tag = 7, .chunks = sctp_chunk(10, bytes_of(8)) + sctp_data(5)}),
         frame(Ipv4{}, Raw{47, bytes_of(30)}),
         frame(Ipv4{.more_fragments = true}, Raw{17, bytes_of(64)}),
+        frame(Ipv4{.more_fragments = true}, Raw{6, start_of(Tcp{.options = syn_options}, 40)}),
+        frame(Ipv4{.more_fragments = true}, Raw{132, start_of(Sctp{.tag = 7, .chunks = sctp_data(40)}, 48)}),
         frame(Ipv6{}, Tcp{.options = syn_options}),
         frame(Ipv6{.ext = {hop_by_hop(), routing(4, 0), fragment(0, false), destination_options()}},
               Tcp{.flags = kAck | kPsh, .payload = bytes_of(7)}),
@@ -32,6 +44,9 @@ std::vector<Bytes> seed_frames() {
         frame(nd_packet("fe80::1", "ff02::1:ff00:80"), neighbour_solicitation("fe80::80", link_layer_option(1))),
         frame(nd_packet("fe80::1", "ff02::1"),
               router_advertisement(link_layer_option(1) + Bytes{5, 1, 0, 0, 0, 0, 5, 220})),
+        frame(nd_packet("fe80::1", "ff02::2"), router_solicitation(link_layer_option(1))),
+        frame(nd_packet("::", "ff02::1:ff00:80"), neighbour_solicitation("fe80::80")),
+        frame(nd_packet("fe80::80", "fe80::1"), neighbour_advertisement("fe80::80", 0x60, link_layer_option(2))),
     };
 }
 

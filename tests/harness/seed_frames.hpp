@@ -1,4 +1,4 @@
-/// One well-formed frame of each kind the parser knows, where mutation and truncation start from. Two of them are
+/// One well-formed frame of each kind the parser knows, where mutation and truncation start from. Some of them are
 /// first fragments.
 #pragma once
 

@@ -36,6 +36,25 @@ inline const char* fragment_at_the_edge(const dp::Packet& packet, const dp::Pars
     return nullptr;
 }
 
+/// The answer goes back to the sender; of TCP, the reset that stands in for the packet goes on to its receiver.
+inline const char* answers_at_the_edge(const dp::Packet& packet, const dp::ParsedPacket& p) {
+    const std::uint32_t bytes = dp::answer_bytes(packet, p);
+    if (bytes > 14U + 8 + 1280) return "answer too long";
+    for (const bool onward : {false, true}) {
+        if (onward && p.proto != abi::L4Proto::tcp) continue;
+        const auto room = std::make_unique<std::uint8_t[]>(bytes);
+        dp::Packet answer{.data = room.get(), .contiguous_bytes = bytes};
+        onward ? dp::build_onward_reset(packet, p, answer) : dp::build_answer(packet, p, answer);
+        dp::ParsedPacket parsed;
+        if (dp::parse(answer, parsed)) return "we say what we would not let pass";
+        if (parsed.src != (onward ? p.src : p.dst) || parsed.dst != (onward ? p.dst : p.src)) {
+            return "answer between other addresses";
+        }
+        if (dp::may_answer(answer, parsed)) return "an answer would be answered";
+    }
+    return nullptr;
+}
+
 /// Parses a frame of which only `contiguous` bytes are at hand, from a heap block that ends where they end: under ASan
 /// a read past them is a finding. Asks for the quoted packet and the answer where there may be one. Returns what is
 /// wrong, or nullptr.
@@ -67,18 +86,7 @@ inline const char* parse_at_the_edge(std::span<const std::uint8_t> frame, std::s
         dp::parse_inner(packet, p, inner);
         (void)dp::claims_impossible_mtu(packet, p);
     }
-    if (!dp::may_answer(packet, p)) return nullptr;
-
-    const std::uint32_t answer_bytes = dp::answer_bytes(packet, p);
-    if (answer_bytes > 14U + 8 + 1280) return "answer too long";
-    const auto room = std::make_unique<std::uint8_t[]>(answer_bytes);
-    dp::Packet answer{.data = room.get(), .contiguous_bytes = answer_bytes};
-    dp::build_answer(packet, p, answer);
-    dp::ParsedPacket parsed_answer;
-    if (dp::parse(answer, parsed_answer)) return "we say what we would not let pass";
-    if (parsed_answer.src != p.dst || parsed_answer.dst != p.src) return "answer between other addresses";
-    if (dp::may_answer(answer, parsed_answer)) return "an answer would be answered";
-    return nullptr;
+    return dp::may_answer(packet, p) ? answers_at_the_edge(packet, p) : nullptr;
 }
 
 }  // namespace sluice::test
