@@ -65,7 +65,17 @@ bool read_options(int argc, char** argv, Options& o) {
     return true;
 }
 
+/// Before DPDK binds us to the worker's.
+cpu_set_t cpus_besides(std::uint32_t worker) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    (void)::sched_getaffinity(0, sizeof cpus, &cpus);
+    if (CPU_COUNT(&cpus) > 1) CPU_CLR(worker, &cpus);
+    return cpus;
+}
+
 bool start(const Options& options, Machine& machine) {
+    machine.others = cpus_besides(options.cpu);
     const dp::TscCalibration calibration;
     dp::Config config;
     config.eal = {"--no-pci",

@@ -1,6 +1,8 @@
 /// What a bench was asked for, and the machine's part that all share. tools/bench sets these; nobody types them.
 #pragma once
 
+#include <sched.h>
+
 #include <cstdint>
 #include <string>
 
@@ -30,6 +32,7 @@ struct Options {
 struct Machine {
     dp::TscRate tsc;
     rte_mempool* pool{};  ///< first in, first out, as a device's ring of descriptors: no buffer stays hot
+    cpu_set_t others{};   ///< all that we may use but the worker's; that one too if there is no other
 };
 
 /// Each prints its results as lines of JSON, and returns 0, or 1 with a sentence on stderr: then nothing was measured.

@@ -1,13 +1,24 @@
-/// What a worker loses while ten generations a second are published to it, each with ten rules of N changed, compared
-/// with the one before as the control plane does: the flows of those rules are judged anew, all others are only looked
-/// at (`rejudge` is the bench of the whole table). Against a control run of the same worker without publishes.
+/// What a worker loses while its policy is changed ten times a second, by a PATCH of ten rules of N, and its counters
+/// are scraped ten times a second. All of it is the product's, on the other cores: policy service, store, compiler,
+/// tables socket, manager; the flows of the changed rules are judged anew, all others are only looked at (`rejudge` is
+/// the bench of the whole table). Against a control run of the same worker, whose policy service has nothing to do.
+#include <pthread.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "dataplane/port/conversation.hpp"
+#include "tests/bench/control_side.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -18,113 +29,240 @@ namespace sluice::bench {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::uint8_t kTcp = 6;
 constexpr std::size_t kChangedRules = 10;
 constexpr auto kPeriod = std::chrono::milliseconds{100};
 constexpr std::uint64_t kLateNs = 50'000;
+constexpr std::uint64_t kPacketsBetween = 4096;  ///< the worker goes on while somebody waits for it
 
-/// Another service in ten rules: nobody's flow loses its permission.
-std::vector<FilterRule> changed(std::vector<FilterRule> rules) {
-    for (std::size_t i = 0; i < std::min(kChangedRules, rules.size()); ++i) {
-        const std::uint16_t port = 65'000;
-        rules[i * rules.size() / kChangedRules % rules.size()].services.push_back(
-            {.proto = kTcp, .first = port, .last = port});
+/// Threads that are made in its scope stay off the worker's core.
+class OnOtherCpus {
+public:
+    explicit OnOtherCpus(const Machine& machine) {
+        (void)::pthread_getaffinity_np(::pthread_self(), sizeof before_, &before_);
+        (void)::pthread_setaffinity_np(::pthread_self(), sizeof machine.others, &machine.others);
     }
-    return rules;
+    ~OnOtherCpus() { (void)::pthread_setaffinity_np(::pthread_self(), sizeof before_, &before_); }
+    OnOtherCpus(const OnOtherCpus&) = delete;
+    OnOtherCpus& operator=(const OnOtherCpus&) = delete;
+
+private:
+    cpu_set_t before_{};
+};
+
+std::string address_text(std::uint32_t a) {
+    return std::to_string(a >> 24) + "." + std::to_string(a >> 16 & 255) + "." + std::to_string(a >> 8 & 255) + "." +
+           std::to_string(a & 255);
 }
 
-/// The manager's part, on a thread of its own: validates and publishes one of two policies in turns, the first at once.
-class Publisher {
+/// `more`: another service. Nobody's flow loses its permission by it.
+std::string rule_json(const FilterRule& rule, std::size_t index, bool more) {
+    return R"({"id": "r)" + std::to_string(index) + R"(", "from": ")" + address_text(rule.src.addr) + "/" +
+           std::to_string(rule.src.bits) + R"(", "to": ")" + address_text(rule.dst.addr) + R"(", "service": ["tcp/)" +
+           std::to_string(rule.services.front().first) + (more ? R"(", "tcp/65000"], )" : R"("], )") +
+           R"("action": "allow"})";
+}
+
+/// What policy_of(rules) is, for the API.
+std::string policy_json(const std::vector<FilterRule>& rules) {
+    std::string text = R"({"sluice": 1, "name": "bench", "default": {"action": "deny"}, "timeouts": )"
+                       R"({"tcp_opening": "30d", "tcp_established": "30d", "tcp_unacknowledged": "30d"}, "zones": )"
+                       R"({"outside": {"ports": ["p0"]}, "inside": {"ports": ["p1"]}}, "rules": [)";
+    for (std::size_t i = 0; i < rules.size(); ++i) text += (i == 0 ? "\n" : ",\n") + rule_json(rules[i], i, false);
+    return text + "]}";
+}
+
+std::string edits_json(const std::vector<FilterRule>& rules, bool more) {
+    std::string text;
+    const std::size_t count = std::min(kChangedRules, rules.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t at = i * rules.size() / count;
+        text += (i == 0 ? R"([{"op": "replace", "id": "r)" : R"(, {"op": "replace", "id": "r)") + std::to_string(at) +
+                R"(", "rule": )" + rule_json(rules[at], at, more) + "}";
+    }
+    return text + "]";
+}
+
+double milliseconds_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// Does something at once and then every 100 ms, late rather than twice, until it is told to stop.
+class EveryTenth {
 public:
-    Publisher(RealWorker& worker, const Tables& first, const Tables& second)
-        : thread_{[this, &worker, &first, &second] {
-              auto next = std::chrono::steady_clock::now();
+    /// `again`: after a stop, as long as it says so.
+    EveryTenth(std::function<void()> what, std::function<bool()> again)
+        : thread_{[this, what = std::move(what), again = std::move(again)] {
               do {
-                  const Tables& tables = published_ % 2 == 0 ? first : second;
-                  if (!tables.validate_again()) invalid_ = true;
-                  worker.publish(tables);
-                  ++published_;
-                  next += kPeriod;
-                  while (!stop_ && std::chrono::steady_clock::now() < next) {
-                      std::this_thread::sleep_for(std::chrono::milliseconds{1});
-                  }
-              } while (!stop_);
+                  const auto next = Clock::now() + kPeriod;
+                  what();
+                  while (!stop_ && Clock::now() < next) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+              } while (!stop_ || again());
+              ended_ = true;
           }} {}
-    /// Ends it; returns how many were published, 0 if one was not valid.
-    std::uint64_t stop() {
-        stop_ = true;
-        thread_.join();
-        return invalid_ ? 0 : published_;
+    void stop() noexcept { stop_ = true; }
+    bool ended() const noexcept { return ended_; }
+    void join() { thread_.join(); }
+
+private:
+    std::atomic<bool> stop_{false}, ended_{false};
+    std::thread thread_;  // last: it uses the others
+};
+
+/// Who changes the policy and who scrapes, for one turn.
+class Disturbance {
+public:
+    struct Done {
+        std::vector<double> patch_ms;
+        std::uint64_t scrapes{}, scraped_bytes{};
+        std::string complaint;
+    };
+
+    /// `edits`: there and back, in turns.
+    Disturbance(ControlSide& control, const std::array<std::string, 2>& edits)
+        : publisher_{[this, &control, &edits] {
+                         const auto start = Clock::now();
+                         const auto ok = control.patch(edits[done_.patch_ms.size() % 2]);
+                         done_.patch_ms.push_back(milliseconds_since(start));
+                         if (!ok) refused_ = ok.error();
+                     },
+                     [this] { return done_.patch_ms.size() % 2 != 0; }},
+          scraper_{[this, &control] {
+                       done_.scraped_bytes += control.scrape().size();
+                       ++done_.scrapes;
+                   },
+                   [] { return false; }} {}
+
+    /// Ends with the policy that it began with. The worker has to go on meanwhile.
+    Done stop(RealWorker& worker) {
+        publisher_.stop();
+        scraper_.stop();
+        while (!publisher_.ended()) worker.run(kPacketsBetween);
+        publisher_.join();
+        scraper_.join();
+        done_.complaint = refused_;
+        if (done_.scraped_bytes == 0) done_.complaint += "nothing was scraped";
+        return std::move(done_);
     }
 
 private:
-    std::atomic<bool> stop_{false};
-    bool invalid_{};
-    std::uint64_t published_{};
-    std::thread thread_;  // last: it uses the others
+    Done done_;
+    std::string refused_;
+    EveryTenth publisher_, scraper_;  // last: they use the others
 };
+
+/// The scene, and what its turns have shown.
+class Swaps {
+public:
+    Swaps(const Options& o, const Machine& machine, const Scene& scene)
+        : options_{o},
+          machine_{machine},
+          flows_{scene.flows},
+          edits_{edits_json(scene.rules, true), edits_json(scene.rules, false)},
+          source_{scene.source(o, machine, dp::Conversation::tcp)},
+          memory_{scene.tables->rule_slots()},
+          worker_{source_, flows_, memory_.telemetry->worker(0), memory_.tables, machine.tsc} {}
+
+    /// Error: a sentence.
+    Expected<void, std::string> begin(const Scene& scene);
+    Run with_changes();
+    Run without() { return run(late_without_); }
+    /// Empty, or why the figures are none.
+    std::string complaint() const { return complaint_.empty() ? worker_.complaint(flows_) : complaint_; }
+    void add_to(Result& result) const;
+
+private:
+    Run run(std::vector<double>& late);
+
+    const Options& options_;
+    const Machine& machine_;
+    const std::uint32_t flows_;
+    const std::array<std::string, 2> edits_;
+    dp::MemorySource source_;
+    DataplaneMemory memory_;
+    RealWorker worker_;
+    std::unique_ptr<ControlSide> control_;  // behind what it reads and writes
+    std::string complaint_;
+    std::uint64_t publishes_{}, scrapes_{}, rejudged_{};
+    std::vector<double> late_with_, late_without_, patch_ms_, publishes_per_s_;
+};
+
+Expected<void, std::string> Swaps::begin(const Scene& scene) {
+    {
+        const OnOtherCpus here{machine_};
+        auto control = ControlSide::start(memory_, worker_.dump_mailbox());
+        if (!control) return Unexpected<std::string>{control.error()};
+        control_ = std::move(*control);
+        // The worker comes online behind it: a packet before would have been dropped.
+        if (auto ok = control_->put(policy_json(scene.rules)); !ok) return ok;
+    }
+    worker_.run(dp::kHandshakeRounds * std::uint64_t{flows_});
+    return {};
+}
+
+Run Swaps::run(std::vector<double>& late) {
+    const dp::TscSpan limit{machine_.tsc.hz / 1'000'000 * (kLateNs / 1'000)};
+    const std::uint64_t before = source_.made();
+    const Stopwatch watch;
+    const std::uint64_t count = worker_.run_watched(options_.count, limit);
+    const Run timed = watch.stop(source_.made() - before);
+    late.push_back(static_cast<double>(count) / timed.wall_s);
+    return timed;
+}
+
+Run Swaps::with_changes() {
+    const std::uint64_t before = worker_.flows_rejudged();
+    const auto start = Clock::now();
+    std::optional<Disturbance> disturbance;
+    {
+        const OnOtherCpus here{machine_};
+        disturbance.emplace(*control_, edits_);
+    }
+    const Run timed = run(late_with_);
+    const auto done = disturbance->stop(worker_);
+    publishes_per_s_.push_back(static_cast<double>(done.patch_ms.size()) / milliseconds_since(start) * 1e3);
+    complaint_ = done.complaint;
+    publishes_ += done.patch_ms.size();
+    scrapes_ += done.scrapes;
+    patch_ms_.insert(patch_ms_.end(), done.patch_ms.begin(), done.patch_ms.end());
+    worker_.run(flows_);  // what was published last is judged here, not in the control run
+    rejudged_ += worker_.flows_rejudged() - before;
+    return timed;
+}
+
+void Swaps::add_to(Result& result) const {
+    result.count("publishes", publishes_)
+        .number("publishes_per_s", median(publishes_per_s_))
+        .number("patch_to_adopted_ms", median(patch_ms_))
+        .count("scrapes", scrapes_)
+        .count("flows_rejudged", rejudged_)
+        .number("late_per_s", median(late_with_))
+        .number("peer_late_per_s", median(late_without_))
+        .count("flows_read_back", worker_.flows())
+        .count("drops", worker_.drops());
+}
 
 }  // namespace
 
 int bench_policy_swap(const Options& o, const Machine& machine) {
     const auto scene = Scene::make(o, kTcp);
     if (!scene) return failed(scene.error());
-    const std::uint32_t flows = scene->flows;
-    const Tables& first = *scene->tables;
-    const auto second = Tables::make(policy_of(changed(scene->rules)), 2, &first);
-    if (!second) return failed(second.error());
-    const auto back = Tables::make(policy_of(scene->rules), 1, second->get());  // `first` again, behind `second`
-    if (!back) return failed(back.error());
-    dp::MemorySource source{scene->source(o, machine, dp::Conversation::tcp)};
-    RealWorker worker{source, flows, first.rule_slots(), machine.tsc};
-    worker.publish(first);
-    worker.run(dp::kHandshakeRounds * std::uint64_t{flows});
-
-    const dp::TscSpan limit{machine.tsc.hz / 1'000'000 * (kLateNs / 1'000)};
-    std::string complaint;
-    std::uint64_t publishes = 0, rejudged = 0;
-    std::vector<double> late_with, late_without;
-    const auto run = [&](std::vector<double>& late) {
-        const std::uint64_t before = source.made();
-        const Stopwatch watch;
-        const std::uint64_t count = worker.run_watched(o.count, limit);
-        const Run timed = watch.stop(source.made() - before);
-        late.push_back(static_cast<double>(count) / timed.wall_s);
-        return timed;
-    };
-    const auto with = [&] {
-        const std::uint64_t before = worker.flows_rejudged();
-        Publisher publisher{worker, **second, **back};
-        const Run timed = run(late_with);
-        const std::uint64_t published = publisher.stop();
-        if (published == 0) complaint = "a generation was refused";
-        if (published % 2 != 0) worker.publish(**back);  // the next turn begins as this one did
-        publishes += published;
-        worker.run(flows);  // what was published last is judged here, not in the control run
-        rejudged += worker.flows_rejudged() - before;
-        if (!worker.adopted()) complaint = "the worker holds old tables";
-        return timed;
-    };
-    const auto runs = take_turns(o.runs, {with, [&] { return run(late_without); }}, [&] {
-        if (complaint.empty()) complaint = worker.complaint(flows);
-        return complaint.empty();
-    });
-    if (!complaint.empty()) return failed(complaint);
+    Swaps swaps{o, machine, *scene};
+    if (auto ok = swaps.begin(*scene); !ok) return failed(ok.error());
+    const auto runs = take_turns(o.runs, {[&] { return swaps.with_changes(); }, [&] { return swaps.without(); }},
+                                 [&] { return swaps.complaint().empty(); });
+    if (const auto complaint = swaps.complaint(); !complaint.empty()) return failed(complaint);
     Result result{"policy-swap", "10-a-second", static_cast<double>(machine.tsc.hz)};
-    result.param("flows", flows)
+    result.param("flows", scene->flows)
         .param("rules", o.rules)
         .param("changed", kChangedRules)
         .param("packets", o.count)
         .param("seed", o.seed);
     result.ours(runs[0]).against("control run", runs[1]);
     const double kept = median(ratios(each(runs[0], mega_per_second), each(runs[1], mega_per_second)));
-    result.number("rate_lost_percent", 100 * (1 - kept))
-        .count("publishes", publishes)
-        .count("flows_rejudged", rejudged)
-        .number("late_per_s", median(late_with))
-        .number("peer_late_per_s", median(late_without))
-        .count("flows_read_back", worker.flows())
-        .count("drops", worker.drops());
+    swaps.add_to(result.number("rate_lost_percent", 100 * (1 - kept)));
     std::printf("%s\n", result.json().c_str());
     return 0;
 }

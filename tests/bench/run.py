@@ -137,7 +137,9 @@ def rejudge():
 def policy_swap():
     result = one("policy-swap", "--flows", "640", "--rules", "100", "--count", "50k")
     flows_and_drops(result, 640)
-    assert result["publishes"] >= 3, result  # one at least in each turn, the first one included
+    assert result["publishes"] >= 6, result  # there and back in each turn, the first one included
+    assert result["scrapes"] >= 3 and result["patch_to_adopted_ms"] > 0 and result["publishes_per_s"] > 0, result
+    assert result["late_per_s"] >= 0 and result["peer_late_per_s"] >= 0, result
     assert 0 < result["flows_rejudged"] < result["publishes"] * 640 // 2, result  # a tenth of the rules changed
 
 

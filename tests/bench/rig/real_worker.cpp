@@ -30,27 +30,21 @@ dp::WorkerConfig worker_config(std::uint32_t flow_entries_max, const dp::TscRate
 
 }  // namespace
 
-cp::ChangeBase Tables::as_base() const noexcept {
-    constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
-    return {&policy_, view_.rules, manifest().generation, manifest().sections[rules].digest};
-}
-
-Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& policy, std::uint64_t generation,
-                                                            const Tables* base) {
+Expected<std::unique_ptr<Tables>, std::string> Tables::make(const cp::Policy& policy, std::uint64_t generation) {
     const auto slots = static_cast<std::uint32_t>(policy.rules.size()) + kSpareSlots;
-    auto made = std::unique_ptr<Tables>{new Tables{policy, slots}};
+    auto made = std::unique_ptr<Tables>{new Tables{slots}};
     if (const auto assigned = made->slots_.assign(policy); !assigned) {
         return Unexpected<std::string>{assigned.error().to_string()};
     }
     const Stopwatch watch;
-    cp::CompileOptions options{.generation = generation};
-    if (base != nullptr) options.base = base->as_base();
-    auto compiled = cp::compile(policy, made->slots_, options);
+    auto compiled = cp::compile(policy, made->slots_, {.generation = generation});
     made->compile_s_ = watch.stop(1).cpu_s;
     if (!compiled) return Unexpected<std::string>{compiled.error().code + ": " + compiled.error().detail};
     made->compiled_ = std::move(*compiled);
     made->place();
-    const auto view = made->validate();
+    static constexpr std::string_view kPorts[] = {"p0", "p1"};
+    const auto view =
+        dp::validate(made->compiled_.manifest_bytes(), made->sections_, {.rule_slots_max = slots, .ports = kPorts});
     if (!view) return Unexpected<std::string>{view.error().where};
     made->view_ = *view;
     return made;
@@ -65,26 +59,26 @@ void Tables::place() {
     }
 }
 
-Expected<dp::TableView, dp::Refusal> Tables::validate() const {
-    static constexpr std::string_view kPorts[] = {"p0", "p1"};
-    return dp::validate(compiled_.manifest_bytes(), sections_, {.rule_slots_max = slots_.capacity(), .ports = kPorts});
-}
+RealWorker::OwnTelemetry::OwnTelemetry(std::uint32_t rule_slots) : rules(rule_slots), ring_slots(kRingRecords) {}
 
-bool Tables::validate_again() const { return validate().has_value(); }
+dp::WorkerTelemetry RealWorker::OwnTelemetry::view() noexcept {
+    return {.counters = &counters, .rules = rules, .ring = &ring, .ring_slots = ring_slots};
+}
 
 RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
                        const dp::TscRate& tsc)
     : source_{source},
       stopped_{dp::tsc_now()},
-      counters_{std::make_unique<abi::WorkerCounters>()},
-      rules_(rule_slots),
-      ring_slots_(kRingRecords),
-      worker_{std::make_unique<dp::Worker>(
-          worker_config(flow_entries_max, tsc), source,
-          dp::WorkerTelemetry{.counters = counters_.get(), .rules = rules_, .ring = &ring_, .ring_slots = ring_slots_},
-          published_)} {
-    worker_->go_online();
-}
+      own_telemetry_{std::make_unique<OwnTelemetry>(rule_slots)},
+      telemetry_{own_telemetry_->view()},
+      worker_{std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc), source, telemetry_, own_tables_)} {}
+
+RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
+                       dp::TablesQsbr& published, const dp::TscRate& tsc)
+    : source_{source},
+      stopped_{dp::tsc_now()},
+      telemetry_{telemetry},
+      worker_{std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc), source, telemetry_, published)} {}
 
 void RealWorker::publish(const Tables& tables) {
     auto generation = std::make_shared<dp::Generation>();
@@ -95,7 +89,10 @@ void RealWorker::publish(const Tables& tables) {
 }
 
 dp::TscTime RealWorker::now() const noexcept { return {dp::tsc_now().cycles - paused_cycles_}; }
-void RealWorker::begin_run() noexcept { paused_cycles_ += dp::tsc_now().since(stopped_).cycles; }
+void RealWorker::begin_run() noexcept {
+    paused_cycles_ += dp::tsc_now().since(stopped_).cycles;
+    if (!std::exchange(online_, true)) worker_->go_online();
+}
 void RealWorker::end_run() noexcept { stopped_ = dp::tsc_now(); }
 
 void RealWorker::run(std::uint64_t packets) noexcept {
@@ -117,7 +114,7 @@ void RealWorker::run_until_rejudged() noexcept {
     begin_run();
     do {
         worker_->run_once(now());
-    } while (counters_->rejudge_left.read() != 0);
+    } while (counters().rejudge_left.read() != 0);
     end_run();
 }
 
@@ -137,7 +134,7 @@ std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) 
 
 std::uint64_t RealWorker::drops() const noexcept {
     std::uint64_t sum = 0;
-    for (const abi::PortCounters& port : counters_->ports) {
+    for (const abi::PortCounters& port : counters().ports) {
         for (const abi::Counter& drop : port.drops) sum += drop.read();
     }
     return sum;
@@ -145,7 +142,7 @@ std::uint64_t RealWorker::drops() const noexcept {
 
 std::string RealWorker::complaint(std::uint64_t flows_expected) const {
     std::string what;
-    for (const abi::PortCounters& port : counters_->ports) {
+    for (const abi::PortCounters& port : counters().ports) {
         for (std::size_t r = 0; r < port.drops.size(); ++r) {
             if (port.drops[r].read() == 0) continue;
             what += std::to_string(port.drops[r].read()) + " packets dropped as " +

@@ -23,27 +23,20 @@ namespace sluice::bench {
 /// A compiled policy and the view that the validator gave.
 class Tables {
 public:
-    /// Error: the compiler's or the validator's own sentence. `base`: what will run before, as the control plane
-    /// compares with it; null: every live flow is concerned.
-    static Expected<std::unique_ptr<Tables>, std::string> make(const cp::Policy& policy, std::uint64_t generation,
-                                                               const Tables* base = nullptr);
+    /// Error: the compiler's or the validator's own sentence. Every live flow is concerned by a switch to them.
+    static Expected<std::unique_ptr<Tables>, std::string> make(const cp::Policy& policy, std::uint64_t generation);
 
     const dp::TableView& view() const noexcept { return view_; }
     const abi::Manifest& manifest() const noexcept { return compiled_.manifest; }
     std::uint64_t bytes() const noexcept { return compiled_.bytes(); }
     double compile_s() const noexcept { return compile_s_; }
     std::uint32_t rule_slots() const noexcept { return slots_.capacity(); }
-    /// As the dataplane does for every generation that it is offered.
-    bool validate_again() const;
 
 private:
-    Tables(const cp::Policy& policy, std::uint32_t slots) : policy_{policy}, slots_{slots} {}
-    cp::ChangeBase as_base() const noexcept;
+    explicit Tables(std::uint32_t slots) : slots_{slots} {}
     /// Sections as the product has them: each in huge pages of its own, from a page's start.
     void place();
-    Expected<dp::TableView, dp::Refusal> validate() const;
 
-    cp::Policy policy_;
     cp::SlotMap slots_;
     cp::CompiledGeneration compiled_;
     std::vector<std::unique_ptr<dp::PrefaultedArray<std::byte>>> placed_;
@@ -56,12 +49,15 @@ class RealWorker {
 public:
     RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
                const dp::TscRate& tsc);
+    /// Counts where others can read it, and takes up what a manager publishes; both outlive the worker.
+    RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
+               dp::TablesQsbr& published, const dp::TscRate& tsc);
 
-    /// From the next burst on. Also from another thread, one at a time.
+    /// From the next burst on. Not if a manager publishes.
     void publish(const Tables& tables);
-    bool adopted() const noexcept { return generations_.late_workers(generations_.sequence()) == 0; }
+    dp::FlowDumpMailbox& dump_mailbox() noexcept { return worker_->dump_mailbox(); }
 
-    /// Until the source has made `packets` more.
+    /// Until the source has made `packets` more. The first run brings the worker online.
     void run(std::uint64_t packets) noexcept;
     /// The same; returns the cycles that each stage took, the source's in `rx` and `tx`.
     std::array<std::uint64_t, dp::kStageCount> run_by_stage(std::uint64_t packets) noexcept;
@@ -71,15 +67,27 @@ public:
     /// Until the sweep after the last publish has looked at every flow. At least one loop.
     void run_until_rejudged() noexcept;
 
-    std::uint64_t flows() const noexcept { return counters_->flows.read(); }
-    std::uint64_t flows_rejudged() const noexcept { return counters_->flows_rejudged.read(); }
-    std::uint64_t flows_created() const noexcept { return counters_->flows_created.read(); }
-    std::uint64_t lookups() const noexcept { return counters_->lookups.read(); }
+    std::uint64_t flows() const noexcept { return counters().flows.read(); }
+    std::uint64_t flows_rejudged() const noexcept { return counters().flows_rejudged.read(); }
+    std::uint64_t flows_created() const noexcept { return counters().flows_created.read(); }
+    std::uint64_t lookups() const noexcept { return counters().lookups.read(); }
     std::uint64_t drops() const noexcept;
     /// Empty, or what must not be: packets dropped (with the reason), lost, or flows that are not `flows_expected`.
     std::string complaint(std::uint64_t flows_expected) const;
 
 private:
+    /// Where it counts if nobody else reads it.
+    struct OwnTelemetry {
+        explicit OwnTelemetry(std::uint32_t rule_slots);
+        dp::WorkerTelemetry view() noexcept;
+
+        abi::WorkerCounters counters;
+        std::vector<abi::RuleCounters> rules;
+        abi::EventRingHeader ring;
+        std::vector<abi::EventSlot> ring_slots;
+    };
+
+    const abi::WorkerCounters& counters() const noexcept { return *telemetry_.counters; }
     /// The worker's clock stands still between runs: no flow ends because a peer had its turn.
     dp::TscTime now() const noexcept;
     void begin_run() noexcept;
@@ -88,12 +96,11 @@ private:
     dp::MemorySource& source_;
     dp::TscTime stopped_;
     std::uint64_t paused_cycles_{};
-    std::unique_ptr<abi::WorkerCounters> counters_;
-    std::vector<abi::RuleCounters> rules_;
-    abi::EventRingHeader ring_;
-    std::vector<abi::EventSlot> ring_slots_;
-    dp::TablesQsbr published_;
-    dp::Generations generations_{published_};
+    bool online_{};
+    std::unique_ptr<OwnTelemetry> own_telemetry_;  ///< may be null
+    dp::WorkerTelemetry telemetry_;
+    dp::TablesQsbr own_tables_;
+    dp::Generations generations_{own_tables_};
     std::unique_ptr<dp::Worker> worker_;
 };
 

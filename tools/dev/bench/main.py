@@ -5,7 +5,7 @@
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
     classify      the classifier alone over a ClassBench file or made rules; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
-    policy-swap   what ten publishes a second cost; peer: a control run without them
+    policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
     end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
     compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
