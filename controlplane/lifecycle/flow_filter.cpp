@@ -270,7 +270,7 @@ private:
 
     std::optional<Number> named(const FieldWords& field, const Token& word) {
         const auto answer = [&](std::optional<Number> number, std::string_view kind,
-                                std::vector<std::string_view> known) {
+                                const std::vector<std::string_view>& known) {
             if (!number) {
                 fail(word, "there is no " + std::string{kind} + " " + quoted(word.text) + hint(word.text, known));
             }
