@@ -33,6 +33,8 @@ class Copy:
         self._environment = {
             **os.environ,
             "CCACHE_BASEDIR": self.tree, "CCACHE_NOHASHDIR": "1", "CCACHE_SLOPPINESS": "pch_defines,time_macros",
+            # The simulation is asked last, for every mutant that the others let live: what it finds it finds early.
+            "SIMULATION_SEEDS": os.environ.get("SIMULATION_SEEDS", "2000"),
             "GTEST_BRIEF": "1", "GTEST_COLOR": "no", "GTEST_FAIL_FAST": "1",
         }  # fmt: skip
 
