@@ -8,7 +8,46 @@
 namespace sluice::cp {
 namespace {
 
-constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
+void member(std::string& line, std::string_view key, std::string_view text) {
+    line.append(",\"").append(key).append("\":").append(json_string(text));
+}
+void member(std::string& line, std::string_view key, std::uint64_t number) {
+    line.append(",\"").append(key).append("\":").append(std::to_string(number));
+}
+void pair(std::string& line, std::string_view key, const std::array<std::uint64_t, 2>& values) {
+    line.append(",\"").append(key).append("\":[").append(std::to_string(values[0])).append(",");
+    line.append(std::to_string(values[1])).append("]");
+}
+
+void tuple(std::string& line, const EventText& e) {
+    if (e.family == abi::IpFamily::none) return;
+    member(line, "src", address_text(e.family, e.src));
+    member(line, "dst", address_text(e.family, e.dst));
+    member(line, "proto", proto_text(e.proto));
+    switch (e.proto) {
+        case abi::L4Proto::tcp:
+        case abi::L4Proto::udp:
+        case abi::L4Proto::sctp:
+            member(line, "sport", e.sport);
+            member(line, "dport", e.dport);
+            break;
+        case abi::L4Proto::icmp:
+        case abi::L4Proto::icmp6:
+            member(line, "icmp_type", std::uint64_t{e.dport} >> 8U);
+            member(line, "icmp_code", std::uint64_t{e.dport} & 0xffU);
+            member(line, "icmp_id", e.sport);
+            break;
+        default: break;
+    }
+}
+
+}  // namespace
+
+bool has_reason(abi::EventKind kind) noexcept {
+    return kind == abi::EventKind::drop || kind == abi::EventKind::seq_check || kind == abi::EventKind::limited;
+}
+
+std::string_view event_kind_text(abi::EventKind kind) noexcept {
     switch (kind) {
         case abi::EventKind::flow_start: return "flow_start";
         case abi::EventKind::flow_end: return "flow_end";
@@ -24,7 +63,7 @@ constexpr std::string_view kind_text(abi::EventKind kind) noexcept {
     return "unknown";
 }
 
-constexpr std::string_view end_text(abi::FlowEnd end) noexcept {
+std::string_view flow_end_text(abi::FlowEnd end) noexcept {
     switch (end) {
         case abi::FlowEnd::none: return "none";
         case abi::FlowEnd::expired: return "expired";
@@ -38,41 +77,6 @@ constexpr std::string_view end_text(abi::FlowEnd end) noexcept {
     }
     return "unknown";
 }
-
-void member(std::string& line, std::string_view key, std::string_view text) {
-    line.append(",\"").append(key).append("\":").append(json_string(text));
-}
-void member(std::string& line, std::string_view key, std::uint64_t number) {
-    line.append(",\"").append(key).append("\":").append(std::to_string(number));
-}
-void pair(std::string& line, std::string_view key, const std::array<std::uint64_t, 2>& values) {
-    line.append(",\"").append(key).append("\":[").append(std::to_string(values[0])).append(",");
-    line.append(std::to_string(values[1])).append("]");
-}
-
-void tuple(std::string& line, const abi::FlowEvent& e) {
-    if (e.family == abi::IpFamily::none) return;
-    member(line, "src", address_text(e.family, e.src));
-    member(line, "dst", address_text(e.family, e.dst));
-    member(line, "proto", proto_text(e.proto));
-    switch (e.proto) {
-        case abi::L4Proto::tcp:
-        case abi::L4Proto::udp:
-        case abi::L4Proto::sctp:
-            member(line, "sport", e.sport.to_host());
-            member(line, "dport", e.dport.to_host());
-            break;
-        case abi::L4Proto::icmp:
-        case abi::L4Proto::icmp6:
-            member(line, "icmp_type", static_cast<std::uint64_t>(e.dport.to_host() >> 8U));
-            member(line, "icmp_code", static_cast<std::uint64_t>(e.dport.to_host() & 0xffU));
-            member(line, "icmp_id", e.sport.to_host());
-            break;
-        default: break;
-    }
-}
-
-}  // namespace
 
 UtcClock::UtcClock() noexcept {
     timespec wall{};
@@ -137,34 +141,56 @@ std::string json_string(std::string_view text) {
     return out;
 }
 
-std::string event_json(const abi::FlowEvent& e, const Names& names, const UtcClock& clock) {
+std::string event_json(const EventText& e) {
     std::string line{"{\"time\":\""};
     line.reserve(420);
-    line.append(rfc3339(clock.utc_ns(e.time))).append("\"");
-    member(line, "event", kind_text(e.kind));
+    line.append(rfc3339(e.time_ns)).append("\"");
+    member(line, "event", event_kind_text(e.kind));
     tuple(line, e);
-    if (const auto port = names.port(e.in_port); !port.empty()) member(line, "in_port", port);
-    if (const auto zone = names.zone(e.generation, e.from_zone); !zone.empty()) member(line, "from", zone);
-    if (const auto zone = names.zone(e.generation, e.to_zone); !zone.empty()) member(line, "to", zone);
-    if (e.kind == abi::EventKind::drop) {
-        member(line, "reason", abi::to_string(e.drop));
-    } else {
+    if (!e.in_port.empty()) member(line, "in_port", e.in_port);
+    if (!e.from_zone.empty()) member(line, "from", e.from_zone);
+    if (!e.to_zone.empty()) member(line, "to", e.to_zone);
+    if (e.kind != abi::EventKind::drop) {
         member(line, "verdict", abi::to_string(e.verdict));
-        if (const auto rule = names.rule(e.slot); !rule.empty()) member(line, "rule", rule);
-        if (e.kind == abi::EventKind::seq_check || e.kind == abi::EventKind::limited)
-            member(line, "reason", abi::to_string(e.drop));
+        if (!e.rule.empty()) member(line, "rule", e.rule);
     }
+    if (!e.reason.empty()) member(line, "reason", e.reason);
     member(line, "generation", e.generation);
     if (e.kind == abi::EventKind::flow_end) {
-        member(line, "end", end_text(e.end));
+        member(line, "end", flow_end_text(e.end));
         pair(line, "packets", e.packets);
         pair(line, "bytes", e.bytes);
-        member(line, "started", rfc3339(clock.utc_ns(e.started)));
-        member(line, "duration_ms", e.time > e.started ? (e.time.ns - e.started.ns) / 1'000'000 : 0);
+        member(line, "started", rfc3339(e.started_ns));
+        member(line, "duration_ms", e.duration_ms);
     }
     if (e.suppressed != 0) member(line, "suppressed", e.suppressed);
     line.push_back('}');
     return line;
+}
+
+std::string event_json(const abi::FlowEvent& e, const Names& names, const UtcClock& clock) {
+    EventText text{.time_ns = clock.utc_ns(e.time),
+                   .kind = e.kind,
+                   .verdict = e.verdict,
+                   .end = e.end,
+                   .family = e.family,
+                   .proto = e.proto,
+                   .src = e.src,
+                   .dst = e.dst,
+                   .sport = e.sport.to_host(),
+                   .dport = e.dport.to_host(),
+                   .in_port = names.port(e.in_port),
+                   .from_zone = names.zone(e.generation, e.from_zone),
+                   .to_zone = names.zone(e.generation, e.to_zone),
+                   .rule = names.rule(e.slot),
+                   .reason = has_reason(e.kind) ? abi::to_string(e.drop) : std::string_view{},
+                   .generation = e.generation,
+                   .packets = e.packets,
+                   .bytes = e.bytes,
+                   .started_ns = clock.utc_ns(e.started),
+                   .duration_ms = e.time > e.started ? (e.time.ns - e.started.ns) / 1'000'000 : 0,
+                   .suppressed = e.suppressed};
+    return event_json(text);
 }
 
 }  // namespace sluice::cp

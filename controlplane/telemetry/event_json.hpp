@@ -1,6 +1,7 @@
 /// A flow event as one line of JSON: what stands in the flow log and goes to those who follow.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ private:
     std::int64_t utc_minus_mono_ns_{};
 };
 
+/// flow_start, ...; names of what an event says of itself, as in the log and in filters
+std::string_view event_kind_text(abi::EventKind kind) noexcept;
+/// A rule's decision has a drop reason only where a check or a limit was what decided.
+bool has_reason(abi::EventKind kind) noexcept;
+std::string_view flow_end_text(abi::FlowEnd end) noexcept;
 /// 2026-11-22T21:59:02.123Z
 std::string rfc3339(std::int64_t utc_ns);
 std::string address_text(abi::IpFamily family, const abi::IpAddr& address);
@@ -34,7 +40,27 @@ std::string address_text(abi::IpFamily family, const abi::IpAddr& address);
 std::string proto_text(abi::L4Proto proto);
 std::string json_string(std::string_view text);
 
-/// Without newline.
+/// What a line tells, in names. The texts are borrowed; an empty one is left out.
+struct EventText {
+    std::int64_t time_ns{};  ///< UTC
+    abi::EventKind kind{};
+    abi::Verdict verdict{};
+    abi::FlowEnd end{};
+    abi::IpFamily family{};
+    abi::L4Proto proto{};
+    abi::IpAddr src{}, dst{};
+    std::uint16_t sport{}, dport{};  ///< host order
+    std::string_view in_port, from_zone, to_zone, rule;
+    std::string_view reason;  ///< of drop, seq_check and limited
+    std::uint64_t generation{};
+    std::array<std::uint64_t, 2> packets{}, bytes{};  ///< this and the rest: of flow_end
+    std::int64_t started_ns{};
+    std::uint64_t duration_ms{};
+    std::uint32_t suppressed{};
+};
+
+/// All without newline.
+std::string event_json(const EventText& event);
 std::string event_json(const abi::FlowEvent& event, const Names& names, const UtcClock& clock);
 
 }  // namespace sluice::cp

@@ -28,13 +28,16 @@ void copy_racing(abi::FlowEvent& to, const abi::FlowEvent& from) noexcept {
 }  // namespace
 
 void EventReader::attach(std::shared_ptr<const TelemetrySegments> segments, const Sink& sink,
-                         abi::MonoTime not_before) {
+                         std::span<const std::uint64_t> next) {
     const bool same_boot = segments_ != nullptr && segments_->boot_id() == segments->boot_id() &&
                            segments_->worker_count() == segments->worker_count();
     if (!same_boot) {
         if (segments_ != nullptr) drain(sink);
         next_.assign(segments->worker_count(), 1);
-        not_before_ = not_before;
+        for (std::uint32_t w = 0; w < segments->worker_count() && w < next.size(); ++w) {
+            const std::uint64_t written = segments->ring(w).written.load(std::memory_order_acquire);
+            if (next[w] != 0 && next[w] - 1 <= written) next_[w] = next[w];
+        }
     }
     segments_ = std::move(segments);
 }
@@ -58,7 +61,7 @@ void EventReader::drain_ring(std::uint32_t worker, const Sink& sink) {
     // Counted, not compared: a hostile writer may claim the highest sequence that there is.
     for (std::uint64_t left = written - next + 1; left > 0; --left, ++next) {
         const auto& slot = slots[(next - 1) % slots.size()];
-        abi::FlowEvent event;
+        RingEvent event;
         // acquire: the record is not read before its sequence; pairs with the writer's release of the sequence.
         const auto before = slot.sequence.load(std::memory_order_acquire);
         copy_racing(event, slot.event);
@@ -73,7 +76,8 @@ void EventReader::drain_ring(std::uint32_t worker, const Sink& sink) {
             ++invalid_;
             continue;
         }
-        if (event.time < not_before_) continue;
+        event.worker = worker;
+        event.sequence = next;
         ++read_;
         sink(event);
     }

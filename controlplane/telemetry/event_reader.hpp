@@ -9,22 +9,28 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "controlplane/telemetry/event_batch.hpp"
 #include "controlplane/telemetry/segments.hpp"
 
 namespace sluice::cp {
 
 class EventReader {
 public:
-    using Sink = std::function<void(const abi::FlowEvent&)>;
+    using Sink = std::function<void(const RingEvent&)>;
 
     /// A new boot: what the old rings still hold goes to `sink` first. The same boot: goes on where it was.
-    /// Events before `not_before` are skipped in silence (a restarted control plane has logged them already).
-    void attach(std::shared_ptr<const TelemetrySegments> segments, const Sink& sink, abi::MonoTime not_before = {});
+    /// `next`: sequence by worker to begin with, where somebody knows up to where a ring has been read before; 0 or
+    /// none: as far back as there is anything. One that the ring has not come to yet is not believed.
+    void attach(std::shared_ptr<const TelemetrySegments> segments, const Sink& sink,
+                std::span<const std::uint64_t> next = {});
     /// Hands over what is new.
     void drain(const Sink& sink);
 
+    /// Of the process that is being read; 0 before the first attach.
+    std::uint64_t boot_id() const noexcept { return segments_ == nullptr ? 0 : segments_->boot_id(); }
     std::uint64_t read() const noexcept { return read_; }
     std::uint64_t lost() const noexcept { return lost_; }
     /// Records with impossible enums; not handed over.
@@ -35,7 +41,6 @@ private:
 
     std::shared_ptr<const TelemetrySegments> segments_;
     std::vector<std::uint64_t> next_;  // per worker
-    abi::MonoTime not_before_{};
     std::uint64_t read_{}, lost_{}, invalid_{};
 };
 

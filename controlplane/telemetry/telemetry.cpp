@@ -11,12 +11,16 @@ constexpr std::size_t kRecentEventsMax = 16'384;
 
 }  // namespace
 
-Telemetry::Telemetry(FlowLogConfig flow_log)
-    : events_{kRecentEventsMax}, log_last_written_{FlowLog::last_written(flow_log)}, flow_log_{std::move(flow_log)} {}
+Telemetry::Telemetry(FlowLogConfig flow_log, EventKeeper keeper)
+    : events_{kRecentEventsMax},
+      log_last_written_{FlowLog::last_written(flow_log)},
+      keeper_{std::move(keeper)},
+      lines_{std::move(flow_log), events_} {}
 
 Telemetry::~Telemetry() { stop(); }
 
 void Telemetry::start() {
+    lines_.start();
     thread_ = std::thread{[this] { run(); }};
 }
 
@@ -26,8 +30,9 @@ void Telemetry::stop() {
         stopping_ = true;
     }
     wake_.notify_all();
-    events_.close();
     if (thread_.joinable()) thread_.join();
+    lines_.stop();
+    events_.close();
 }
 
 Expected<void, std::string> Telemetry::attach(const TelemetryFds& fds, std::vector<std::string> port_names) {
@@ -40,20 +45,27 @@ Expected<void, std::string> Telemetry::attach(const TelemetryFds& fds, std::vect
     drain_locked();  // what the predecessor left in its rings, under its own names
     names_.set_ports(port_names);
     collector_.attach(*segments, std::move(port_names));
-    // Of the first dataplane that this process meets, the log may hold a part already, from before our own restart.
+    // Of the first dataplane that this process meets, a part may be written down already, from before our own restart.
+    std::vector<std::uint64_t> next;
+    if (!attached_before_) {
+        const auto boot_id = (*segments)->boot_id();
+        if (keeper_.next) next = keeper_.next(boot_id);
+        lines_.skip_before(boot_id, log_last_written_);
+    }
     reader_.attach(
-        std::move(*segments), [](const abi::FlowEvent&) {}, attached_before_ ? abi::MonoTime{} : log_last_written_);
+        std::move(*segments), [](const RingEvent&) {}, next);
     attached_before_ = true;
     return {};
 }
 
 void Telemetry::drain_locked() {
-    const auto names = names_.names();
-    const UtcClock clock;
-    std::vector<std::string> lines;
-    reader_.drain([&](const abi::FlowEvent& event) { lines.push_back(event_json(event, *names, clock)); });
-    flow_log_.write(lines);
-    events_.push(std::move(lines));
+    auto batch = std::make_shared<EventBatch>();
+    reader_.drain([&](const RingEvent& event) { batch->events.push_back(event); });
+    if (batch->events.empty()) return;
+    batch->boot_id = reader_.boot_id();
+    batch->names = names_.names();
+    if (keeper_.take) keeper_.take(batch);
+    lines_.submit(std::move(batch));
 }
 
 void Telemetry::run() {
@@ -73,17 +85,15 @@ void Telemetry::run() {
 }
 
 void Telemetry::add_to(ControlMetrics& metrics) const {
+    const auto lines = lines_.stats();
+    metrics.flow_log_lines = lines.written;
+    metrics.flow_log_failed = lines.failed;
     const std::lock_guard lock{mutex_};
     metrics.events_read = reader_.read();
     metrics.events_lost = reader_.lost();
     metrics.events_invalid = reader_.invalid();
-    metrics.flow_log_lines = flow_log_.lines_written();
-    metrics.flow_log_failed = flow_log_.lines_failed();
 }
 
-std::string Telemetry::flow_log_trouble() const {
-    const std::lock_guard lock{mutex_};
-    return flow_log_.trouble();
-}
+std::string Telemetry::flow_log_trouble() const { return lines_.stats().trouble; }
 
 }  // namespace sluice::cp

@@ -1,27 +1,36 @@
-/// One thread that drains the event rings 40 times a second and copies the counters once a second, and what it feeds:
-/// the flow log, the ring of recent events, the snapshot.
+/// One thread that drains the event rings 40 times a second and copies the counters once a second. It writes nothing
+/// down itself: what it drained goes, as a batch that is shared, to the lines of the flow log and to whoever else asked
+/// for it, and neither can make it wait.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "controlplane/telemetry/collector.hpp"
-#include "controlplane/telemetry/event_json.hpp"
+#include "controlplane/telemetry/event_batch.hpp"
+#include "controlplane/telemetry/event_lines.hpp"
 #include "controlplane/telemetry/event_reader.hpp"
 #include "controlplane/telemetry/event_ring.hpp"
-#include "controlplane/telemetry/flow_log.hpp"
 #include "controlplane/telemetry/metrics.hpp"
 #include "controlplane/telemetry/names.hpp"
 
 namespace sluice::cp {
 
+/// Somebody else who writes events down. Called on the draining thread: neither may wait.
+struct EventKeeper {
+    std::function<void(EventBatchPtr)> take;
+    /// Where in the rings of that boot it goes on: sequence by worker. Nothing: it knows of none.
+    std::function<std::vector<std::uint64_t>(std::uint64_t boot_id)> next;
+};
+
 class Telemetry {
 public:
-    explicit Telemetry(FlowLogConfig flow_log);
+    explicit Telemetry(FlowLogConfig flow_log, EventKeeper keeper = {});
     ~Telemetry();
     Telemetry(const Telemetry&) = delete;
     Telemetry& operator=(const Telemetry&) = delete;
@@ -48,11 +57,12 @@ private:
     NameBook names_;
     EventRing events_;
     const abi::MonoTime log_last_written_;
+    const EventKeeper keeper_;
+    EventLines lines_;
 
-    mutable std::mutex mutex_;  // reader_, flow_log_, stopping_
+    mutable std::mutex mutex_;  // reader_, stopping_
     std::condition_variable wake_;
     EventReader reader_;
-    FlowLog flow_log_;
     bool stopping_{false};
     bool attached_before_{false};
     std::thread thread_;
