@@ -31,6 +31,12 @@ public:
         return fd.release();
     }
 
+    Expected<int, Errno> open_end(const std::string& path) override {
+        UniqueFd fd{::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)};
+        if (!fd) return Unexpected<Errno>(errno);
+        return fd.release();
+    }
+
     Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) override {
         for (;;) {
             const ssize_t n = ::write(handle, bytes.data(), bytes.size());
@@ -42,6 +48,9 @@ public:
     Expected<void, Errno> fsync(int handle) override { return outcome(::fsync(handle)); }
     void close(int handle) override { ::close(handle); }
 
+    Expected<void, Errno> truncate(const std::string& path, std::uint64_t bytes) override {
+        return outcome(::truncate(path.c_str(), static_cast<off_t>(bytes)));
+    }
     Expected<void, Errno> rename(const std::string& from, const std::string& to) override {
         return outcome(std::rename(from.c_str(), to.c_str()));
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,10 +24,14 @@ public:
 
     /// New or emptied file, never through a symbolic link. Returns a handle for write, fsync and close.
     virtual Expected<int, Errno> create(const std::string& path, Readers readers) = 0;
+    /// An existing file, never through a symbolic link; writes go behind what it holds. A handle as of `create`.
+    virtual Expected<int, Errno> open_end(const std::string& path) = 0;
     /// Bytes taken; may be fewer than offered.
     virtual Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) = 0;
     virtual Expected<void, Errno> fsync(int handle) = 0;
     virtual void close(int handle) = 0;
+    /// Cuts off what stands behind so many bytes.
+    virtual Expected<void, Errno> truncate(const std::string& path, std::uint64_t bytes) = 0;
     virtual Expected<void, Errno> rename(const std::string& from, const std::string& to) = 0;
     virtual Expected<void, Errno> unlink(const std::string& path) = 0;
     virtual Expected<void, Errno> fsync_dir(const std::string& path) = 0;

@@ -50,6 +50,12 @@ public:
         open_[++last_handle_] = live_.at(path);
         return last_handle_;
     }
+    Expected<int, Errno> open_end(const std::string& path) override {
+        if (const int why = step()) return Unexpected<Errno>(why);
+        if (!live_.contains(path)) return Unexpected<Errno>(ENOENT);
+        open_[++last_handle_] = live_.at(path);
+        return last_handle_;
+    }
     Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) override {
         if (const int why = step()) return Unexpected<Errno>(why);
         // Short writes are legal: at most 7 bytes at a time at every third call.
@@ -66,6 +72,14 @@ public:
         return {};
     }
     void close(int handle) override { open_.erase(handle); }
+    Expected<void, Errno> truncate(const std::string& path, std::uint64_t bytes) override {
+        if (const int why = step()) return Unexpected<Errno>(why);
+        if (!live_.contains(path)) return Unexpected<Errno>(ENOENT);
+        auto& file = *live_.at(path);
+        file.data.resize(static_cast<std::size_t>(bytes));
+        file.synced_bytes = std::min(file.synced_bytes, file.data.size());
+        return {};
+    }
     Expected<void, Errno> rename(const std::string& from, const std::string& to) override {
         if (const int why = step()) return Unexpected<Errno>(why);
         if (!live_.contains(from)) return Unexpected<Errno>(ENOENT);
