@@ -90,6 +90,7 @@ int main(int argc, char** argv) {
     ::sigaddset(&signals, SIGINT);
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);  // a bound on file sizes is an error of write() like a full disk
 
     auto service = PolicyServiceImpl::open(*config);
     if (!service) return fail(service.error());

@@ -1,5 +1,9 @@
-/// /v1/flows: live flows, a page at a time; and ending those that a filter names.
+/// /v1/flows: live flows, a page at a time, and ending those that a filter names; with a time, flows that were
+/// recorded.
+#include <algorithm>
 #include <cstdio>
+#include <limits>
+#include <stdexcept>
 
 #include <boost/json.hpp>
 
@@ -41,7 +45,102 @@ json::object flow_json(const FlowView& flow) {
     return out;
 }
 
+constexpr std::string_view kJsonLines = "application/jsonl";
+constexpr std::uint32_t kRecordsPerPieceOfExport = 2'000;
+
+Response json_lines(RecordQuery query, std::optional<std::uint64_t> limit, PolicyService& service,
+                    const Request& request) {
+    // The first page is asked for at once: what is wrong with the question must have its status.
+    auto left = limit.value_or(std::numeric_limits<std::uint64_t>::max());
+    const auto count = [](std::uint64_t wanted) {
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, kRecordsPerPieceOfExport));
+    };
+    query.count_max = count(left);
+    auto first = service.flow_records(query);
+    if (!first) return problem_response(first.error(), request.id);
+    Response response;
+    response.content_type = kJsonLines;
+    response.pieces = [query, left, count, &service, page = std::optional{std::move(*first)}, blocks = std::uint64_t{},
+                       records = std::uint64_t{}]() mutable -> std::optional<std::string> {
+        if (!page) return std::nullopt;
+        std::string piece;
+        for (const auto& line : page->lines) piece.append(valid_utf8(line)).push_back('\n');
+        left -= page->lines.size();
+        blocks += page->damaged_blocks;
+        records += page->records_lost;
+        if (page->next && left != 0) {
+            query.cursor = *page->next;
+            query.count_max = count(left);
+            auto next = service.flow_records(query);
+            // The stream ends short of its end: the reader sees that it is not whole.
+            if (!next) throw std::runtime_error{next.error().detail};
+            page = std::move(*next);
+            return piece;
+        }
+        page.reset();
+        if (blocks != 0) {
+            piece += R"({"event":"damage","blocks":)" + std::to_string(blocks) + R"(,"records":)" +
+                     std::to_string(records) + "}\n";
+        }
+        return piece;
+    };
+    return response;
+}
+
+Response records_page(RecordQuery query, std::optional<std::uint64_t> limit, PolicyService& service,
+                      const Request& request) {
+    query.count_max = static_cast<std::uint32_t>(limit.value_or(kFlowsPerPage));
+    const auto page = service.flow_records(query);
+    if (!page) return problem_response(page.error(), request.id);
+    std::string body{R"({"records":[)"};
+    for (const auto& line : page->lines) body.append(&line == &page->lines.front() ? "" : ",").append(valid_utf8(line));
+    body += R"(],"next":)" + (page->next ? json::serialize(json::value(*page->next)) : "null");
+    body += R"(,"damaged_blocks":)" + std::to_string(page->damaged_blocks) + R"(,"records_lost":)" +
+            std::to_string(page->records_lost) + "}";
+    return json_response(200, std::move(body));
+}
+
+/// A time, or the cursor of a page of records.
+bool asks_for_records(const Request& request) {
+    for (const auto& [name, value] : request.query) {
+        if (name == "since" || name == "until" || (name == "cursor" && value.starts_with('r'))) return true;
+    }
+    return false;
+}
+
+Response get_records(const Request& request, PolicyService& service) {
+    const auto accept = request.header("Accept").value_or("");
+    const bool lines = accept_quality(accept, kJsonLines, true) > accept_quality(accept, "application/json", true);
+    RecordQuery query;
+    std::optional<std::uint64_t> limit;
+    for (const auto& [name, value] : request.query) {
+        if (name == "limit") {
+            limit = parse_number(value);
+            if (!limit || *limit == 0 || (!lines && *limit > kRecordsPerPageMax)) {
+                return problem_response(400, "bad-query",
+                                        "limit is a whole number from 1" + std::string{lines ? "" : " to 10000"},
+                                        request.id);
+            }
+        } else if (name == "filter") {
+            query.filter = value;
+        } else if (name == "since") {
+            query.since = value;
+        } else if (name == "until") {
+            query.until = value;
+        } else {
+            query.cursor = value;
+        }
+    }
+    for (const auto& [name, value] : request.query) {
+        if (value.empty() && (name == "since" || name == "until"))
+            return problem_response(400, "bad-query", name + " is empty; leave it out or give a time", request.id);
+    }
+    return lines ? json_lines(std::move(query), limit, service, request)
+                 : records_page(std::move(query), limit, service, request);
+}
+
 Response get_flows(const Request& request, PolicyService& service) {
+    if (asks_for_records(request)) return get_records(request, service);
     FlowQuery query{.count_max = kFlowsPerPage, .cursor = {}, .filter = {}};
     for (const auto& [name, value] : request.query) {
         if (name == "limit") {
@@ -92,7 +191,7 @@ void add_flow_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/flows",
                 .lane = Lane::walks,
-                .query_parameters = {"limit", "cursor", "filter"},
+                .query_parameters = {"limit", "cursor", "filter", "since", "until"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
     router.add({.method = "DELETE",
                 .pattern = "/v1/flows",

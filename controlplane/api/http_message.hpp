@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,11 +35,16 @@ struct EventStart {
     std::uint64_t after{};
 };
 
+/// A body that is made while it is sent: the next piece, or nothing at the end. Called on the route's lane. An
+/// exception ends the connection short of the body's end, so that nobody takes it for whole.
+using BodySource = std::function<std::optional<std::string>()>;
+
 struct Response {
     int status{200};
     std::string content_type;  ///< empty = no body
     std::vector<Header> headers;
     std::string body;
+    BodySource pieces;                 ///< set: instead of `body`
     std::optional<EventStart> stream;  ///< set: the session follows the events instead of writing `body`
 };
 

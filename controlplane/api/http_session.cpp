@@ -160,6 +160,9 @@ void limit(Parser& parser, const ApiLimits& limits) {
     parser.body_limit(limits.body_bytes_max);
 }
 
+/// The empty one ends the body.
+std::string chunk_of(const std::string& bytes) { return fmt::format("{:x}\r\n", bytes.size()) + bytes + "\r\n"; }
+
 class Session {
 public:
     Session(asio::ip::tcp::socket socket, SessionShared& shared)
@@ -206,6 +209,7 @@ private:
         const bool head = request.method == "HEAD";
         const bool keep_alive = parser.keep_alive() && !shared_.stopping;
         const bool has_body = !parser.is_done();
+        const bool chunks = parser.get().version() >= 11;
         if (refused)
             co_return co_await answer_and_close(std::move(*refused), request, head, has_body, kDrainStrangerBytesMax);
 
@@ -234,7 +238,7 @@ private:
         if (has_body) {
             if (!co_await read_body(parser, request, head)) co_return false;
         }
-        co_return co_await handle(admitted, std::move(request), head, keep_alive);
+        co_return co_await handle(admitted, std::move(request), head, keep_alive, chunks);
     }
 
     /// False: it has been answered or the connection is broken.
@@ -262,17 +266,18 @@ private:
         co_return true;
     }
 
-    asio::awaitable<bool> handle(const Admitted& admitted, Request request, bool head, bool keep_alive) {
+    asio::awaitable<bool> handle(const Admitted& admitted, Request request, bool head, bool keep_alive, bool chunks) {
         expires_never();
         const Route& route = *admitted.route;
         const auto call = [&] { return call_handler(route, request, admitted.parameters); };
         Response response;
-        switch (route.lane) {
-            case Lane::inline_: response = call(); break;
-            case Lane::reads: response = co_await offload(shared_.reads, call); break;
-            case Lane::walks: response = co_await offload(shared_.walks, call); break;
-            case Lane::commits: response = co_await offload(shared_.commits, call); break;
+        if (route.lane == Lane::inline_) {
+            response = call();
+        } else {
+            response = co_await offload(pool_of(route.lane), call);
         }
+        if (response.pieces && !head)
+            co_return co_await write_pieces(std::move(response), route.lane, request.id, keep_alive, chunks);
         if (!response.stream || head) co_return co_await write(std::move(response), request.id, head, keep_alive);
         if (shared_.counters.event_streams.load(std::memory_order_relaxed) >= shared_.limits.event_streams_max) {
             co_return co_await write(
@@ -281,6 +286,59 @@ private:
         }
         co_await follow(response.stream->after, request.id);
         co_return false;
+    }
+
+    asio::thread_pool& pool_of(Lane lane) const {
+        if (lane == Lane::commits) return shared_.commits;
+        return lane == Lane::walks ? shared_.walks : shared_.reads;
+    }
+
+    /// Of a body that is made while it is sent.
+    struct Piece {
+        std::optional<std::string> text;  ///< nothing = the end
+        bool failed{};
+    };
+    static Piece next_piece(const BodySource& source) {
+        try {
+            return {source(), false};
+        } catch (const std::exception&) {
+            return {std::nullopt, true};
+        }
+    }
+
+    /// A body of unknown length, in chunks (RFC 9112 section 7.1); HTTP/1.0 has none, there the connection's end is the
+    /// body's. True: the connection can go on.
+    asio::awaitable<bool> write_pieces(Response response, Lane lane, const std::string& id, bool keep_alive,
+                                       bool chunks) {
+        keep_alive = keep_alive && chunks;
+        http::response<http::empty_body> message;
+        message.version(11);
+        message.result(static_cast<unsigned>(response.status));
+        message.reason(reason_phrase(response.status));
+        add_common_headers(message, id);
+        message.set(http::field::content_type, response.content_type);
+        message.keep_alive(keep_alive);
+        message.chunked(chunks);
+        error_code error;
+        expires_after(shared_.limits.write_timeout);
+        http::response_serializer<http::empty_body> serializer{message};
+        co_await http::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
+        const BodySource source = std::move(response.pieces);
+        bool whole = false;
+        while (!error && !whole && !shared_.stopping) {
+            expires_never();
+            const auto make = [&source] { return next_piece(source); };
+            Piece piece = co_await offload(pool_of(lane), make);
+            if (piece.failed) co_return false;
+            whole = !piece.text.has_value();
+            if (!whole && piece.text->empty()) continue;  // an empty chunk would be the end
+            std::string chunk;
+            if (!whole) chunk = std::move(*piece.text);
+            if (chunks) chunk = chunk_of(chunk);
+            expires_after(shared_.limits.write_timeout);
+            co_await asio::async_write(stream_, asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
+        }
+        co_return !error && whole && keep_alive;
     }
 
     /// True: the connection can go on.
@@ -293,7 +351,7 @@ private:
         for (const auto& header : response.headers) message.insert(header.name, header.value);
         if (!response.content_type.empty()) message.set(http::field::content_type, response.content_type);
         message.keep_alive(keep_alive);
-        if (response.status != 304) message.content_length(response.body.size());
+        if (response.status != 304 && !response.pieces) message.content_length(response.body.size());
         if (!head) message.body() = std::move(response.body);
 
         error_code error;
@@ -307,7 +365,8 @@ private:
         co_return !error && keep_alive;
     }
 
-    static void add_common_headers(http::response<http::string_body>& message, const std::string& id) {
+    template <typename Message>
+    static void add_common_headers(Message& message, const std::string& id) {
         message.set(http::field::date, http_date());
         message.set(http::field::cache_control, "no-store");
         message.set("X-Content-Type-Options", "nosniff");

@@ -25,6 +25,7 @@ struct ApiCounters {
 /// The longest promise to confirm: a day. Longer is no protection any more.
 inline constexpr std::uint64_t kConfirmSecondsMax = 86'400;
 inline constexpr std::uint32_t kFlowsPerPageMax = 1000;
+inline constexpr std::uint32_t kRecordsPerPageMax = 10'000;
 
 void add_index_routes(Router& router);
 void add_openapi_routes(Router& router);

@@ -64,6 +64,22 @@ public:
         }
     }
 
+    /// One number and one unit; the value is in seconds.
+    void age(const Node& node, std::string_view key, std::uint64_t most_days, std::uint64_t& into) {
+        constexpr std::uint64_t kDay = 86'400;
+        std::uint64_t value{};
+        const auto text = node.kind == Node::Kind::scalar ? node.text : std::string_view{};
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
+        const std::uint64_t unit_s = unit == "m" ? 60 : unit == "h" ? 3600 : unit == "d" ? kDay : 0;
+        if (failed == std::errc{} && unit_s != 0 && value != 0 && value <= most_days * kDay / unit_s) {
+            into = value * unit_s;
+        } else {
+            error(node.pos, std::string{key} + " must be from 1m to " + std::to_string(most_days) +
+                                "d; write a number and one of m, h, d, such as 7d");
+        }
+    }
+
 private:
     static std::optional<std::uint64_t> parse(std::string_view text, bool size) {
         std::uint64_t value{};
@@ -103,41 +119,55 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
         if (!reader.errors.empty()) return Unexpected(std::move(reader.errors));
         return config;  // an empty file: all defaults
     }
-    reader.members(root, "controlplane.yaml", "listen, state_dir, tables_socket, flow_log, last_good, metrics_open",
-                   [&](std::string_view key, const Node& value) {
-                       if (key == "listen") {
-                           reader.text(value, key, config.listen);
-                           if (!is_listen_address(config.listen)) {
-                               reader.error(value.pos, "listen must be ADDRESS:PORT, such as 127.0.0.1:8443");
-                           }
-                       } else if (key == "state_dir") {
-                           reader.text(value, key, config.state_dir);
-                       } else if (key == "tables_socket") {
-                           reader.text(value, key, config.tables_socket);
-                       } else if (key == "last_good") {
-                           reader.text(value, key, config.last_good, true);
-                       } else if (key == "metrics_open") {
-                           reader.flag(value, key, config.metrics_open);
-                       } else if (key == "flow_log") {
-                           reader.members(value, "flow_log", "path, rotate_bytes, keep",
-                                          [&](std::string_view sub, const Node& node) {
-                                              if (sub == "path") {
-                                                  reader.text(node, "path", config.flow_log_path, true);
-                                              } else if (sub == "rotate_bytes") {
-                                                  reader.number(node, sub, 4096, 1ULL << 40, true,
-                                                                config.flow_log_rotate_bytes);
-                                              } else if (sub == "keep") {
-                                                  reader.number(node, sub, 0, 1000, false, config.flow_log_keep);
-                                              } else {
-                                                  return false;
-                                              }
-                                              return true;
-                                          });
-                       } else {
-                           return false;
-                       }
-                       return true;
-                   });
+    reader.members(
+        root, "controlplane.yaml", "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open",
+        [&](std::string_view key, const Node& value) {
+            if (key == "listen") {
+                reader.text(value, key, config.listen);
+                if (!is_listen_address(config.listen)) {
+                    reader.error(value.pos, "listen must be ADDRESS:PORT, such as 127.0.0.1:8443");
+                }
+            } else if (key == "state_dir") {
+                reader.text(value, key, config.state_dir);
+            } else if (key == "tables_socket") {
+                reader.text(value, key, config.tables_socket);
+            } else if (key == "last_good") {
+                reader.text(value, key, config.last_good, true);
+            } else if (key == "metrics_open") {
+                reader.flag(value, key, config.metrics_open);
+            } else if (key == "flow_log") {
+                reader.members(value, "flow_log", "path, rotate_bytes, keep",
+                               [&](std::string_view sub, const Node& node) {
+                                   if (sub == "path") {
+                                       reader.text(node, "path", config.flow_log_path, true);
+                                   } else if (sub == "rotate_bytes") {
+                                       reader.number(node, sub, 4096, 1ULL << 40, true, config.flow_log_rotate_bytes);
+                                   } else if (sub == "keep") {
+                                       reader.number(node, sub, 0, 1000, false, config.flow_log_keep);
+                                   } else {
+                                       return false;
+                                   }
+                                   return true;
+                               });
+            } else if (key == "flow_records") {
+                reader.members(
+                    value, "flow_records", "path, bytes_max, age_max", [&](std::string_view sub, const Node& node) {
+                        if (sub == "path") {
+                            reader.text(node, "path", config.flow_records_path, true);
+                        } else if (sub == "bytes_max") {
+                            reader.number(node, sub, 16ULL << 20, 1ULL << 50, true, config.flow_records_bytes_max);
+                        } else if (sub == "age_max") {
+                            reader.age(node, sub, 3650, config.flow_records_age_max_s);
+                        } else {
+                            return false;
+                        }
+                        return true;
+                    });
+            } else {
+                return false;
+            }
+            return true;
+        });
     if (!reader.errors.empty()) return Unexpected(std::move(reader.errors));
     return config;
 }

@@ -19,6 +19,9 @@ struct ControlConfig {
     std::string flow_log_path{"/var/log/sluice/flows.jsonl"};  ///< empty = no log
     std::uint64_t flow_log_rotate_bytes{64ULL << 20};
     std::uint32_t flow_log_keep{8};
+    std::string flow_records_path{"/var/log/sluice/records"};  ///< a directory; empty = no store
+    std::uint64_t flow_records_bytes_max{2ULL << 30};
+    std::uint64_t flow_records_age_max_s{7 * 86'400};
     bool metrics_open{false};  ///< /readyz and /metrics answer without a token
 };
 

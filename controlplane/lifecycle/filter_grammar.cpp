@@ -1,12 +1,10 @@
-#include "controlplane/lifecycle/flow_filter.hpp"
+#include "controlplane/lifecycle/filter_grammar.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
 #include <limits>
-
-#include <sluice/abi/messages.hpp>
 
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/names.hpp"
@@ -18,47 +16,8 @@ namespace {
 using abi::FlowField;
 using Number = std::uint64_t;
 
-enum class Kind : std::uint8_t { address, number, seconds, word };
-
-struct FieldWords {
-    std::string_view word;
-    FlowField field;
-    Kind kind;
-    Number max;  ///< of a number
-};
-constexpr std::array<FieldWords, 13> kFields{{
-    {"src", FlowField::src, Kind::address, 0},
-    {"dst", FlowField::dst, Kind::address, 0},
-    {"sport", FlowField::sport, Kind::number, 65'535},
-    {"dport", FlowField::dport, Kind::number, 65'535},
-    {"proto", FlowField::proto, Kind::word, 0},
-    {"rule", FlowField::rule, Kind::word, 0},
-    {"from_zone", FlowField::from_zone, Kind::word, 0},
-    {"to_zone", FlowField::to_zone, Kind::word, 0},
-    {"state", FlowField::state, Kind::word, 0},
-    {"idle_s", FlowField::idle_ms, Kind::seconds, 0},
-    {"age_s", FlowField::age_ms, Kind::seconds, 0},
-    {"generation", FlowField::generation, Kind::number, std::numeric_limits<Number>::max()},
-    {"worker", FlowField::worker, Kind::number, abi::kWorkersMax - 1},
-}};
-
-struct NamedNumber {
-    std::string_view word;
-    Number number;
-};
 constexpr std::array<NamedNumber, 7> kProtocols{
     {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"icmp6", 58}, {"sctp", 132}, {"gre", 47}, {"esp", 50}}};
-constexpr std::array<NamedNumber, 11> kStates{{{"syn_sent", 1},
-                                               {"syn_received", 2},
-                                               {"established", 3},
-                                               {"fin_wait", 4},
-                                               {"closing", 5},
-                                               {"time_wait", 6},
-                                               {"closed", 7},
-                                               {"oneway", 8},
-                                               {"stream", 9},
-                                               {"opening", 10},
-                                               {"killed", 11}}};
 
 struct Token {
     std::string_view text;
@@ -86,19 +45,6 @@ std::vector<Token> tokens_of(std::string_view text) {
         at = end;
     }
     return tokens;
-}
-
-template <std::size_t N>
-std::optional<Number> number_of(const std::array<NamedNumber, N>& names, std::string_view word) {
-    const auto at = std::find_if(names.begin(), names.end(), [&](const NamedNumber& n) { return n.word == word; });
-    return at == names.end() ? std::nullopt : std::optional{at->number};
-}
-
-template <std::size_t N>
-std::vector<std::string_view> words_of(const std::array<NamedNumber, N>& names) {
-    std::vector<std::string_view> words;
-    for (const auto& n : names) words.push_back(n.word);
-    return words;
 }
 
 std::optional<Number> whole_number(std::string_view text) {
@@ -145,8 +91,8 @@ abi::FlowRange number_range(Number first, Number last) {
 
 class Parser {
 public:
-    Parser(std::string_view text, const FilterNames& names)
-        : tokens_{tokens_of(text)}, end_column_{text.size() + 1}, names_{names} {}
+    Parser(std::string_view text, const FilterVocabulary& vocabulary)
+        : tokens_{tokens_of(text)}, end_column_{text.size() + 1}, vocabulary_{vocabulary} {}
 
     Expected<abi::FlowFilter, FilterError> parse() {
         while (at_ < tokens_.size() || filter_.term_count != 0) {
@@ -175,13 +121,14 @@ private:
 
     bool condition() {
         const Token word = take();
+        const auto fields = vocabulary_.fields;
         const auto field =
-            std::find_if(kFields.begin(), kFields.end(), [&](const FieldWords& f) { return f.word == word.text; });
-        if (field == kFields.end()) {
+            std::find_if(fields.begin(), fields.end(), [&](const FilterField& f) { return f.word == word.text; });
+        if (field == fields.end()) {
             std::vector<std::string_view> known;
-            for (const auto& f : kFields) known.push_back(f.word);
+            for (const auto& f : fields) known.push_back(f.word);
             return fail(word, word.text.empty() ? "a condition is missing: write FIELD == VALUE, e.g. dport == 443"
-                                                : "there is no field " + quoted(word.text) + hint(word.text, known));
+                                                : no_such("field", word.text, known));
         }
         if (filter_.term_count == abi::kFlowTermsMax) {
             return fail(word, "more than " + std::to_string(abi::kFlowTermsMax) + " conditions; leave some out");
@@ -201,9 +148,11 @@ private:
                             (op.text.empty() ? "" : ", not " + quoted(op.text)));
     }
 
-    static bool ordered(const FieldWords& field) { return field.kind == Kind::number || field.kind == Kind::seconds; }
+    static bool ordered(const FilterField& field) {
+        return field.kind == FilterKind::number || field.kind == FilterKind::seconds;
+    }
 
-    bool set(const FieldWords& field, abi::FlowTerm& term) {
+    bool set(const FilterField& field, abi::FlowTerm& term) {
         if (const Token open = take(); open.text != "{") return fail(open, "after in comes a list: in {A, B}");
         do {
             if (!value(field, term)) return false;
@@ -213,12 +162,12 @@ private:
         } while (true);
     }
 
-    bool bound(const FieldWords& field, const Token& op, abi::FlowTerm& term) {
+    bool bound(const FilterField& field, const Token& op, abi::FlowTerm& term) {
         if (!ordered(field)) {
             return fail(op, quoted(field.word) + " has no order; compare it with ==, != or in");
         }
         const Token word = take();
-        const auto n = field.kind == Kind::seconds ? milliseconds(word.text) : whole_number(word.text);
+        const auto n = field.kind == FilterKind::seconds ? milliseconds(word.text) : whole_number(word.text);
         if (!n) return fail(word, wrong_number(field, word));
         constexpr Number max = std::numeric_limits<Number>::max();
         // An empty range (first above last) is what nothing fits.
@@ -228,79 +177,44 @@ private:
         return add(word, term, number_range(*n, max));
     }
 
-    bool value(const FieldWords& field, abi::FlowTerm& term) {
+    bool value(const FilterField& field, abi::FlowTerm& term) {
         const Token word = take();
         switch (field.kind) {
-            case Kind::address: {
+            case FilterKind::address: {
                 const auto prefix = parse_prefix(word.text);
                 if (!prefix) {
                     return fail(word, quoted(word.text) + " is no address and no prefix; write e.g. 10.0.0.0/8");
                 }
                 return add(word, term, prefix_range(*prefix));
             }
-            case Kind::word: {
-                const auto number = named(field, word);
-                return number && add(word, term, number_range(*number, *number));
+            case FilterKind::word: {
+                const auto number = vocabulary_.number_of(field, word.text);
+                return number ? add(word, term, number_range(*number, *number)) : fail(word, number.error());
             }
             default: return range(field, word, term);
         }
     }
 
     /// `443`, `8000-8100`, `1.5`
-    bool range(const FieldWords& field, const Token& word, abi::FlowTerm& term) {
+    bool range(const FilterField& field, const Token& word, abi::FlowTerm& term) {
         const auto read = [&](std::string_view text) {
-            return field.kind == Kind::seconds ? milliseconds(text) : whole_number(text);
+            return field.kind == FilterKind::seconds ? milliseconds(text) : whole_number(text);
         };
         const auto dash = word.text.find('-');
         const auto first = read(word.text.substr(0, dash));
         const auto last = dash == std::string_view::npos ? first : read(word.text.substr(dash + 1));
-        if (!first || !last || *first > *last || (field.max != 0 && *last > field.max)) {
+        if (!first || !last || *first > *last || (field.kind == FilterKind::number && *last > field.max)) {
             return fail(word, wrong_number(field, word));
         }
         return add(word, term, number_range(*first, *last));
     }
 
-    static std::string wrong_number(const FieldWords& field, const Token& word) {
-        if (field.kind == Kind::seconds) return quoted(word.text) + " is no number of seconds; write e.g. 30 or 1.5";
+    static std::string wrong_number(const FilterField& field, const Token& word) {
+        if (field.kind == FilterKind::seconds)
+            return quoted(word.text) + " is no number of seconds; write e.g. 30 or 1.5";
         const bool bounded = field.max != std::numeric_limits<Number>::max();
         return quoted(word.text) + " is no number" + (bounded ? " from 0 to " + std::to_string(field.max) : "") +
-               " and no range of them; write e.g. " +
-               (field.field == FlowField::worker || !bounded ? "1 or 0-3" : "443 or 8000-8100");
-    }
-
-    std::optional<Number> named(const FieldWords& field, const Token& word) {
-        const auto answer = [&](std::optional<Number> number, std::string_view kind,
-                                const std::vector<std::string_view>& known) {
-            if (!number) {
-                fail(word, "there is no " + std::string{kind} + " " + quoted(word.text) + hint(word.text, known));
-            }
-            return number;
-        };
-        const auto views = [](const std::vector<std::string>& v) {
-            return std::vector<std::string_view>{v.begin(), v.end()};
-        };
-        switch (field.field) {
-            case FlowField::proto: {
-                auto number = number_of(kProtocols, word.text);
-                if (!number) number = whole_number(word.text);
-                if (number && *number > 255) number.reset();
-                return answer(number, "protocol", words_of(kProtocols));
-            }
-            case FlowField::state: return answer(number_of(kStates, word.text), "state", words_of(kStates));
-            case FlowField::rule: return answer(names_.rule(word.text), "rule", views(names_.rules));
-            default: return answer(names_.zone(word.text), "zone", views(names_.zones));
-        }
-    }
-
-    static std::string hint(std::string_view word, const std::vector<std::string_view>& known) {
-        if (auto text = did_you_mean(word, known); !text.empty()) return text;
-        std::string text = "; there ";
-        text += known.size() == 1 ? "is " : "are ";
-        constexpr std::size_t shown_max = 14;
-        for (std::size_t i = 0; i < std::min(known.size(), shown_max); ++i) {
-            text += (i == 0 ? "" : ", ") + std::string{known[i]};
-        }
-        return known.empty() ? "" : text + (known.size() > shown_max ? ", ..." : "");
+               " and no range of them; write e.g. " + std::string{field.example};
     }
 
     bool add(const Token& word, abi::FlowTerm& term, const abi::FlowRange& range) {
@@ -315,15 +229,45 @@ private:
     std::vector<Token> tokens_;
     std::size_t at_{};
     std::size_t end_column_;
-    const FilterNames& names_;
+    const FilterVocabulary& vocabulary_;
     abi::FlowFilter filter_{};
     std::optional<FilterError> error_;
 };
 
 }  // namespace
 
-Expected<abi::FlowFilter, FilterError> parse_flow_filter(std::string_view text, const FilterNames& names) {
-    return Parser{text, names}.parse();
+std::optional<std::uint64_t> number_named(std::span<const NamedNumber> names, std::string_view word) {
+    const auto at = std::find_if(names.begin(), names.end(), [&](const NamedNumber& n) { return n.word == word; });
+    return at == names.end() ? std::nullopt : std::optional{at->number};
+}
+
+std::vector<std::string_view> words_of(std::span<const NamedNumber> names) {
+    std::vector<std::string_view> words;
+    for (const auto& n : names) words.push_back(n.word);
+    return words;
+}
+
+std::string no_such(std::string_view kind, std::string_view word, const std::vector<std::string_view>& known) {
+    std::string text = "there is no " + std::string{kind} + " \"" + std::string{word} + "\"";
+    if (auto meant = did_you_mean(word, known); !meant.empty()) return text + meant;
+    if (known.empty()) return text;
+    text += known.size() == 1 ? "; there is " : "; there are ";
+    constexpr std::size_t shown_max = 16;
+    for (std::size_t i = 0; i < std::min(known.size(), shown_max); ++i) {
+        text += (i == 0 ? "" : ", ") + std::string{known[i]};
+    }
+    return text + (known.size() > shown_max ? ", ..." : "");
+}
+
+Expected<std::uint64_t, std::string> protocol_named(std::string_view word) {
+    auto number = number_named(kProtocols, word);
+    if (!number) number = whole_number(word);
+    if (!number || *number > 255) return Unexpected(no_such("protocol", word, words_of(kProtocols)));
+    return *number;
+}
+
+Expected<abi::FlowFilter, FilterError> parse_filter(std::string_view text, const FilterVocabulary& vocabulary) {
+    return Parser{text, vocabulary}.parse();
 }
 
 }  // namespace sluice::cp

@@ -14,8 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include <sluice/abi/flow_filter.hpp>
-#include <sluice/expected.hpp>
+#include "controlplane/lifecycle/filter_grammar.hpp"
 
 namespace sluice::cp {
 
@@ -23,11 +22,6 @@ namespace sluice::cp {
 struct FilterNames {
     std::function<std::optional<std::uint64_t>(std::string_view)> rule, zone;
     std::vector<std::string> rules, zones;
-};
-
-struct FilterError {
-    std::size_t column{};  ///< from 1
-    std::string detail;    ///< what is wrong and what to write instead
 };
 
 /// Blank text is the filter that every flow fits.

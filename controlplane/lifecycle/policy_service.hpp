@@ -113,6 +113,19 @@ struct FlowQuery {
     std::string filter;  ///< flow_filter.hpp; empty = all
 };
 
+/// Flows of the past: what the record store kept.
+struct RecordQuery {
+    std::uint32_t count_max{};
+    std::string since, until;           ///< record_query.hpp; empty = no bound
+    std::optional<std::string> cursor;  ///< holds since and until
+    std::string filter;                 ///< record_filter.hpp; empty = all
+};
+struct RecordPage {
+    std::vector<std::string> lines;                  ///< JSON, as in the flow log; oldest first
+    std::optional<std::string> next;                 ///< opaque cursor
+    std::uint64_t damaged_blocks{}, records_lost{};  ///< that stood in what can't be read
+};
+
 struct EndFlowsQuery {
     std::string filter;  ///< empty only with `all`
     bool all{};
@@ -151,7 +164,11 @@ struct SystemStatus {
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     std::vector<WorkerStatus> workers;
     std::vector<PortStatus> ports;
-    std::string flow_log_trouble;        ///< lines of the flow log are being lost: why; no reason not to be ready
+    std::string flow_log_trouble;  ///< lines of the flow log are being lost: why; no reason not to be ready
+    bool records_enabled{};
+    std::uint64_t records_bytes{}, records_segments{}, records_lost{};
+    std::optional<std::chrono::system_clock::time_point> records_oldest;
+    std::string records_trouble;         ///< flow records are being lost: why; no reason not to be ready
     std::vector<std::string> not_ready;  ///< why /readyz says no; empty = ready
 };
 
@@ -173,6 +190,8 @@ public:
     virtual std::vector<RuleStats> rules() = 0;
     /// A page may have fewer flows than asked for, and none, and still a `next`: the walk takes bounded time.
     virtual Expected<FlowPage, Problem> flows(const FlowQuery& query) = 0;
+    /// The same holds for a page of records.
+    virtual Expected<RecordPage, Problem> flow_records(const RecordQuery& query) = 0;
     virtual Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) = 0;
     /// Prometheus text exposition format; rule series only with `with_rules`.
     virtual std::string metrics(bool with_rules) = 0;

@@ -17,13 +17,19 @@ PolicyServiceImpl::PolicyServiceImpl(const ControlConfig& config, const ServiceO
                                      std::unique_ptr<PolicyStore> store)
     : config_{config},
       options_{options},
-      telemetry_{{config.flow_log_path, config.flow_log_rotate_bytes, config.flow_log_keep}},
+      records_{{config.flow_records_path, config.flow_records_bytes_max,
+                std::chrono::seconds{config.flow_records_age_max_s}},
+               *options.files},
+      telemetry_{{config.flow_log_path, config.flow_log_rotate_bytes, config.flow_log_keep},
+                 {.take = [this](EventBatchPtr batch) { records_.submit(std::move(batch)); },
+                  .next = [this](std::uint64_t boot_id) { return records_.next_of(boot_id); }}},
       store_{std::move(store)},
       client_{config.tables_socket, *this} {}
 
 PolicyServiceImpl::~PolicyServiceImpl() { stop(); }
 
 void PolicyServiceImpl::start() {
+    records_.start();
     telemetry_.start();
     keeper_ = std::thread{[this] { keep(); }};
     client_.start();
@@ -38,6 +44,7 @@ void PolicyServiceImpl::stop() {
     client_.stop();
     if (keeper_.joinable()) keeper_.join();
     telemetry_.stop();
+    records_.stop();
 }
 
 void PolicyServiceImpl::wake_keeper() {

@@ -20,6 +20,7 @@
 #include "controlplane/lifecycle/policy_service.hpp"
 #include "controlplane/lifecycle/prepared_policy.hpp"
 #include "controlplane/publish/tables_client.hpp"
+#include "controlplane/records/record_store.hpp"
 #include "controlplane/store/policy_store.hpp"
 #include "controlplane/telemetry/telemetry.hpp"
 
@@ -53,6 +54,7 @@ public:
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
     std::vector<RuleStats> rules() override;
     Expected<FlowPage, Problem> flows(const FlowQuery& query) override;
+    Expected<RecordPage, Problem> flow_records(const RecordQuery& query) override;
     Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) override;
     std::string metrics(bool with_rules) override;
     EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
@@ -128,7 +130,8 @@ private:
 
     const ControlConfig config_;
     const ServiceOptions options_;
-    Telemetry telemetry_;
+    RecordStore records_;
+    Telemetry telemetry_;  // hands events to records_
 
     std::mutex commit_mutex_;
     std::unique_ptr<PolicyStore> store_;  // commit_mutex_

@@ -1,4 +1,6 @@
 /// Rules with their counters, and the metrics.
+#include <algorithm>
+
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
@@ -77,6 +79,22 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     control.publishes = now.publishes;
     control.apply = now.apply;
     telemetry_.add_to(control);
+    const auto records = records_.stats();
+    auto& shown = control.records;
+    shown.written = records.written;
+    shown.lost = {{"ring", control.events_lost},
+                  {"queue", records.lost_queue},
+                  {"disk", records.lost_disk},
+                  {"sync", records.lost_sync}};
+    shown.segments_removed = {{"size", records.removed_by_size}, {"age", records.removed_by_age}};
+    shown.damaged_blocks = records.damaged_blocks;
+    shown.bytes = records.bytes;
+    shown.segments = records.segments;
+    if (records.oldest_ns != 0) {
+        // As floating point: a damaged file may say any time.
+        const auto now_ns = static_cast<double>(UtcClock{}.utc_ns(abi::MonoTime::now()));
+        shown.oldest_age_s = std::max(0.0, (now_ns - static_cast<double>(records.oldest_ns)) / 1e9);
+    }
     const auto names = telemetry_.names().names();
     return metrics_text(*telemetry_.collector().snapshot(), control, *names, with_rules);
 }

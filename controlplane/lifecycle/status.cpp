@@ -82,6 +82,17 @@ SystemStatus PolicyServiceImpl::status() {
     }
 
     status.flow_log_trouble = telemetry_.flow_log_trouble();
+    const auto records = records_.stats();
+    status.records_enabled = records.enabled;
+    status.records_bytes = records.bytes;
+    status.records_segments = records.segments;
+    status.records_lost = records.lost_queue + records.lost_disk + records.lost_sync;
+    if (records.oldest_ns != 0) {
+        using namespace std::chrono;
+        status.records_oldest =
+            system_clock::time_point{duration_cast<system_clock::duration>(nanoseconds{records.oldest_ns})};
+    }
+    status.records_trouble = records.trouble;
 
     auto& why = status.not_ready;
     if (!now.connected) {

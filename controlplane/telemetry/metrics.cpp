@@ -182,6 +182,29 @@ void total_families(Families& all, const Totals& t) {
     Families::add(switches, {{"result", "reverted"}}, t.reverts);
 }
 
+void record_families(Families& all, const RecordMetrics& r) {
+    all.counter("sluice_flow_records_written_total", "Flow records written to segment files.", r.written);
+    auto& lost = all.family("sluice_flow_records_lost_total", MetricType::Counter,
+                            "Flow events without a record: the ring ran over, the queue to the disk was full, the disk "
+                            "took no more, or a sync failed.");
+    for (const char* reason : {"ring", "queue", "disk", "sync"}) {
+        const auto found = r.lost.find(reason);
+        Families::add(lost, {{"reason", reason}}, found == r.lost.end() ? 0 : found->second);
+    }
+    auto& removed = all.family("sluice_flow_records_segments_removed_total", MetricType::Counter,
+                               "Segment files that went because of the bound on size or on age.");
+    for (const char* cause : {"size", "age"}) {
+        const auto found = r.segments_removed.find(cause);
+        Families::add(removed, {{"cause", cause}}, found == r.segments_removed.end() ? 0 : found->second);
+    }
+    all.counter("sluice_flow_records_damaged_blocks_total",
+                "Damaged blocks that were met at the start and by readers, each time.", r.damaged_blocks);
+    all.gauge("sluice_flow_records_bytes", "Bytes of all segment files.", static_cast<double>(r.bytes));
+    all.gauge("sluice_flow_records_segments", "Segment files.", static_cast<double>(r.segments));
+    all.gauge("sluice_flow_records_oldest_age_seconds", "Age of the oldest flow record; 0 = there is none.",
+              r.oldest_age_s);
+}
+
 void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     auto& events = all.family("sluice_events_total", MetricType::Counter, "Flow events, by what became of them.");
     Families::add(events, {{"result", "read"}}, c.events_read);
@@ -251,6 +274,7 @@ std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control
     level_families(all, snapshot);
     total_families(all, snapshot.totals);
     control_families(all, snapshot.totals, control);
+    record_families(all, control.records);
     if (with_rules) rule_families(all, snapshot.totals, names);
     return all.text();
 }

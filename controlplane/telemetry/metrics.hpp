@@ -22,6 +22,16 @@ public:
     double sum_seconds{};
 };
 
+/// What the store of flow records says.
+struct RecordMetrics {
+    std::uint64_t written{};
+    std::map<std::string, std::uint64_t> lost;              ///< by reason
+    std::map<std::string, std::uint64_t> segments_removed;  ///< by cause
+    std::uint64_t damaged_blocks{};
+    std::uint64_t bytes{}, segments{};  ///< levels
+    double oldest_age_s{};
+};
+
 /// The control plane's own part.
 struct ControlMetrics {
     std::string policy_name, version, hash;  ///< empty hash = no policy
@@ -31,6 +41,7 @@ struct ControlMetrics {
     ApplyDurations apply;
     std::uint64_t events_read{}, events_lost{}, events_invalid{};
     std::uint64_t flow_log_lines{}, flow_log_failed{};
+    RecordMetrics records;
 };
 
 std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control, const Names& names, bool with_rules);

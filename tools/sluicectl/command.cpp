@@ -82,6 +82,12 @@ bool flag_of(const json::value& object, std::string_view key) {
     return object.as_object().at({key.data(), key.size()}).as_bool();
 }
 
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    return out;
+}
+
 std::string read_file(const std::string& path) {
     if (path == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
     std::ifstream in{path, std::ios::binary};

@@ -42,6 +42,9 @@ std::uint64_t count_of(const boost::json::value& object, std::string_view key);
 double number_of(const boost::json::value& object, std::string_view key);
 bool flag_of(const boost::json::value& object, std::string_view key);
 
+/// For a query: every byte that could mean something there is escaped.
+std::string escaped(std::string_view text);
+
 std::string read_file(const std::string& path);
 /// `10m`, `90s`, `1h30m`, `45` (seconds); 1 s to 24 h.
 std::optional<std::uint64_t> parse_duration_s(std::string_view text);
@@ -73,6 +76,15 @@ int explain(const Context& context, std::string in_port, std::vector<std::string
 boost::json::object explain_question(const std::string& in_port, const std::string& src, const std::string& dst);
 
 // follow_command.cpp
+/// An event or a record as people read it; `date` in front of its time of day.
+std::string event_line(const boost::json::object& event, bool date, bool colours);
 int follow_flows(const Context& context, const std::string& verdict);
+
+// records_command.cpp
+struct RecordsWanted {
+    std::string since, until, filter;        ///< empty = no bound, all
+    std::optional<std::uint64_t> count_max;  ///< none = all
+};
+int recorded_flows(const Context& context, const RecordsWanted& wanted);
 
 }  // namespace sluice::ctl

@@ -1,4 +1,4 @@
-/// flows -f: events as they happen, across restarts of the control plane.
+/// How an event is told, and flows -f: events as they happen, across restarts of the control plane.
 #include <chrono>
 #include <iostream>
 #include <thread>
@@ -29,8 +29,11 @@ std::string endpoint_of(const json::object& event, std::string_view address_key,
     return endpoint_text(field(event, address_key), has_port ? port->to_number<std::uint64_t>() : 0);
 }
 
-/// 2026-11-22T22:10:36.123Z -> 22:10:36.123
-std::string clock_text(const std::string& time) { return time.size() >= 23 ? time.substr(11, 12) : time; }
+/// 2026-11-22T22:10:36.123Z -> 22:10:36.123, or 2026-11-22 22:10:36.123
+std::string clock_text(const std::string& time, bool date) {
+    if (time.size() < 23) return time;
+    return (date ? time.substr(0, 10) + ' ' : "") + time.substr(11, 12);
+}
 
 /// Of the two directions.
 std::string bytes_words(const json::object& event) {
@@ -41,14 +44,16 @@ std::string bytes_words(const json::object& event) {
                        bytes_text((*pair)[1].to_number<std::uint64_t>()));
 }
 
-std::string event_line(const json::object& event, bool colours) {
+}  // namespace
+
+std::string event_line(const json::object& event, bool date, bool colours) {
     const auto kind = field(event, "event");
     const auto word = kind == "drop" ? std::string{"drop"} : field(event, "verdict");
     const auto why = kind == "drop" ? field(event, "reason") : field(event, "rule");
     auto proto = field(event, "proto");
     if (const auto type = field(event, "icmp_type"); !type.empty()) proto += '/' + type;
     std::string line =
-        fmt::format("{:<12}  {}{:<{}}  {:<8}  {:<21} -> {:<21}  {:<16}", clock_text(field(event, "time")),
+        fmt::format("{:<12}  {}{:<{}}  {:<8}  {:<21} -> {:<21}  {:<16}", clock_text(field(event, "time"), date),
                     painted(word, verdict_colour(word), colours), "", word.size() < 6 ? 6 - word.size() : 0, proto,
                     endpoint_of(event, "src", "sport"), endpoint_of(event, "dst", "dport"), why);
     const auto from = field(event, "from");
@@ -67,6 +72,8 @@ std::string event_line(const json::object& event, bool colours) {
     }
     return line;
 }
+
+namespace {
 
 class Follower {
 public:
@@ -109,7 +116,7 @@ private:
         if (context_.json) {
             std::cout << event.data << '\n';
         } else {
-            std::cout << event_line(object, context_.colours) << '\n';
+            std::cout << event_line(object, false, context_.colours) << '\n';
         }
     }
 

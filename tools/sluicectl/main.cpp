@@ -22,7 +22,7 @@ struct Options {
     std::string file, confirm, in_port, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
-    std::string filter;
+    std::string filter, since, until;
     bool all{}, answer{};
     std::uint64_t generation{}, limit{100};
 };
@@ -82,7 +82,7 @@ private:
             if (word.starts_with('-')) {
                 const bool takes_value = word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" ||
                                          word == "--output" || word == "--filter" || word == "--limit" ||
-                                         word == "--verdict";
+                                         word == "--verdict" || word == "--since" || word == "--until";
                 if (takes_value) ++i;
                 continue;
             }
@@ -143,8 +143,18 @@ private:
                          "the generation to leave, not the one to return to; default: the one that runs");
     }
 
-    void add_limit(CLI::App* to) {
-        to->add_option("--limit", options_.limit, "flows to show at most")
+    int records(const Context& c) const {
+        if (options_.follow) throw CommandError{"--since and --until are about the past; leave out -f"};
+        if (!options_.verdict.empty())
+            throw CommandError{"--verdict is for -f; write --filter verdict==" + options_.verdict};
+        std::optional<std::uint64_t> limit;
+        if (flows_limit_->count() > 0) limit = options_.limit;
+        return recorded_flows(
+            c, {.since = options_.since, .until = options_.until, .filter = options_.filter, .count_max = limit});
+    }
+
+    CLI::Option* add_limit(CLI::App* to) {
+        return to->add_option("--limit", options_.limit, "flows to show at most")
             ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
             ->capture_default_str();
     }
@@ -166,13 +176,17 @@ private:
         add_limit(listed);
         add_filter(listed);
         command(*get, "policy", "the policy as it is stored", [](const Context& c) { return get_policy(c); });
-        auto* flows = command(app_, "flows", "live flows, or with -f their events", [this](const Context& c) {
-            if (flows_end_->parsed()) return exit_code_;  // the command below has done it
-            if (!options_.follow && !options_.verdict.empty()) throw CommandError{"--verdict filters events; add -f"};
-            if (options_.follow && !options_.filter.empty())
-                throw CommandError{"--filter is for live flows; leave out -f"};
-            return options_.follow ? follow_flows(c, options_.verdict) : get_flows(c, options_.limit, options_.filter);
-        });
+        auto* flows = command(app_, "flows", "live flows; with -f their events, with --since what was recorded",
+                              [this](const Context& c) {
+                                  if (flows_end_->parsed()) return exit_code_;  // the command below has done it
+                                  if (!options_.since.empty() || !options_.until.empty()) return records(c);
+                                  if (!options_.follow && !options_.verdict.empty())
+                                      throw CommandError{"--verdict filters events; add -f"};
+                                  if (options_.follow && !options_.filter.empty())
+                                      throw CommandError{"--filter is for live flows; leave out -f"};
+                                  return options_.follow ? follow_flows(c, options_.verdict)
+                                                         : get_flows(c, options_.limit, options_.filter);
+                              });
         flows_end_ = command(*flows, "end", "end the live flows that fit a filter", [this](const Context& c) {
             return end_flows(c, options_.filter, options_.all, options_.answer);
         });
@@ -182,7 +196,10 @@ private:
         flows->add_flag("-f,--follow", options_.follow, "show events as they happen");
         flows->add_option("--verdict", options_.verdict, "with -f: only these")
             ->check(CLI::IsMember({"allow", "deny", "reject", "drop"}));
-        add_limit(flows);
+        flows->add_option("--since", options_.since,
+                          "recorded flows from this time on: 90s, 1h30m, 7d ago, or 2026-11-26T05:00:00Z");
+        flows->add_option("--until", options_.until, "recorded flows before this time");
+        flows_limit_ = add_limit(flows);
         add_filter(flows);
         auto* explain_command =
             command(app_, "explain", "what would happen to a packet, and why",
@@ -197,6 +214,7 @@ private:
     Options options_;
     CLI::Option* token_option_{};
     CLI::App* flows_end_{};
+    CLI::Option* flows_limit_{};
     int exit_code_{};
 };
 

@@ -95,6 +95,9 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto trouble = text_of(answer.at("flow_log"), "trouble"); !trouble.empty()) {
         std::cout << "flow log   " << painted("loses lines", Colour::red, colours) << ": " << trouble << '\n';
     }
+    if (const auto trouble = text_of(answer.at("flow_records"), "trouble"); !trouble.empty()) {
+        std::cout << "records    " << painted("are being lost", Colour::red, colours) << ": " << trouble << '\n';
+    }
     std::cout << '\n';
 
     Table ports{{{"PORT"},
@@ -232,17 +235,6 @@ int get_drops(const Context& context) {
     std::cout << table.text(context.colours);
     return 0;
 }
-
-namespace {
-
-/// Every byte that could mean something in a query is escaped.
-std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    return out;
-}
-
-}  // namespace
 
 int end_flows(const Context& context, const std::string& filter, bool all, bool answer) {
     std::string target = fmt::format("/v1/flows?all={}&answer={}", all, answer);

@@ -51,6 +51,7 @@ def control_config(lab):
         "tables_socket": lab.tables_socket,
         "last_good": lab.last_good,
         "flow_log": {"path": f"{lab.log_dir}/flows.jsonl", "rotate_bytes": "64MiB", "keep": 8},
+        "flow_records": {"path": f"{lab.log_dir}/records", "bytes_max": "256MiB", "age_max": "1d"},
     }
     return "# written by tools/demo\n" + json.dumps(config, indent=2) + "\n"
 

@@ -282,6 +282,12 @@ SystemStatus MemoryPolicyService::status() {
         {.name = "inside", .zone = "servers", .link_up = false, .rx_packets = 900, .tx_packets = 900, .drops = 0}};
     status.not_ready = not_ready_;
     status.flow_log_trouble = flow_log_trouble_;
+    status.records_enabled = true;
+    status.records_bytes = 5'600'000;
+    status.records_segments = 2;
+    status.records_lost = records_trouble_.empty() ? 0 : 7;
+    status.records_oldest = std::chrono::system_clock::now() - std::chrono::minutes{90};
+    status.records_trouble = records_trouble_;
     return status;
 }
 
@@ -345,6 +351,38 @@ Expected<FlowPage, Problem> MemoryPolicyService::flows(const FlowQuery& query) {
     return page;
 }
 
+Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuery& query) {
+    constexpr std::uint32_t kRecordCount = 4'500;
+    if (query.since == "nonsense") return problem(400, "bad-query", "since is a time");
+    if (!query.filter.empty() && query.filter != "rule==web-in")
+        return problem(400, "bad-filter", "column 1: not this filter");
+    std::uint32_t first = 0;
+    if (query.cursor) {
+        const auto text = std::string_view{*query.cursor}.substr(1);
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), first);
+        if (error != std::errc{} || end != text.data() + text.size())
+            return problem(400, "bad-cursor", "this cursor is not one of ours");
+    }
+    if (query.since == "break" && first != 0) return problem(500, "broken", "the second page can't be had");
+    RecordPage page;
+    auto i = first;
+    for (; i < kRecordCount && page.lines.size() < query.count_max; ++i) {
+        const bool web = i % 2 == 0;
+        if (!query.filter.empty() && !web) continue;
+        page.lines.push_back(
+            R"({"time":"2026-11-26T05:00:00.000Z","event":")" + std::string{web ? "flow_start" : "flow_denied"} +
+            R"(","src":"198.51.100.7","dst":"198.51.100.80","proto":"tcp","sport":)" + std::to_string(i) +
+            R"(,"dport":443,"in_port":"outside","from":"internet","to":"servers","verdict":")" +
+            (web ? "allow" : "deny") + R"(","rule":")" + (web ? "web-in" : "default") + R"(","generation":3})");
+    }
+    if (i < kRecordCount) page.next = "r" + std::to_string(i);
+    if (query.since == "damage" && first == 0) {
+        page.damaged_blocks = 2;
+        page.records_lost = 3;
+    }
+    return page;
+}
+
 std::string MemoryPolicyService::metrics(bool with_rules) {
     std::string text = "# HELP sluice_flows Live flows.\n# TYPE sluice_flows gauge\nsluice_flows 250\n";
     text +=
@@ -397,6 +435,11 @@ void MemoryPolicyService::add_events(std::uint64_t count, std::size_t padding_by
 void MemoryPolicyService::set_not_ready(std::vector<std::string> reasons) {
     const std::lock_guard lock{mutex_};
     not_ready_ = std::move(reasons);
+}
+
+void MemoryPolicyService::set_records_trouble(std::string why) {
+    const std::lock_guard lock{mutex_};
+    records_trouble_ = std::move(why);
 }
 
 void MemoryPolicyService::set_flow_log_trouble(std::string why) {

@@ -27,6 +27,9 @@ public:
     std::vector<RuleStats> rules() override;
     /// Takes for a filter the words `worker==1`, which 50 flows fit.
     Expected<FlowPage, Problem> flows(const FlowQuery& query) override;
+    /// 4,500 records; takes for a filter `rule==web-in`, which every second one fits, and for `since` anything but
+    /// `nonsense`. Since `damage` three of two blocks are missing; since `break` the second page can't be had.
+    Expected<RecordPage, Problem> flow_records(const RecordQuery& query) override;
     Expected<EndFlowsResult, Problem> end_flows(const EndFlowsQuery& query) override;
     std::string metrics(bool with_rules) override;
     EventPage events_after(std::uint64_t after, std::size_t count_max, std::chrono::milliseconds wait) override;
@@ -35,6 +38,7 @@ public:
     void add_events(std::uint64_t count, std::size_t padding_bytes);
     void set_not_ready(std::vector<std::string> reasons);
     void set_flow_log_trouble(std::string why);
+    void set_records_trouble(std::string why);
     /// Lets whatever is SLOW go on, now and from now on.
     void release();
 
@@ -49,7 +53,7 @@ private:
     std::uint64_t generation_{};
     std::optional<std::chrono::system_clock::time_point> confirm_deadline_;
     std::vector<std::string> not_ready_;
-    std::string flow_log_trouble_;
+    std::string flow_log_trouble_, records_trouble_;
     std::vector<EventPage::Line> events_;
     std::uint64_t newest_{};
     std::mutex gate_mutex_;

@@ -1,4 +1,5 @@
 """The real REST server with its real TLS, over a policy service in memory. Every answer is held against openapi.yaml."""
+import http.client
 import json
 import os
 import pathlib
@@ -181,6 +182,58 @@ class Resources(unittest.TestCase):
             self.assertEqual(len(page["flows"]), 50)
             wrong = server.request("GET", "/v1/flows?filter=nonsense")
             self.assertEqual((wrong.status, wrong.json()["code"]), (400, "bad-filter"))
+
+    def test_records_by_pages(self):
+        with Server(BINARY) as server:
+            seen, target = [], "/v1/flows?since=1h&limit=1999"
+            while True:
+                page = server.request("GET", target).json()
+                seen += [record["sport"] for record in page["records"]]
+                if page["next"] is None:
+                    break
+                target = "/v1/flows?limit=1999&cursor=" + page["next"]
+            self.assertEqual(seen, list(range(4500)))
+            self.assertEqual(len(server.request("GET", "/v1/flows?until=2026-11-26T05:00:00Z").json()["records"]), 100)
+            some = server.request("GET", "/v1/flows?since=1h&limit=10000&filter=rule%3D%3Dweb-in").json()
+            self.assertEqual((len(some["records"]), some["next"]), (2250, None))
+            damaged = server.request("GET", "/v1/flows?since=damage").json()
+            self.assertEqual((damaged["damaged_blocks"], damaged["records_lost"]), (2, 3))
+            for query in ("since=nonsense", "since=1h&limit=0", "since=1h&limit=10001", "since=1h&filter=x", "cursor=rx", "since=",
+                          "until=", "since=1h&since=2h"):
+                self.assertEqual(server.request("GET", "/v1/flows?" + query).status, 400, query)
+
+    def test_records_as_json_lines(self):
+        lines = {"Accept": "application/jsonl"}
+        with Server(BINARY) as server:
+            def export(query):
+                reply = server.request("GET", "/v1/flows?" + query, headers=lines)
+                self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, "application/jsonl"))
+                return [json.loads(line) for line in reply.body.splitlines()]
+
+            self.assertEqual([record["sport"] for record in export("since=1h")], list(range(4500)))
+            self.assertEqual(len(export("since=1h&limit=4100")), 4100)
+            self.assertEqual(len(export("since=1h&filter=rule%3D%3Dweb-in")), 2250)
+            self.assertEqual(export("since=damage")[-1], {"event": "damage", "blocks": 2, "records": 3})
+            head = server.request("HEAD", "/v1/flows?since=1h", headers=lines)
+            self.assertEqual((head.status, head.body, head.headers["Content-Type"]), (200, b"", "application/jsonl"))
+            self.assertEqual(server.request("GET", "/v1/flows?since=nonsense", headers=lines).status, 400)
+            # What can't be had to its end does not look whole.
+            with self.assertRaises(http.client.IncompleteRead):
+                server.request("GET", "/v1/flows?since=break", headers=lines)
+
+    def test_an_export_keeps_the_connection_and_old_clients_get_its_end(self):
+        with Server(BINARY) as server:
+            ask = (b"GET /v1/flows?since=1h HTTP/1.%d\r\nHost: x\r\nAccept: application/jsonl\r\nAuthorization: Bearer " +
+                   server.token.encode() + b"\r\n%s\r\n")
+            with server.connect() as connection:
+                connection.sendall(ask % (1, b"") + ask % (1, b"Connection: close\r\n"))
+                twice = read_to_end(connection)
+            self.assertEqual((twice.count(b"200 OK"), twice.count(b"\r\n0\r\n\r\n")), (2, 2))
+            with server.connect() as connection:
+                connection.sendall(ask % (0, b""))
+                old = read_to_end(connection)
+            self.assertNotIn(b"chunked", old.lower())
+            self.assertEqual(len(old.split(b"\r\n\r\n", 1)[1].splitlines()), 4500)
 
     def test_flows_are_ended(self):
         with Server(BINARY) as server:

@@ -1,6 +1,6 @@
 /// The real server over a policy service in memory, as a process, for tests that speak TLS to it. Prints `port N` when
-/// it listens, then obeys lines on stdin: `events N [PADDING]`, `not-ready TEXT`, `ready`, `flow-log TEXT`, `release`,
-/// `stop`, and says `done` after each; end of file stops it.
+/// it listens, then obeys lines on stdin: `events N [PADDING]`, `not-ready TEXT`, `ready`, `flow-log TEXT`,
+/// `records TEXT`, `release`, `stop`, and says `done` after each; end of file stops it.
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -48,6 +48,7 @@ void obey(sluice::cp::api::test::MemoryPolicyService& service) {
         if (word == "stop") return;
         if (word == "ready") service.set_not_ready({});
         if (word == "not-ready") service.set_not_ready({line.substr(word.size() + 1)});
+        if (word == "records") service.set_records_trouble(line.substr(word.size() + 1));
         if (word == "flow-log") service.set_flow_log_trouble(line.substr(word.size() + 1));
         if (word == "events") {
             std::uint64_t count = 0;

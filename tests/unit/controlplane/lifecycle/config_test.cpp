@@ -8,7 +8,8 @@ namespace {
 TEST(ControlConfig, ReadsEveryKeyAndHasDefaults) {
     const auto config = parse_control_config(
         "listen: \"[::1]:9443\"\nstate_dir: /tmp/s\ntables_socket: /tmp/t.sock\nlast_good: /tmp/lg\n"
-        "metrics_open: true\nflow_log: {path: /tmp/f.jsonl, rotate_bytes: 64MiB, keep: 3}\n",
+        "metrics_open: true\nflow_log: {path: /tmp/f.jsonl, rotate_bytes: 64MiB, keep: 3}\n"
+        "flow_records: {path: /tmp/r, bytes_max: 1GiB, age_max: 36h}\n",
         "c.yaml");
     ASSERT_TRUE(config) << config.error().front();
     EXPECT_EQ(config->listen, "[::1]:9443");
@@ -19,6 +20,9 @@ TEST(ControlConfig, ReadsEveryKeyAndHasDefaults) {
     EXPECT_EQ(config->flow_log_path, "/tmp/f.jsonl");
     EXPECT_EQ(config->flow_log_rotate_bytes, 64ULL << 20);
     EXPECT_EQ(config->flow_log_keep, 3U);
+    EXPECT_EQ(config->flow_records_path, "/tmp/r");
+    EXPECT_EQ(config->flow_records_bytes_max, 1ULL << 30);
+    EXPECT_EQ(config->flow_records_age_max_s, 36U * 3600);
 
     const auto defaults = parse_control_config("{}", "c.yaml");
     ASSERT_TRUE(defaults);
@@ -28,20 +32,27 @@ TEST(ControlConfig, ReadsEveryKeyAndHasDefaults) {
 
 TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const auto config = parse_control_config(
-        "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n",
+        "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n"
+        "flow_records: {bytes_max: 1MiB, age_max: 3651d, colour: red}\n",
         "c.yaml");
     ASSERT_FALSE(config);
     const std::vector<std::string> expected{
         "c.yaml:1:9: listen must be ADDRESS:PORT, such as 127.0.0.1:8443",
         "c.yaml:2:1: unknown key \"state_dri\" in controlplane.yaml; known: listen, state_dir, tables_socket, "
-        "flow_log, "
-        "last_good, metrics_open",
+        "flow_log, flow_records, last_good, metrics_open",
         "c.yaml:3:15: metrics_open must be true or false",
         "c.yaml:4:26: rotate_bytes must be a size from 4096 to 1099511627776; write 64MiB, 512KiB or bytes",
         "c.yaml:4:37: keep must be a number from 0 to 1000",
         "c.yaml:4:43: unknown key \"colour\" in flow_log; known: path, rotate_bytes, keep",
+        "c.yaml:5:27: bytes_max must be a size from 16777216 to 1125899906842624; write 64MiB, 512KiB or bytes",
+        "c.yaml:5:42: age_max must be from 1m to 3650d; write a number and one of m, h, d, such as 7d",
+        "c.yaml:5:49: unknown key \"colour\" in flow_records; known: path, bytes_max, age_max",
     };
     EXPECT_EQ(config.error(), expected);
+    for (const char* age : {"0d", "7", "d", "-1d", "1w", "1.5h", "99999999999999999999d", "[7d]", "1s"}) {
+        EXPECT_FALSE(parse_control_config(std::string{"flow_records: {age_max: "} + age + "}\n", "c.yaml")) << age;
+    }
+    EXPECT_EQ(parse_control_config("flow_records: {path: \"\"}\n", "c.yaml")->flow_records_path, "");
     EXPECT_FALSE(parse_control_config("listen: [\n", "c.yaml"));
     EXPECT_FALSE(parse_control_config("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", "c.yaml"));
     EXPECT_FALSE(read_control_config("/nonexistent/c.yaml"));

@@ -41,6 +41,8 @@ public:
     std::atomic<bool> full{false};
 
     Expected<int, Errno> create(const std::string& p, Readers r) override { return real_.create(p, r); }
+    Expected<int, Errno> open_end(const std::string& p) override { return real_.open_end(p); }
+    Expected<void, Errno> truncate(const std::string& p, std::uint64_t n) override { return real_.truncate(p, n); }
     Expected<std::size_t, Errno> write(int h, std::span<const std::byte> b) override {
         if (full) return Unexpected<Errno>(ENOSPC);
         return real_.write(h, b);
@@ -78,6 +80,7 @@ protected:
         config.tables_socket = dir + "/tables.sock";
         config.last_good = dir + "/last-good";
         config.flow_log_path = dir + "/flows.jsonl";
+        config.flow_records_path = dir + "/records";
         start_dataplane();
     }
     void TearDown() override {

@@ -5,6 +5,7 @@
 #include "controlplane/records/block_builder.hpp"
 #include "controlplane/records/block_view.hpp"
 #include "controlplane/records/crc32c.hpp"
+#include "controlplane/records/record_json.hpp"
 #include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/records/record_rig.hpp"
 
@@ -75,6 +76,23 @@ TEST(Block, GivesBackWhatWasPutIn) {
         builder.clear();
         EXPECT_TRUE(builder.empty());
     }
+}
+
+// The flow log and the store tell the same event in the same words.
+TEST(RecordJson, IsTheLineOfTheFlowLog) {
+    SCOPED_TRACE(sluice::test::seed_line());
+    std::mt19937_64 random{sluice::test::seed_of_this_run()};
+    auto batch = some_batch(random, 1, 300);
+    auto names = std::make_shared<Names>(*batch->names);
+    names->rules = std::make_shared<const std::vector<std::string>>(7, "web-in");
+    batch->names = names;
+    BlockBuilder builder;
+    for (const auto& event : batch->events) builder.add(event, *batch);
+    const auto block = builder.finish(1, 64, 1);
+    BlockView view;
+    ASSERT_TRUE(view.open(block.header, block.bytes.subspan(sizeof(BlockHeader))));
+    for (const auto& event : batch->events)
+        EXPECT_EQ(record_json(*view.next()), event_json(event, *batch->names, batch->clock));
 }
 
 TEST(Block, ANumberThatPassesToAnotherNameIsToldByTheNameOfItsTime) {

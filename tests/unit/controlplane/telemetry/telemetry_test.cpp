@@ -15,6 +15,7 @@
 
 #include "controlplane/telemetry/collector.hpp"
 #include "controlplane/telemetry/event_json.hpp"
+#include "controlplane/telemetry/event_lines.hpp"
 #include "controlplane/telemetry/event_reader.hpp"
 #include "controlplane/telemetry/event_ring.hpp"
 #include "controlplane/telemetry/flow_log.hpp"
@@ -402,6 +403,24 @@ TEST_F(FlowLogTest, FailuresAreCountedAndEndByThemselves) {
     FlowLog full{{"/dev/full", 1000, 2}};
     full.write({"a"});
     EXPECT_EQ(full.lines_failed(), 1U);
+}
+
+// Lines that nobody comes to write are counted, and whoever drains does not wait.
+TEST_F(FlowLogTest, WhatComesFasterThanLinesCanBeWrittenIsCounted) {
+    EventRing recent{100};
+    EventLines lines{{dir + "/flows.jsonl", 1ULL << 30, 2}, recent};
+    auto batch = std::make_shared<EventBatch>();
+    batch->names = std::make_shared<const Names>();
+    for (int i = 0; i < 40'000; ++i) batch->events.push_back({event_of(1)});
+    lines.submit(batch);
+    lines.submit(batch);
+    EXPECT_EQ(lines.stats().failed, 40'000U);
+    EXPECT_EQ(lines.stats().trouble, "events come faster than lines can be written");
+    lines.start();
+    lines.stop();
+    EXPECT_EQ(lines.stats().written, 40'000U);
+    EXPECT_EQ(lines.stats().failed, 40'000U);
+    EXPECT_EQ(lines.stats().trouble, "") << "over";
 }
 
 // ------------------------------------------------------------------------------------------------------------- metrics

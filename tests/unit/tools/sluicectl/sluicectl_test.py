@@ -119,6 +119,10 @@ class ViewCommands(Case):
         self.server.tell("flow-log cannot write flows.jsonl: No space left on device")
         lost = "flow log   loses lines: cannot write flows.jsonl: No space left on device\n"
         wait_until(lambda: lost in self.run_ctl("status").stdout)
+        self.assertNotIn("records ", text)
+        self.server.tell("records cannot write 42.flows: No space left on device")
+        records = "records    are being lost: cannot write 42.flows: No space left on device\n"
+        wait_until(lambda: records in self.run_ctl("status").stdout)
         self.assertIn("ready      yes\n", self.run_ctl("status").stdout)
         self.server.tell("not-ready no dataplane is connected")
         wait_until(lambda: "ready      no: no dataplane is connected" in self.run_ctl("status").stdout)
@@ -145,6 +149,21 @@ class ViewCommands(Case):
         wrong = self.run_ctl("flows", "--filter", "no such", code=1)
         self.assertIn("column 1", wrong.stderr)
         self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--filter", "worker==1", code=1).stderr)
+
+    def test_recorded_flows(self):
+        lines = self.run_ctl("flows", "--since", "1h").stdout.splitlines()
+        self.assertEqual(len(lines), 4500)
+        self.assertEqual(lines[1].split(), ["2026-11-26", "05:00:00.000", "deny", "tcp", "198.51.100.7:1", "->", "198.51.100.80:443",
+                                            "default", "internet->servers"])
+        records = [json.loads(line) for line in self.run_ctl("flows", "--until", "2026-11-26T05:00:00Z", "-o", "json").stdout.splitlines()]
+        self.assertEqual([record["sport"] for record in records], list(range(4500)))
+        some = self.run_ctl("flows", "--since", "1h", "--filter", "rule==web-in", "--limit", "7", "-o", "json")
+        self.assertEqual([json.loads(line)["sport"] for line in some.stdout.splitlines()], [0, 2, 4, 6, 8, 10, 12])
+        self.assertIn("more records", some.stderr)
+        self.assertIn("3 records are missing: 2 blocks of the store are damaged", self.run_ctl("flows", "--since", "damage").stderr)
+        self.assertIn("since is a time", self.run_ctl("flows", "--since", "nonsense", code=1).stderr)
+        self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--since", "1h", code=1).stderr)
+        self.assertIn("--filter verdict==deny", self.run_ctl("flows", "--since", "1h", "--verdict", "deny", code=1).stderr)
 
     def test_flows_are_ended(self):
         self.assertEqual(self.run_ctl("flows", "end", "--filter", "worker==1").stdout, "ended 50 flows\n")

@@ -1,0 +1,132 @@
+#include <fstream>
+
+#include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
+
+namespace sluice::cp {
+namespace {
+
+abi::FlowEvent event_of(std::uint16_t n) {
+    abi::FlowEvent e;
+    e.time = abi::MonoTime::now();
+    e.kind = abi::EventKind::flow_start;
+    e.verdict = abi::Verdict::allow;
+    e.family = abi::IpFamily::v4;
+    e.proto = abi::L4Proto::tcp;
+    e.sport = abi::L4Port::of_host(n);
+    e.slot = abi::kSlotFirstFree;
+    e.from_zone = abi::ZoneId{0};
+    e.to_zone = abi::ZoneId{1};
+    return e;
+}
+
+class FlowRecordsTest : public PolicyServiceTest {
+protected:
+    std::vector<std::string> recorded(const std::string& since, const std::string& filter = {}) {
+        const auto page =
+            service->flow_records({.count_max = 10'000, .since = since, .until = {}, .cursor = {}, .filter = filter});
+        EXPECT_TRUE(page) << page.error().detail;
+        return page ? page->lines : std::vector<std::string>{};
+    }
+    static std::vector<std::string> ports_of(const std::vector<std::string>& lines) {
+        std::vector<std::string> out;
+        for (const auto& line : lines) {
+            const auto at = line.find("\"sport\":") + 8;
+            out.push_back(line.substr(at, line.find(',', at) - at));
+        }
+        return out;
+    }
+};
+
+TEST_F(FlowRecordsTest, AreToldInTheWordsOfTheLogByTheNamesOfTheirTime) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    auto event = event_of(1);
+    event.generation = running_generation();
+    dataplane->telemetry().emit(0, event);
+    ASSERT_TRUE(soon([&] { return recorded("1h").size() == 1; }));
+    must_put(policy_text(kSshOut));  // the rule is gone
+    event = event_of(2);
+    event.generation = running_generation();
+    event.slot = abi::kSlotDefault;
+    dataplane->telemetry().emit(0, event);
+    ASSERT_TRUE(soon([&] { return recorded("1h").size() == 2; }));
+
+    const auto lines = recorded("1h");
+    EXPECT_NE(lines[0].find("\"rule\":\"web-in\""), std::string::npos) << lines[0];
+    EXPECT_NE(lines[0].find("\"from\":\"internet\",\"to\":\"servers\""), std::string::npos) << lines[0];
+    EXPECT_NE(lines[0].find("\"in_port\":\"outside\""), std::string::npos) << lines[0];
+    EXPECT_NE(lines[1].find("\"rule\":\"default\""), std::string::npos) << lines[1];
+    EXPECT_EQ(ports_of(recorded("1h", "rule == web-in")), std::vector<std::string>{"1"});
+    EXPECT_TRUE(recorded("0s").empty());
+    const auto log = [&] {
+        std::ifstream in{config.flow_log_path};
+        return std::string{std::istreambuf_iterator<char>{in}, {}};
+    };
+    ASSERT_TRUE(soon([&] { return log() == lines[0] + "\n" + lines[1] + "\n"; })) << log();
+}
+
+TEST_F(FlowRecordsTest, PagesGoOnWhereTheLastOneEndedAlsoOverARestart) {
+    start_service();
+    for (std::uint16_t n = 1; n <= 50; ++n) dataplane->telemetry().emit(0, event_of(n));
+    ASSERT_TRUE(soon([&] { return recorded("1h").size() == 50; }));
+    service.reset();
+    start_service();
+    for (std::uint16_t n = 51; n <= 55; ++n) dataplane->telemetry().emit(0, event_of(n));
+    ASSERT_TRUE(soon([&] { return recorded("1h").size() == 55; }));
+    EXPECT_EQ(service->status().records_segments, 2U);
+
+    std::vector<std::string> seen;
+    RecordQuery query{.count_max = 7, .since = "1h", .until = {}, .cursor = {}, .filter = {}};
+    do {
+        const auto page = service->flow_records(query);
+        ASSERT_TRUE(page) << page.error().detail;
+        EXPECT_LE(page->lines.size(), 7U);
+        seen.insert(seen.end(), page->lines.begin(), page->lines.end());
+        query = {.count_max = 7, .since = {}, .until = {}, .cursor = page->next, .filter = {}};
+    } while (query.cursor);
+    EXPECT_EQ(seen, recorded("1h"));
+}
+
+TEST_F(FlowRecordsTest, QuestionsThatMakeNoSenseAreRefusedWithTheRemedy) {
+    start_service();
+    const auto refused = [&](const RecordQuery& query) {
+        const auto page = service->flow_records(query);
+        return page ? std::string{}
+                    : std::to_string(page.error().status) + " " + page.error().code + ": " + page.error().detail;
+    };
+    EXPECT_EQ(
+        refused({.count_max = 1, .since = "yesterday"}),
+        "400 bad-query: since is a time, such as 2026-11-26T05:00:00Z, or how long ago, such as 90s, 1h30m or 7d");
+    EXPECT_EQ(refused({.count_max = 1, .since = "1h", .until = "2h"}), "400 bad-query: until must be later than since");
+    EXPECT_EQ(refused({.count_max = 1, .cursor = "r1"}), "400 bad-cursor: leave it out to start from the front");
+    EXPECT_EQ(refused({.count_max = 1, .filter = "dport"}).substr(0, 25), "400 bad-filter: column 6:");
+    service.reset();
+    config.flow_records_path.clear();
+    start_service();
+    EXPECT_EQ(refused({.count_max = 1, .since = "1h"}),
+              "409 records-off: controlplane.yaml says so: flow_records.path is empty");
+    EXPECT_FALSE(service->status().records_enabled);
+}
+
+TEST_F(FlowRecordsTest, A6_AFullDiskShowsInStatusAndMetricsAndIsNoReasonNotToBeReady) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    disk.full = true;
+    dataplane->telemetry().emit(0, event_of(1));
+    ASSERT_TRUE(soon([&] { return service->status().records_lost == 1; }));
+    EXPECT_NE(service->status().records_trouble.find("No space left on device"), std::string::npos);
+    EXPECT_TRUE(ready());
+    const auto text = service->metrics(false);
+    EXPECT_NE(text.find("sluice_flow_records_lost_total{reason=\"disk\"} 1\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("sluice_flow_records_written_total 0\n"), std::string::npos);
+    disk.full = false;
+    ASSERT_TRUE(soon([&] {
+        dataplane->telemetry().emit(0, event_of(2));
+        std::this_thread::sleep_for(20ms);
+        return !recorded("1h").empty();
+    }));
+    EXPECT_EQ(service->status().records_trouble, "");
+}
+
+}  // namespace
+}  // namespace sluice::cp
