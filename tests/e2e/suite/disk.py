@@ -23,7 +23,7 @@ def disk_full_is_507_and_changes_nothing(bench):
         bench.start_service("controlplane")
         bench.wait_in_sync()
         etag = bench.etag()
-        _fill(os.path.join(state, "filler"))
+        fill(os.path.join(state, "filler"))
         big = bench.policy + "".join(f"# {'x' * 100} {number}\n" for number in range(200))
         big = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}", big)
         bench.put(big, expect=507)
@@ -49,7 +49,7 @@ def disk_full_is_507_and_changes_nothing(bench):
     bench.wait_in_sync()
 
 
-def _fill(path):
+def fill(path):
     """To the last byte."""
     with open(path, "wb", buffering=0) as file:
         for size in (4096, 512, 1):
