@@ -37,6 +37,7 @@ TARGETS = {
     "last_good": (4096, None, 64, []),
     "tables_socket": (4096, None, 64, []),
     "tables_client": (4096, None, 16, []),
+    "record_segment": (1024, None, 16, []),
     "telemetry": (2048, None, 16, []),
     "http": (8192, "http.dict", 16, []),
     "policy_yaml": (8192, "policy.dict", 64, ["policies/examples/demo-edge", "policies/examples/dmz"]),
