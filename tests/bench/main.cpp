@@ -30,7 +30,7 @@ const std::map<std::string, BenchFn>& benches() {
     static const std::map<std::string, BenchFn> all{
         {"classify", bench_classify},   {"established", bench_established}, {"flow-index", bench_flow_index},
         {"lifecycle", bench_lifecycle}, {"new-flows", bench_new_flows},     {"policy-swap", bench_policy_swap},
-        {"rejudge", bench_rejudge},
+        {"records", bench_records},     {"rejudge", bench_rejudge},
     };
     return all;
 }

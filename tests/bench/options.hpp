@@ -42,6 +42,7 @@ int bench_lifecycle(const Options& options, const Machine& machine);
 int bench_classify(const Options& options, const Machine& machine);
 int bench_flow_index(const Options& options, const Machine& machine);
 int bench_policy_swap(const Options& options, const Machine& machine);
+int bench_records(const Options& options, const Machine& machine);
 int bench_rejudge(const Options& options, const Machine& machine);
 
 /// `sluice_bench: WHAT` on stderr; returns 1.

@@ -143,6 +143,12 @@ def policy_swap():
     assert 0 < result["flows_rejudged"] < result["publishes"] * 640 // 2, result  # a tenth of the rules changed
 
 
+def records():
+    result = one("records", "--count", "50k")
+    assert result["lost"] == 0 and 20 < result["bytes_per_record"] < 120, result
+    assert result["peer"].startswith("flow log") and result["records_per_core_second"] > 0, result
+
+
 def end_to_end():
     results = bench("end-to-end", "--lab", end_to_end.lab, "--seconds", "0.2", runs=1)
     assert [result["variant"] for result in results] == ["udp-60B-one-flow", "tcp-bulk-one-flow"], results
@@ -162,7 +168,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -173,7 +179,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
-    policy_swap, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+    policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 
 
