@@ -79,7 +79,9 @@ void read_through(int fd, ScannedSegment& scanned) {
     std::vector<std::byte> payload;
     std::uint64_t bad = 0;
     while (const BlockHeader* header = walk.next()) {
-        if (!walk.payload(payload) || !view.open(*header, payload)) {
+        // Numbers only grow, whoever wrote this.
+        const bool goes_back = !info.empty() && header->first_record < info.end_record;
+        if (goes_back || !walk.payload(payload) || !view.open(*header, payload)) {
             ++bad;
             continue;
         }

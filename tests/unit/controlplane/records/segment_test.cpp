@@ -45,6 +45,25 @@ TEST(Segment, IsScannedAsItWasWrittenSealedOrNot) {
     }
 }
 
+// Found by the fuzzer: good checksums, and numbers that no writer of ours makes.
+TEST(Segment, ABlockWhoseNumbersGoBackIsDamage) {
+    TempDir dir;
+    std::mt19937_64 random{1};
+    SegmentWriter writer{posix_file_ops(), dir.path};
+    ASSERT_TRUE(writer.begin(1, 100, 5));
+    for (const std::uint64_t first : {100, 7, 110}) {
+        BlockBuilder block;
+        const auto batch = some_batch(random, first, 10);
+        for (const auto& event : batch->events) block.add(event, *batch);
+        ASSERT_TRUE(writer.append(block, first));
+    }
+    const auto scanned = scan_segment(writer.info().path, 1);
+    ASSERT_TRUE(scanned);
+    EXPECT_EQ(scanned->info.first_record, 100U);
+    EXPECT_EQ(scanned->info.end_record, 120U);
+    EXPECT_EQ(scanned->damaged_blocks, 1U);
+}
+
 TEST(Segment, AnotherFormatIsLeftAlone) {
     TempDir dir;
     std::mt19937_64 random{1};
