@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "controlplane/compiler/longest_run.hpp"
+#include "controlplane/compiler/range_algebra.hpp"
 #include "controlplane/compiler/terms.hpp"
 
 namespace sluice::cp {
@@ -16,44 +17,6 @@ namespace sluice::cp {
 namespace {
 
 constexpr std::uint64_t kComparisonsMax = 4'000'000;  ///< of two boxes: about a second
-
-template <typename At>
-bool overlaps(const Ranges<At>& a, const Ranges<At>& b) {
-    if (a.size() > b.size()) return overlaps(b, a);
-    return std::any_of(a.begin(), a.end(), [&](const Range<At>& r) {
-        const auto at = std::lower_bound(b.begin(), b.end(), r.first,
-                                         [](const Range<At>& range, const At& first) { return range.last < first; });
-        return at != b.end() && at->first <= r.last;
-    });
-}
-
-/// The number before `at`, which is not the first.
-void step_back(std::uint32_t& at) { --at; }
-void step_back(V6Number& at) {
-    if (at.low-- == 0) --at.high;
-}
-
-/// What `a` has and `b` has not.
-template <typename At>
-Ranges<At> without(const Ranges<At>& a, const Ranges<At>& b) {
-    Ranges<At> left;
-    auto at = b.begin();
-    for (Range<At> rest : a) {
-        while (at != b.end() && at->last < rest.first) ++at;
-        bool any = true;
-        for (auto cut = at; any && cut != b.end() && cut->first <= rest.last; ++cut) {
-            if (rest.first < cut->first) {
-                Range<At> front{rest.first, cut->first};
-                step_back(front.last);
-                left.push_back(front);
-            }
-            rest.first = cut->last;
-            any = cut->last < rest.last && step(rest.first);
-        }
-        if (any) left.push_back(rest);
-    }
-    return left;
-}
 
 AddressList without(const AddressList& a, const AddressList& b) { return {without(a.v4, b.v4), without(a.v6, b.v6)}; }
 ServiceList without(const ServiceList& a, const ServiceList& b) {
