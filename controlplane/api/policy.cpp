@@ -160,52 +160,6 @@ Response get_policy(const Request& request, PolicyService& service) {
 
 }  // namespace
 
-json::array tests_json(const std::vector<TestOutcome>& tests) {
-    json::array out;
-    for (const auto& test : tests) {
-        json::object item{{"from", valid_utf8(test.from)},
-                          {"to", valid_utf8(test.to)},
-                          {"expect", test.expect},
-                          {"got", test.got},
-                          {"by", test.by},
-                          {"got_rule", test.got_rule},
-                          {"passed", test.passed}};
-        if (test.pos.line != 0) item["line"] = test.pos.line;
-        if (test.pos.column != 0) item["column"] = test.pos.column;
-        out.push_back(std::move(item));
-    }
-    return out;
-}
-
-json::object plan_json(const DryRunResult& plan) {
-    const auto ids = [](const std::vector<std::string>& list) {
-        json::array out;
-        for (const auto& id : list) out.emplace_back(id);
-        return out;
-    };
-    json::array changes;
-    for (const auto& change : plan.changes) {
-        json::array fields;
-        for (const auto& field : change.fields) {
-            fields.push_back(json::object{{"name", field.name}, {"before", field.before}, {"after", field.after}});
-        }
-        changes.push_back(json::object{
-            {"op", change.op}, {"kind", change.kind}, {"id", valid_utf8(change.id)}, {"fields", std::move(fields)}});
-    }
-    return {{"ok", plan.ok},
-            {"version", plan.version},
-            {"hash", plan.hash},
-            {"tests", tests_json(plan.tests)},
-            {"errors", errors_json(plan.errors)},
-            {"warnings", errors_json(plan.warnings)},
-            {"rules_added", ids(plan.rules_added)},
-            {"rules_changed", ids(plan.rules_changed)},
-            {"rules_removed", ids(plan.rules_removed)},
-            {"changes", std::move(changes)},
-            {"compared_with", plan.compared_with},
-            {"waiting", plan.waiting}};
-}
-
 void add_policy_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/policy",

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/edits.hpp"
 #include "controlplane/publish/last_good.hpp"
@@ -83,52 +82,6 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
         apply_edits(base->document, base->format, edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
     return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->document)};
-}
-
-// ------------------------------------------------------------------------------------------------------------ dry run
-DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
-    DryRunResult result;
-    const auto fail = [&](Problem& what) {
-        result.errors = std::move(what.errors);
-        if (result.errors.empty()) result.errors.push_back({what.code, "", {}, what.detail});
-        return result;
-    };
-    if (!read) return fail(read.error());
-    const auto now = shared();
-    auto slots = now.slots ? *now.slots : SlotMap{};
-    if (now.hello) slots.set_capacity(now.hello->rule_slots_max);
-    slots.flows_judged();  // by the time that it is put
-    auto prepared = prepare(std::move(*read), slots, 1);
-    if (!prepared) return fail(prepared.error());
-    const auto& plan = **prepared;
-    result.version = plan.version;
-    result.hash = plan.hash;
-    result.tests = plan.tests;
-    auto diff = plan_diff(now.current ? &now.current->policy : nullptr, plan.policy);
-    result.rules_added = std::move(diff.added);
-    result.rules_changed = std::move(diff.changed);
-    result.rules_removed = std::move(diff.removed);
-    result.changes = std::move(diff.changes);
-    if (now.current) result.compared_with = now.current->version;
-    if (now.pending) result.waiting = now.pending->version;
-    if (!now.connected) {
-        result.warnings.push_back({"dataplane-unavailable", "", {}, "the dataplane is not there to be asked"});
-    } else if (const auto trouble = port_trouble(plan, now.port_names()); !trouble.empty()) {
-        result.errors.push_back({"refused-by-dataplane", "/zones", {}, trouble});
-    }
-    result.ok = result.errors.empty() && all_passed(result.tests);
-    return result;
-}
-
-Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body, PolicyFormat format) {
-    return dry_run_of(read_body(body, format));
-}
-
-Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits) {
-    const auto base = shared().current;
-    auto read = read_edits(base, edits);
-    if (!read && read.error().errors.empty()) return Unexpected(std::move(read.error()));
-    return dry_run_of(std::move(read));
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
@@ -244,14 +197,23 @@ CommitResult PolicyServiceImpl::result_of(const PreparedPolicy& prepared, Commit
     return result;
 }
 
+std::vector<PolicyServiceImpl::SteadyTime> PolicyServiceImpl::slot_since() const {
+    const auto known = shared().slot_since;
+    return known == nullptr ? std::vector<SteadyTime>{} : *known;
+}
+
 /// Slots that passed to another rule count from zero; all others go on. Names are told before the offer, so that the
 /// first event of a new generation already has its names.
 void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared) {
     std::vector<std::string> names(slots.capacity());
+    auto since = slot_since();
+    const SteadyTime now = std::chrono::steady_clock::now();
+    since.resize(slots.capacity(), now);
     for (std::uint32_t s = 0; s < slots.capacity(); ++s) {
         const abi::RuleSlot slot{s};
         const auto before = slots_.id_of(slot), after = slots.id_of(slot);
         if (after) names[s] = *after;
+        if (after && before != after) since[s] = now;
         if (before && after && *before != *after) telemetry_.collector().rebase_rule(slot);
     }
     names[static_cast<std::size_t>(abi::kSlotDefault)] = abi::kIdDefault;
@@ -263,6 +225,7 @@ void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared)
     slots_ = std::move(slots);
     const std::lock_guard lock{state_mutex_};
     shared_.slots = std::make_shared<const SlotMap>(slots_);
+    shared_.slot_since = std::make_shared<const std::vector<SteadyTime>>(std::move(since));
 }
 
 void PolicyServiceImpl::forget_pending() {

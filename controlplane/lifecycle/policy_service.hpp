@@ -15,6 +15,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/compiler/policy_tests.hpp"
+#include "controlplane/lifecycle/plan_analysis.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
@@ -59,6 +60,8 @@ struct DryRunResult {
     std::vector<std::string> rules_added, rules_changed, rules_removed;
     /// Everything that differs from the stored policy, as its author would say it.
     std::vector<PlanChange> changes;
+    /// What that means for packets, and what is odd about the policy.
+    PlanAnalysis analysis;
     std::string compared_with;  ///< version of the stored policy, empty if there is none
     std::string waiting;        ///< version that waits for confirmation: not what is compared with
 };

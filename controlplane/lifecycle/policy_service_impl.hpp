@@ -29,6 +29,8 @@ namespace sluice::cp {
 struct ServiceOptions {
     FileOps* files{&posix_file_ops()};
     std::chrono::milliseconds adopt_within{2000};
+    /// A plan calls a rule never hit when its counter has stood still for as long.
+    std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
 };
 
 class PolicyServiceImpl final : public PolicyService, private TablesListener {
@@ -61,6 +63,8 @@ public:
     std::uint64_t newest_event() override;
 
 private:
+    struct Shared;
+    using SteadyTime = std::chrono::steady_clock::time_point;
     PolicyServiceImpl(const ControlConfig& config, const ServiceOptions& options, std::unique_ptr<PolicyStore> store);
 
     // --- commit.cpp; all but read_* need commit_mutex_
@@ -68,7 +72,6 @@ private:
     Read read_body(std::string_view body, PolicyFormat format) const;
     Read read_edits(const PreparedPtr& base, std::string_view edits) const;
     Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options);
-    DryRunResult dry_run_of(Read read);
     std::optional<Problem> precondition(const CommitOptions& options) const;
     std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared);
     /// Stages, offers, and settles what the answer says.
@@ -76,6 +79,7 @@ private:
                                             std::chrono::milliseconds confirm_within);
     Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
+    std::vector<SteadyTime> slot_since() const;
     void forget_pending();
     /// The pending intent, which the dataplane runs for good, becomes current. Warnings: what could not be written.
     std::vector<PolicyError> make_current(const PreparedPtr& prepared);
@@ -84,6 +88,10 @@ private:
     Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation);
     CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
     void count_publish(const char* result);
+
+    // --- plan.cpp; needs no lock
+    DryRunResult dry_run_of(Read read);
+    UnusedFor unused_rules(const Shared& now);
 
     // --- reconcile.cpp
     void keep();
@@ -105,7 +113,9 @@ private:
     struct Shared {
         PreparedPtr current, pending;
         std::shared_ptr<const SlotMap> slots;  ///< may be null before the first policy
-        std::optional<abi::Hello> hello;       ///< of the dataplane that is or was last there; state as last heard
+        /// By slot: since when this process has read its counter as its rule's. Null as `slots`.
+        std::shared_ptr<const std::vector<SteadyTime>> slot_since;
+        std::optional<abi::Hello> hello;  ///< of the dataplane that is or was last there; state as last heard
         bool connected{false}, publisher{false};
         std::uint32_t other_publisher_pid{};
         std::string trouble;            ///< why the dataplane does not run what is stored

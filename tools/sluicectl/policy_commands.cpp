@@ -6,6 +6,7 @@
 
 #include "tools/sluicectl/command.hpp"
 #include "tools/sluicectl/output.hpp"
+#include "tools/sluicectl/plan_text.hpp"
 
 namespace sluice::ctl {
 namespace json = boost::json;
@@ -182,6 +183,7 @@ int plan(const Context& context, const std::string& file) {
     }
     print_compared(answer);
     for (const auto& change : answer.at("changes").as_array()) print_change(change, context.colours);
+    std::cout << effect_lines(answer, context.colours) << finding_lines(answer, file);
     const auto [passed, tests] = passed_of_tests(answer);
     std::cout << fmt::format("tests {} passed, {} failed\n", passed, tests - passed);
     if (same) {

@@ -57,6 +57,47 @@ TestOutcome outcome(bool passed) {
             .pos = {12, 5}};
 }
 
+PlanPacket a_packet(abi::IpFamily family, abi::L4Proto proto, std::uint16_t dport_or_icmp) {
+    PlanPacket packet{.in_port = "outside", .from_zone = "internet", .to_zone = "servers", .family = family};
+    packet.src.bytes = {203, 0, 113, 7};
+    packet.dst.bytes = {198, 51, 100, 81};
+    if (family == abi::IpFamily::v6) packet.src.bytes = packet.dst.bytes = {0x20, 0x01, 0x0d, 0xb8, 0, 0x51};
+    packet.proto = proto;
+    packet.dport_or_icmp = dport_or_icmp;
+    return packet;
+}
+
+/// One of everything that a plan can say about packets.
+PlanAnalysis an_analysis() {
+    PlanAnalysis analysis;
+    PlanBox box{.family = abi::IpFamily::v4, .from = {"internet"}, .to = {"servers"}, .src = {"any"}};
+    box.dst = {"198.51.100.81", "198.51.100.96/28", "a", "b", "c", "d"};
+    box.service = {"tcp/443"};
+    box.before = {"default", abi::Verdict::deny};
+    box.after = {"web-in", abi::Verdict::allow};
+    box.example = a_packet(abi::IpFamily::v4, abi::L4Proto::tcp, 443);
+    analysis.effect.boxes.push_back(box);
+    box.change = ChangeKind::observed;
+    box.before = {};
+    box.family = abi::IpFamily::v6;
+    box.example = a_packet(abi::IpFamily::v6, abi::L4Proto::icmp6, 0x8000);
+    analysis.effect.boxes.push_back(box);
+    analysis.effect.unfinished = {"wide"};
+    analysis.findings.rules = 9;
+    analysis.findings.unexamined = 2;
+    analysis.findings.unpaired = 3;
+    for (std::size_t kind = 0; kind < kFindingKindCount; ++kind) {
+        PlanFinding finding{.kind = static_cast<FindingKind>(kind), .rule = "b", .pos = {14, 5}, .others = {"a"}};
+        finding.detail = "rule \"b\" is odd; remove it";
+        finding.example = a_packet(abi::IpFamily::v6, kind % 2 == 0 ? abi::L4Proto::tcp : abi::L4Proto::gre, 22);
+        finding.watched_s = 93'784;
+        analysis.findings.counts[kind] = kind == 0 ? 3 : 1;
+        analysis.findings.told.push_back(finding);
+    }
+    analysis.findings.told[0].example.reset();
+    return analysis;
+}
+
 FlowView flow_at(std::uint32_t index) {
     FlowView view;
     auto& record = view.record;
@@ -203,6 +244,7 @@ Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view bo
     for (const auto& id : result.rules_removed) result.changes.push_back({"remove", "rule", id, {}});
     if (says(body, "OPENED")) result.changes.push_back({"change", "set", "shop", {{"net", "", "0.0.0.0/0"}}});
     if (says(body, "OPENED")) result.changes.push_back({"move", "rule", "b", {{"place", "behind a", "first"}}});
+    if (says(body, "OPENED")) result.analysis = an_analysis();
     if (current_) result.compared_with = current_->version;
     if (confirm_deadline_) result.waiting = "demo@abcdef";
     return result;

@@ -158,6 +158,14 @@ class Resources(unittest.TestCase):
         with Server(BINARY) as server:
             self.assertTrue(server.put("name: a", target="/v1/policy?dry_run=true").json()["ok"])
             self.assertFalse(server.put("BROKEN", target="/v1/policy?dry_run=true").json()["ok"])
+            plan = server.put("OPENED", target="/v1/policy?dry_run=true").json()
+            self.assertEqual(plan["effect"]["boxes"][0]["example"], {
+                "in_port": "outside", "from_zone": "internet", "to_zone": "servers", "src": "203.0.113.7",
+                "dst": "198.51.100.81", "proto": "tcp", "dport": 443})
+            self.assertEqual([box["before"] for box in plan["effect"]["boxes"]], [{"verdict": "deny", "rule": "default"}, None])
+            self.assertEqual((plan["effect"]["complete"], plan["effect"]["unfinished"]), (False, ["wide"]))
+            self.assertEqual([f["kind"] for f in plan["findings"]["list"]], list(plan["findings"]["counts"]))
+            self.assertEqual([f.get("watched_s") for f in plan["findings"]["list"]], [None] * 4 + [93784])
             for query in ("dryrun=true", "dry_run=yes", "dry_run=true&dry_run=true", "dry_run", "dry_run=%zz", "dry_run=tr%00ue"):
                 reply = server.put("name: a", target="/v1/policy?" + query, headers={"If-None-Match": "*"})
                 self.assertEqual(reply.status, 400, query)

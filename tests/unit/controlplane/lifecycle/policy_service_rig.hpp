@@ -104,7 +104,7 @@ protected:
         dataplane = std::make_unique<test::TestDataplane>(config.tables_socket, options, std::move(state));
     }
     void open_service() {
-        auto opened = PolicyServiceImpl::open(config, {.files = &disk});
+        auto opened = PolicyServiceImpl::open(config, {.files = &disk, .unused_after = unused_after});
         ASSERT_TRUE(opened) << opened.error();
         service = std::move(*opened);
         service->start();
@@ -145,6 +145,7 @@ protected:
     std::string dir;
     ControlConfig config;
     FullableDisk disk;
+    std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
     std::unique_ptr<test::TestDataplane> dataplane;
     std::unique_ptr<PolicyServiceImpl> service;
 };

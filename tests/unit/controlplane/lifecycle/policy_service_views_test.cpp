@@ -62,6 +62,55 @@ TEST_F(PolicyServiceTest, ExplainSaysWhoDecidesAndWhyOthersDidNot) {
     EXPECT_NE(service->explain(query).error().detail.find("that is a zone, its ports are outside"), std::string::npos);
 }
 
+TEST_F(PolicyServiceTest, PlanTellsPacketsAndWhatIsOddWithExamplesThatExplainConfirms) {
+    start_service();
+    must_put(policy_text(kWebIn + kSshOut));
+    const std::string wide = "  - {id: wide, from: internet, to: web, service: tcp/1-1000, action: allow}\n";
+    const auto plan = service->dry_run(policy_text(wide + kWebIn + kSshOut), PolicyFormat::yaml);
+    ASSERT_TRUE(plan && plan->ok);
+    EXPECT_TRUE(plan->warnings.empty()) << plan->warnings.front().detail;
+    const auto& effect = plan->analysis.effect;
+    EXPECT_TRUE(effect.complete());
+    std::size_t rejected = 0, denied = 0, counted = 0;
+    for (const auto& box : effect.boxes) {
+        EXPECT_EQ(box.from, std::vector<std::string>{"internet"});
+        EXPECT_EQ(box.to, std::vector<std::string>{"servers"});
+        EXPECT_EQ(box.after.rule, "wide");
+        rejected += box.change == ChangeKind::verdict && box.before.rule == "ssh-closed" ? 1 : 0;
+        denied += box.change == ChangeKind::verdict && box.before.rule == "default" ? 1 : 0;
+        counted += box.change == ChangeKind::log && box.before.rule == "web-in" ? 1 : 0;
+        const auto& p = box.example;
+        const auto now = service->explain({p.in_port, p.family, p.src, p.dst, p.proto, 40000, p.dport_or_icmp});
+        ASSERT_TRUE(now);
+        EXPECT_EQ(now->rule, box.before.rule);
+    }
+    EXPECT_EQ(rejected, 2U) << "of each family";
+    EXPECT_EQ(denied, 2U);
+    EXPECT_EQ(counted, 2U);
+    ASSERT_EQ(plan->analysis.findings.told.size(), 2U);
+    const auto& hidden = plan->analysis.findings.told[0];
+    EXPECT_EQ(hidden.kind, FindingKind::shadowed);
+    EXPECT_EQ(hidden.rule, "web-in");
+    EXPECT_EQ(hidden.others, std::vector<std::string>{"wide"});
+    EXPECT_NE(hidden.pos.line, 0U);
+    EXPECT_NE(hidden.detail.find("remove it"), std::string::npos);
+    ASSERT_TRUE(hidden.example);
+}
+
+TEST_F(PolicyServiceTest, PlanNamesRulesThatWereNeverHit) {
+    unused_after = std::chrono::seconds{0};
+    start_service();
+    must_put(policy_text(kWebIn + kSshOut));
+    dataplane->telemetry().rule(0, 16).hits.set(7);  // the first rule's slot
+    const auto plan = service->dry_run(policy_text(kTrial + kWebIn + kSshOut), PolicyFormat::yaml);
+    ASSERT_TRUE(plan && plan->ok);
+    ASSERT_EQ(plan->analysis.findings.told.size(), 1U) << "one has hits, one is new";
+    EXPECT_EQ(plan->analysis.findings.told[0].kind, FindingKind::never_hit);
+    EXPECT_EQ(plan->analysis.findings.told[0].rule, "ssh-closed");
+    EXPECT_GE(plan->analysis.findings.told[0].watched_s, 0);
+    EXPECT_LT(plan->analysis.findings.told[0].watched_s, 60);
+}
+
 TEST_F(PolicyServiceTest, FlowsHaveNamesAndCursors) {
     start_service();
     must_put(policy_text(kWebIn));

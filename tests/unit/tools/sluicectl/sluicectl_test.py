@@ -43,6 +43,7 @@ class PolicyCommands(Case):
     def test_plan_tells_by_its_exit_code(self):
         good = self.file("name: demo\nrule web-in\n")
         run = self.run_ctl("plan", "-f", good, code=2)
+        self.assertNotIn("findings", run.stdout)
         self.assertIn("+ rule web-in  action allow\ntests 1 passed, 0 failed\nplan demo@", run.stdout)
         self.run_ctl("apply", "-f", good)
         self.assertIn(": no changes", self.run_ctl("plan", "-f", good, code=0).stdout)
@@ -54,6 +55,18 @@ class PolicyCommands(Case):
         self.assertIn("~ set shop  + 0.0.0.0/0\n^ rule b  place: behind a -> first\n", opened)
         self.assertIn("0 to add, 1 to change, 1 to move, 0 to remove", opened)
         self.assertNotIn("compared with", opened)
+        self.assertIn(
+            "packets that get another verdict\n"
+            "  deny -> allow    internet -> servers 198.51.100.81, 198.51.100.96/28, a, b and 2 more  tcp/443  (default -> web-in)\n"
+            "                   e.g. explain outside 203.0.113.7 198.51.100.81:443/tcp\n"
+            "  gave up: packets of rule wide may change beyond these boxes\n"
+            "packets with the same verdict, counted or logged otherwise: 1 box, see -o json\n", opened)
+        place = self.folder.name + "/opened.yaml:14:5: rule \"b\" is odd; remove it\n"
+        self.assertIn(
+            "findings\n  " + place + "  " + place + "                   e.g. explain outside 2001:db8:51:: 2001:db8:51::/proto/47\n  " + place
+            + "                   e.g. explain outside 2001:db8:51:: [2001:db8:51::]:22/tcp\n", opened)
+        self.assertIn("  contradictions were not looked for to the end in 3 of 9 rules\n", opened)
+        self.assertIn("  and 2 more, see -o json\n  1 rule never hit in 1d 2h: b\n  2 of 9 rules were not examined to the end", opened)
         self.run_ctl("apply", "-f", other, "--confirm", "10m")
         self.assertRegex(self.run_ctl("plan", "-f", good, code=None).stdout, r"compared with the stored policy demo@[0-9a-f]{6}; demo@\w+ waits for confirmation\n")
 
