@@ -134,6 +134,13 @@ def rejudge():
     assert result["seconds"] > 0 and result["rate_kept_percent"] > 0, result
 
 
+def plan():
+    for options in (["--rules", "300"], ["--filters", SAMPLE]):
+        (result,) = bench("plan", *options, "--count", "20", runs=20)
+        assert result["p99_ms"] >= result["p50_ms"] > 0 and result["memory_mib"] > 0, result
+        assert result["gave_up"] == 0 and result["rules_unexamined"] == 0 and result["boxes"] > 0, result
+
+
 def policy_swap():
     result = one("policy-swap", "--flows", "640", "--rules", "100", "--count", "50k")
     flows_and_drops(result, 640)
@@ -168,7 +175,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -179,7 +186,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
-    policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+    policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table, plan,
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     records       flow records of a control plane on one core, from the rings to the disk; peer: the flow log's lines
+    plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
     end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
     compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
@@ -47,8 +48,8 @@ def parse(arguments):
     parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
     parser.add_argument("--flows", type=number, help="live flows; " + _said(_DEFAULT_FLOWS))
     parser.add_argument("--rules", type=number, help="made rules; " + _said(_DEFAULT_RULES))
-    parser.add_argument("--filters", help="classify: a ClassBench file, plain or .xz")
-    parser.add_argument("--count", type=number, help="packets or lookups of a run; " + _said(_DEFAULT_COUNT))
+    parser.add_argument("--filters", help="classify, plan: a ClassBench file, plain or .xz")
+    parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of plan; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
     parser.add_argument("--stages", action="store_true", help="established: cycles by stage too, the source's in rx and tx")
@@ -137,8 +138,8 @@ def program_options(options):
 def measure(options):
     output = Output(options)
     given = program_options(options)
-    if options.filters and options.name != "classify":
-        raise Trouble("--filters is for classify", "tools/bench --help")
+    if options.filters and options.name not in ("classify", "plan"):
+        raise Trouble("--filters is for classify and plan", "tools/bench --help")
     if options.filters:
         try:
             with runner.plain_filters(options.filters) as (path, rules):
