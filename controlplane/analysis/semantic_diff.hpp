@@ -38,9 +38,9 @@ struct ChangedBox {
 };
 
 struct DiffLimits {
-    std::uint64_t verdict_units{12'000'000};  ///< some half a second
-    std::uint64_t other_units{3'000'000};     ///< for each of: rules and logs, observe rules
-    std::size_t pieces_max{20'000};           ///< before they are put together
+    std::uint64_t verdict_units{7'000'000};  ///< some third of a second
+    std::uint64_t other_units{1'000'000};    ///< for each of: rules and logs, observe rules
+    std::size_t pieces_max{10'000};          ///< before they are put together
 };
 
 struct SemanticDiff {
