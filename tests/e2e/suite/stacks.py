@@ -71,8 +71,13 @@ class BadLine:
         self.processes.append(process)
         return process
 
-    def __enter__(self):
+    def _take_down(self):
+        # The cable by itself: with its namespace it would go a moment later, and the next line has one of that name.
+        run(*in_ns(self.outside, "ip", "link", "del", "f1"), check=False)
         run("ip", "netns", "del", self.namespace, check=False)
+
+    def __enter__(self):
+        self._take_down()
         run("ip", "netns", "add", self.namespace)
         network.cable(self.namespace, "f0", self.outside, "f1")
         network.host(self.namespace, "f0", [_FAR])
@@ -86,7 +91,7 @@ class BadLine:
                 process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
             process.stdout.close()
-        run("ip", "netns", "del", self.namespace, check=False)
+        self._take_down()
 
 
 def talk(bench, line, count):
