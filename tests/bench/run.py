@@ -186,7 +186,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
-    policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table, plan,
+    plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 
 

@@ -5,9 +5,9 @@
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
     classify      the classifier alone over a ClassBench file or made rules; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
+    plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     records       flow records of a control plane on one core, from the rings to the disk; peer: the flow log's lines
-    plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
     end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
     compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
@@ -23,9 +23,9 @@ from lab.names import ROOT, Trouble
 from . import compare, end_to_end, environment, runner
 
 _DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
-_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "policy-swap", "records", "rejudge")
+_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "plan", "policy-swap", "records", "rejudge")
 
 
 def number(text):
