@@ -3,9 +3,12 @@
 /// (record_filter.hpp) have one each.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <span>
@@ -33,6 +36,27 @@ struct FilterField {
     std::uint64_t max{std::numeric_limits<std::uint64_t>::max()};  ///< of a number
     std::string_view example{"1 or 0-3"};                          ///< of a number
 };
+
+/// What tells one flow from another, live or recorded.
+inline constexpr std::string_view kPortExample = "443 or 8000-8100";
+inline constexpr std::array<FilterField, 8> kFlowNameFields{{
+    {"src", abi::FlowField::src, FilterKind::address},
+    {"dst", abi::FlowField::dst, FilterKind::address},
+    {"sport", abi::FlowField::sport, FilterKind::number, 65'535, kPortExample},
+    {"dport", abi::FlowField::dport, FilterKind::number, 65'535, kPortExample},
+    {"proto", abi::FlowField::proto, FilterKind::word},
+    {"rule", abi::FlowField::rule, FilterKind::word},
+    {"from_zone", abi::FlowField::from_zone, FilterKind::word},
+    {"to_zone", abi::FlowField::to_zone, FilterKind::word},
+}};
+/// Those, and a vocabulary's own behind them.
+template <std::size_t kCount>
+constexpr std::array<FilterField, kFlowNameFields.size() + kCount> with_flow_names(
+    const FilterField (&own)[kCount]) noexcept {
+    std::array<FilterField, kFlowNameFields.size() + kCount> all{};
+    std::copy(std::begin(own), std::end(own), std::copy(kFlowNameFields.begin(), kFlowNameFields.end(), all.begin()));
+    return all;
+}
 
 struct FilterVocabulary {
     std::span<const FilterField> fields;

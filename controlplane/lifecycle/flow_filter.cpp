@@ -10,22 +10,13 @@ namespace {
 
 using abi::FlowField;
 
-constexpr std::string_view kPorts = "443 or 8000-8100";
-constexpr std::array<FilterField, 13> kFields{{
-    {"src", FlowField::src, FilterKind::address},
-    {"dst", FlowField::dst, FilterKind::address},
-    {"sport", FlowField::sport, FilterKind::number, 65'535, kPorts},
-    {"dport", FlowField::dport, FilterKind::number, 65'535, kPorts},
-    {"proto", FlowField::proto, FilterKind::word},
-    {"rule", FlowField::rule, FilterKind::word},
-    {"from_zone", FlowField::from_zone, FilterKind::word},
-    {"to_zone", FlowField::to_zone, FilterKind::word},
+constexpr auto kFields = with_flow_names({
     {"state", FlowField::state, FilterKind::word},
     {"idle_s", FlowField::idle_ms, FilterKind::seconds},
     {"age_s", FlowField::age_ms, FilterKind::seconds},
     {"generation", FlowField::generation, FilterKind::number},
     {"worker", FlowField::worker, FilterKind::number, abi::kWorkersMax - 1},
-}};
+});
 
 constexpr std::array<NamedNumber, 11> kStates{{{"syn_sent", 1},
                                                {"syn_received", 2},

@@ -14,16 +14,7 @@ using abi::FlowField;
 constexpr FlowField kInPort{101}, kEvent{102}, kVerdict{103}, kReason{104}, kEnd{105};
 static_assert(abi::kFlowFieldLast < 101);
 
-constexpr std::string_view kPorts = "443 or 8000-8100";
-constexpr std::array<FilterField, 15> kFields{{
-    {"src", FlowField::src, FilterKind::address},
-    {"dst", FlowField::dst, FilterKind::address},
-    {"sport", FlowField::sport, FilterKind::number, 65'535, kPorts},
-    {"dport", FlowField::dport, FilterKind::number, 65'535, kPorts},
-    {"proto", FlowField::proto, FilterKind::word},
-    {"rule", FlowField::rule, FilterKind::word},
-    {"from_zone", FlowField::from_zone, FilterKind::word},
-    {"to_zone", FlowField::to_zone, FilterKind::word},
+constexpr auto kFields = with_flow_names({
     {"in_port", kInPort, FilterKind::word},
     {"generation", FlowField::generation, FilterKind::number},
     {"event", kEvent, FilterKind::word},
@@ -31,7 +22,7 @@ constexpr std::array<FilterField, 15> kFields{{
     {"reason", kReason, FilterKind::word},
     {"end", kEnd, FilterKind::word},
     {"age_s", FlowField::age_ms, FilterKind::seconds},
-}};
+});
 
 template <typename Enum>
 Expected<std::uint64_t, std::string> one_of(std::string_view kind, std::string_view word, std::uint8_t first,

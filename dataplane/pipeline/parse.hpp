@@ -9,8 +9,8 @@
 ///
 /// A fragment passes with what its own headers say; the datagram is parsed again when it is whole.
 ///
-/// Files: parse_plain (the usual frame in one go), parse_link (Ethernet, VLAN, ARP), parse_ipv4, parse_ipv6,
-/// parse_fragment, parse_l4, parse_sctp, parse_nd, parse_inner.
+/// Files: usual (what a packet that just passes needs), parse_plain (most frames in one go), parse_link (Ethernet,
+/// VLAN, ARP), parse_ipv4, parse_ipv6, parse_fragment, parse_l4, parse_sctp, parse_nd, parse_inner.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 /// The plain frame, read in one go: untagged Ethernet, IPv4 without options or IPv6 without extension headers, no
-/// fragment, ordinary addresses, and TCP without SYN, all of it in the first segment. That is nearly every packet of a
-/// live flow; `parse` tries it first. Whatever is not plain, or wrong in any way, is left to the layers' own files,
-/// which say what it is: for a frame that is read here they give the same, field by field (parse_plain_test).
+/// fragment, ordinary addresses, and TCP without SYN, all of it in the first segment. Of live flows that is nearly
+/// every packet over IPv6, and over IPv4 those that are not even usual (usual.hpp); `parse` tries it first. Whatever is
+/// not plain, or wrong in any way, is left to the layers' own files, which say what it is: for a frame that is read
+/// here they give the same, field by field (parse_plain_test).
 #pragma once
 
 #include <algorithm>

@@ -76,7 +76,7 @@ Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const
 void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
     const std::uint64_t generation = active.view.generation;
-    parse_burst(b, counters);  // bytes -> ParsedPacket, or a drop reason
+    parse_burst(b, counters);  // bytes -> ParsedPacket, or as little as a usual packet needs, or a drop reason
     if (b.fragment_count != 0) {
         fragments.collect(b, generation);  // held until their datagram is whole, which then is one packet
     }

@@ -16,6 +16,7 @@
 #include "controlplane/policy/canonical.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
+#include "tests/unit/controlplane/store/kernel_files.hpp"
 
 namespace sluice::cp {
 
@@ -36,28 +37,14 @@ inline const std::string kTrial =
     "  - {id: trial, from: internet, to: any, service: tcp/5432, action: allow, mode: observe}\n";
 
 /// The kernel's files, until told that the disk is full.
-class FullableDisk final : public FileOps {
+class FullableDisk final : public KernelFiles {
 public:
     std::atomic<bool> full{false};
 
-    Expected<int, Errno> create(const std::string& p, Readers r) override { return real_.create(p, r); }
-    Expected<int, Errno> open_end(const std::string& p) override { return real_.open_end(p); }
-    Expected<void, Errno> truncate(const std::string& p, std::uint64_t n) override { return real_.truncate(p, n); }
     Expected<std::size_t, Errno> write(int h, std::span<const std::byte> b) override {
         if (full) return Unexpected<Errno>(ENOSPC);
-        return real_.write(h, b);
+        return KernelFiles::write(h, b);
     }
-    Expected<void, Errno> fsync(int h) override { return real_.fsync(h); }
-    void close(int h) override { real_.close(h); }
-    Expected<void, Errno> rename(const std::string& a, const std::string& b) override { return real_.rename(a, b); }
-    Expected<void, Errno> unlink(const std::string& p) override { return real_.unlink(p); }
-    Expected<void, Errno> fsync_dir(const std::string& p) override { return real_.fsync_dir(p); }
-    Expected<void, Errno> make_dir(const std::string& p, Readers r) override { return real_.make_dir(p, r); }
-    Expected<std::string, Errno> read(const std::string& p, std::size_t n) override { return real_.read(p, n); }
-    Expected<std::vector<std::string>, Errno> list(const std::string& p) override { return real_.list(p); }
-
-private:
-    FileOps& real_{posix_file_ops()};
 };
 
 template <typename Condition>

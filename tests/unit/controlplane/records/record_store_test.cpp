@@ -14,6 +14,7 @@
 #include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 #include "tests/unit/controlplane/records/record_rig.hpp"
+#include "tests/unit/controlplane/store/kernel_files.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -35,42 +36,33 @@ bool soon(Condition condition) {
 }
 
 /// The kernel's files, with faults on demand, and with a note of what a power cut would leave.
-class FaultyFiles final : public FileOps {
+class FaultyFiles final : public KernelFiles {
 public:
     std::atomic<bool> full{false};
     std::atomic<bool> sync_fails{false};
 
     Expected<int, Errno> create(const std::string& p, Readers r) override {
-        auto made = real_.create(p, r);
+        auto made = KernelFiles::create(p, r);
         const std::lock_guard lock{mutex_};
         if (made) open_[*made] = {p, 0};
         return made;
     }
-    Expected<int, Errno> open_end(const std::string& p) override { return real_.open_end(p); }
     Expected<std::size_t, Errno> write(int h, std::span<const std::byte> b) override {
         // The last bytes still go in.
         if (full) b = b.first(std::min<std::size_t>(b.size(), left_ > 0 ? 100 : 0));
         if (full && left_-- <= 0) return Unexpected<Errno>(ENOSPC);
-        auto taken = real_.write(h, b);
+        auto taken = KernelFiles::write(h, b);
         const std::lock_guard lock{mutex_};
         if (taken) open_[h].second += *taken;
         return taken;
     }
     Expected<void, Errno> fsync(int h) override {
         if (sync_fails) return Unexpected<Errno>(EIO);
-        auto synced = real_.fsync(h);
+        auto synced = KernelFiles::fsync(h);
         const std::lock_guard lock{mutex_};
         if (synced) durable_[open_[h].first] = open_[h].second;
         return synced;
     }
-    void close(int h) override { real_.close(h); }
-    Expected<void, Errno> truncate(const std::string& p, std::uint64_t n) override { return real_.truncate(p, n); }
-    Expected<void, Errno> rename(const std::string& a, const std::string& b) override { return real_.rename(a, b); }
-    Expected<void, Errno> unlink(const std::string& p) override { return real_.unlink(p); }
-    Expected<void, Errno> fsync_dir(const std::string& p) override { return real_.fsync_dir(p); }
-    Expected<void, Errno> make_dir(const std::string& p, Readers r) override { return real_.make_dir(p, r); }
-    Expected<std::string, Errno> read(const std::string& p, std::size_t n) override { return real_.read(p, n); }
-    Expected<std::vector<std::string>, Errno> list(const std::string& p) override { return real_.list(p); }
 
     /// Bytes by path that a power cut at this moment can't take.
     std::map<std::string, std::uint64_t> durable() const {
@@ -79,7 +71,6 @@ public:
     }
 
 private:
-    FileOps& real_{posix_file_ops()};
     std::atomic<int> left_{1};
     mutable std::mutex mutex_;
     std::map<int, std::pair<std::string, std::uint64_t>> open_;

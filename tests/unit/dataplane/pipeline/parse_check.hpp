@@ -9,6 +9,7 @@
 
 #include "dataplane/pipeline/answer.hpp"
 #include "dataplane/pipeline/parse.hpp"
+#include "tests/harness/edge_frame.hpp"
 
 namespace sluice::test {
 
@@ -55,20 +56,15 @@ inline const char* answers_at_the_edge(const dp::Packet& packet, const dp::Parse
     return nullptr;
 }
 
-/// Parses a frame of which only `contiguous` bytes are at hand, from a heap block that ends where they end: under ASan
-/// a read past them is a finding. Asks for the quoted packet and the answer where there may be one. Returns what is
-/// wrong, or nullptr.
+/// Parses a frame of which only `contiguous` bytes are at hand. Asks for the quoted packet and the answer where there
+/// may be one. Returns what is wrong, or nullptr.
 inline const char* parse_at_the_edge(std::span<const std::uint8_t> frame, std::size_t contiguous,
                                      dp::L4Checksum device) {
-    const auto block = std::make_unique<std::uint8_t[]>(contiguous);
-    std::copy_n(frame.begin(), contiguous, block.get());
-    const dp::Packet packet{.data = block.get(),
-                            .contiguous_bytes = static_cast<std::uint32_t>(contiguous),
-                            .total_bytes = static_cast<std::uint32_t>(frame.size()),
-                            .l4_checksum = device};
+    const EdgeFrame edge{frame, contiguous, device};
+    const dp::Packet& packet = edge.packet();
     dp::ParsedPacket p;
     if (dp::parse(packet, p)) return nullptr;
-    if (!std::equal(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(contiguous), block.get())) {
+    if (!std::equal(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(contiguous), packet.data)) {
         return "parse wrote to the frame";
     }
 

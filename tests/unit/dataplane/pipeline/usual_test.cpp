@@ -2,15 +2,16 @@
 /// is.
 #include "dataplane/pipeline/usual.hpp"
 
-#include <memory>
-#include <random>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "dataplane/pipeline/rx.hpp"
+#include "tests/harness/changed_frames.hpp"
+#include "tests/harness/edge_frame.hpp"
 #include "tests/harness/frames.hpp"
 #include "tests/harness/seed.hpp"
-#include "tests/harness/seed_frames.hpp"
 
 namespace sluice::test {
 namespace {
@@ -29,14 +30,10 @@ bool is_usual(const ParsedPacket& p) {
            p.proto == abi::L4Proto::tcp && p.checksum_known_good && no_options_or_tags && (p.tcp.flags & 0x37) == kAck;
 }
 
-/// The frame on a heap block of its own size, so that ASan sees a read past it. True: it was read as usual.
+/// True: it was read as usual.
 bool was_read(const Bytes& frame, std::size_t contiguous, L4Checksum device) {
-    const auto block = std::make_unique<std::uint8_t[]>(contiguous);
-    std::copy_n(frame.begin(), contiguous, block.get());
-    const dp::Packet packet{.data = block.get(),
-                            .contiguous_bytes = static_cast<std::uint32_t>(contiguous),
-                            .total_bytes = static_cast<std::uint32_t>(frame.size()),
-                            .l4_checksum = device};
+    const EdgeFrame edge{frame, contiguous, device};
+    const dp::Packet& packet = edge.packet();
     ParsedPacket p;
     const bool passes = !dp::parse_layers(dp::view_of(packet), p);
     dp::FlowKeyV4 key;
@@ -87,27 +84,11 @@ TEST(Usual, WhatMeansMoreToAFlowIsNot) {
 
 TEST(Usual, NoFrameReadsOtherwiseThanByTheParser) {
     SCOPED_TRACE(seed_line());
-    std::mt19937 random{seed_of_this_run()};
-    std::vector<Bytes> frames = segments();
-    for (Bytes& other : seed_frames()) frames.push_back(std::move(other));
+    ChangedFrames frames{segments(), 60, seed_of_this_run()};
     std::size_t usual = 0;
     for (int round = 0; round < 200'000 && !testing::Test::HasFailure(); ++round) {
-        Bytes bytes = frames[random() % frames.size()];
-        for (auto changes = random() % 3; changes != 0; --changes) {
-            std::uint8_t& byte = bytes[random() % std::min<std::size_t>(bytes.size(), 60)];
-            const std::uint8_t values[] = {
-                0, 1, 0x7f, 0xff, static_cast<std::uint8_t>(byte + 1), static_cast<std::uint8_t>(random())};
-            byte = values[random() % std::size(values)];
-        }
-        // Mostly with a right header checksum, or no changed IPv4 header would get far.
-        if (bytes.size() >= 34 && bytes[12] == 8 && bytes[13] == 0 && random() % 8 != 0) {
-            bytes[24] = bytes[25] = 0;
-            const std::uint16_t sum = internet_checksum({bytes.begin() + 14, bytes.begin() + 34});
-            bytes[24] = static_cast<std::uint8_t>(sum >> 8);
-            bytes[25] = static_cast<std::uint8_t>(sum);
-        }
-        const std::size_t contiguous = random() % 4 == 0 ? random() % (bytes.size() + 1) : bytes.size();
-        usual += was_read(bytes, contiguous, random() % 4 == 0 ? L4Checksum::unknown : L4Checksum::good) ? 1 : 0;
+        const auto [bytes, contiguous, device] = frames.next();
+        usual += was_read(bytes, contiguous, device) ? 1 : 0;
     }
     EXPECT_GT(usual, 15'000U) << "too few to mean anything";
 }
