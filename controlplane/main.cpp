@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "controlplane/api/api_server.hpp"
 #include "controlplane/lifecycle/config.hpp"
@@ -98,6 +99,12 @@ int main(int argc, char** argv) {
         {.listen = config->listen, .state_dir = config->state_dir, .metrics_open = config->metrics_open}, **service};
     if (const auto opened = server.open(); !opened) return fail(opened.error());
     (*service)->start();
+    if (server.first_start()) {
+        AuditRecord made;
+        made.action = "token.made";
+        made.result = "done";
+        (*service)->audit().write_or_keep(std::move(made));
+    }
     std::thread watcher{[&] { watch_signals(signals, **service, server); }};
     std::fprintf(stderr, "sluice-controlplane: listening on %s, state in %s\n", config->listen.c_str(),
                  config->state_dir.c_str());

@@ -171,7 +171,8 @@ Expected<void, std::string> ApiServer::open() {
     if (!secrets) return Unexpected(secrets.error());
     if (auto loaded = core.load_tls(*secrets); !loaded) return loaded;
     core.first_start = secrets->made_now;
-    core.gateway.emplace(core.router, BearerAuth{secrets->token}, core.config.metrics_open, core.counters);
+    core.gateway.emplace(core.router, BearerAuth{secrets->token}, core.config.metrics_open, core.counters,
+                         core.service.audit());
 
     core.acceptor.emplace(core.io);
     const Tcp::endpoint endpoint{address, listen->port};

@@ -1,6 +1,7 @@
 /// /v1/commits/{generation}: confirm, roll back, look.
 #include <boost/json.hpp>
 
+#include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
@@ -86,14 +87,16 @@ void add_commit_routes(Router& router, PolicyService& service) {
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);
-                    return generation ? commit_response(service.confirm(*generation), r) : bad_generation(r);
+                    return generation ? commit_response(service.confirm(*generation, caller_of(r)), r)
+                                      : bad_generation(r);
                 }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:rollback",
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);
-                    return generation ? commit_response(service.rollback(*generation), r) : bad_generation(r);
+                    return generation ? commit_response(service.rollback(*generation, caller_of(r)), r)
+                                      : bad_generation(r);
                 }});
 }
 

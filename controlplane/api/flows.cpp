@@ -1,12 +1,12 @@
 /// /v1/flows: live flows, a page at a time, and ending those that a filter names; with a time, flows that were
 /// recorded.
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 #include <stdexcept>
 
 #include <boost/json.hpp>
 
+#include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -167,6 +167,7 @@ Response get_flows(const Request& request, PolicyService& service) {
 
 Response delete_flows(const Request& request, PolicyService& service) {
     EndFlowsQuery query;
+    query.caller = caller_of(request);
     for (const auto& [name, value] : request.query) {
         if (name == "filter") {
             query.filter = value;
@@ -178,10 +179,6 @@ Response delete_flows(const Request& request, PolicyService& service) {
     }
     const auto result = service.end_flows(query);
     if (!result) return problem_response(result.error(), request.id);
-    // Who ended what is kept where the service manager keeps the log; each flow's end stands in the flow log as well.
-    std::fprintf(stderr, "sluice-controlplane: request %s ended %llu flows%s%s: %s\n", request.id.c_str(),
-                 static_cast<unsigned long long>(result->ended), query.answer ? ", answering their ends" : "",
-                 result->complete ? "" : ", not all looked at", query.all ? "all" : query.filter.c_str());
     return json_response(200, json::serialize(json::object{{"ended", result->ended}, {"complete", result->complete}}));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/problem.hpp"
 
 namespace sluice::cp::api {
@@ -80,13 +81,16 @@ bool Gateway::is_open(const RouteMatch& match) const {
 
 std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has_body) const {
     auto match = router_.match(request.method, request.path);
+    std::string actor = "anonymous";
     // Before anything else, so that a stranger does not even learn which paths exist.
     if (!is_open(match)) {
         const auto result = auth_.check(request.header("Authorization"));
         if (result != AuthResult::granted) {
             counters_.auth_failures.fetch_add(1, std::memory_order_relaxed);
+            note_refusal(request, match, result);
             return unauthorized(result, request);
         }
+        actor = auth_.name();
     }
     if (std::holds_alternative<NotFound>(match)) {
         return problem_response(404, "no-such-resource", "nothing is here; GET / lists what there is", request.id);
@@ -100,7 +104,19 @@ std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has
     auto& matched = std::get<Matched>(match);
     if (auto response = bad_query(*matched.route, request)) return std::move(*response);
     if (auto response = bad_body(*matched.route, request, has_body)) return std::move(*response);
-    return Admitted{matched.route, std::move(matched.parameters)};
+    if (const auto trouble = reason_trouble(request)) return problem_response(400, "bad-reason", *trouble, request.id);
+    return Admitted{matched.route, std::move(matched.parameters), std::move(actor)};
+}
+
+/// Our own words for the path: what a stranger sends may hold a secret, in the query or anywhere.
+void Gateway::note_refusal(const Request& request, const RouteMatch& match, AuthResult result) const {
+    std::string what = result == AuthResult::missing ? "token-missing: " : "token-wrong: ";
+    if (const auto* matched = std::get_if<Matched>(&match)) {
+        what += matched->route->method + " " + matched->route->pattern;
+    } else {
+        what += "no such resource";
+    }
+    audit_.note({.origin = request.peer, .what = std::move(what), .request_id = request.id});
 }
 
 Response call_handler(const Route& route, const Request& request, const PathParameters& parameters) {

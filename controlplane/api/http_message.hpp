@@ -25,7 +25,9 @@ struct Request {
     std::vector<std::pair<std::string, std::string>> query;  ///< percent-decoded, in order
     std::vector<Header> headers;
     std::string body;
-    std::string id;  ///< request id, for the answer and for logs
+    std::string id;                  ///< request id, for the answer and for logs
+    std::string actor{"anonymous"};  ///< who asks, once the gateway knows
+    std::string peer{"unknown"};     ///< address that it came from
 
     std::optional<std::string_view> header(std::string_view name) const { return find_header(headers, name); }
 };

@@ -166,7 +166,10 @@ std::string chunk_of(const std::string& bytes) { return fmt::format("{:x}\r\n", 
 class Session {
 public:
     Session(asio::ip::tcp::socket socket, SessionShared& shared)
-        : shared_{shared}, stream_{std::move(socket), shared.tls}, buffer_{shared.limits.header_bytes_max * 4} {}
+        : shared_{shared},
+          peer_{address_of(socket)},
+          stream_{std::move(socket), shared.tls},
+          buffer_{shared.limits.header_bytes_max * 4} {}
 
     asio::awaitable<void> run() {
         const HeldCounter connection{shared_.counters.connections};
@@ -206,6 +209,7 @@ private:
         shared_.counters.requests.fetch_add(1, std::memory_order_relaxed);
 
         auto [request, refused] = to_request(parser.get());
+        request.peer = peer_;
         const bool head = request.method == "HEAD";
         const bool keep_alive = parser.keep_alive() && !shared_.stopping;
         const bool has_body = !parser.is_done();
@@ -222,6 +226,7 @@ private:
             co_return co_await write(std::move(*response), request.id, head, keep_alive);
         }
         const auto& admitted = std::get<Admitted>(admission);
+        request.actor = admitted.actor;
 
         const auto reserved = has_body ? parser.content_length().value_or(shared_.limits.body_bytes_max) : 0;
         if (reserved > shared_.limits.body_bytes_max) {
@@ -459,7 +464,14 @@ private:
         co_return !error;
     }
 
+    static std::string address_of(const asio::ip::tcp::socket& socket) {
+        error_code error;
+        const auto remote = socket.remote_endpoint(error);
+        return error ? std::string{"unknown"} : remote.address().to_string();
+    }
+
     SessionShared& shared_;
+    std::string peer_;
     Stream stream_;
     beast::flat_buffer buffer_;
     std::uint64_t drain_bytes_{};

@@ -106,14 +106,9 @@ json::array tests_json(const std::vector<TestOutcome>& tests) {
     return out;
 }
 
-json::object plan_json(const DryRunResult& plan) {
-    const auto ids = [](const std::vector<std::string>& list) {
-        json::array out;
-        for (const auto& id : list) out.emplace_back(id);
-        return out;
-    };
+json::array changes_json(const std::vector<PlanChange>& plan_changes) {
     json::array changes;
-    for (const auto& change : plan.changes) {
+    for (const auto& change : plan_changes) {
         json::array fields;
         for (const auto& field : change.fields) {
             fields.push_back(json::object{{"name", field.name}, {"before", field.before}, {"after", field.after}});
@@ -121,6 +116,15 @@ json::object plan_json(const DryRunResult& plan) {
         changes.push_back(json::object{
             {"op", change.op}, {"kind", change.kind}, {"id", valid_utf8(change.id)}, {"fields", std::move(fields)}});
     }
+    return changes;
+}
+
+json::object plan_json(const DryRunResult& plan) {
+    const auto ids = [](const std::vector<std::string>& list) {
+        json::array out;
+        for (const auto& id : list) out.emplace_back(id);
+        return out;
+    };
     return {{"ok", plan.ok},
             {"version", plan.version},
             {"hash", plan.hash},
@@ -130,7 +134,7 @@ json::object plan_json(const DryRunResult& plan) {
             {"rules_added", ids(plan.rules_added)},
             {"rules_changed", ids(plan.rules_changed)},
             {"rules_removed", ids(plan.rules_removed)},
-            {"changes", std::move(changes)},
+            {"changes", changes_json(plan.changes)},
             {"effect", effect_json(plan.analysis.effect)},
             {"findings", findings_json(plan.analysis.findings)},
             {"compared_with", plan.compared_with},

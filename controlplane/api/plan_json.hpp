@@ -1,4 +1,4 @@
-/// Test outcomes and plans as JSON, shared by the policy and the commit resources.
+/// Test outcomes and plans as JSON, shared by the resources of policies, commits and the history.
 #pragma once
 
 #include <vector>
@@ -10,6 +10,7 @@
 namespace sluice::cp::api {
 
 boost::json::array tests_json(const std::vector<TestOutcome>& tests);
+boost::json::array changes_json(const std::vector<PlanChange>& changes);
 boost::json::object plan_json(const DryRunResult& plan);
 
 }  // namespace sluice::cp::api

@@ -1,6 +1,7 @@
 /// /v1/policy: read, replace, edit, plan.
 #include <boost/json.hpp>
 
+#include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
@@ -11,56 +12,6 @@ namespace {
 
 constexpr std::string_view kYaml = "application/yaml";
 constexpr std::string_view kJson = "application/json";
-
-using MaybeProblem = std::optional<Problem>;
-
-Problem bad_request(std::string code, std::string detail) {
-    return {.status = 400, .code = std::move(code), .title = {}, .detail = std::move(detail), .errors = {}};
-}
-
-/// `If-Match: *` stands for whatever is stored; of several tags, the one that is stored counts.
-MaybeProblem read_if_match(const Request& request, PolicyService& service, CommitOptions& options) {
-    const auto header = request.header("If-Match");
-    if (!header) return std::nullopt;
-    const auto tags = parse_entity_tags(*header);
-    if (!tags) {
-        return bad_request("bad-if-match",
-                           "If-Match is no list of quoted entity tags; send the ETag of GET /v1/policy as it is");
-    }
-    // A hash that no policy has, so that the service answers 412. Weak tags never match here (RFC 9110 section 13.1.1).
-    options.if_match = "no-such-policy";
-    const auto current = service.current();
-    if (tags->any) {
-        if (current) options.if_match = current->hash;
-        return std::nullopt;
-    }
-    for (std::size_t i = 0; i < tags->tags.size(); ++i) {
-        if (tags->weak[i]) continue;
-        if (options.if_match == "no-such-policy" || (current && tags->tags[i] == current->hash)) {
-            options.if_match = tags->tags[i];
-        }
-    }
-    return std::nullopt;
-}
-
-MaybeProblem read_options(const Request& request, PolicyService& service, CommitOptions& options) {
-    if (auto problem = read_if_match(request, service, options)) return problem;
-    if (const auto header = request.header("If-None-Match")) {
-        if (*header != "*")
-            return bad_request("bad-if-none-match", "here If-None-Match can only be *: no policy is stored yet");
-        if (options.if_match)
-            return bad_request("bad-precondition", "If-Match and If-None-Match contradict each other; send one");
-        options.if_none_match_any = true;
-    }
-    if (const auto header = request.header("Confirm-Timeout")) {
-        const auto seconds = parse_number(*header);
-        if (!seconds || *seconds == 0 || *seconds > kConfirmSecondsMax) {
-            return bad_request("bad-confirm-timeout", "Confirm-Timeout is a whole number of seconds from 1 to 86400");
-        }
-        options.confirm_within = std::chrono::seconds{*seconds};
-    }
-    return std::nullopt;
-}
 
 /// nothing = not a boolean
 std::optional<bool> wants_dry_run(const Request& request) {
@@ -93,7 +44,8 @@ Response put_policy(const Request& request, PolicyService& service) {
     const auto format = type == kJson ? PolicyFormat::json : PolicyFormat::yaml;
     if (*dry_run) return plan_response(service.dry_run(request.body, format), request);
     CommitOptions options;
-    if (const auto problem = read_options(request, service, options)) return problem_response(*problem, request.id);
+    if (const auto problem = read_commit_options(request, service, options))
+        return problem_response(*problem, request.id);
     return commit_response(service.put(request.body, format, options), request);
 }
 
@@ -102,7 +54,8 @@ Response patch_policy(const Request& request, PolicyService& service) {
     if (!dry_run) return bad_dry_run(request);
     if (*dry_run) return plan_response(service.dry_run_patch(request.body), request);
     CommitOptions options;
-    if (const auto problem = read_options(request, service, options)) return problem_response(*problem, request.id);
+    if (const auto problem = read_commit_options(request, service, options))
+        return problem_response(*problem, request.id);
     if (options.if_none_match_any) {
         return problem_response(400, "bad-precondition", "PATCH edits a policy that exists; send If-Match", request.id);
     }

@@ -58,6 +58,7 @@ std::string_view reason_phrase(int status) noexcept {
         case 406: return "Not Acceptable";
         case 408: return "Request Timeout";
         case 409: return "Conflict";
+        case 410: return "Gone";
         case 412: return "Precondition Failed";
         case 413: return "Content Too Large";
         case 415: return "Unsupported Media Type";

@@ -11,6 +11,9 @@ void add_index_routes(Router& router) {
                                              {"links",
                                               {{"openapi", "/v1/openapi.json"},
                                                {"policy", "/v1/policy"},
+                                               {"history", "/v1/history"},
+                                               {"audit", "/v1/audit"},
+                                               {"audit_verify", "/v1/audit:verify"},
                                                {"status", "/v1/status"},
                                                {"rules", "/v1/rules"},
                                                {"flows", "/v1/flows"},
@@ -41,6 +44,8 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_openapi_routes(router);
     add_policy_routes(router, service);
     add_commit_routes(router, service);
+    add_history_routes(router, service);
+    add_audit_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
     add_flow_routes(router, service);

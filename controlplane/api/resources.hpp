@@ -31,6 +31,8 @@ void add_index_routes(Router& router);
 void add_openapi_routes(Router& router);
 void add_policy_routes(Router& router, PolicyService& service);
 void add_commit_routes(Router& router, PolicyService& service);
+void add_history_routes(Router& router, PolicyService& service);
+void add_audit_routes(Router& router, PolicyService& service);
 void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters);
 void add_rule_routes(Router& router, PolicyService& service);
 void add_flow_routes(Router& router, PolicyService& service);

@@ -21,6 +21,11 @@ std::string time_text(std::chrono::system_clock::time_point time) {
                        parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (since_epoch - seconds).count());
 }
 
+std::string time_text_of_ns(std::int64_t utc_ns) {
+    using namespace std::chrono;
+    return time_text(system_clock::time_point{duration_cast<system_clock::duration>(nanoseconds{utc_ns})});
+}
+
 std::string address_text(abi::IpFamily family, const abi::IpAddr& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     const int af = family == abi::IpFamily::v6 ? AF_INET6 : AF_INET;

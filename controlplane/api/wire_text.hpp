@@ -14,6 +14,7 @@ namespace sluice::cp::api {
 
 /// RFC 3339, UTC, milliseconds: 2026-11-22T21:46:00.123Z
 std::string time_text(std::chrono::system_clock::time_point time);
+std::string time_text_of_ns(std::int64_t utc_ns);
 
 std::string address_text(abi::IpFamily family, const abi::IpAddr& address);
 /// IPv4 dotted quad without leading zeros, or IPv6 without a scope id.

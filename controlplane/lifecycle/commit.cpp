@@ -2,33 +2,16 @@
 #include <algorithm>
 #include <chrono>
 
+#include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/edits.hpp"
 #include "controlplane/publish/last_good.hpp"
 #include "controlplane/telemetry/event_json.hpp"
-#include "dataplane/acl/validator.hpp"
 
 namespace sluice::cp {
 namespace {
 
 using std::chrono::milliseconds;
-
-Problem storage_problem(const FileError& error) {
-    if (error.disk_full()) {
-        return problem(507, "storage-full", "The state directory is full", error.what + "; the policy is unchanged");
-    }
-    return problem(500, "storage-failed", "The policy could not be stored", error.what + "; the policy is unchanged");
-}
-
-Problem unreachable(const std::string& why) {
-    return problem(503, "dataplane-unavailable", "The dataplane is not there",
-                   (why.empty() ? "it has not answered yet" : why) + "; nothing was stored");
-}
-
-Problem refused(const abi::Answer& answer) {
-    return problem(409, "refused-by-dataplane", "The dataplane refused the policy",
-                   std::string{dp::to_string(answer.reason)} + ": " + answer.where.data() + "; nothing was changed");
-}
 
 Problem failed_tests(const std::vector<TestOutcome>& tests) {
     PolicyErrors errors;
@@ -109,26 +92,46 @@ std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& opti
 
 Expected<CommitResult, Problem> PolicyServiceImpl::put(std::string_view body, PolicyFormat format,
                                                        const CommitOptions& options) {
+    return audited(record_of("policy.put", options.caller), put_body(body, format, options));
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::put_body(std::string_view body, PolicyFormat format,
+                                                            const CommitOptions& options) {
     // Reading a big policy takes longest and needs no lock; the precondition is looked at before (cheap refusal) and
     // under the lock (the one that counts).
     look_at_pending();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     auto read = read_body(body, format);
     const std::lock_guard lock{commit_mutex_};
-    return commit(std::move(read), options);
+    return commit(std::move(read), options, record_of("policy.put", options.caller));
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits, const CommitOptions& options) {
+    return audited(record_of("policy.patch", options.caller), put_edits(edits, options));
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::put_edits(std::string_view edits, const CommitOptions& options) {
     const std::lock_guard lock{commit_mutex_};
     look_at_pending();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read) return Unexpected(std::move(read.error()));
-    return commit(std::move(read), options);
+    return commit(std::move(read), options, record_of("policy.patch", options.caller));
 }
 
-Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const CommitOptions& options) {
+/// Whatever was refused has its entry as well. No lock is needed, and none is held: the disk may take its time.
+Expected<CommitResult, Problem> PolicyServiceImpl::audited(AuditRecord record, Expected<CommitResult, Problem> result) {
+    if (!result) {
+        record.before = state_of(shared().current.get());
+        const auto& why = result.error();
+        store_->audit().write_or_keep(
+            with_result(std::move(record), why.status >= 500 ? "failed" : "refused", why.code + ": " + why.detail));
+    }
+    return result;
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const CommitOptions& options, AuditRecord record) {
     const auto started = std::chrono::steady_clock::now();
     if (auto no = precondition(options)) return Unexpected(std::move(*no));
     if (!read) return Unexpected(std::move(read.error()));
@@ -140,8 +143,9 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     auto prepared = prepare(std::move(*read), slots, 1, now.runs(now.current) ? now.current.get() : nullptr);
     if (!prepared) return Unexpected(std::move(prepared.error()));
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
-    if (auto same = unchanged(*prepared)) return *same;
-    auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}));
+    record.before = state_of(now.current.get());
+    if (auto same = unchanged(*prepared, record)) return *same;
+    auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     const std::lock_guard lock{state_mutex_};
     shared_.apply.add(took.count());
@@ -160,23 +164,31 @@ bool PolicyServiceImpl::flows_are_judged(const Shared& now) {
     });
 }
 
-std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared) {
+std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared,
+                                                         AuditRecord record) {
     const auto now = shared();
     if (now.current == nullptr || now.current->hash != prepared->hash || !now.runs(now.current)) return std::nullopt;
     auto result = result_of(*now.current, CommitState::unchanged);
     result.tests = prepared->tests;
+    record.after = record.before;
+    record = with_result(std::move(record), "unchanged");
     if (now.current->text != prepared->text || now.current->format != prepared->format) {
         // It says the same in other words: the words are kept, nothing is published.
         const auto& running = now.current->compiled.manifest;
         renumber(prepared->compiled, running.generation, running.created_unix_ns);
-        auto kept = store_->replace_text(prepared->ref(), prepared->text);
-        if (kept && prepared->format != now.current->format) kept = store_->restore(prepared->ref());
+        record.detail = "the same policy in other words";
+        const auto kept = store_->reword(
+            {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = {}}, record);
         if (kept) {
             const std::lock_guard lock{state_mutex_};
             shared_.current = prepared;
         } else {
             result.warnings.push_back({"text-not-stored", "", {}, kept.error().what});
+            record.detail = "the same policy in other words, which could not be stored";
+            store_->audit().write_or_keep(std::move(record));
         }
+    } else {
+        store_->audit().write_or_keep(std::move(record));
     }
     count_publish("unchanged");
     return result;
@@ -228,8 +240,8 @@ void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared)
     shared_.slot_since = std::make_shared<const std::vector<SteadyTime>>(std::move(since));
 }
 
-void PolicyServiceImpl::forget_pending() {
-    (void)store_->discard_pending();
+void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome) {
+    if (!store_->discard_pending(outcome) && outcome) store_->audit().write_or_keep(std::move(*outcome));
     PreparedPtr current;
     {
         const std::lock_guard lock{state_mutex_};
@@ -240,9 +252,10 @@ void PolicyServiceImpl::forget_pending() {
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr<PreparedPolicy>& prepared,
-                                                           SlotMap slots, milliseconds confirm_within) {
+                                                           SlotMap slots, milliseconds confirm_within,
+                                                           AuditRecord record) {
     const auto now = shared();
-    if (!now.connected) return Unexpected(unreachable(client_.trouble()));
+    if (!now.connected) return Unexpected(dataplane_unavailable(client_.trouble()));
     if (!now.publisher) {
         return Unexpected(problem(503, "not-publisher", "Another process publishes to the dataplane",
                                   "process " + std::to_string(now.other_publisher_pid) +
@@ -251,7 +264,11 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     const auto created = prepared->compiled.manifest.created_unix_ns;
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
-    if (const auto staged = store_->stage(prepared->ref(), prepared->text, slots.to_text()); !staged) {
+    record.after = state_of(prepared.get());
+    const auto slot_lines = slots.to_text();
+    const auto staged = store_->stage(
+        {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = slot_lines}, record);
+    if (!staged) {
         count_publish("failed");
         return Unexpected(storage_problem(staged.error()));
     }
@@ -265,17 +282,17 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
                                       to_text(answer.error()) + "; GET /v1/status shows what it runs once it is back"));
         }
         forget_pending();
-        return Unexpected(unreachable(to_text(answer.error())));
+        return Unexpected(dataplane_unavailable(to_text(answer.error())));
     }
-    return settle(prepared, *answer, confirm_within.count() != 0);
+    return settle(prepared, *answer, confirm_within.count() != 0, std::move(record));
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& prepared, const abi::Answer& answer,
-                                                          bool confirm_asked) {
+                                                          bool confirm_asked, AuditRecord record) {
     if (answer.kind == abi::AnswerKind::refused) {
         count_publish("refused");
         forget_pending();
-        return Unexpected(refused(answer));
+        return Unexpected(refused_by_dataplane(answer));
     }
     ask_what_runs();
     const bool stalled = answer.kind == abi::AnswerKind::stalled;
@@ -286,22 +303,28 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
     }
     auto result = result_of(*prepared, stalled ? CommitState::stalled : CommitState::adopted);
     if (stalled) result.stalled_workers = worker_names(answer.stalled_workers);
+    std::string by_all_but;
+    for (const auto& name : result.stalled_workers) by_all_but += (by_all_but.empty() ? "all but " : ", ") + name;
+    if (by_all_but.empty()) by_all_but = record.detail;
+    record = with_result(std::move(record), confirm_asked ? "pending" : "adopted", std::move(by_all_but));
     if (confirm_asked) {
         result.state = CommitState::pending_confirmation;
         result.confirm_deadline = utc(answer.confirm_deadline);
+        store_->audit().write_or_keep(std::move(record));
     } else {
-        result.warnings = make_current(prepared);
+        result.warnings = make_current(prepared, std::move(record));
     }
     count_publish(stalled ? "stalled" : confirm_asked ? "pending" : "adopted");
     return result;
 }
 
-std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prepared) {
+std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prepared, AuditRecord outcome) {
     std::vector<PolicyError> warnings;
     // The intent is on disk already. Should current not be written, a restart finds the dataplane running the intent
     // and promotes it; until then the keeper tries again.
-    const auto promoted = store_->promote();
+    const auto promoted = store_->promote(outcome);
     promote_due_ = !promoted;
+    promote_record_ = std::move(outcome);
     if (!promoted) warnings.push_back({"current-not-written", "", {}, promoted.error().what});
     {
         const std::lock_guard lock{state_mutex_};
@@ -321,98 +344,6 @@ void PolicyServiceImpl::write_last_good_of(const PreparedPolicy& prepared, std::
     warnings.push_back({"last-good-not-written", "", {}, written.error().what});
     const std::lock_guard lock{state_mutex_};
     shared_.write_trouble = written.error().what;
-}
-
-// ------------------------------------------------------------------------------------------------ confirm, roll back
-Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generation) {
-    const std::lock_guard lock{commit_mutex_};
-    const auto pending = shared().pending;
-    if (pending == nullptr || pending->generation() != generation) {
-        return Unexpected(problem(409, "nothing-to-confirm", "Nothing waits for this confirmation",
-                                  "generation " + std::to_string(generation) +
-                                      " is not waiting; it was confirmed, rolled back or has run out of time"));
-    }
-    const auto answer = client_.confirm(generation);
-    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
-    if (answer->kind == abi::AnswerKind::refused) {
-        look_at_pending();  // it knows better
-        wake_keeper();
-        return Unexpected(
-            problem(409, "nothing-to-confirm", "The dataplane has nothing to confirm", answer->where.data()));
-    }
-    ask_what_runs();
-    auto result = result_of(*pending, CommitState::adopted);
-    result.warnings = make_current(pending);
-    count_publish("adopted");
-    return result;
-}
-
-Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t generation) {
-    const std::lock_guard lock{commit_mutex_};
-    return shared().pending != nullptr ? roll_back_pending(generation) : roll_back_current(generation);
-}
-
-Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation) {
-    const auto now = shared();
-    if (now.pending->generation() != generation) {
-        return Unexpected(
-            problem(409, "nothing-to-roll-back", "Another commit is waiting",
-                    "generation " + std::to_string(now.pending->generation()) + " waits for confirmation"));
-    }
-    const auto answer = client_.revert(generation);
-    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
-    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
-    ask_what_runs();
-    forget_pending();
-    wake_keeper();
-    if (now.current == nullptr) {
-        CommitResult result;
-        result.generation = answer->generation;
-        return result;
-    }
-    return result_of(*now.current, CommitState::adopted);
-}
-
-/// Back to the version before the current one, which the dataplane still holds.
-Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64_t generation) {
-    const auto nothing = [](std::string why) {
-        return Unexpected(problem(409, "nothing-to-roll-back", "There is nothing to go back to", std::move(why)));
-    };
-    const auto now = shared();
-    if (now.current == nullptr || now.current->generation() != generation) {
-        return nothing("generation " + std::to_string(generation) + " is not the current one");
-    }
-    if (!now.connected) return Unexpected(unreachable(client_.trouble()));
-    const auto& history = store_->history();
-    const auto state = client_.get_status();
-    if (!state) return Unexpected(unreachable(to_text(state.error())));
-    const auto target = std::find_if(history.rbegin(), history.rend(), [&](const PolicyRef& ref) {
-        return ref.generation == state->previous_generation;
-    });
-    if (state->previous_generation == 0 || target == history.rend()) {
-        return nothing("the dataplane holds no earlier generation of a stored policy");
-    }
-    // A copy, for restoring changes the history that it stands in.
-    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
-    const PolicyRef ref = *target;
-    const auto loaded = load(ref);
-    if (!loaded) return nothing(loaded.error());
-    const auto& prepared = *loaded;
-    const auto answer = client_.revert(generation);
-    if (!answer) return Unexpected(unreachable(to_text(answer.error())));
-    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused(*answer));
-    ask_what_runs();
-    auto result = result_of(*prepared, CommitState::adopted);
-    if (const auto restored = store_->restore(ref); !restored) {
-        result.warnings.push_back({"current-not-written", "", {}, restored.error().what});
-    }
-    {
-        const std::lock_guard lock{state_mutex_};
-        shared_.current = prepared;
-    }
-    (void)slots_.assign(prepared->policy);
-    write_last_good_of(*prepared, result.warnings);
-    return result;
 }
 
 }  // namespace sluice::cp

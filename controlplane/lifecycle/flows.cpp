@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/flow_filter.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 
@@ -129,22 +130,40 @@ Expected<EndFlowsResult, Problem> PolicyServiceImpl::end_flows(const EndFlowsQue
         return Unexpected(problem(400, "filter-and-all", "Which flows?", "give a filter or all=true, not both"));
     }
     if (!now.connected) return Unexpected(not_there(client_.trouble()));
+    auto record = record_of("flows.end", query.caller, state_of(now.active().get()), state_of(now.active().get()));
+    record.detail = (query.all ? std::string{"all"} : query.filter) + (query.answer ? ", answering their ends" : "");
+    const std::string which = record.detail;
+    if (const auto begun = store_->audit().write(record); !begun) {
+        auto full = storage_problem(begun.error());
+        full.detail = begun.error().what + "; no flow was ended";
+        return Unexpected(std::move(full));
+    }
     const auto deadline = steady_clock::now() + kEndWithin;
     EndFlowsResult result;
+    const auto settle = [&](const char* outcome) {
+        store_->audit().write_or_keep(with_result(
+            record, outcome,
+            which + "; ended " + std::to_string(result.ended) + (result.complete ? "" : ", not all looked at")));
+    };
     std::uint64_t position = 0;
     for (;;) {
         const auto part = client_.end_flows(position, query.answer, *filter);
         if (!part) {
             auto gone = not_there(part.error().what);
             gone.detail += "; " + std::to_string(result.ended) + " flows were ended before";
+            settle("failed");
             return Unexpected(std::move(gone));
         }
         result.ended += part->count;
         result.complete = part->last;
         if (part->last || steady_clock::now() >= deadline) break;
-        if (part->next <= position) return Unexpected(stands_still(position, part->next));
+        if (part->next <= position) {
+            settle("failed");
+            return Unexpected(stands_still(position, part->next));
+        }
         position = part->next;
     }
+    settle("done");
     return result;
 }
 

@@ -19,6 +19,7 @@
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
+#include "controlplane/store/policy_store.hpp"
 
 namespace sluice::cp {
 
@@ -31,10 +32,19 @@ struct Problem {
     PolicyErrors errors;
 };
 
+/// Who asks, for the audit.
+struct Caller {
+    std::string actor{"system"};  ///< as authenticated
+    std::string origin{"local"};  ///< address
+    std::string request_id;
+    std::string reason;  ///< as given: why
+};
+
 struct CommitOptions {
     std::optional<std::string> if_match;  ///< ETag value without quotes = policy hash
     bool if_none_match_any{};             ///< `If-None-Match: *`
     std::optional<std::chrono::milliseconds> confirm_within;
+    Caller caller{};
 };
 
 enum class CommitState : std::uint8_t { adopted, unchanged, pending_confirmation, stalled };
@@ -133,10 +143,24 @@ struct EndFlowsQuery {
     std::string filter;  ///< empty only with `all`
     bool all{};
     bool answer{};  ///< their next packets are answered, so that both ends learn of it
+    Caller caller{};
 };
 struct EndFlowsResult {
     std::uint64_t ended{};
     bool complete{};  ///< false: time ran out; flows are left that nobody has looked at, ask again
+};
+
+struct HistoryPage {
+    std::vector<Adoption> adoptions;    ///< newest first
+    std::optional<std::uint64_t> next;  ///< row to go on below
+    std::uint64_t current_entry{};      ///< row of what ought to be in force, 0 = none
+};
+/// One adoption with its text, and what it changed.
+struct HistoryView {
+    Adoption adoption;
+    std::string text;
+    std::optional<Adoption> against;  ///< what it is compared with; nothing if it was the first
+    std::vector<PlanChange> changes;  ///< from `against` to `adoption`
 };
 
 struct WorkerStatus {
@@ -172,6 +196,8 @@ struct SystemStatus {
     std::uint64_t records_bytes{}, records_segments{}, records_lost{};
     std::optional<std::chrono::system_clock::time_point> records_oldest;
     std::string records_trouble;         ///< flow records are being lost: why; no reason not to be ready
+    AuditHead audit_head;                ///< last entry of the audit
+    std::string audit_trouble;           ///< entries wait for the disk, or the chain was found broken at the start
     std::vector<std::string> not_ready;  ///< why /readyz says no; empty = ready
 };
 
@@ -184,8 +210,17 @@ public:
     virtual Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) = 0;
     virtual Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) = 0;
     virtual Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) = 0;
-    virtual Expected<CommitResult, Problem> confirm(std::uint64_t generation) = 0;
-    virtual Expected<CommitResult, Problem> rollback(std::uint64_t generation) = 0;
+    virtual Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) = 0;
+    /// Leaves a generation for the one before it, which the dataplane still holds.
+    virtual Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) = 0;
+    /// Puts the text of an earlier generation in force again, as a new generation; conditions as for `put`.
+    virtual Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) = 0;
+
+    virtual Expected<HistoryPage, Problem> history(std::size_t count_max, std::optional<std::uint64_t> before) = 0;
+    /// `against`: a generation; nothing = the one that was in force before.
+    virtual Expected<HistoryView, Problem> history_view(std::uint64_t generation,
+                                                        std::optional<std::uint64_t> against) = 0;
+    virtual AuditLog& audit() = 0;
 
     virtual std::optional<CurrentPolicy> current() = 0;
     virtual SystemStatus status() = 0;

@@ -1,12 +1,27 @@
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "controlplane/lifecycle/audit_records.hpp"
 
 namespace sluice::cp {
+namespace {
+
+/// Each entry in the log as well, with its hash: who keeps the log holds heads that the state directory can't change.
+void print_entry(const AuditEntry& entry) {
+    const auto& r = entry.record;
+    std::fprintf(stderr, "sluice-controlplane: audit %llu %s: %s, by %s from %s%s%s, hash %s\n",
+                 static_cast<unsigned long long>(entry.number), r.action.c_str(), r.result.c_str(), r.actor.c_str(),
+                 r.origin.c_str(), r.request_id.empty() ? "" : ", request ", r.request_id.c_str(), entry.hash.c_str());
+}
+
+}  // namespace
 
 Expected<std::unique_ptr<PolicyServiceImpl>, std::string> PolicyServiceImpl::open(const ControlConfig& config,
                                                                                   const ServiceOptions& options) {
-    auto store = PolicyStore::open(*options.files, config.state_dir);
+    auto store = PolicyStore::open(*options.files, config.state_dir, {.vfs = options.vfs, .print = print_entry});
     if (!store) return Unexpected<std::string>(store.error().what);
     std::unique_ptr<PolicyServiceImpl> service{new PolicyServiceImpl{config, options, std::move(*store)}};
     service->load_current();
@@ -24,11 +39,23 @@ PolicyServiceImpl::PolicyServiceImpl(const ControlConfig& config, const ServiceO
                  {.take = [this](EventBatchPtr batch) { records_.submit(std::move(batch)); },
                   .next = [this](std::uint64_t boot_id) { return records_.next_of(boot_id); }}},
       store_{std::move(store)},
-      client_{config.tables_socket, *this} {}
+      client_{config.tables_socket, *this} {
+    check_at_start_ = store_->audit().verify();
+    if (!check_at_start_.whole) {
+        std::fprintf(stderr, "sluice-controlplane: the audit is broken: %s\n", check_at_start_.what.c_str());
+    }
+}
 
 PolicyServiceImpl::~PolicyServiceImpl() { stop(); }
 
 void PolicyServiceImpl::start() {
+    AuditRecord started;
+    started.action = "process.start";
+    started.result = "done";
+    started.after = state_of(shared().current.get());
+    started.detail = check_at_start_.whole ? "the audit is whole" : "the audit is broken: " + check_at_start_.what;
+    store_->audit().write_or_keep(std::move(started));
+    started_ = true;
     records_.start();
     telemetry_.start();
     keeper_ = std::thread{[this] { keep(); }};
@@ -45,6 +72,13 @@ void PolicyServiceImpl::stop() {
     if (keeper_.joinable()) keeper_.join();
     telemetry_.stop();
     records_.stop();
+    if (!std::exchange(started_, false)) return;
+    AuditRecord stopped;
+    stopped.action = "process.stop";
+    stopped.result = "done";
+    stopped.before = state_of(shared().current.get());
+    store_->audit().write_or_keep(std::move(stopped));
+    store_->audit().maintain(true);
 }
 
 void PolicyServiceImpl::wake_keeper() {

@@ -28,6 +28,7 @@ namespace sluice::cp {
 
 struct ServiceOptions {
     FileOps* files{&posix_file_ops()};
+    const char* vfs{nullptr};  ///< of the database; null = the kernel's files
     std::chrono::milliseconds adopt_within{2000};
     /// A plan calls a rule never hit when its counter has stood still for as long.
     std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
@@ -48,8 +49,14 @@ public:
     Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
     Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
     Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
-    Expected<CommitResult, Problem> confirm(std::uint64_t generation) override;
-    Expected<CommitResult, Problem> rollback(std::uint64_t generation) override;
+    Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
+    Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
+    Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) override;
+
+    Expected<HistoryPage, Problem> history(std::size_t count_max, std::optional<std::uint64_t> before) override;
+    Expected<HistoryView, Problem> history_view(std::uint64_t generation,
+                                                std::optional<std::uint64_t> against) override;
+    AuditLog& audit() override { return store_->audit(); }
 
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
@@ -71,21 +78,37 @@ private:
     using Read = Expected<SourcePolicy, Problem>;
     Read read_body(std::string_view body, PolicyFormat format) const;
     Read read_edits(const PreparedPtr& base, std::string_view edits) const;
-    Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options);
+    /// A refusal gets its entry; what else there is to say has been said.
+    Expected<CommitResult, Problem> audited(AuditRecord record, Expected<CommitResult, Problem> result);
+    Expected<CommitResult, Problem> put_body(std::string_view body, PolicyFormat format, const CommitOptions& options);
+    Expected<CommitResult, Problem> put_edits(std::string_view edits, const CommitOptions& options);
+    Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options, AuditRecord record);
     std::optional<Problem> precondition(const CommitOptions& options) const;
-    std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared);
-    /// Stages, offers, and settles what the answer says.
+    std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared, AuditRecord record);
+    /// Stages, offers, and settles what the answer says. `record`: who and why, for the entries in the audit.
     Expected<CommitResult, Problem> publish(const std::shared_ptr<PreparedPolicy>& prepared, SlotMap slots,
-                                            std::chrono::milliseconds confirm_within);
-    Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked);
+                                            std::chrono::milliseconds confirm_within, AuditRecord record);
+    Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked,
+                                           AuditRecord record);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
     std::vector<SteadyTime> slot_since() const;
-    void forget_pending();
+    /// `outcome`: where nobody else writes what became of it.
+    void forget_pending(std::optional<AuditRecord> outcome = {});
     /// The pending intent, which the dataplane runs for good, becomes current. Warnings: what could not be written.
-    std::vector<PolicyError> make_current(const PreparedPtr& prepared);
+    std::vector<PolicyError> make_current(const PreparedPtr& prepared, AuditRecord outcome);
     void write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings);
-    Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation);
-    Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation);
+
+    // --- undo.cpp
+    Expected<CommitResult, Problem> confirm_pending(std::uint64_t generation, const Caller& caller);
+    Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation, AuditRecord record);
+    Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation, AuditRecord record);
+
+    // --- history.cpp
+    Expected<Adoption, Problem> find_adoption(std::uint64_t generation);
+    Expected<Policy, Problem> policy_of(const Adoption& adoption, std::string* text = nullptr);
+    Expected<CommitResult, Problem> restore_adoption(std::uint64_t generation, const CommitOptions& options,
+                                                     const AuditRecord& record);
+
     CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
     void count_publish(const char* result);
 
@@ -144,7 +167,10 @@ private:
     Telemetry telemetry_;  // hands events to records_
 
     std::mutex commit_mutex_;
-    std::unique_ptr<PolicyStore> store_;  // commit_mutex_
+    std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit and history
+    AuditCheck check_at_start_;           // fixed
+    bool started_{false};                 // between start and stop
+    AuditRecord promote_record_;          // commit_mutex_
     SlotMap slots_;                       // commit_mutex_
     bool promote_due_{false};             // commit_mutex_: adopted, but current could not be written
     bool last_good_due_{false};           // commit_mutex_

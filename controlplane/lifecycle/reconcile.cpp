@@ -1,6 +1,7 @@
 /// Brings what is stored and what the dataplane runs together again after either has been away.
 #include <cstdio>
 
+#include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/canonical.hpp"
 
@@ -69,6 +70,7 @@ void PolicyServiceImpl::keep() {
         lock.unlock();
         if (wanted) reconcile();
         retry_writes();
+        store_->audit().maintain();
         lock.lock();
     }
 }
@@ -91,7 +93,16 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
     if (prepared == nullptr || prepared->hash != intent->hash) prepared = load(*intent).value_or(nullptr);
     const bool runs_it = prepared != nullptr && running.running_generation == intent->generation &&
                          running.running_digest == prepared->compiled.manifest.generation_digest;
-    if (!runs_it) return forget_pending();
+    const auto intended = [&](std::string action) {
+        return record_of(std::move(action), Caller{}, state_of(shared().current.get()),
+                         {intent->hash, intent->generation});
+    };
+    if (!runs_it) {
+        const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted;
+        return forget_pending(with_result(
+            intended(reverted ? "policy.revert" : "policy.discard"), "done",
+            reverted ? "it was not confirmed in time; the dataplane took it back" : "the dataplane does not run it"));
+    }
     auto slots = slots_;
     if (slots.assign(prepared->policy)) use_slots(std::move(slots), *prepared);
     if (running.confirm_deadline.ns != 0) {
@@ -99,7 +110,8 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
         shared_.pending = prepared;
         return;
     }
-    (void)make_current(prepared);
+    (void)make_current(prepared, with_result(intended("policy.adopt"), "adopted",
+                                             "the dataplane runs the intent that was found in the store"));
 }
 
 void PolicyServiceImpl::republish(const abi::ProcessState& running) {
@@ -117,8 +129,10 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
     std::string trouble;
     if (!again) {
         trouble = again.error().detail;
-    } else if (const auto published = publish(*again, std::move(slots), 0ms); !published) {
-        trouble = published.error().detail;
+    } else {
+        const auto record = record_of("policy.republish", Caller{}, {{}, running.running_generation});
+        const auto published = audited(record, publish(*again, std::move(slots), 0ms, record));
+        if (!published) trouble = published.error().detail;
     }
     const std::lock_guard lock{state_mutex_};
     shared_.trouble = trouble;
@@ -131,7 +145,7 @@ void PolicyServiceImpl::retry_writes() {
     if (current == nullptr) return;
     if (promote_due_) {
         if (store_->pending() && store_->pending()->generation == current->generation()) {
-            promote_due_ = !store_->promote();
+            promote_due_ = !store_->promote(promote_record_);
         } else {
             promote_due_ = false;
         }

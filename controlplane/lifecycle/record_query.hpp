@@ -11,6 +11,7 @@
 namespace sluice::cp {
 
 /// `2026-11-26T05:00:00Z` (RFC 3339, with fractions and offsets), or how long ago: `90s`, `1h30m`, `7d`. In ns of UTC.
+/// The audit is asked with the same words.
 std::optional<std::int64_t> parse_record_time(std::string_view text, std::int64_t now_ns);
 
 /// A range as the text that a page gives for the next one, and back. It holds the times as they were understood, so

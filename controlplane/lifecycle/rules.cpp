@@ -78,6 +78,11 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     control.confirm_pending = now.pending != nullptr;
     control.publishes = now.publishes;
     control.apply = now.apply;
+    const auto audit = store_->audit().counters();
+    control.audit_entries = store_->audit().head().number;
+    control.audit_write_failures = audit.write_failures;
+    control.audit_waiting = audit.waiting;
+    control.audit_whole = check_at_start_.whole;
     telemetry_.add_to(control);
     const auto records = records_.stats();
     auto& shown = control.records;

@@ -94,6 +94,12 @@ SystemStatus PolicyServiceImpl::status() {
     }
     status.records_trouble = records.trouble;
 
+    status.audit_head = store_->audit().head();
+    status.audit_trouble = store_->audit().trouble();
+    if (!check_at_start_.whole) {
+        status.audit_trouble += (status.audit_trouble.empty() ? "" : "; ") + check_at_start_.what;
+    }
+
     auto& why = status.not_ready;
     if (!now.connected) {
         why.push_back("the dataplane is not there: " + client_.trouble());

@@ -14,6 +14,8 @@ bool FileError::disk_full() const noexcept {
     return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
 }
 
+bool FileError::damaged() const noexcept { return error_number == EUCLEAN; }
+
 FileError file_error(int error_number, std::string_view action, std::string_view path) {
     std::string what{"cannot "};
     what.append(action).append(" ").append(path).append(": ");

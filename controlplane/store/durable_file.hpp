@@ -15,6 +15,7 @@ struct FileError {
     int error_number{};  ///< errno
     std::string what;    ///< sentence: which file, what failed, why
     bool disk_full() const noexcept;
+    bool damaged() const noexcept;  ///< what was read makes no sense: EUCLEAN
 };
 
 FileError file_error(int error_number, std::string_view action, std::string_view path);

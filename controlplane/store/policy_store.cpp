@@ -2,202 +2,377 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <ctime>
 #include <set>
+
+#include "controlplane/store/import_files.hpp"
 
 namespace sluice::cp {
 namespace {
 
-constexpr std::size_t kSmallFileBytesMax = 1U << 20;
-constexpr std::size_t kSlotsBytesMax = 16U << 20;
+using Outcome = Expected<void, FileError>;
+using Text = std::string_view;
 
-std::string file_name(const PolicyRef& ref) { return ref.hash + "." + ref.extension; }
+constexpr std::string_view kDatabaseName = "/state.db";
+constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::string_view kSchema[] = {
+    "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
+    "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
+    "SELECT RAISE(ABORT, 'texts are not changed'); END",
+    "CREATE TABLE history(entry INTEGER PRIMARY KEY, generation INTEGER NOT NULL, hash TEXT NOT NULL, "
+    "label TEXT NOT NULL, format TEXT NOT NULL, digest TEXT NOT NULL, "
+    "asked INTEGER NOT NULL REFERENCES audit(number), adopted INTEGER NOT NULL REFERENCES audit(number)) STRICT",
+    "CREATE INDEX history_by_generation ON history(generation)",
+    "CREATE TRIGGER history_is_not_changed BEFORE UPDATE ON history BEGIN "
+    "SELECT RAISE(ABORT, 'the history is only appended to'); END",
+    "CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history BEGIN "
+    "SELECT RAISE(ABORT, 'the history is only appended to'); END",
+    "CREATE TABLE pending(only INTEGER PRIMARY KEY CHECK(only = 1), generation INTEGER NOT NULL, hash TEXT NOT NULL, "
+    "label TEXT NOT NULL, format TEXT NOT NULL, digest TEXT NOT NULL, asked INTEGER NOT NULL) STRICT",
+    "CREATE TABLE numbers(only INTEGER PRIMARY KEY CHECK(only = 1), generation INTEGER NOT NULL, "
+    "slots TEXT NOT NULL) STRICT",
+    "INSERT INTO numbers VALUES(1, 0, '')",
+};
 
-bool is_hash(std::string_view text) noexcept {
-    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
+std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
+std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
 
-std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
-    std::uint64_t value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
-std::string_view without_newline(std::string_view text) noexcept {
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    return text;
-}
+std::string short_label(const PolicyRef& ref) { return ref.hash.substr(0, 6); }
 
 }  // namespace
 
-std::string to_line(const PolicyRef& ref) { return file_name(ref) + " " + std::to_string(ref.generation) + "\n"; }
-
-std::optional<PolicyRef> parse_policy_ref(std::string_view line) {
-    line = without_newline(line);
-    const auto dot = line.find('.');
-    const auto space = line.find(' ');
-    if (dot == std::string_view::npos || space == std::string_view::npos || dot > space) return std::nullopt;
-    const auto hash = line.substr(0, dot);
-    const auto extension = line.substr(dot + 1, space - dot - 1);
-    const auto generation = parse_number(line.substr(space + 1));
-    if (!is_hash(hash) || (extension != "yaml" && extension != "json") || !generation) return std::nullopt;
-    return PolicyRef{std::string{hash}, std::string{extension}, *generation};
-}
-
-Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops, std::string state_dir) {
+// ------------------------------------------------------------------------------------------------------------ opening
+Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops, std::string state_dir,
+                                                                    Options options) {
     std::unique_ptr<PolicyStore> store{new PolicyStore{ops, std::move(state_dir)}};
-    for (const auto& dir : {store->dir_, store->policy_dir_}) {
-        if (const auto made = ops.make_dir(dir, Readers::owner); !made)
-            return Unexpected(file_error(made.error(), "make", dir));
+    if (const auto made = ops.make_dir(store->dir_, Readers::owner); !made) {
+        return Unexpected(file_error(made.error(), "make", store->dir_));
     }
-    store->load();
+    if (const auto names = ops.list(store->dir_)) {
+        for (const auto& name : *names) {
+            if (is_leftover(name)) (void)ops.unlink(store->dir_ + "/" + name);
+        }
+    }
+    auto opened = store->open_database(options);
+    if (!opened && opened.error().damaged()) {
+        store->move_aside(opened.error().what);
+        opened = store->open_database(options);
+    }
+    if (!opened) return Unexpected(opened.error());
+    retire_file_state(ops, store->dir_);
     return store;
 }
 
-std::optional<PolicyRef> PolicyStore::load_ref(const char* name) {
-    const std::string path = policy_dir_ + "/" + name;
-    const auto line = ops_.read(path, kSmallFileBytesMax);
-    if (!line) {
-        if (line.error() != ENOENT) damage_.push_back(file_error(line.error(), "read", path).what);
-        return std::nullopt;
-    }
-    auto ref = parse_policy_ref(*line);
-    if (!ref) {
-        damage_.push_back(path + " is damaged: expected \"<sha256>.<yaml|json> <generation>\"");
-        return std::nullopt;
-    }
-    generation_last_ = std::max(generation_last_, ref->generation);
-    if (const auto body = text(*ref); !body) {
-        damage_.push_back(path + " names a policy that is not there: " + body.error().what);
-        return std::nullopt;
-    }
-    return ref;
+/// The name says when, so that one damage does not cover another.
+void PolicyStore::move_aside(const std::string& why) {
+    audit_.reset();
+    database_.reset();
+    const std::string path = dir_ + std::string{kDatabaseName};
+    const std::string aside = path + ".damaged-" + std::to_string(std::time(nullptr));
+    for (const auto* part : {"-wal", ""}) (void)ops_.rename(path + part, aside + part);
+    damage_.push_back(why + "; it was moved to " + aside + " and a new one begun");
 }
 
-void PolicyStore::load() {
-    for (const auto& dir : {dir_, policy_dir_}) {
-        const auto names = ops_.list(dir);
-        if (!names) continue;
-        for (const auto& name : *names) {
-            if (is_leftover(name)) (void)ops_.unlink(dir + "/" + name);
-        }
+PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
+    auto opened = Database::open(dir_ + std::string{kDatabaseName}, options.vfs);
+    if (!opened) return Unexpected(opened.error());
+    database_ = std::move(*opened);
+    std::int64_t version = 0;
+    {
+        const auto lock = database_->lock();
+        auto read = database_->run("PRAGMA user_version", {}, [&](const SqlRow& row) { version = row.integer(0); });
+        if (!read) return read;
     }
-    if (const auto number = ops_.read(dir_ + "/generation", kSmallFileBytesMax)) {
-        if (const auto value = parse_number(without_newline(*number))) {
-            generation_last_ = *value;
-        } else {
-            damage_.push_back(dir_ + "/generation is damaged: expected a number");
-        }
+    if (version > kSchemaVersion) {
+        return Unexpected(FileError{EPROTO, database_->path() + " was written by a newer version of Sluice"});
     }
-    current_ = load_ref("current");
-    pending_ = load_ref("pending");
-    if (auto slots = ops_.read(dir_ + "/slots", kSlotsBytesMax)) slots_ = std::move(*slots);
-    if (const auto lines = ops_.read(policy_dir_ + "/history", kSmallFileBytesMax)) {
-        std::string_view rest{*lines};
-        while (!rest.empty()) {
-            const auto end = std::min(rest.find('\n'), rest.size() - 1);
-            if (auto ref = parse_policy_ref(rest.substr(0, end + 1))) history_.push_back(std::move(*ref));
-            rest.remove_prefix(end + 1);
-        }
+    audit_ = std::make_unique<AuditLog>(*database_, ops_, dir_, options.print);
+    if (version == 0) {
+        if (auto made = make_tables(); !made) return made;
     }
-    for (const auto& ref : history_) generation_last_ = std::max(generation_last_, ref.generation);
+    return load();
 }
 
-Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) const {
-    const std::string path = policy_dir_ + "/" + file_name(ref);
-    auto body = ops_.read(path, kPolicyTextBytesMax);
-    if (!body) return Unexpected(file_error(body.error(), "read", path));
-    return std::move(*body);
+/// Tables, what an older version left as files, and the first entry of the audit: all or nothing.
+PolicyStore::Outcome PolicyStore::make_tables() {
+    const auto witness = audit_->begin_behind_witness();
+    const auto files = read_file_state(ops_, dir_);
+    AuditRecord record;
+    record.action = "store.made";
+    record.result = "done";
+    if (witness) {
+        record.action = "store.replaced";
+        record.detail = "entries up to " + std::to_string(witness->number) + " are not in this database: " +
+                        (damage_.empty() ? database_->path() + " was not there any more" : damage_.front());
+        if (damage_.empty()) damage_.push_back(record.detail);
+    } else if (files) {
+        record.action = "store.imported";
+        record.detail = std::to_string(files->history.size()) + " policies from the files of an earlier version";
+    }
+    std::optional<AuditEntry> first;
+    const auto lock = database_->lock();
+    auto made = database_->transaction([&]() -> Outcome {
+        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}}) {
+            for (const auto statement : statements) {
+                if (auto done = database_->run(statement); !done) return done;
+            }
+        }
+        auto entry = audit_->append(record);
+        if (!entry) return Unexpected(entry.error());
+        if (files) {
+            for (const auto& policy : files->history) {
+                const auto digest = sha256_hex(policy.text);
+                if (auto done = insert_text(digest, policy.text); !done) return done;
+                auto done = insert_adoption(policy.ref, short_label(policy.ref), digest, entry->number, entry->number);
+                if (!done) return done;
+            }
+            if (files->pending) {
+                const auto& ref = files->pending->ref;
+                const auto digest = sha256_hex(files->pending->text);
+                if (auto done = insert_text(digest, files->pending->text); !done) return done;
+                auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
+                                           {sql(ref.generation), Text{ref.hash}, Text{short_label(ref)},
+                                            Text{ref.extension}, Text{digest}, sql(entry->number)});
+                if (!done) return done;
+            }
+            auto done = database_->run("UPDATE numbers SET generation = ?, slots = ?",
+                                       {sql(files->generation), Text{files->slots}});
+            if (!done) return done;
+        }
+        first = std::move(*entry);
+        return database_->run("PRAGMA user_version=" + std::to_string(kSchemaVersion));
+    });
+    if (!made) return made;
+    if (files) damage_.insert(damage_.end(), files->damage.begin(), files->damage.end());
+    audit_->tell(*first);
+    return {};
+}
+
+PolicyStore::Outcome PolicyStore::load() {
+    const auto ref_of = [](const SqlRow& row) { return PolicyRef{row.text(1), row.text(2), from_sql(row.integer(0))}; };
+    const auto lock = database_->lock();
+    auto read = database_->run("SELECT generation, slots FROM numbers", {}, [&](const SqlRow& row) {
+        generation_last_ = from_sql(row.integer(0));
+        slots_ = row.text(1);
+    });
+    if (read) {
+        read = database_->run("SELECT generation, hash, format FROM history ORDER BY entry DESC LIMIT 1", {},
+                              [&](const SqlRow& row) { current_ = ref_of(row); });
+    }
+    if (read) {
+        read = database_->run("SELECT generation, hash, format FROM pending", {},
+                              [&](const SqlRow& row) { pending_ = ref_of(row); });
+    }
+    for (const auto& ref : {current_, pending_}) {
+        if (ref) generation_last_ = std::max(generation_last_, ref->generation);
+    }
+    return read;
+}
+
+// ------------------------------------------------------------------------------------------------------------ reading
+Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) {
+    std::string body, digest;
+    bool found = false;
+    {
+        const auto lock = database_->lock();
+        const auto read = database_->run(
+            "SELECT texts.digest, body FROM texts JOIN "
+            "(SELECT digest, 1 AS own, 0 AS entry FROM pending WHERE generation = ? AND hash = ? UNION ALL "
+            "SELECT digest, 0, entry FROM history WHERE generation = ? AND hash = ?) AS named "
+            "ON texts.digest = named.digest ORDER BY own DESC, entry DESC LIMIT 1",
+            {sql(ref.generation), Text{ref.hash}, sql(ref.generation), Text{ref.hash}}, [&](const SqlRow& row) {
+                digest = row.text(0);
+                body = row.text(1);
+                found = true;
+            });
+        if (!read) return Unexpected(read.error());
+    }
+    if (!found) {
+        return Unexpected(
+            FileError{ENOENT, "the text of generation " + std::to_string(ref.generation) + " is not kept any more"});
+    }
+    if (sha256_hex(body) != digest) {
+        return Unexpected(FileError{EUCLEAN, "the text of generation " + std::to_string(ref.generation) + " in " +
+                                                 database_->path() + " is not what its digest says"});
+    }
+    return body;
 }
 
 std::uint64_t PolicyStore::next_generation(std::uint64_t floor) const noexcept {
     return std::max(generation_last_, floor) + 1;
 }
 
-Expected<void, FileError> PolicyStore::write_stage(const PolicyRef& ref, std::string_view text,
-                                                   std::string_view slots) {
-    if (auto r = write_durably(ops_, policy_dir_, file_name(ref), text); !r) return r;
-    if (auto r = write_durably(ops_, policy_dir_, "pending", to_line(ref)); !r) return r;
-    const bool new_slots = slots != slots_;
-    const auto number = std::to_string(ref.generation) + "\n";
-    if (auto r = write_durably(ops_, dir_, "generation", number, new_slots ? DirSync::later : DirSync::now); !r) {
-        return r;
-    }
-    if (!new_slots) return {};
-    return write_durably(ops_, dir_, "slots", slots);
+Expected<std::vector<Adoption>, FileError> PolicyStore::adoptions(std::string_view where,
+                                                                  std::initializer_list<SqlValue> values) {
+    std::vector<Adoption> out;
+    const auto lock = database_->lock();
+    const auto read = database_->run(
+        std::string{"SELECT entry, generation, history.hash, format, label, texts.digest, asked.number, asked.at_ns, "
+                    "asked.actor, asked.origin, asked.action, asked.reason, asked.request_id, adopted.at_ns, "
+                    "adopted.approval FROM history JOIN audit AS asked ON asked.number = asked "
+                    "JOIN audit AS adopted ON adopted.number = adopted "
+                    "LEFT JOIN texts ON texts.digest = history.digest "}
+            .append(where),
+        values, [&](const SqlRow& row) {
+            Adoption a;
+            a.entry = from_sql(row.integer(0));
+            a.ref = {row.text(2), row.text(3), from_sql(row.integer(1))};
+            a.label = row.text(4);
+            a.text_kept = !row.is_null(5);
+            a.asked.number = from_sql(row.integer(6));
+            auto& record = a.asked.record;
+            record.at_ns = row.integer(7);
+            record.actor = row.text(8);
+            record.origin = row.text(9);
+            record.action = row.text(10);
+            record.reason = row.text(11);
+            record.request_id = row.text(12);
+            a.at_ns = row.integer(13);
+            a.approval = row.text(14);
+            out.push_back(std::move(a));
+        });
+    if (!read) return Unexpected(read.error());
+    return out;
 }
 
-Expected<void, FileError> PolicyStore::stage(const PolicyRef& ref, std::string_view text, std::string_view slots) {
-    if (auto written = write_stage(ref, text, slots); !written) {
-        // Should even the removal fail, the next start finds an intent that no dataplane runs, and discards it.
-        (void)discard_pending();
-        return written;
-    }
+Expected<std::vector<Adoption>, FileError> PolicyStore::history(std::size_t count_max,
+                                                                std::optional<std::uint64_t> before) {
+    return adoptions("WHERE entry < ? ORDER BY entry DESC LIMIT ?",
+                     {before ? sql(*before) : INT64_MAX, static_cast<std::int64_t>(count_max)});
+}
+
+Expected<std::optional<Adoption>, FileError> PolicyStore::adoption(std::uint64_t generation) {
+    auto found = adoptions("WHERE generation = ? ORDER BY entry DESC LIMIT 1", {sql(generation)});
+    if (!found) return Unexpected(found.error());
+    if (found->empty()) return std::optional<Adoption>{};
+    return std::optional{std::move(found->front())};
+}
+
+// ------------------------------------------------------------------------------------------------------------ writing
+PolicyStore::Outcome PolicyStore::in_transaction(AuditRecord record,
+                                                 const std::function<Outcome(std::uint64_t)>& body) {
+    std::optional<AuditEntry> written;
+    const auto lock = database_->lock();
+    auto done = database_->transaction([&]() -> Outcome {
+        auto entry = audit_->append(std::move(record));
+        if (!entry) return Unexpected(entry.error());
+        if (auto changed = body(entry->number); !changed) return changed;
+        written = std::move(*entry);
+        return {};
+    });
+    if (done) audit_->tell(*written);
+    return done;
+}
+
+PolicyStore::Outcome PolicyStore::insert_text(std::string_view digest, std::string_view text) {
+    return database_->run("INSERT INTO texts VALUES(?, ?) ON CONFLICT DO NOTHING", {digest, Blob{text}});
+}
+
+PolicyStore::Outcome PolicyStore::insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest,
+                                                  std::uint64_t asked, std::uint64_t adopted) {
+    return database_->run(
+        "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) VALUES(?, ?, ?, ?, ?, ?, ?)",
+        {sql(ref.generation), Text{ref.hash}, label, Text{ref.extension}, digest, sql(asked), sql(adopted)});
+}
+
+PolicyStore::Outcome PolicyStore::stage(const Staged& staged, AuditRecord begun) {
+    const auto& ref = staged.ref;
+    const auto digest = sha256_hex(staged.text);
+    const auto generation = std::max(generation_last_, ref.generation);
+    auto done = in_transaction(std::move(begun), [&](std::uint64_t number) -> Outcome {
+        if (auto r = insert_text(digest, staged.text); !r) return r;
+        if (auto r = database_->run(
+                "INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
+                {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension}, Text{digest}, sql(number)});
+            !r) {
+            return r;
+        }
+        if (staged.slots == slots_) return database_->run("UPDATE numbers SET generation = ?", {sql(generation)});
+        return database_->run("UPDATE numbers SET generation = ?, slots = ?", {sql(generation), staged.slots});
+    });
+    if (!done) return done;
     pending_ = ref;
-    generation_last_ = std::max(generation_last_, ref.generation);
-    slots_ = slots;
+    generation_last_ = generation;
+    slots_ = staged.slots;
     return {};
 }
 
-Expected<void, FileError> PolicyStore::make_current(const PolicyRef& ref) {
-    auto history = history_;
-    history.push_back(ref);
-    if (history.size() > kPolicyVersionsKept) {
-        history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(kPolicyVersionsKept));
-    }
-    std::string lines;
-    for (const auto& entry : history) lines += to_line(entry);
-    if (auto r = write_durably(ops_, policy_dir_, "history", lines, DirSync::later); !r) return r;
-    if (auto r = write_durably(ops_, policy_dir_, "current", to_line(ref)); !r) return r;
-    current_ = ref;
-    history_ = std::move(history);
-    return {};
-}
-
-Expected<void, FileError> PolicyStore::promote() {
+PolicyStore::Outcome PolicyStore::promote(AuditRecord outcome) {
     if (!pending_) return Unexpected(FileError{EINVAL, "nothing is pending"});
-    if (auto r = make_current(*pending_); !r) return r;
-    // Not synced: an intent that comes back after a power cut equals current, and is promoted or discarded alike.
-    (void)ops_.unlink(policy_dir_ + "/pending");
-    pending_.reset();
-    prune();
+    auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
+        auto r = database_->run(
+            "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) "
+            "SELECT generation, hash, label, format, digest, asked, ? FROM pending",
+            {sql(number)});
+        if (r) r = database_->run("DELETE FROM pending");
+        if (r) r = prune();
+        return r;
+    });
+    if (!done) return done;
+    current_ = std::exchange(pending_, std::nullopt);
     return {};
 }
 
-Expected<void, FileError> PolicyStore::discard_pending() {
+PolicyStore::Outcome PolicyStore::discard_pending(std::optional<AuditRecord> outcome) {
+    // Whatever the disk says, this process no longer means it: should the row stay, the next start settles it by what
+    // the dataplane runs.
     pending_.reset();
-    const std::string path = policy_dir_ + "/pending";
-    if (const auto gone = ops_.unlink(path); !gone) {
-        if (gone.error() == ENOENT) return {};
-        return Unexpected(file_error(gone.error(), "remove", path));
+    if (outcome) {
+        return in_transaction(std::move(*outcome),
+                              [&](std::uint64_t) { return database_->run("DELETE FROM pending"); });
     }
-    if (const auto synced = ops_.fsync_dir(policy_dir_); !synced) {
-        return Unexpected(file_error(synced.error(), "fsync", policy_dir_));
-    }
+    const auto lock = database_->lock();
+    return database_->run("DELETE FROM pending");
+}
+
+PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outcome) {
+    auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
+        return database_->run(
+            "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) "
+            "SELECT generation, hash, label, format, digest, ?, ? FROM history WHERE generation = ? AND hash = ? "
+            "ORDER BY entry DESC LIMIT 1",
+            {sql(number), sql(number), sql(ref.generation), Text{ref.hash}});
+    });
+    if (!done) return done;
+    current_ = ref;
     return {};
 }
 
-Expected<void, FileError> PolicyStore::restore(const PolicyRef& ref) {
-    if (const auto body = text(ref); !body) return Unexpected(body.error());
-    return make_current(ref);
+PolicyStore::Outcome PolicyStore::reword(const Staged& staged, AuditRecord outcome) {
+    const auto digest = sha256_hex(staged.text);
+    auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
+        if (auto r = insert_text(digest, staged.text); !r) return r;
+        return insert_adoption(staged.ref, staged.label, digest, number, number);
+    });
+    if (!done) return done;
+    current_ = staged.ref;
+    return {};
 }
 
-Expected<void, FileError> PolicyStore::replace_text(const PolicyRef& ref, std::string_view text) {
-    return write_durably(ops_, policy_dir_, file_name(ref), text);
-}
-
-void PolicyStore::prune() {
-    std::set<std::string> kept;
-    for (const auto& ref : history_) kept.insert(file_name(ref));
-    if (current_) kept.insert(file_name(*current_));
-    if (pending_) kept.insert(file_name(*pending_));
-    const auto names = ops_.list(policy_dir_);
-    if (!names) return;
-    for (const auto& name : *names) {
-        const bool version = name.size() == 69 && is_hash(std::string_view{name}.substr(0, 64)) && name[64] == '.';
-        if (version && !kept.contains(name)) (void)ops_.unlink(policy_dir_ + "/" + name);
+/// Texts that neither the newest adoptions nor the intent name. There are never many, as this runs at each adoption.
+PolicyStore::Outcome PolicyStore::prune() {
+    std::set<std::string> kept, dropped;
+    std::size_t bytes = 0;
+    auto r = database_->run(
+        "SELECT texts.digest, length(body) FROM history JOIN texts ON texts.digest = history.digest "
+        "ORDER BY entry DESC LIMIT ?",
+        {static_cast<std::int64_t>(kPolicyTextsKept)}, [&](const SqlRow& row) {
+            const auto size = static_cast<std::size_t>(row.integer(1));
+            const auto digest = row.text(0);
+            if (kept.contains(digest)) return;
+            // The newest stays however large it is.
+            if (!kept.empty() && bytes + size > kPolicyTextsBytesKept) return;
+            bytes += size;
+            kept.insert(digest);
+        });
+    if (!r) return r;
+    r = database_->run("SELECT digest FROM texts", {}, [&](const SqlRow& row) {
+        if (auto digest = row.text(0); !kept.contains(digest)) dropped.insert(std::move(digest));
+    });
+    for (const auto& digest : dropped) {
+        if (r) r = database_->run("DELETE FROM texts WHERE digest = ?", {Text{digest}});
     }
+    return r;
 }
 
 }  // namespace sluice::cp

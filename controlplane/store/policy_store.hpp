@@ -1,15 +1,19 @@
-/// Where policies live between restarts: small text files that a person can read and a power cut cannot tear.
+/// Where policies live between restarts: the database `<state>/state.db`, with the audit of what happened to them.
 ///
-///     <state>/policy/<sha256>.yaml|.json   text of each version kept
-///     <state>/policy/current               "<sha256>.<ext> <generation>\n": what ought to be in force
-///     <state>/policy/pending               same form: an intent, written before it is published
-///     <state>/policy/history               same form, one line per adoption, oldest first
-///     <state>/generation                   last generation number given out
-///     <state>/slots                        rule id -> counter slot, as the compiler writes it
+///     texts     digest -> what was written, byte for byte; never changed, and gone only when too many newer ones came
+///     history   a row for each time that a policy came into force: generation, hash, text, who asked (an entry of the
+///               audit). Never changed; the last row is what ought to be in force
+///     pending   an intent, written before it is published
+///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it
+///     audit     audit_log.hpp
 ///
-/// Theory of operation. `stage` makes the intent durable, then it is published, then `promote` makes it current. A
-/// crash between any two system calls leaves the old current and perhaps an intent; whoever starts next compares both
-/// with what the dataplane runs and promotes or discards. Not thread-safe: the commit lock of the lifecycle guards it.
+/// Theory of operation. `stage` makes the intent durable together with its entry in the audit, then it is published,
+/// then `promote` makes it current, again with an entry. Each is one transaction, so a crash anywhere leaves the old
+/// current and perhaps an intent; whoever starts next compares both with what the dataplane runs and promotes or
+/// discards. Reading is thread-safe; what changes current or pending is guarded by the commit lock of the lifecycle.
+///
+/// A directory of version 0.1.0's first builds (`policy/current` and its neighbours) is imported when there is no
+/// database yet (import_files.hpp).
 #pragma once
 
 #include <cstdint>
@@ -19,63 +23,94 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/store/durable_file.hpp"
+#include "controlplane/store/audit_log.hpp"
+#include "controlplane/store/database.hpp"
+#include "controlplane/store/policy_ref.hpp"
 
 namespace sluice::cp {
 
-struct PolicyRef {
-    std::string hash;       ///< 64 hex digits
-    std::string extension;  ///< yaml or json
-    std::uint64_t generation{};
-    bool operator==(const PolicyRef&) const = default;
-};
-
-std::string to_line(const PolicyRef& ref);
-std::optional<PolicyRef> parse_policy_ref(std::string_view line);
-
-inline constexpr std::size_t kPolicyVersionsKept = 50;
+/// Texts of older adoptions are dropped beyond either; the history itself is kept.
+inline constexpr std::size_t kPolicyTextsKept = 200;
+inline constexpr std::size_t kPolicyTextsBytesKept = 512U << 20;
 inline constexpr std::size_t kPolicyTextBytesMax = 64U << 20;
+
+/// A policy that came into force.
+struct Adoption {
+    std::uint64_t entry{};  ///< row of the history, counts up
+    PolicyRef ref;
+    std::string label;     ///< name@first six of the hash
+    bool text_kept{};      ///< else it can be neither shown nor restored
+    AuditEntry asked;      ///< who, from where, why
+    std::int64_t at_ns{};  ///< when it came into force
+    std::string approval;  ///< of the entry that made it current
+};
 
 class PolicyStore {
 public:
-    /// Makes the directories if they are missing. What is damaged is named in `damage` and treated as absent, so that a
-    /// good policy can still be put; nothing is deleted because of it.
-    static Expected<std::unique_ptr<PolicyStore>, FileError> open(FileOps& ops, std::string state_dir);
+    struct Options {
+        const char* vfs{nullptr};  ///< of the database; null = the kernel's files
+        AuditLog::Printer print;
+    };
+    /// Makes what is missing. A damaged database is moved aside (nothing is deleted), named in `damage`, and a new one
+    /// begun, so that a good policy can still be put.
+    static Expected<std::unique_ptr<PolicyStore>, FileError> open(FileOps& ops, std::string state_dir, Options options);
+    static Expected<std::unique_ptr<PolicyStore>, FileError> open(FileOps& ops, std::string state_dir) {
+        return open(ops, std::move(state_dir), Options{});
+    }
 
     const std::optional<PolicyRef>& current() const noexcept { return current_; }
     const std::optional<PolicyRef>& pending() const noexcept { return pending_; }
-    const std::vector<PolicyRef>& history() const noexcept { return history_; }
     const std::vector<std::string>& damage() const noexcept { return damage_; }
     const std::string& slots() const noexcept { return slots_; }
-    Expected<std::string, FileError> text(const PolicyRef& ref) const;
+    AuditLog& audit() noexcept { return *audit_; }
+
+    /// What was written, if it still is what its digest says.
+    Expected<std::string, FileError> text(const PolicyRef& ref);
 
     /// A number above all that were ever given out and above `floor` (what a dataplane says that it runs). It is
     /// durable once `stage` has returned.
     std::uint64_t next_generation(std::uint64_t floor) const noexcept;
 
+    struct Staged {
+        PolicyRef ref;
+        std::string_view label, text, slots;
+    };
     /// After an error nothing is pending and current is what it was.
-    Expected<void, FileError> stage(const PolicyRef& ref, std::string_view text, std::string_view slots);
+    Expected<void, FileError> stage(const Staged& staged, AuditRecord begun);
     /// The pending intent becomes current.
-    Expected<void, FileError> promote();
-    Expected<void, FileError> discard_pending();
-    /// Goes back to a version in the history, under the generation that runs it.
-    Expected<void, FileError> restore(const PolicyRef& ref);
-    /// Other text of the same version (comments, layout).
-    Expected<void, FileError> replace_text(const PolicyRef& ref, std::string_view text);
+    Expected<void, FileError> promote(AuditRecord outcome);
+    Expected<void, FileError> discard_pending(std::optional<AuditRecord> outcome = {});
+    /// Goes back to a row of the history, under the generation that runs it.
+    Expected<void, FileError> restore(const PolicyRef& ref, AuditRecord outcome);
+    /// Other text of the current version (comments, layout).
+    Expected<void, FileError> reword(const Staged& staged, AuditRecord outcome);
+
+    /// Newest first, below row `before`.
+    Expected<std::vector<Adoption>, FileError> history(std::size_t count_max, std::optional<std::uint64_t> before = {});
+    /// The last time that this generation came into force.
+    Expected<std::optional<Adoption>, FileError> adoption(std::uint64_t generation);
 
 private:
-    PolicyStore(FileOps& ops, std::string dir) : ops_{ops}, dir_{std::move(dir)}, policy_dir_{dir_ + "/policy"} {}
+    PolicyStore(FileOps& ops, std::string dir) : ops_{ops}, dir_{std::move(dir)} {}
 
-    void load();
-    std::optional<PolicyRef> load_ref(const char* name);
-    Expected<void, FileError> write_stage(const PolicyRef& ref, std::string_view text, std::string_view slots);
-    Expected<void, FileError> make_current(const PolicyRef& ref);
-    void prune();
+    using Outcome = Expected<void, FileError>;
+    Outcome open_database(const Options& options);
+    Outcome make_tables();
+    Outcome load();
+    void move_aside(const std::string& why);
+    Outcome in_transaction(AuditRecord record, const std::function<Outcome(std::uint64_t audit_number)>& body);
+    Outcome insert_text(std::string_view digest, std::string_view text);
+    Outcome insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest, std::uint64_t asked,
+                            std::uint64_t adopted);
+    Outcome prune();
+    Expected<std::vector<Adoption>, FileError> adoptions(std::string_view where,
+                                                         std::initializer_list<SqlValue> values);
 
     FileOps& ops_;
-    std::string dir_, policy_dir_;
+    std::string dir_;
+    std::unique_ptr<Database> database_;
+    std::unique_ptr<AuditLog> audit_;
     std::optional<PolicyRef> current_, pending_;
-    std::vector<PolicyRef> history_;
     std::uint64_t generation_last_{};
     std::string slots_;
     std::vector<std::string> damage_;

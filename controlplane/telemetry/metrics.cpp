@@ -215,6 +215,15 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     Families::add(log, {{"result", "written"}}, c.flow_log_lines);
     Families::add(log, {{"result", "failed"}}, c.flow_log_failed);
 
+    all.counter("sluice_audit_entries_total", "Entries of the audit since its first; goes on over restarts.",
+                c.audit_entries);
+    all.counter("sluice_audit_write_failures_total", "Entries that the disk did not take at once.",
+                c.audit_write_failures);
+    all.gauge("sluice_audit_entries_waiting", "Entries in memory that the disk has not taken yet.",
+              static_cast<double>(c.audit_waiting));
+    all.gauge("sluice_audit_chain_whole", "1 if the audit was whole when the control plane started.",
+              c.audit_whole ? 1 : 0);
+
     auto& publishes = all.family("sluice_publishes_total", MetricType::Counter, "Commits, by result.");
     for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged"}) {
         const auto found = c.publishes.find(result);

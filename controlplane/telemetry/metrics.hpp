@@ -42,6 +42,9 @@ struct ControlMetrics {
     std::uint64_t events_read{}, events_lost{}, events_invalid{};
     std::uint64_t flow_log_lines{}, flow_log_failed{};
     RecordMetrics records;
+    std::uint64_t audit_entries{};  ///< number of the last one: the chain goes on over restarts
+    std::uint64_t audit_write_failures{}, audit_waiting{};
+    bool audit_whole{true};
 };
 
 std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control, const Names& names, bool with_rules);

@@ -146,7 +146,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     service.add_events(3, 10);
     ApiCounters counters;
     const Router router = make_router(service, counters);
-    const Gateway gateway{router, BearerAuth{kToken}, false, counters};
+    const Gateway gateway{router, BearerAuth{kToken}, false, counters, service.audit()};
     const ApiLimits limits{.body_bytes_max = 64 * 1024, .event_keepalive = 1ms};
     SessionShared shared{.limits = limits,
                          .gateway = gateway,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
@@ -27,6 +28,7 @@ protected:
         auto admission = gateway.admit(request, !request.body.empty());
         if (auto* refused = std::get_if<Response>(&admission)) return *refused;
         const auto& admitted = std::get<Admitted>(admission);
+        request.actor = admitted.actor;
         return call_handler(*admitted.route, request, admitted.parameters);
     }
 
@@ -38,7 +40,7 @@ protected:
     test::MemoryPolicyService service;
     ApiCounters counters;
     Router router = make_router(service, counters);
-    Gateway gateway{router, BearerAuth{"secret-secret"}, false, counters};
+    Gateway gateway{router, BearerAuth{"secret-secret"}, false, counters, service.audit()};
     bool with_token{true};
 };
 
@@ -54,9 +56,37 @@ TEST_F(GatewayTest, WithoutATokenNothingIsTold) {
     EXPECT_EQ(counters.auth_failures.load(), refused + 1);
 }
 
+// P7: an entry for who was turned away, in our own words: nothing that the stranger sent stands in it.
+TEST_F(GatewayTest, P7_StrangersStandInTheAuditAndTheirSecretsDoNot) {
+    with_token = false;
+    ask("GET", "/v1/policy", {{"Authorization", "Bearer canary-token"}});
+    ask("PUT", "/v1/policy", {{"Cookie", "canary-cookie"}}, {}, "token=canary-query");
+    ask("GET", "/v1/canary-path");
+    service.audit().maintain();
+    const auto page = service.audit().page({});
+    ASSERT_EQ(page->entries.size(), 4U);  // the first: the store was made
+    EXPECT_EQ(page->entries[2].record.detail, "token-wrong: GET /v1/policy");
+    EXPECT_EQ(page->entries[1].record.detail, "token-missing: PUT /v1/policy");
+    EXPECT_EQ(page->entries[0].record.detail, "token-missing: no such resource");
+    for (const auto& entry : page->entries) {
+        EXPECT_EQ(canonical_bytes(entry).find("canary"), std::string::npos) << canonical_bytes(entry);
+        EXPECT_EQ(canonical_bytes(entry).find("secret"), std::string::npos) << canonical_bytes(entry);
+    }
+}
+
+TEST_F(GatewayTest, WhoAsksAndWhyReachesTheService) {
+    put("a", {{"If-None-Match", "*"}, {"Sluice-Reason", "CHG-1"}});
+    const auto entry = service.audit().page({.action = "policy.put"})->entries.at(0).record;
+    EXPECT_EQ(entry.actor, BearerAuth{"secret-secret"}.name());
+    EXPECT_TRUE(entry.actor.starts_with("token:") && entry.actor.size() == 14);
+    EXPECT_EQ(entry.reason, "CHG-1");
+    EXPECT_EQ(entry.request_id, "id-1");
+    EXPECT_EQ(ask("DELETE", "/v1/flows", {{"Sluice-Reason", "two\nlines"}}, {}, "all=true").status, 400);
+}
+
 TEST_F(GatewayTest, MonitoringIsOpenOnlyWhereConfigured) {
     with_token = false;
-    const Gateway open{router, BearerAuth{"secret-secret"}, true, counters};
+    const Gateway open{router, BearerAuth{"secret-secret"}, true, counters, service.audit()};
     const Request metrics{.method = "GET", .path = "/metrics", .query = {}, .headers = {}, .body = {}, .id = {}};
     EXPECT_TRUE(std::holds_alternative<Admitted>(open.admit(metrics, false)));
     EXPECT_TRUE(std::holds_alternative<Response>(gateway.admit(metrics, false)));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <sstream>
 #include <stdexcept>
@@ -133,6 +134,95 @@ std::string sha256_text(std::string_view text) {
     return out;
 }
 
+/// Files that nobody has, but for the one that holds the audit's head.
+class MemoryPolicyService::Files final : public FileOps {
+    static Unexpected<Errno> none() { return Unexpected<Errno>(ENOENT); }
+
+public:
+    Expected<int, Errno> create(const std::string&, Readers) override { return none(); }
+    Expected<int, Errno> open_end(const std::string&) override { return none(); }
+    Expected<std::size_t, Errno> write(int, std::span<const std::byte>) override { return none(); }
+    Expected<void, Errno> fsync(int) override { return none(); }
+    void close(int) override {}
+    Expected<void, Errno> truncate(const std::string&, std::uint64_t) override { return none(); }
+    Expected<void, Errno> rename(const std::string&, const std::string&) override { return none(); }
+    Expected<void, Errno> unlink(const std::string&) override { return none(); }
+    Expected<void, Errno> fsync_dir(const std::string&) override { return none(); }
+    Expected<void, Errno> make_dir(const std::string&, Readers) override { return {}; }
+    Expected<std::string, Errno> read(const std::string& path, std::size_t) override {
+        const std::lock_guard lock{mutex_};
+        if (!path.ends_with("/audit-head") || audit_head_.empty()) return none();
+        return audit_head_;
+    }
+    Expected<std::vector<std::string>, Errno> list(const std::string&) override { return none(); }
+
+    void set_audit_head(std::string line) {
+        const std::lock_guard lock{mutex_};
+        audit_head_ = std::move(line);
+    }
+
+private:
+    std::mutex mutex_;
+    std::string audit_head_;
+};
+
+namespace {
+
+AuditRecord record_of(const char* action, const Caller& caller, const char* result) {
+    AuditRecord record;
+    record.actor = caller.actor;
+    record.origin = caller.origin;
+    record.request_id = caller.request_id;
+    record.reason = caller.reason;
+    record.action = action;
+    record.result = result;
+    return record;
+}
+
+}  // namespace
+
+MemoryPolicyService::MemoryPolicyService()
+    : files_{std::make_unique<Files>()},
+      store_{std::move(*PolicyStore::open(*files_, "memory", {.vfs = "memdb", .print = {}}))} {}
+
+MemoryPolicyService::~MemoryPolicyService() = default;
+
+void MemoryPolicyService::set_audit_head(std::string line) { files_->set_audit_head(std::move(line)); }
+
+Expected<HistoryPage, Problem> MemoryPolicyService::history(std::size_t count_max,
+                                                            std::optional<std::uint64_t> before) {
+    HistoryPage page;
+    const auto newest = *store_->history(1);
+    if (!newest.empty()) page.current_entry = newest.front().entry;
+    page.adoptions = *store_->history(count_max + 1, before);
+    if (page.adoptions.size() > count_max) {
+        page.adoptions.resize(count_max);
+        page.next = page.adoptions.back().entry;
+    }
+    return page;
+}
+
+Expected<HistoryView, Problem> MemoryPolicyService::history_view(std::uint64_t generation,
+                                                                 std::optional<std::uint64_t> against) {
+    const auto found = *store_->adoption(generation);
+    if (!found) return problem(404, "no-such-generation", "this generation was never in force");
+    HistoryView view;
+    view.adoption = *found;
+    view.text = *store_->text(found->ref);
+    view.against = against ? *store_->adoption(*against) : *store_->adoption(generation - 1);
+    if (against && !view.against) return problem(404, "no-such-generation", "this generation was never in force");
+    view.changes = {{"change", "rule", "web-in", {{"to", "shop", "canary"}}}};
+    return view;
+}
+
+Expected<CommitResult, Problem> MemoryPolicyService::restore(std::uint64_t generation, const CommitOptions& options) {
+    const std::lock_guard lock{mutex_};
+    if (auto met = precondition(options); !met) return Unexpected(met.error());
+    const auto found = *store_->adoption(generation);
+    if (!found) return problem(404, "no-such-generation", "this generation was never in force");
+    return adopt(*store_->text(found->ref), PolicyFormat::yaml, options);
+}
+
 void MemoryPolicyService::release() {
     const std::lock_guard lock{gate_mutex_};
     released_ = true;
@@ -183,6 +273,10 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
     }
     confirm_deadline_ = result.confirm_deadline;
     ++generation_;
+    const PolicyRef ref{hash, format == PolicyFormat::json ? "json" : "yaml", generation_};
+    (void)store_->stage({.ref = ref, .label = result.version, .text = text, .slots = {}},
+                        record_of("policy.put", options.caller, "begun"));
+    (void)store_->promote(record_of("policy.put", options.caller, "adopted"));
     current_ = CurrentPolicy{.name = "demo",
                              .version = result.version,
                              .hash = hash,
@@ -261,10 +355,11 @@ Expected<DryRunResult, Problem> MemoryPolicyService::dry_run_patch(std::string_v
     return result;
 }
 
-Expected<CommitResult, Problem> MemoryPolicyService::confirm(std::uint64_t generation) {
+Expected<CommitResult, Problem> MemoryPolicyService::confirm(std::uint64_t generation, const Caller& caller) {
     const std::lock_guard lock{mutex_};
     if (!confirm_deadline_ || generation != generation_)
         return problem(409, "nothing-to-confirm", "no generation waits for its confirmation");
+    store_->audit().write_or_keep(record_of("policy.confirm", caller, "adopted"));
     confirm_deadline_.reset();
     previous_.reset();
     return CommitResult{.state = CommitState::adopted,
@@ -277,10 +372,11 @@ Expected<CommitResult, Problem> MemoryPolicyService::confirm(std::uint64_t gener
                         .warnings = {}};
 }
 
-Expected<CommitResult, Problem> MemoryPolicyService::rollback(std::uint64_t generation) {
+Expected<CommitResult, Problem> MemoryPolicyService::rollback(std::uint64_t generation, const Caller& caller) {
     const std::lock_guard lock{mutex_};
     if (!previous_ || generation != generation_)
         return problem(409, "nothing-to-roll-back", "there is no generation before this one");
+    store_->audit().write_or_keep(record_of("policy.rollback", caller, "done"));
     current_ = std::exchange(previous_, std::nullopt);
     confirm_deadline_.reset();
     generation_ = current_->generation;
@@ -330,6 +426,7 @@ SystemStatus MemoryPolicyService::status() {
     status.records_lost = records_trouble_.empty() ? 0 : 7;
     status.records_oldest = std::chrono::system_clock::now() - std::chrono::minutes{90};
     status.records_trouble = records_trouble_;
+    status.audit_head = store_->audit().head();
     return status;
 }
 

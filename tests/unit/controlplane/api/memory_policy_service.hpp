@@ -15,12 +15,20 @@ namespace sluice::cp::api::test {
 
 class MemoryPolicyService final : public PolicyService {
 public:
+    MemoryPolicyService();
+    ~MemoryPolicyService() override;
     Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) override;
     Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
     Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
     Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
-    Expected<CommitResult, Problem> confirm(std::uint64_t generation) override;
-    Expected<CommitResult, Problem> rollback(std::uint64_t generation) override;
+    Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
+    Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
+    /// The history is a real one, in a database that is never written to a disk.
+    Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) override;
+    Expected<HistoryPage, Problem> history(std::size_t count_max, std::optional<std::uint64_t> before) override;
+    Expected<HistoryView, Problem> history_view(std::uint64_t generation,
+                                                std::optional<std::uint64_t> against) override;
+    AuditLog& audit() override { return store_->audit(); }
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
@@ -37,6 +45,8 @@ public:
 
     void add_events(std::uint64_t count, std::size_t padding_bytes);
     void set_not_ready(std::vector<std::string> reasons);
+    /// What the second place of the audit's head says; nothing until then.
+    void set_audit_head(std::string line);
     void set_flow_log_trouble(std::string why);
     void set_records_trouble(std::string why);
     /// Lets whatever is SLOW go on, now and from now on.
@@ -47,6 +57,9 @@ private:
     Expected<void, Problem> precondition(const CommitOptions&) const;
     Expected<CommitResult, Problem> adopt(std::string text, PolicyFormat format, const CommitOptions&);
 
+    class Files;
+    std::unique_ptr<Files> files_;
+    std::unique_ptr<PolicyStore> store_;
     std::mutex mutex_;
     std::condition_variable news_;
     std::optional<CurrentPolicy> current_, previous_;

@@ -152,6 +152,61 @@ class Resources(unittest.TestCase):
             stalled = server.put("STALL", headers={"If-Match": "*"})
             self.assertEqual((stalled.status, stalled.json()["stalled_workers"]), (202, ["worker 1 (lcore 3)"]))
 
+    def test_history(self):
+        with Server(BINARY) as server:
+            self.assertEqual(server.request("GET", "/v1/history").json(), {"history": [], "next": None})
+            server.first_policy("name: demo\n")
+            reason = "CHG-20418: 放行".encode().decode("latin-1")  # http.client's way to send bytes
+            server.put("b", headers={"If-Match": "*", "Sluice-Reason": reason})
+            server.put("c", headers={"If-Match": "*"})
+            rows = server.request("GET", "/v1/history").json()["history"]
+            self.assertEqual([row["generation"] for row in rows], [3, 2, 1])
+            self.assertEqual([row["current"] for row in rows], [True, False, False])
+            self.assertEqual((rows[1]["reason"], rows[1]["origin"], rows[1]["action"]), ("CHG-20418: 放行", "127.0.0.1", "policy.put"))
+            self.assertRegex(rows[1]["actor"], "^token:[0-9a-f]{8}$")
+            page = server.request("GET", "/v1/history?limit=2").json()
+            self.assertEqual([r["generation"] for r in server.request("GET", "/v1/history?limit=2&cursor=" + page["next"]).json()["history"]], [1])
+            view = server.request("GET", "/v1/history/2").json()
+            self.assertEqual((view["text"], view["adoption"]["generation"], view["against"]["generation"]), ("b", 2, 1))
+            self.assertEqual(view["changes"][0]["id"], "web-in")
+            self.assertEqual(server.request("GET", "/v1/history/2?against=3").json()["against"]["generation"], 3)
+            self.assertEqual(server.request("GET", "/v1/history/9").status, 404)
+            self.assertEqual(server.request("POST", "/v1/history/2:restore").status, 428)
+            back = server.request("POST", "/v1/history/2:restore", headers={"If-Match": "*"})
+            self.assertEqual((back.status, back.json()["generation"], back.json()["hash"]), (200, 4, rows[1]["hash"]))
+            self.assertEqual(server.request("GET", "/v1/policy").body, b"b")
+            tried = server.request("POST", "/v1/history/3:restore", headers={"If-Match": "*", "Confirm-Timeout": "60"})
+            self.assertEqual((tried.status, tried.json()["state"]), (202, "pending_confirmation"))
+            self.assertEqual(server.request("POST", "/v1/history/3:restore", headers={"If-None-Match": "*"}).status, 400)
+            for bad in ("/v1/history/0", "/v1/history/x", "/v1/history/1?against=0", "/v1/history?limit=0", "/v1/history?limit=1001",
+                        "/v1/history?cursor=x"):
+                self.assertEqual(server.request("GET", bad).status, 400, bad)
+
+    def test_audit(self):
+        with Server(BINARY) as server:
+            etag = server.first_policy()
+            server.put("b", headers={"If-Match": etag, "Confirm-Timeout": "60"})
+            server.request("POST", "/v1/commits/2:confirm", headers={"Sluice-Reason": "fine", "X-Request-Id": "mine-1"})
+            entries = server.request("GET", "/v1/audit").json()["entries"]
+            self.assertEqual(entries[0]["action"], "policy.confirm")
+            self.assertEqual((entries[0]["reason"], entries[0]["request_id"]), ("fine", "mine-1"))
+            self.assertEqual([e["number"] for e in entries], list(range(len(entries), 0, -1)))
+            check = server.request("GET", "/v1/audit:verify").json()
+            self.assertEqual((check["whole"], check["entries"], check["head"]["hash"]), (True, len(entries), entries[0]["hash"]))
+            self.assertEqual(server.request("GET", "/v1/status").json()["audit"]["head"], entries[0]["hash"])
+            put = server.request("GET", "/v1/audit?action=policy.put&limit=1").json()
+            self.assertEqual((put["entries"][0]["action"], len(put["entries"])), ("policy.put", 1))
+            more = server.request("GET", "/v1/audit?action=policy.put&cursor=" + put["next"]).json()
+            self.assertEqual([e["action"] for e in more["entries"]], ["policy.put"] * 3)
+            self.assertEqual(server.request("GET", "/v1/audit?actor=nobody").json()["entries"], [])
+            self.assertEqual(server.request("GET", "/v1/audit?since=2100-01-01T00:00:00Z").json()["entries"], [])
+            self.assertEqual(len(server.request("GET", "/v1/audit?since=1h&until=2100-01-01T00:00:00Z").json()["entries"]), len(entries))
+            for bad in ("since=yesterday", "until=2026-02-30T00:00:00Z", "limit=0", "limit=1001", "cursor=x"):
+                self.assertEqual(server.request("GET", "/v1/audit?" + bad).status, 400, bad)
+            for bad in ("x" * 1001, "\xff", "a\tb"):
+                reply = server.request("DELETE", "/v1/flows?all=true", headers={"Sluice-Reason": bad})
+                self.assertEqual((reply.status, reply.json()["code"]), (400, "bad-reason"), bad)
+
     def test_dry_run_and_misspelt_parameters(self):
         with Server(BINARY) as server:
             self.assertTrue(server.put("name: a", target="/v1/policy?dry_run=true").json()["ok"])

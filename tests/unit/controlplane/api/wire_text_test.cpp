@@ -12,6 +12,7 @@ TEST(WireText, TimesAreUtcWithMilliseconds) {
     EXPECT_EQ(time_text(system_clock::time_point{}), "1970-01-01T00:00:00.000Z");
     EXPECT_EQ(time_text(system_clock::time_point{milliseconds{1'795'384'800'007}}), "2026-11-22T22:00:00.007Z");
     EXPECT_EQ(time_text(system_clock::time_point{milliseconds{-1}}), "1969-12-31T23:59:59.999Z");
+    EXPECT_EQ(time_text_of_ns(1'795'384'800'007'999'999), "2026-11-22T22:00:00.007Z");
 }
 
 TEST(WireText, AddressesReadAndWritten) {

@@ -103,11 +103,11 @@ TEST_F(AgainstManager, AnUnconfirmedPolicyIsLeftAtTheDeadline) {
     start_service();
     ASSERT_TRUE(eventually([&] { return running() == first->hash; }));
     EXPECT_EQ(service->current()->hash, first->hash);
-    EXPECT_EQ(service->confirm(third->generation).error().status, 409);
+    EXPECT_EQ(service->confirm(third->generation, {}).error().status, 409);
 
     const auto fourth = put(policy_text("pass"), 60s);
     ASSERT_TRUE(fourth) << fourth.error().detail;
-    ASSERT_TRUE(service->confirm(fourth->generation));
+    ASSERT_TRUE(service->confirm(fourth->generation, {}));
     rig->advance(61s);
     service.reset();
     start_service();
@@ -129,11 +129,11 @@ TEST_F(AgainstManager, TheStatusSaysWhereTheTablesCameFrom) {
     const auto second = put(policy_text("reject"), 60s);
     ASSERT_TRUE(second) << second.error().detail;
     EXPECT_TRUE(service->status().confirm_deadline);
-    ASSERT_TRUE(service->confirm(second->generation));
+    ASSERT_TRUE(service->confirm(second->generation, {}));
     EXPECT_FALSE(service->status().confirm_deadline);
     EXPECT_EQ(service->status().source, "publisher");
 
-    ASSERT_TRUE(service->rollback(second->generation));
+    ASSERT_TRUE(service->rollback(second->generation, {}));
     EXPECT_EQ(service->status().source, "reverted");
     EXPECT_EQ(service->status().running_generation, first->generation);
     EXPECT_EQ(running(), first->hash);
@@ -141,7 +141,7 @@ TEST_F(AgainstManager, TheStatusSaysWhereTheTablesCameFrom) {
     const auto third = put(policy_text("deny"), 60s);
     ASSERT_TRUE(third) << third.error().detail;
     EXPECT_EQ(service->status().source, "publisher");
-    ASSERT_TRUE(service->rollback(third->generation));
+    ASSERT_TRUE(service->rollback(third->generation, {}));
     EXPECT_EQ(service->status().source, "reverted");
     EXPECT_FALSE(service->status().confirm_deadline);
 }
@@ -152,7 +152,7 @@ TEST_F(AgainstManager, RollBackOfWhatIsConfirmed) {
     const auto first = put(policy_text("allow"));
     const auto second = put(policy_text("reject"));
     ASSERT_TRUE(second);
-    const auto back = service->rollback(second->generation);
+    const auto back = service->rollback(second->generation, {});
     ASSERT_TRUE(back) << back.error().detail;
     EXPECT_EQ(back->hash, first->hash);
     EXPECT_TRUE(eventually([&] { return running() == first->hash && service->status().in_sync; }));

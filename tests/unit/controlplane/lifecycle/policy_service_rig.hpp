@@ -17,6 +17,7 @@
 #include "dataplane/acl/validator.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 #include "tests/unit/controlplane/store/kernel_files.hpp"
+#include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
 namespace sluice::cp {
 
@@ -91,7 +92,8 @@ protected:
         dataplane = std::make_unique<test::TestDataplane>(config.tables_socket, options, std::move(state));
     }
     void open_service() {
-        auto opened = PolicyServiceImpl::open(config, {.files = &disk, .unused_after = unused_after});
+        auto opened = PolicyServiceImpl::open(
+            config, {.files = &disk, .vfs = database_in_memory ? vfs.name() : nullptr, .unused_after = unused_after});
         ASSERT_TRUE(opened) << opened.error();
         service = std::move(*opened);
         service->start();
@@ -126,6 +128,25 @@ protected:
         EXPECT_TRUE(result.has_value()) << result.error().code << ": " << result.error().detail;
         return result ? *result : CommitResult{};
     }
+    void fill_disk(bool full) {
+        disk.full = full;
+        vfs.bytes_max = full ? 1 : static_cast<std::size_t>(-1);
+    }
+    /// The newest entry of the audit of this action, if there is one.
+    std::optional<AuditRecord> audited(const std::string& action) {
+        const auto page = service->audit().page({.action = action, .count_max = 1});
+        EXPECT_TRUE(page);
+        if (!page || page->entries.empty()) return std::nullopt;
+        return page->entries.front().record;
+    }
+    /// What somebody does to the database while the service does not run.
+    void in_database(std::string_view sql) {
+        auto database = Database::open(config.state_dir + "/state.db");
+        ASSERT_TRUE(database) << database.error().what;
+        const auto lock = (*database)->lock();
+        const auto done = (*database)->run(sql);
+        ASSERT_TRUE(done) << done.error().what;
+    }
     std::string running_hash() { return to_hex(dataplane->state().process.running_policy_version); }
     std::uint64_t running_generation() { return dataplane->state().process.running_generation; }
 
@@ -133,6 +154,8 @@ protected:
     ControlConfig config;
     FullableDisk disk;
     std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
+    test::PowerCutVfs vfs;  ///< of the database, with `database_in_memory`: it can run full as well
+    bool database_in_memory{};
     std::unique_ptr<test::TestDataplane> dataplane;
     std::unique_ptr<PolicyServiceImpl> service;
 };

@@ -19,7 +19,7 @@ TEST_F(PolicyServiceTest, DamagedSlotsAreTold) {
     start_service();
     const auto first = must_put(policy_text(kWebIn));
     service.reset();
-    std::ofstream{config.state_dir + "/slots"} << "live 4 web-in\nlive 4 web";
+    in_database("UPDATE numbers SET slots = 'live 4 web-in' || char(10) || 'live 4 web'");
     testing::internal::CaptureStderr();
     start_service();
     EXPECT_TRUE(soon([&] { return ready(); }));
@@ -37,7 +37,8 @@ TEST_F(PolicyServiceTest, WithoutADataplaneNothingIsStored) {
     EXPECT_EQ(refused.error().status, 503);
     EXPECT_EQ(refused.error().code, "dataplane-unavailable");
     EXPECT_FALSE(service->current());
-    EXPECT_FALSE(std::filesystem::exists(config.state_dir + "/policy/pending"));
+    EXPECT_EQ(audited("policy")->result, "failed") << "and no intent before it";
+    EXPECT_EQ(service->audit().page({.action = "policy"})->entries.size(), 1U);
     const auto status = service->status();
     EXPECT_FALSE(status.dataplane_connected);
     ASSERT_EQ(status.not_ready.size(), 2U);
@@ -158,7 +159,7 @@ TEST_F(PolicyServiceTest, PortsThatTheDataplaneDoesNotHaveAreErrorsOfThePolicy) 
     EXPECT_EQ(errors[1].detail, "the dataplane has no port \"nowhere\", it has outside, inside");
     EXPECT_EQ(dataplane->offers(), 1U);
     EXPECT_EQ(service->current()->hash, before.hash);
-    EXPECT_FALSE(std::filesystem::exists(config.state_dir + "/policy/pending"));
+    EXPECT_EQ(audited("policy.put")->result, "refused");
     EXPECT_EQ(must_put(policy_text(kSshOut)).generation, 2U);  // no number is spent on it
     const auto plan = service->dry_run(other, PolicyFormat::yaml);
     ASSERT_TRUE(plan);
@@ -167,16 +168,17 @@ TEST_F(PolicyServiceTest, PortsThatTheDataplaneDoesNotHaveAreErrorsOfThePolicy) 
 }
 
 // A6: the disk is full: 507, nothing offered, old files intact, and it works again when there is room.
-TEST_F(PolicyServiceTest, AFullDiskRefusesAndKeeps) {
+TEST_F(PolicyServiceTest, A6_AFullDiskRefusesAndKeeps) {
+    database_in_memory = true;
     start_service();
     const auto before = must_put(policy_text(kWebIn));
-    disk.full = true;
+    fill_disk(true);
     const auto refused = put(policy_text(kSshOut));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().status, 507);
     EXPECT_EQ(dataplane->offers(), 1U);
     EXPECT_EQ(running_hash(), before.hash);
-    disk.full = false;
+    fill_disk(false);
     EXPECT_EQ(service->current()->hash, before.hash);
     EXPECT_EQ(must_put(policy_text(kSshOut)).state, CommitState::adopted);
 }
@@ -232,12 +234,12 @@ TEST_F(PolicyServiceTest, AnUnconfirmedCommitIsNotCurrentUntilConfirmed) {
     EXPECT_EQ(service->current()->hash, first.hash);
     EXPECT_EQ(running_hash(), second.hash);
     EXPECT_EQ(put(policy_text(kTrial)).error().code, "confirmation-pending");
-    EXPECT_EQ(service->confirm(second.generation + 1).error().status, 409);
+    EXPECT_EQ(service->confirm(second.generation + 1, {}).error().status, 409);
 
-    const auto confirmed = service->confirm(second.generation);
+    const auto confirmed = service->confirm(second.generation, {});
     ASSERT_TRUE(confirmed) << confirmed.error().detail;
     EXPECT_EQ(service->current()->hash, second.hash);
-    EXPECT_EQ(service->confirm(second.generation).error().code, "nothing-to-confirm");
+    EXPECT_EQ(service->confirm(second.generation, {}).error().code, "nothing-to-confirm");
     EXPECT_TRUE(ready());
 }
 
@@ -246,7 +248,7 @@ TEST_F(PolicyServiceTest, ARevertByTheDataplaneLeavesThePreviousPolicy) {
     const auto first = must_put(policy_text(kWebIn));
     const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s});
     dataplane->revert_by_deadline();
-    ASSERT_TRUE(soon([&] { return service->confirm(second.generation).error().code == "nothing-to-confirm"; }));
+    ASSERT_TRUE(soon([&] { return service->confirm(second.generation, {}).error().code == "nothing-to-confirm"; }));
     ASSERT_TRUE(soon([&] { return ready(); }));
     EXPECT_EQ(service->current()->hash, first.hash);
     EXPECT_EQ(running_hash(), first.hash);
@@ -261,17 +263,17 @@ TEST_F(PolicyServiceTest, TheControlPlaneDiesWhileAConfirmationIsDue) {
     const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s});
     service.reset();  // and comes back in time
     start_service();
-    ASSERT_TRUE(soon([&] { return service->confirm(second.generation).has_value(); }));
+    ASSERT_TRUE(soon([&] { return service->confirm(second.generation, {}).has_value(); }));
     EXPECT_EQ(service->current()->hash, second.hash);
 
     const auto third = must_put(policy_text(kTrial), {.confirm_within = 60s});
     service.reset();  // and comes back too late
     dataplane->revert_by_deadline();
     start_service();
-    ASSERT_TRUE(soon([&] { return !std::filesystem::exists(config.state_dir + "/policy/pending"); }));
+    ASSERT_TRUE(soon([&] { return audited("policy.revert").has_value(); }));
     ASSERT_TRUE(soon([&] { return ready(); }));
     EXPECT_EQ(service->current()->hash, second.hash);
-    EXPECT_FALSE(service->confirm(third.generation));
+    EXPECT_FALSE(service->confirm(third.generation, {}));
     EXPECT_NE(first.hash, second.hash);
 }
 
@@ -279,20 +281,20 @@ TEST_F(PolicyServiceTest, RollBackPendingAndRollBackCurrent) {
     start_service();
     const auto first = must_put(policy_text(kWebIn));
     const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s});
-    const auto back = service->rollback(second.generation);
+    const auto back = service->rollback(second.generation, {});
     ASSERT_TRUE(back) << back.error().detail;
     EXPECT_EQ(back->hash, first.hash);
     EXPECT_EQ(running_hash(), first.hash);
 
     const auto third = must_put(policy_text(kTrial));
-    const auto again = service->rollback(third.generation);
+    const auto again = service->rollback(third.generation, {});
     ASSERT_TRUE(again) << again.error().detail;
     EXPECT_EQ(again->hash, first.hash);
     EXPECT_EQ(service->current()->hash, first.hash);
     service.reset();
     start_service();
     EXPECT_EQ(service->current()->hash, first.hash);
-    EXPECT_EQ(service->rollback(third.generation).error().code, "nothing-to-roll-back");
+    EXPECT_EQ(service->rollback(third.generation, {}).error().code, "nothing-to-roll-back");
 }
 
 // ------------------------------------------------------------------------------------------------------- reconciling
@@ -340,7 +342,7 @@ TEST_F(PolicyServiceTest, AnOfferWithoutAnswerIsSettledAtTheNextHello) {
     auto state = dataplane->state();
     dataplane.reset();
     start_dataplane(std::move(state), 2);
-    ASSERT_TRUE(soon([&] { return !std::filesystem::exists(config.state_dir + "/policy/pending"); }));
+    ASSERT_TRUE(soon([&] { return audited("policy.discard").has_value(); }));
     ASSERT_TRUE(soon([&] { return ready(); }));
     EXPECT_EQ(service->current()->hash, first.hash);
     EXPECT_EQ(must_put(policy_text(kSshOut)).generation, 3U);
@@ -350,9 +352,8 @@ TEST_F(PolicyServiceTest, ADamagedStoreIsNamedAndReplaced) {
     start_service();
     must_put(policy_text(kWebIn));
     service.reset();
-    for (const auto& entry : std::filesystem::directory_iterator{config.state_dir + "/policy"}) {
-        if (entry.path().extension() == ".yaml") std::ofstream{entry.path()} << "sluice: 1\nname: [\n";
-    }
+    in_database("DROP TRIGGER texts_are_not_changed");
+    in_database("UPDATE texts SET body = x'00'");
     start_service();
     EXPECT_FALSE(service->current());
     const auto why = service->status().not_ready;

@@ -1,0 +1,48 @@
+#include "controlplane/lifecycle/audit_records.hpp"
+
+#include "dataplane/acl/validator.hpp"
+
+namespace sluice::cp {
+
+AuditState state_of(const PreparedPolicy* prepared) {
+    return prepared == nullptr ? AuditState{} : AuditState{prepared->hash, prepared->generation()};
+}
+
+AuditRecord record_of(std::string action, const Caller& caller, AuditState before, AuditState after) {
+    AuditRecord record;
+    record.actor = caller.actor;
+    record.origin = caller.origin;
+    record.request_id = caller.request_id;
+    record.reason = caller.reason;
+    record.action = std::move(action);
+    record.result = "begun";
+    record.before = std::move(before);
+    record.after = std::move(after);
+    return record;
+}
+
+AuditRecord with_result(AuditRecord record, std::string result, std::string detail) {
+    record.result = std::move(result);
+    record.detail = std::move(detail);
+    record.at_ns = 0;
+    return record;
+}
+
+Problem storage_problem(const FileError& error) {
+    if (error.disk_full()) {
+        return problem(507, "storage-full", "The state directory is full", error.what + "; the policy is unchanged");
+    }
+    return problem(500, "storage-failed", "The policy could not be stored", error.what + "; the policy is unchanged");
+}
+
+Problem dataplane_unavailable(const std::string& why) {
+    return problem(503, "dataplane-unavailable", "The dataplane is not there",
+                   (why.empty() ? "it has not answered yet" : why) + "; nothing was stored");
+}
+
+Problem refused_by_dataplane(const abi::Answer& answer) {
+    return problem(409, "refused-by-dataplane", "The dataplane refused the policy",
+                   std::string{dp::to_string(answer.reason)} + ": " + answer.where.data() + "; nothing was changed");
+}
+
+}  // namespace sluice::cp

@@ -1,0 +1,114 @@
+/// Confirming what waits, and leaving what runs for what ran before it.
+#include "controlplane/lifecycle/audit_records.hpp"
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+
+namespace sluice::cp {
+
+Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generation, const Caller& caller) {
+    return audited(record_of("policy.confirm", caller, {}, {{}, generation}), confirm_pending(generation, caller));
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::confirm_pending(std::uint64_t generation, const Caller& caller) {
+    const std::lock_guard lock{commit_mutex_};
+    const auto pending = shared().pending;
+    if (pending == nullptr || pending->generation() != generation) {
+        return Unexpected(problem(409, "nothing-to-confirm", "Nothing waits for this confirmation",
+                                  "generation " + std::to_string(generation) +
+                                      " is not waiting; it was confirmed, rolled back or has run out of time"));
+    }
+    auto record = record_of("policy.confirm", caller, state_of(shared().current.get()), state_of(pending.get()));
+    record.approval = caller.actor;
+    // Before it is kept: what can't be audited is not kept, and the dataplane takes it back at its deadline.
+    if (const auto begun = store_->audit().write(record); !begun) return Unexpected(storage_problem(begun.error()));
+    const auto answer = client_.confirm(generation);
+    if (!answer) return Unexpected(dataplane_unavailable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) {
+        look_at_pending();  // it knows better
+        wake_keeper();
+        return Unexpected(
+            problem(409, "nothing-to-confirm", "The dataplane has nothing to confirm", answer->where.data()));
+    }
+    ask_what_runs();
+    auto result = result_of(*pending, CommitState::adopted);
+    result.warnings = make_current(pending, with_result(std::move(record), "adopted"));
+    count_publish("adopted");
+    return result;
+}
+
+/// Nothing is written before: what is gone back to has its entries, and a full disk must not keep anybody from leaving
+/// a policy that does harm.
+Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t generation, const Caller& caller) {
+    const auto record = record_of("policy.rollback", caller);
+    const auto roll_back = [&] {
+        const std::lock_guard lock{commit_mutex_};
+        return shared().pending != nullptr ? roll_back_pending(generation, record)
+                                           : roll_back_current(generation, record);
+    };
+    return audited(record, roll_back());
+}
+
+Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation, AuditRecord record) {
+    const auto now = shared();
+    if (now.pending->generation() != generation) {
+        return Unexpected(
+            problem(409, "nothing-to-roll-back", "Another commit is waiting",
+                    "generation " + std::to_string(now.pending->generation()) + " waits for confirmation"));
+    }
+    const auto answer = client_.revert(generation);
+    if (!answer) return Unexpected(dataplane_unavailable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused_by_dataplane(*answer));
+    ask_what_runs();
+    record.before = state_of(now.pending.get());
+    record.after = state_of(now.current.get());
+    forget_pending(with_result(std::move(record), "done", "before it was confirmed"));
+    wake_keeper();
+    if (now.current == nullptr) {
+        CommitResult result;
+        result.generation = answer->generation;
+        return result;
+    }
+    return result_of(*now.current, CommitState::adopted);
+}
+
+/// Back to the version before the current one, which the dataplane still holds.
+Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64_t generation, AuditRecord record) {
+    const auto nothing = [](std::string why) {
+        return Unexpected(problem(409, "nothing-to-roll-back", "There is nothing to go back to", std::move(why)));
+    };
+    const auto now = shared();
+    if (now.current == nullptr || now.current->generation() != generation) {
+        return nothing("generation " + std::to_string(generation) + " is not the current one");
+    }
+    if (!now.connected) return Unexpected(dataplane_unavailable(client_.trouble()));
+    const auto state = client_.get_status();
+    if (!state) return Unexpected(dataplane_unavailable(to_text(state.error())));
+    const auto target = store_->adoption(state->previous_generation);
+    if (state->previous_generation == 0 || !target || !*target) {
+        return nothing("the dataplane holds no earlier generation of a stored policy");
+    }
+    const PolicyRef& ref = (*target)->ref;
+    const auto loaded = load(ref);
+    if (!loaded) return nothing(loaded.error());
+    const auto& prepared = *loaded;
+    const auto answer = client_.revert(generation);
+    if (!answer) return Unexpected(dataplane_unavailable(to_text(answer.error())));
+    if (answer->kind == abi::AnswerKind::refused) return Unexpected(refused_by_dataplane(*answer));
+    ask_what_runs();
+    auto result = result_of(*prepared, CommitState::adopted);
+    record.before = state_of(now.current.get());
+    record.after = state_of(prepared.get());
+    record = with_result(std::move(record), "adopted");
+    if (const auto restored = store_->restore(ref, record); !restored) {
+        result.warnings.push_back({"current-not-written", "", {}, restored.error().what});
+        store_->audit().write_or_keep(std::move(record));
+    }
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.current = prepared;
+    }
+    (void)slots_.assign(prepared->policy);
+    write_last_good_of(*prepared, result.warnings);
+    return result;
+}
+
+}  // namespace sluice::cp
