@@ -13,7 +13,12 @@ namespace sluice::ctl {
 namespace json = boost::json;
 
 HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {
-    auto reply = context.client.send(request);
+    auto reply = [&] {
+        if (context.reason.empty()) return context.client.send(request);
+        auto reasoned = request;
+        reasoned.headers.emplace_back("Sluice-Reason", context.reason);
+        return context.client.send(reasoned);
+    }();
     if (!reply) throw CommandError{reply.error()};
     if (reply->status >= 400) throw CommandError{problem_text(*reply, file)};
     return std::move(*reply);

@@ -23,8 +23,9 @@ class CommandError : public std::runtime_error {
 
 struct Context {
     HttpClient client;
-    bool json{};     ///< -o json
-    bool colours{};  ///< on standard output
+    bool json{};         ///< -o json
+    std::string reason;  ///< --reason: stands in the audit
+    bool colours{};      ///< on standard output
 };
 
 /// Sends; a problem document becomes a CommandError. `file`: what the user wrote, for messages with a position.
@@ -59,8 +60,26 @@ struct ApplyOptions {
 int apply(const Context& context, const ApplyOptions& options);
 int patch(const Context& context, const std::string& file, const std::string& confirm);
 int confirm(const Context& context, std::uint64_t generation);
-int rollback(const Context& context, std::uint64_t generation);
+/// Leaves what runs for what ran before it, at once.
+int rollback(const Context& context);
+/// Puts a generation of the history in force again. `confirm`: as for apply.
+int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm);
+/// `+ rule web-in  action allow`, coloured; the same in plans and in the history.
+void print_change(const boost::json::value& change, bool colours);
 int get_policy(const Context& context);
+
+// history_commands.cpp
+int history(const Context& context, std::uint64_t count_max);
+/// `text`: what was written, and nothing else.
+int history_show(const Context& context, std::uint64_t generation, bool text);
+int history_diff(const Context& context, std::uint64_t from, std::uint64_t to);
+struct AuditOptions {
+    std::string since, until, user, action;
+    std::uint64_t count_max{};
+};
+int audit(const Context& context, const AuditOptions& options);
+/// Exit code 1 if the chain is broken.
+int audit_verify(const Context& context);
 
 // view_commands.cpp
 int status(const Context& context);

@@ -24,7 +24,9 @@ struct Options {
     bool force_first{}, follow{};
     std::string filter, since, until;
     bool all{}, answer{};
-    std::uint64_t generation{}, limit{100};
+    std::uint64_t generation{}, against{}, limit{100};
+    std::string reason, user, action;
+    bool text{};
 };
 
 /// --token-file wins over SLUICE_TOKEN, and that over SLUICE_TOKEN_FILE and the default.
@@ -62,7 +64,9 @@ public:
             ->check(CLI::IsMember({"table", "json"}))
             ->capture_default_str();
         app_.fallthrough();
+        app_.add_option("--reason", options_.reason, "why; it stands in the audit and in the history");
         add_policy_commands();
+        add_history_commands();
         add_view_commands();
         refuse_unknown_commands(argc, argv);
         try {
@@ -82,7 +86,8 @@ private:
             if (word.starts_with('-')) {
                 const bool takes_value = word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" ||
                                          word == "--output" || word == "--filter" || word == "--limit" ||
-                                         word == "--verdict" || word == "--since" || word == "--until";
+                                         word == "--verdict" || word == "--reason" || word == "--since" ||
+                                         word == "--until" || word == "--user" || word == "--action";
                 if (takes_value) ++i;
                 continue;
             }
@@ -108,6 +113,7 @@ private:
                                                         .ca_file = options_.ca,
                                                         .token = read_token(options_, token_option_->count() > 0)}},
                                   .json = options_.output == "json",
+                                  .reason = options_.reason,
                                   .colours = colours_wanted()};
             exit_code_ = call(context);
         });
@@ -137,10 +143,51 @@ private:
         command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
             return confirm(c, options_.generation);
         })->add_option("GENERATION", options_.generation, "default: the one that runs");
-        command(app_, "rollback", "leave a generation for the policy before it",
-                [this](const Context& c) { return rollback(c, options_.generation); })
-            ->add_option("GENERATION", options_.generation,
-                         "the generation to leave, not the one to return to; default: the one that runs");
+        auto* rollback_command = command(
+            app_, "rollback", "back to the policy before, or to a generation of the history", [this](const Context& c) {
+                if (options_.generation != 0) return roll_back_to(c, options_.generation, options_.confirm);
+                if (!options_.confirm.empty()) throw CommandError{"--confirm needs a generation to return to"};
+                return rollback(c);
+            });
+        rollback_command->add_option("GENERATION", options_.generation,
+                                     "the one to return to (sluicectl history lists them); default: leave what runs");
+        rollback_command->add_option("--confirm", options_.confirm,
+                                     "revert unless confirmed within this time, e.g. 10m");
+    }
+
+    void add_history_commands() {
+        auto* history_command =
+            command(app_, "history", "what was in force when, by whom and why", [this](const Context& c) {
+                if (history_show_->parsed()) return exit_code_;
+                return history(c, options_.limit);
+            });
+        add_limit(history_command);
+        history_show_ =
+            command(*history_command, "show", "one generation, and what it changed",
+                    [this](const Context& c) { return history_show(c, options_.generation, options_.text); });
+        history_show_->add_option("GENERATION", options_.generation, "as sluicectl history lists it")->required();
+        history_show_->add_flag("--text", options_.text, "print what was written, and nothing else");
+        auto* diff = command(app_, "diff", "what differs between two generations", [this](const Context& c) {
+            return history_diff(c, options_.generation, options_.against);
+        });
+        diff->add_option("FROM", options_.generation, "generation")->required();
+        diff->add_option("TO", options_.against, "generation")->required();
+        auto* audit_command =
+            command(app_, "audit", "who did or tried what, from where and why", [this](const Context& c) {
+                if (audit_verify_->parsed()) return exit_code_;
+                return audit(c, {.since = options_.since,
+                                 .until = options_.until,
+                                 .user = options_.user,
+                                 .action = options_.action,
+                                 .count_max = options_.limit});
+            });
+        audit_command->add_option("--since", options_.since, "90s, 1h30m, 7d ago, or 2026-11-26T05:00:00Z");
+        audit_command->add_option("--until", options_.until, "the same; this moment is outside");
+        audit_command->add_option("--user", options_.user, "who, e.g. token:1f3a5c7e or anonymous");
+        audit_command->add_option("--action", options_.action, "e.g. policy.put, or policy for all of policy.*");
+        add_limit(audit_command);
+        audit_verify_ = command(*audit_command, "verify", "is the chain whole? exit code 0 yes, 1 no",
+                                [](const Context& c) { return audit_verify(c); });
     }
 
     int records(const Context& c) const {
@@ -154,7 +201,7 @@ private:
     }
 
     CLI::Option* add_limit(CLI::App* to) {
-        return to->add_option("--limit", options_.limit, "flows to show at most")
+        return to->add_option("--limit", options_.limit, "lines to show at most")
             ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
             ->capture_default_str();
     }
@@ -215,6 +262,8 @@ private:
     CLI::Option* token_option_{};
     CLI::App* flows_end_{};
     CLI::Option* flows_limit_{};
+    CLI::App* history_show_{};
+    CLI::App* audit_verify_{};
     int exit_code_{};
 };
 

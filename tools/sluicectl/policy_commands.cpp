@@ -66,23 +66,6 @@ std::string field_text(const json::value& field, bool added) {
     return (name.empty() ? "" : name + ": ") + before + " -> " + after;
 }
 
-void print_change(const json::value& change, bool colours) {
-    constexpr std::size_t kFieldsShown = 8;
-    const auto op = text_of(change, "op"), id = text_of(change, "id");
-    const bool added = op == "add";
-    auto line = fmt::format("{} {}{}{}",
-                            added            ? '+'
-                            : op == "remove" ? '-'
-                            : op == "move"   ? '^'
-                                             : '~',
-                            text_of(change, "kind"), id.empty() ? "" : " ", id);
-    const auto& fields = change.at("fields").as_array();
-    for (std::size_t i = 0; i < fields.size() && i < kFieldsShown; ++i) line += "  " + field_text(fields[i], added);
-    if (fields.size() > kFieldsShown) line += fmt::format("  and {} more, see -o json", fields.size() - kFieldsShown);
-    const auto colour = added ? Colour::green : op == "remove" ? Colour::red : Colour::yellow;
-    std::cout << painted(line, colour, colours) << '\n';
-}
-
 std::size_t count_of_op(const json::value& plan, std::string_view op) {
     const auto& changes = plan.at("changes").as_array();
     return static_cast<std::size_t>(
@@ -155,6 +138,23 @@ int post_commit(const Context& context, std::uint64_t generation, std::string_vi
 
 }  // namespace
 
+void print_change(const json::value& change, bool colours) {
+    constexpr std::size_t kFieldsShown = 8;
+    const auto op = text_of(change, "op"), id = text_of(change, "id");
+    const bool added = op == "add";
+    auto line = fmt::format("{} {}{}{}",
+                            added            ? '+'
+                            : op == "remove" ? '-'
+                            : op == "move"   ? '^'
+                                             : '~',
+                            text_of(change, "kind"), id.empty() ? "" : " ", id);
+    const auto& fields = change.at("fields").as_array();
+    for (std::size_t i = 0; i < fields.size() && i < kFieldsShown; ++i) line += "  " + field_text(fields[i], added);
+    if (fields.size() > kFieldsShown) line += fmt::format("  and {} more, see -o json", fields.size() - kFieldsShown);
+    const auto colour = added ? Colour::green : op == "remove" ? Colour::red : Colour::yellow;
+    std::cout << painted(line, colour, colours) << '\n';
+}
+
 int plan(const Context& context, const std::string& file) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
     request.headers.emplace_back("Content-Type", content_type(file, request.body));
@@ -226,7 +226,17 @@ int patch(const Context& context, const std::string& file, const std::string& co
 
 int confirm(const Context& context, std::uint64_t generation) { return post_commit(context, generation, "confirm"); }
 
-int rollback(const Context& context, std::uint64_t generation) { return post_commit(context, generation, "rollback"); }
+int rollback(const Context& context) { return post_commit(context, 0, "rollback"); }
+
+int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm_duration) {
+    HttpRequest request{
+        .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
+    add_confirm_header(request, confirm_duration);
+    const auto etag = stored_etag(context);
+    if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
+    request.headers.emplace_back("If-Match", *etag);
+    return report_commit(context, send(context, request), {});
+}
 
 int get_policy(const Context& context) {
     HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};

@@ -92,6 +92,9 @@ void print_status(const json::value& answer, bool colours) {
         std::cout << "; " << count_text(proxied) << " proxied";
     }
     std::cout << restart_note(flows) << '\n';
+    if (const auto trouble = text_of(answer.at("audit"), "trouble"); !trouble.empty()) {
+        std::cout << "audit      " << painted("in trouble", Colour::red, colours) << ": " << trouble << '\n';
+    }
     if (const auto trouble = text_of(answer.at("flow_log"), "trouble"); !trouble.empty()) {
         std::cout << "flow log   " << painted("loses lines", Colour::red, colours) << ": " << trouble << '\n';
     }

@@ -108,11 +108,52 @@ class PolicyCommands(Case):
         self.run_ctl("confirm")
         self.run_ctl("confirm", "2", code=1)
         self.run_ctl("apply", "-f", self.file("c"), "--confirm", "1h30m")
-        self.assertIn("generation 2", self.run_ctl("rollback", "3").stdout)
+        self.assertIn("generation 2", self.run_ctl("rollback").stdout)
         for bad in ("0", "x", "25h", "10", "-5m", "1d", ""):
             if bad in ("10", ""):
                 continue  # ten seconds; no confirmation
             self.assertIn("is no duration", self.run_ctl("apply", "-f", self.file("d"), "--confirm=" + bad, code=1).stderr)
+
+    def test_history_and_rolling_back_to_a_generation(self):
+        self.run_ctl("apply", "-f", self.file("a"))
+        self.run_ctl("apply", "-f", self.file("b"), "--reason", "CHG-20418: 放行")
+        self.run_ctl("apply", "-f", self.file("c"))
+        lines = self.run_ctl("history").stdout.splitlines()
+        self.assertRegex(lines[2], r"^ +2  demo@\w{6}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  token:\w{8}  127\.0\.0\.1  policy\.put  CHG-20418: 放行$")
+        self.assertRegex(lines[3], r"^\* +3  demo@")
+        run = self.run_ctl("history", "--limit", "1")
+        self.assertEqual((len(run.stdout.splitlines()), "there is more" in run.stderr), (2, True))
+        shown = self.run_ctl("history", "show", "2").stdout
+        self.assertRegex(shown, r"^generation 2 \(demo@\w{6}\)  in force since ")
+        self.assertIn("reason     CHG-20418: 放行\nchanges    from generation 1", shown)
+        self.assertIn("~ rule web-in  to: shop -> canary\n", shown)
+        self.assertEqual(self.run_ctl("history", "show", "2", "--text").stdout, "b")
+        self.assertEqual(json.loads(self.run_ctl("history", "show", "2", "-o", "json").stdout)["text"], "b")
+        self.assertRegex(self.run_ctl("diff", "1", "3").stdout, r"^from generation 1 \(demo@\w{6}\) to generation 3 ")
+        self.assertIn("never in force", self.run_ctl("history", "show", "9", code=1).stderr)
+        self.assertIn("generation 4", self.run_ctl("rollback", "1", "--reason", "worse than before").stdout)
+        self.assertEqual(self.run_ctl("get", "policy").stdout, "a\n")
+        self.assertIn("worse than before", self.run_ctl("history").stdout)
+        self.assertIn("sluicectl confirm 5", self.run_ctl("rollback", "2", "--confirm", "10m").stdout)
+        self.assertIn("needs a generation", self.run_ctl("rollback", "--confirm", "10m", code=1).stderr)
+
+    def test_audit(self):
+        self.run_ctl("apply", "-f", self.file("a"), "--reason", "first")
+        self.run_ctl("apply", "-f", self.file("b"))
+        lines = self.run_ctl("audit").stdout.splitlines()
+        self.assertRegex(lines[0], r"^ENTRY  TIME \(UTC\) +BY +FROM +WHAT +RESULT +BEFORE +AFTER +REASON +DETAIL$")
+        self.assertRegex(lines[2], r"^ +2  \S+ \S+  token:\w{8}  127\.0\.0\.1  policy\.put  begun .*first")
+        entries = [json.loads(line) for line in self.run_ctl("audit", "-o", "json", "--action", "policy").stdout.splitlines()]
+        self.assertEqual([e["result"] for e in entries], ["begun", "adopted"] * 2)
+        self.assertEqual(self.run_ctl("audit", "--user", "nobody", "-o", "json").stdout, "")
+        self.assertEqual(len(self.run_ctl("audit", "--since", "1h", "-o", "json").stdout.splitlines()), 5)
+        self.assertIn("how long ago", self.run_ctl("audit", "--since", "yesterday", code=1).stderr)
+        run = self.run_ctl("audit", "verify")
+        self.assertRegex(run.stdout, r"^the audit is whole: 5 entries\nhead 5 [0-9a-f]{64}\n")
+        self.server.tell("audit-head 9 " + "0" * 64)
+        run = self.run_ctl("audit", "verify", code=1)
+        self.assertIn("the audit is broken: entry 6 and those behind it, up to 9, are gone", run.stderr)
+        self.assertEqual(json.loads(self.run_ctl("audit", "verify", "-o", "json", code=1).stdout)["broken"], 6)
 
     def test_patch(self):
         edits = self.file('[{"op": "remove", "id": "x"}]', "edits.json")
