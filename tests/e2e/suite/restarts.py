@@ -2,6 +2,7 @@
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 
@@ -195,12 +196,18 @@ def corrupt_last_good_is_not_used(bench):
 
 
 def _forget_everything(bench):
+    """No policy is stored anywhere; the numbers of generations, the slots and the audit go on."""
     bench.stop_service("controlplane")
     bench.stop_service("dataplane")
-    for folder in (os.path.join(bench.lab.state_dir, "policy"), bench.lab.last_good):
-        if os.path.isdir(folder):
-            for name in os.listdir(folder):
-                os.unlink(os.path.join(folder, name))
+    with sqlite3.connect(f"{bench.lab.state_dir}/state.db") as database:
+        name = "history_is_not_deleted"
+        (trigger,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        for statement in (f"DROP TRIGGER {name}", "DELETE FROM history", "DELETE FROM pending", trigger):
+            database.execute(statement)
+    database.close()
+    if os.path.isdir(bench.lab.last_good):
+        for name in os.listdir(bench.lab.last_good):
+            os.unlink(os.path.join(bench.lab.last_good, name))
 
 
 TESTS = [
