@@ -22,9 +22,6 @@ constexpr std::uint32_t kIcmpBytes = 8;
 constexpr std::uint32_t kIcmp4DatagramBytesMax = 576;   ///< RFC 1812 section 4.3.2.3
 constexpr std::uint32_t kIcmp6DatagramBytesMax = 1280;  ///< RFC 4443 section 2.4 c
 
-void put16(std::uint8_t* at, std::uint32_t value) noexcept {
-    abi::NetOrder<std::uint16_t>::of_host(static_cast<std::uint16_t>(value)).write(at);
-}
 void put32(std::uint8_t* at, std::uint32_t value) noexcept { abi::NetOrder<std::uint32_t>::of_host(value).write(at); }
 
 /// What of the datagram an ICMP answer quotes: its header and as much as fits. Only the first segment is at hand, and
