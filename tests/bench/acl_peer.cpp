@@ -9,16 +9,20 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "tests/bench/rig/measure.hpp"
+#include "tests/bench/rig/six_networks.hpp"
 
 namespace sluice::bench {
 
 namespace {
 
-constexpr std::uint32_t kFields = 5;
+constexpr std::uint32_t kFields = 5;  ///< protocol, addresses, ports
 RTE_ACL_RULE_DEF(AclRule, kFields);
+constexpr std::uint32_t kFields6 = 11;  ///< an address is four of them
+RTE_ACL_RULE_DEF(AclRule6, kFields6);
 
 /// rte_acl walks groups of four bytes, so the source port is there although no rule asks for it.
 constexpr std::array<rte_acl_field_def, kFields> kLayout{{
@@ -29,67 +33,133 @@ constexpr std::array<rte_acl_field_def, kFields> kLayout{{
     {RTE_ACL_FIELD_TYPE_RANGE, 2, 4, 3, offsetof(AclKey, dport)},
 }};
 
-AclRule acl_rule(const FilterRule& rule, const Service& service, std::size_t index) {
-    AclRule r{};
+constexpr std::array<rte_acl_field_def, kFields6> kLayout6{{
+    {RTE_ACL_FIELD_TYPE_BITMASK, 1, 0, 0, offsetof(AclKey6, proto)},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 1, 1, offsetof(AclKey6, src)},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 2, 2, offsetof(AclKey6, src) + 4},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 3, 3, offsetof(AclKey6, src) + 8},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 4, 4, offsetof(AclKey6, src) + 12},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 5, 5, offsetof(AclKey6, dst)},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 6, 6, offsetof(AclKey6, dst) + 4},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 7, 7, offsetof(AclKey6, dst) + 8},
+    {RTE_ACL_FIELD_TYPE_MASK, 4, 8, 8, offsetof(AclKey6, dst) + 12},
+    {RTE_ACL_FIELD_TYPE_RANGE, 2, 9, 9, offsetof(AclKey6, sport)},
+    {RTE_ACL_FIELD_TYPE_RANGE, 2, 10, 9, offsetof(AclKey6, dport)},
+}};
+
+void put_net(rte_acl_field* fields, const Net& net, abi::IpFamily family) {
+    if (family == abi::IpFamily::v4) {
+        fields[0].value.u32 = net.addr;
+        fields[0].mask_range.u32 = net.bits;
+        return;
+    }
+    const cp::Prefix prefix = six_prefix(net);
+    for (unsigned i = 0; i < 4; ++i) {
+        fields[i].value.u32 = abi::NetOrder<std::uint32_t>::read(prefix.addr.bytes.data() + 4 * i).to_host();
+        fields[i].mask_range.u32 = prefix.bits <= 32 * i ? 0 : std::min(32U, prefix.bits - 32 * i);
+    }
+}
+
+template <typename Rule>
+Rule acl_rule(const Net& src, const Net& dst, const Service& service, std::size_t index) {
+    constexpr bool kIsV4 = std::is_same_v<Rule, AclRule>;
+    constexpr std::uint32_t kAddressFields = kIsV4 ? 1 : 4;
+    const abi::IpFamily family = kIsV4 ? abi::IpFamily::v4 : abi::IpFamily::v6;
+    Rule r{};
     r.data.category_mask = 1;
     r.data.priority = RTE_ACL_MAX_PRIORITY - static_cast<std::int32_t>(index);
     r.data.userdata = static_cast<std::uint32_t>(index) + 1;
-    r.field[0].value.u8 = service.any_proto ? 0 : service.proto;
+    const std::uint8_t proto = kIsV4 ? service.proto : six_proto(service.proto);
+    r.field[0].value.u8 = service.any_proto ? 0 : proto;
     r.field[0].mask_range.u8 = service.any_proto ? 0 : 0xff;
-    r.field[1].value.u32 = rule.src.addr;
-    r.field[1].mask_range.u32 = rule.src.bits;
-    r.field[2].value.u32 = rule.dst.addr;
-    r.field[2].mask_range.u32 = rule.dst.bits;
-    r.field[3].mask_range.u16 = 0xffff;
-    r.field[4].value.u16 = service.first;
-    r.field[4].mask_range.u16 = service.last;
+    put_net(r.field + 1, src, family);
+    put_net(r.field + 1 + kAddressFields, dst, family);
+    rte_acl_field* const ports = r.field + 1 + 2 * kAddressFields;
+    ports[0].mask_range.u16 = 0xffff;
+    ports[1].value.u16 = service.first;
+    ports[1].mask_range.u16 = service.last;
     return r;
 }
 
-std::vector<AclRule> acl_rules(std::span<const FilterRule> rules) {
-    std::vector<AclRule> out;
+template <typename Rule>
+std::vector<Rule> acl_rules(std::span<const FilterRule> rules) {
+    std::vector<Rule> out;
+    out.reserve(multiplied_out(rules));
     for (std::size_t i = 0; i < rules.size(); ++i) {
-        for (const Service& service : rules[i].services) out.push_back(acl_rule(rules[i], service, i));
+        for (const Net& src : nets_of(rules[i].src, rules[i].src_set)) {
+            for (const Net& dst : nets_of(rules[i].dst, rules[i].dst_set)) {
+                for (const Service& service : rules[i].services) out.push_back(acl_rule<Rule>(src, dst, service, i));
+            }
+        }
     }
     return out;
 }
 
 std::string failed(const char* step, int error) { return std::string{step} + ": " + rte_strerror(-error); }
 
-}  // namespace
-
-Expected<std::unique_ptr<RteAcl>, std::string> RteAcl::build(std::span<const FilterRule> rules,
-                                                             std::span<const AclKey> sample, bool scalar) {
-    const std::vector<AclRule> acl = acl_rules(rules);
-    const std::string name = "bench";
-    const rte_acl_param parameters{.name = name.c_str(),
+/// The context, filled. Null: DPDK has said why in rte_errno, or `error`.
+template <typename Rule, std::size_t Fields>
+Expected<rte_acl_ctx*, std::string> filled(std::span<const FilterRule> rules,
+                                           const std::array<rte_acl_field_def, Fields>& layout,
+                                           rte_acl_config& config) {
+    static_assert(sizeof(Rule) == RTE_ACL_RULE_SZ(Fields));
+    const std::vector<Rule> acl = acl_rules<Rule>(rules);
+    const rte_acl_param parameters{.name = "bench",
                                    .socket_id = SOCKET_ID_ANY,
-                                   .rule_size = RTE_ACL_RULE_SZ(kFields),
+                                   .rule_size = sizeof(Rule),
                                    .max_rule_num = static_cast<std::uint32_t>(acl.size())};
-    static_assert(sizeof(AclRule) == RTE_ACL_RULE_SZ(kFields));
     rte_acl_ctx* const context = rte_acl_create(&parameters);
     if (context == nullptr) return Unexpected<std::string>{failed("rte_acl_create", -rte_errno)};
-    std::unique_ptr<RteAcl> made{new RteAcl{context}};
     const auto* const first = reinterpret_cast<const rte_acl_rule*>(acl.data());
     if (const int error = rte_acl_add_rules(context, first, static_cast<std::uint32_t>(acl.size())); error != 0) {
+        rte_acl_free(context);
         return Unexpected<std::string>{failed("rte_acl_add_rules", error)};
     }
-    rte_acl_config config{};
     config.num_categories = 1;
-    config.num_fields = kFields;
-    std::copy(kLayout.begin(), kLayout.end(), config.defs);
+    config.num_fields = Fields;
+    std::copy(layout.begin(), layout.end(), config.defs);
     config.max_size = acl.size() > 50'000 ? std::size_t{1} << 30 : 0;
+    return context;
+}
+
+}  // namespace
+
+AclKey6 six_key(const AclKey& key) noexcept {
+    const auto host = [](std::uint32_t wire) { return six_host(abi::Ipv4Addr::of_wire(wire).to_host()).bytes; };
+    return {.proto = six_proto(key.proto),
+            .src = host(key.src),
+            .dst = host(key.dst),
+            .sport = key.sport,
+            .dport = key.dport};
+}
+
+Expected<std::unique_ptr<RteAcl>, std::string> RteAcl::build(std::span<const FilterRule> rules,
+                                                             std::span<const AclKey> sample, bool scalar,
+                                                             abi::IpFamily family) {
+    rte_acl_config config{};
+    const auto context = family == abi::IpFamily::v4 ? filled<AclRule>(rules, kLayout, config)
+                                                     : filled<AclRule6>(rules, kLayout6, config);
+    if (!context) return Unexpected<std::string>{context.error()};
+    std::unique_ptr<RteAcl> made{new RteAcl{*context}};
     const Stopwatch watch;
-    const int error = rte_acl_build(context, &config);
+    const int error = rte_acl_build(*context, &config);
     made->build_s_ = watch.stop(1).cpu_s;
     if (error != 0) return Unexpected<std::string>{failed("rte_acl_build", error)};
-    made->choose_method(sample, scalar);
+    std::vector<AclKey6> six;
+    std::vector<const std::uint8_t*> keys;
+    if (family == abi::IpFamily::v6) {
+        for (const AclKey& key : sample) six.push_back(six_key(key));
+        for (const AclKey6& key : six) keys.push_back(&key.proto);
+    } else {
+        for (const AclKey& key : sample) keys.push_back(&key.proto);
+    }
+    made->choose_method(keys, scalar);
     return made;
 }
 
 RteAcl::~RteAcl() { rte_acl_free(context_); }
 
-void RteAcl::choose_method(std::span<const AclKey> sample, bool scalar) {
+void RteAcl::choose_method(std::span<const std::uint8_t*> keys, bool scalar) {
     static constexpr std::array<std::pair<enum rte_acl_classify_alg, const char*>, 5> kMethods{{
         {RTE_ACL_CLASSIFY_SCALAR, "scalar"},
         {RTE_ACL_CLASSIFY_SSE, "sse"},
@@ -97,8 +167,6 @@ void RteAcl::choose_method(std::span<const AclKey> sample, bool scalar) {
         {RTE_ACL_CLASSIFY_AVX512X16, "avx512x16"},
         {RTE_ACL_CLASSIFY_AVX512X32, "avx512x32"},
     }};
-    std::vector<const std::uint8_t*> keys;
-    for (const AclKey& key : sample) keys.push_back(&key.proto);
     double best = std::numeric_limits<double>::infinity();
     std::size_t chosen = 0;
     for (std::size_t m = 0; m < (scalar ? 1 : kMethods.size()); ++m) {

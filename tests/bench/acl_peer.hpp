@@ -2,6 +2,7 @@
 /// send) over the same source, as DPDK's own l3fwd-acl example is built.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -17,12 +18,25 @@ struct rte_acl_ctx;
 
 namespace sluice::bench {
 
+/// The IPv6 five-tuple as rte_acl reads it, wire order.
+struct AclKey6 {
+    std::uint8_t proto{};
+    std::uint8_t zero[3]{};
+    std::array<std::uint8_t, 16> src{}, dst{};
+    std::uint16_t sport{}, dport{};
+};
+static_assert(sizeof(AclKey6) == 40);
+/// The same packet between the hosts of six_networks.hpp.
+AclKey6 six_key(const AclKey& key) noexcept;
+
 class RteAcl {
 public:
-    /// Rule i answers i + 1; 0 = none matched. `scalar`: without vector instructions; else the fastest of the methods
-    /// that this CPU has, found out on `sample`. Error: what DPDK said.
+    /// Rule i answers i + 1; 0 = none matched. Sets are multiplied out. `scalar`: without vector instructions; else the
+    /// fastest of the methods that this CPU has, found out on `sample`. IPv6: its keys are AclKey6. Error: what DPDK
+    /// said.
     static Expected<std::unique_ptr<RteAcl>, std::string> build(std::span<const FilterRule> rules,
-                                                                std::span<const AclKey> sample, bool scalar);
+                                                                std::span<const AclKey> sample, bool scalar,
+                                                                abi::IpFamily family = abi::IpFamily::v4);
     ~RteAcl();
     RteAcl(const RteAcl&) = delete;
     RteAcl& operator=(const RteAcl&) = delete;
@@ -33,7 +47,7 @@ public:
 
 private:
     explicit RteAcl(rte_acl_ctx* context) : context_{context} {}
-    void choose_method(std::span<const AclKey> sample, bool scalar);
+    void choose_method(std::span<const std::uint8_t*> keys, bool scalar);
 
     rte_acl_ctx* context_;
     std::string method_;

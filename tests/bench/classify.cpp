@@ -4,16 +4,18 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 
 #include "controlplane/compiler/reference.hpp"
 #include "dataplane/acl/isa.hpp"
 #include "tests/bench/acl_peer.hpp"
+#include "tests/bench/asked_rules.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/rig/traces.hpp"
+#include "tests/bench/rig/worst_packets.hpp"
 
 namespace sluice::bench {
 
@@ -21,17 +23,23 @@ namespace {
 
 constexpr std::uint8_t kTcp = 6;
 
-Expected<std::vector<FilterRule>, std::string> rules_of(const Options& o) {
-    if (o.filters.empty()) return made_rules(o.rules, kTcp);
-    std::ifstream in{o.filters};
-    if (!in) return Unexpected<std::string>{o.filters + " cannot be read"};
-    return read_filters(in);
-}
-
 /// So many keys at once: small enough for the caches beside the tables, long enough that the clock costs nothing.
 constexpr std::size_t kBlock = 2048;
-/// Above, rte_acl takes minutes and gigabytes to build, or refuses.
-constexpr std::size_t kPeerRulesMax = 150'000;
+/// Above, rte_acl takes minutes and gigabytes to build, or refuses. Sets count multiplied out.
+constexpr std::uint64_t kPeerRulesMax = 150'000;
+/// Packets of the worst trace that differ: more than caches hold the tables' lines of, and found in seconds.
+constexpr std::size_t kWorstPackets = 1U << 16;
+
+Expected<std::vector<AclKey>, std::string> trace_of(const Options& o, std::span<const FilterRule> rules,
+                                                    const dp::TableView* view, abi::IpFamily family) {
+    if (o.trace == "uniform") return random_trace(rules, o.count, o.seed);
+    if (o.trace == "zipf") return zipf_trace(rules, o.count, o.seed);
+    if (o.trace != "worst") return Unexpected<std::string>{"--trace is uniform, zipf or worst, not " + o.trace};
+    if (view == nullptr) return Unexpected<std::string>{"--trace worst needs tables, and our compiler refuses these"};
+    std::vector<AclKey> trace = worst_trace(*view, rules, std::min(o.count, kWorstPackets), o.seed, family);
+    for (std::size_t i = 0; trace.size() < o.count; ++i) trace.push_back(trace[i]);
+    return trace;
+}
 
 struct Sides {
     const dp::TableView* view{};  ///< null: our compiler refused
@@ -39,7 +47,9 @@ struct Sides {
     std::span<const AclKey> trace;
     std::size_t burst{};
     bool scalar{};
+    abi::IpFamily family{};
     std::array<AclKey, kBlock> acl_block;
+    std::array<AclKey6, kBlock> acl_block6;
     std::array<const std::uint8_t*, kBlock> acl_keys;
     std::array<dp::LookupKey, kBlock> keys;
 
@@ -47,9 +57,14 @@ struct Sides {
     std::size_t load(std::size_t at) noexcept {
         const std::size_t n = std::min(kBlock, trace.size() - at);
         for (std::size_t i = 0; i < n; ++i) {
-            acl_block[i] = trace[at + i];
-            acl_keys[i] = &acl_block[i].proto;
-            keys[i] = lookup_key(trace[at + i]);
+            keys[i] = lookup_key(trace[at + i], family);
+            if (family == abi::IpFamily::v4) {
+                acl_block[i] = trace[at + i];
+                acl_keys[i] = &acl_block[i].proto;
+            } else {
+                acl_block6[i] = six_key(trace[at + i]);
+                acl_keys[i] = &acl_block6[i].proto;
+            }
         }
         return n;
     }
@@ -78,6 +93,14 @@ std::uint64_t misjudged(Sides& sides, const cp::Policy& policy) {
     return count;
 }
 
+/// Cache lines that a packet of the trace costs behind the address tables.
+double mean_lines(Sides& sides) {
+    const std::size_t length = sides.load(0);
+    std::uint64_t lines = 0;
+    for (std::size_t i = 0; i < length; ++i) lines += lookup_cost(*sides.view, sides.keys[i]).lines;
+    return static_cast<double>(lines) / static_cast<double>(length);
+}
+
 /// Packets that the two decide by different rules.
 std::uint64_t disagreements(Sides& sides) {
     std::uint64_t count = 0;
@@ -102,14 +125,17 @@ std::uint64_t disagreements(Sides& sides) {
 }  // namespace
 
 int bench_classify(const Options& o, const Machine& machine) {
-    const auto rules = rules_of(o);
+    const auto rules = asked_rules(o, kTcp);
     if (!rules) return failed(rules.error());
-    const auto trace = random_trace(*rules, o.count, o.seed);
-    const cp::Policy policy = policy_of(*rules);
+    const abi::IpFamily family = o.ipv6 ? abi::IpFamily::v6 : abi::IpFamily::v4;
+    const cp::Policy policy = policy_of(*rules, family);
     const auto tables = Tables::make(policy, 1);
+    const auto trace = trace_of(o, *rules, tables ? &(*tables)->view() : nullptr, family);
+    if (!trace) return failed(trace.error());
     std::unique_ptr<RteAcl> acl;
-    if (rules->size() <= kPeerRulesMax) {
-        auto built = RteAcl::build(*rules, std::span{trace}.first(std::min<std::size_t>(trace.size(), 8192)), o.scalar);
+    if (multiplied_out(*rules) <= kPeerRulesMax) {
+        const auto sample = std::span{*trace}.first(std::min<std::size_t>(trace->size(), 8192));
+        auto built = RteAcl::build(*rules, sample, o.scalar, family);
         if (!built) return failed(built.error());
         acl = std::move(*built);
     } else if (!tables) {
@@ -119,14 +145,15 @@ int bench_classify(const Options& o, const Machine& machine) {
     Sides& sides = *made;
     sides.view = tables ? &(*tables)->view() : nullptr;
     sides.acl = acl.get();
-    sides.trace = trace;
+    sides.trace = *trace;
+    sides.family = family;
     sides.burst = o.burst;
     sides.scalar = o.scalar;
 
     const auto timed = [&](auto&& piece) {
         return [&, piece] {
-            Run run{.count = trace.size()};
-            for (std::size_t block = 0; block < trace.size(); block += kBlock) {
+            Run run{.count = trace->size()};
+            for (std::size_t block = 0; block < trace->size(); block += kBlock) {
                 const std::size_t length = sides.load(block);
                 const Stopwatch watch;
                 for (std::size_t at = 0; at < length; at += sides.burst) piece(at, std::min(sides.burst, length - at));
@@ -150,11 +177,11 @@ int bench_classify(const Options& o, const Machine& machine) {
     });
 
     Result result{"classify", o.scalar ? "scalar" : "vector", static_cast<double>(machine.tsc.hz)};
-    result.param("rules", rules->size()).param("lookups", trace.size()).param("burst", o.burst).param("seed", o.seed);
-    result.param("filters", o.filters.empty() ? "made" : o.filters.substr(o.filters.rfind('/') + 1));
+    result.param("rules", rules->size()).param("lookups", trace->size()).param("burst", o.burst).param("seed", o.seed);
+    result.param("filters", asked_rules_name(o)).param("trace", o.trace).param("ip", o.ipv6 ? 6 : 4);
     if (tables) {
         if (const auto wrong = acl ? disagreements(sides) : misjudged(sides, policy); wrong != 0) {
-            return failed(std::to_string(wrong) + " of " + std::to_string(trace.size()) +
+            return failed(std::to_string(wrong) + " of " + std::to_string(trace->size()) +
                           " packets were decided by another rule than " + (acl ? "rte_acl" : "the policy") + " says");
         }
         if (acl) {
@@ -166,6 +193,7 @@ int bench_classify(const Options& o, const Machine& machine) {
         result.number("build_s", (*tables)->compile_s())
             .number("table_mib", static_cast<double>((*tables)->bytes()) / (1 << 20))
             .count("node_visits_max", (*tables)->view().trees.node_visits_max)
+            .number("lines_mean", mean_lines(sides))
             .count("disagreements", 0);
     } else {
         const auto runs = take_turns(o.runs, {theirs}, [] { return true; });

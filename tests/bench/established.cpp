@@ -8,6 +8,7 @@
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/rig/traces.hpp"
 #include "tests/bench/scene.hpp"
 
 namespace sluice::bench {

@@ -9,6 +9,7 @@
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
+#include "tests/bench/rig/traces.hpp"
 
 namespace sluice::bench {
 

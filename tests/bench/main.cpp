@@ -16,6 +16,7 @@
 #include "dataplane/port/eal.hpp"
 #include "dataplane/port/memory_source.hpp"
 #include "tests/bench/options.hpp"
+#include "tests/bench/rig/families.hpp"
 #include "tests/bench/rig/measure.hpp"
 
 namespace sluice::bench {
@@ -46,6 +47,9 @@ bool read_options(int argc, char** argv, Options& o) {
         {"--flows", [&](const char* v) { return take(v, o.flows) && o.flows > 0 && o.flows <= 1U << 30; }},
         {"--rules", [&](const char* v) { return take(v, o.rules) && o.rules > 0 && o.rules <= 1U << 21; }},
         {"--filters", [&](const char* v) { return o.filters = v, true; }},
+        {"--family", [&](const char* v) { return o.family = v, o.family.empty() || family_of(v).has_value(); }},
+        {"--trace", [&](const char* v) { return o.trace = v, true; }},
+        {"--ipv6", [&](const char* v) { return o.ipv6 = std::strcmp(v, "1") == 0, true; }},
         {"--runs", [&](const char* v) { return take(v, o.runs) && o.runs > 0; }},
         {"--count", [&](const char* v) { return take(v, o.count) && o.count > 0; }},
         {"--burst", [&](const char* v) { return take(v, o.burst) && o.burst > 0 && o.burst <= 64; }},

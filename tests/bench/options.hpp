@@ -17,6 +17,9 @@ struct Options {
     std::uint32_t flows{1'000'000};
     std::uint32_t rules{1'000};
     std::string filters;  ///< plain ClassBench file; empty: made rules
+    std::string family;   ///< a Family's name; empty: rules that do not overlap
+    std::string trace{"uniform"};
+    bool ipv6{};
     int runs{5};
     std::uint64_t count{2'000'000};  ///< packets or lookups of a run
     std::uint32_t burst{32};

@@ -2,13 +2,13 @@
 /// from the start (nothing is kept from one plan to the next), and one whole search for odd rules. Times are of the
 /// thread's CPU; the share of edits that end within a second, and those where the comparison gave up, are told.
 #include <algorithm>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "controlplane/analysis/findings.hpp"
 #include "controlplane/analysis/semantic_diff.hpp"
+#include "tests/bench/asked_rules.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/rules.hpp"
@@ -74,17 +74,9 @@ double at_share(std::vector<double> values, double share) {
 }  // namespace
 
 int bench_plan(const Options& options, const Machine& machine) {
-    std::vector<FilterRule> made;
-    if (options.filters.empty()) {
-        made = made_rules(options.rules, kTcp);
-    } else {
-        std::ifstream in{options.filters};
-        if (!in) return failed(options.filters + " cannot be read");
-        auto read = read_filters(in);
-        if (!read) return failed(read.error());
-        made = std::move(*read);
-    }
-    const cp::Policy before = policy_of(made);
+    const auto made = asked_rules(options, kTcp);
+    if (!made) return failed(made.error());
+    const cp::Policy before = policy_of(*made);
     std::mt19937_64 random{options.seed};
     Tally tally;
     for (std::uint64_t n = 0; n < options.count; ++n) {
@@ -99,10 +91,9 @@ int bench_plan(const Options& options, const Machine& machine) {
     const cp::Findings findings = cp::find_oddities(before, rules, {});
     const double findings_ms = watch.stop(1).cpu_s * 1e3 - build_ms;
 
-    Result result{"plan", "one-rule", machine.tsc.hz};
+    Result result{"plan", "one-rule", static_cast<double>(machine.tsc.hz)};
     result.param("rules", before.rules.size()).param("edits", options.count).param("seed", options.seed);
-    if (!options.filters.empty())
-        result.param("filters", options.filters.substr(options.filters.find_last_of('/') + 1));
+    result.param("filters", asked_rules_name(options));
     result.ours(tally.runs)
         .number("p50_ms", at_share(tally.cpu_ms, 0.5))
         .number("p99_ms", at_share(tally.cpu_ms, 0.99))

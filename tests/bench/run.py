@@ -120,6 +120,19 @@ def classify_a_filter_file():
     assert results[1]["peer_method"] == "scalar"
 
 
+def classify_families():
+    """Each in another way: what a packet costs is told, and the worst packets cost more than others."""
+    lines = {}
+    for family, options in (("acl", ["--ipv6"]), ("fw", ["--trace", "worst"]), ("fw", []), ("ipc", ["--trace", "zipf"])):
+        result = one("classify", "--family", family, "--rules", "2k", "--count", "10k", *options)
+        assert result["params"]["rules"] == 2000 and result["params"]["filters"] == family, result["params"]
+        assert result["params"]["ip"] == (6 if "--ipv6" in options else 4) and result["disagreements"] == 0, result
+        lines[family, result["params"]["trace"]] = result["lines_mean"]
+    assert lines["fw", "worst"] > lines["fw", "uniform"] > 0, lines
+    (cloud,) = bench("classify", "--family", "cloud", "--rules", "500", "--count", "10k")  # too much for the peer
+    assert cloud["mpps"] > 0 and cloud["peer"] is None and cloud["params"]["rules"] == 500, cloud
+
+
 def flow_index():
     result = one("flow-index", "--flows", "5000", "--count", "20k")
     assert result["flows_read_back"] == 5000 and result["bytes_per_flow"] > 64, result
@@ -185,7 +198,8 @@ def people_get_a_table():
 
 
 TESTS = [
-    established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file, flow_index,
+    established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
+    classify_families, flow_index,
     plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 

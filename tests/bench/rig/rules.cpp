@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <cstring>
 #include <istream>
-#include <random>
+#include <unordered_map>
+
+#include "tests/bench/rig/six_networks.hpp"
 
 namespace sluice::bench {
 
@@ -46,15 +48,43 @@ std::vector<Service> services_of(const Line& l) {
     return {{.proto = proto, .first = first, .last = last}};
 }
 
-abi::IpAddr address(std::uint32_t host_order) { return abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(host_order)); }
-
-cp::Endpoint endpoint(const Net& net) {
-    cp::Endpoint e;
-    if (net.bits == 0) return e;
-    e.any_addr = false;
-    e.nets = {{.family = abi::IpFamily::v4, .bits = net.bits, .addr = address(net.addr)}};
-    return e;
+cp::Prefix prefix(const Net& net, abi::IpFamily family) {
+    if (family == abi::IpFamily::v6) return six_prefix(net);
+    return {.family = family, .bits = net.bits, .addr = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(net.addr))};
 }
+
+/// Names the policy's sets as rules come to them.
+class Endpoints {
+public:
+    Endpoints(cp::Policy& policy, abi::IpFamily family) : policy_{policy}, family_{family} {}
+
+    cp::Endpoint of(const Net& net, const NetSet& set) {
+        cp::Endpoint e;
+        if (set == nullptr && net.bits == 0) return e;
+        e.any_addr = false;
+        if (set == nullptr) {
+            e.nets = {prefix(net, family_)};
+        } else {
+            e.sets = {index_of(set)};
+        }
+        return e;
+    }
+
+private:
+    std::uint16_t index_of(const NetSet& set) {
+        const auto [at, is_new] = known_.try_emplace(set.get(), static_cast<std::uint16_t>(policy_.sets.size()));
+        if (is_new) {
+            cp::NetSet& made = policy_.sets.emplace_back();
+            made.name = std::to_string(at->second).insert(0, 1, 's');
+            for (const Net& net : *set) made.nets.push_back(prefix(net, family_));
+        }
+        return at->second;
+    }
+
+    cp::Policy& policy_;
+    abi::IpFamily family_;
+    std::unordered_map<const void*, std::uint16_t> known_;
+};
 
 }  // namespace
 
@@ -97,8 +127,20 @@ std::vector<dp::FlowTarget> targets_of(std::span<const FilterRule> rules) {
     return targets;
 }
 
-cp::Policy policy_of(std::span<const FilterRule> rules) {
+std::span<const Net> nets_of(const Net& net, const NetSet& set) noexcept {
+    return set != nullptr ? std::span<const Net>{*set} : std::span<const Net>{&net, 1};
+}
+
+std::uint64_t multiplied_out(std::span<const FilterRule> rules) noexcept {
+    std::uint64_t count = 0;
+    for (const FilterRule& r : rules)
+        count += nets_of(r.src, r.src_set).size() * nets_of(r.dst, r.dst_set).size() * r.services.size();
+    return count;
+}
+
+cp::Policy policy_of(std::span<const FilterRule> rules, abi::IpFamily family) {
     cp::Policy policy;
+    Endpoints endpoints{policy, family};
     policy.name = "bench";
     policy.zones = {{.name = "outside", .ports = {"p0"}, .pos = {}}, {.name = "inside", .ports = {"p1"}, .pos = {}}};
     policy.timeouts.tcp_opening_ms = policy.timeouts.tcp_established_ms = abi::kTimeoutMsMax;
@@ -106,11 +148,11 @@ cp::Policy policy_of(std::span<const FilterRule> rules) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
         cp::Rule rule;
         rule.id = std::to_string(i).insert(0, 1, 'r');
-        rule.from = {endpoint(rules[i].src)};
-        rule.to = {endpoint(rules[i].dst)};
+        rule.from = {endpoints.of(rules[i].src, rules[i].src_set)};
+        rule.to = {endpoints.of(rules[i].dst, rules[i].dst_set)};
         for (const Service& s : rules[i].services) {
-            if (!s.any_proto)
-                rule.service.push_back({.proto = abi::L4Proto{s.proto}, .first = s.first, .last = s.last});
+            const auto proto = abi::L4Proto{family == abi::IpFamily::v4 ? s.proto : six_proto(s.proto)};
+            if (!s.any_proto) rule.service.push_back({.proto = proto, .first = s.first, .last = s.last});
         }
         rule.action = rules[i].deny ? cp::Action::deny : cp::Action::allow;
         policy.rules.push_back(std::move(rule));
@@ -118,35 +160,18 @@ cp::Policy policy_of(std::span<const FilterRule> rules) {
     return policy;
 }
 
-std::vector<AclKey> random_trace(std::span<const FilterRule> rules, std::size_t count, std::uint64_t seed) {
-    std::mt19937_64 random{seed};
-    const auto inside = [&](const Net& net) {
-        return __builtin_bswap32(net.addr | (static_cast<std::uint32_t>(random()) & ~mask_of(net.bits)));
+dp::LookupKey lookup_key(const AclKey& key, abi::IpFamily family) {
+    const auto host = [family](std::uint32_t wire) {
+        const auto addr = abi::Ipv4Addr::of_wire(wire);
+        return family == abi::IpFamily::v4 ? abi::IpAddr::of_v4(addr) : six_host(addr.to_host());
     };
-    const auto below = [&](std::uint64_t bound) { return random() % bound; };
-    std::vector<AclKey> trace(count);
-    for (AclKey& key : trace) {
-        const FilterRule& rule = rules[below(rules.size())];
-        const Service& service = rule.services[below(rule.services.size())];
-        key.proto = service.any_proto ? (below(2) != 0 ? kTcp : kUdp) : service.proto;
-        key.src = inside(rule.src);
-        key.dst = inside(rule.dst);
-        key.sport = static_cast<std::uint16_t>(random());
-        if (key.proto != kTcp && key.proto != kUdp) continue;
-        const std::uint64_t ports = std::uint64_t{service.last} - service.first + 1;
-        key.dport = __builtin_bswap16(static_cast<std::uint16_t>(service.first + below(ports)));
-    }
-    return trace;
-}
-
-dp::LookupKey lookup_key(const AclKey& key) {
     dp::LookupKey k;
-    k.src = abi::IpAddr::of_v4(abi::Ipv4Addr::of_wire(key.src));
-    k.dst = abi::IpAddr::of_v4(abi::Ipv4Addr::of_wire(key.dst));
+    k.src = host(key.src);
+    k.dst = host(key.dst);
     k.from = abi::ZoneId{0};
     k.to = abi::ZoneId{1};
-    k.family = abi::IpFamily::v4;
-    k.proto = abi::L4Proto{key.proto};
+    k.family = family;
+    k.proto = abi::L4Proto{family == abi::IpFamily::v4 ? key.proto : six_proto(key.proto)};
     k.dport_or_icmp = __builtin_bswap16(key.dport);
     return k;
 }

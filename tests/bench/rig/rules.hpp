@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,8 +29,12 @@ struct Service {
     std::uint16_t first{0}, last{0xffff};
 };
 
+/// Shared by the rules that name it, as a policy's set is; never empty.
+using NetSet = std::shared_ptr<const std::vector<Net>>;
+
 struct FilterRule {
     Net src{}, dst{};
+    NetSet src_set, dst_set;        ///< if there is one, it stands in the net's stead
     std::vector<Service> services;  ///< never empty; OR
     bool deny{};
 };
@@ -44,8 +49,14 @@ std::vector<FilterRule> made_rules(std::uint32_t count, std::uint8_t proto);
 /// Where flows go so that every one of `made_rules` gets its share.
 std::vector<dp::FlowTarget> targets_of(std::span<const FilterRule> rules);
 
+/// The networks that a side means: its set, or its one net.
+std::span<const Net> nets_of(const Net& net, const NetSet& set) noexcept;
+/// Rules that a list without sets needs to say the same.
+std::uint64_t multiplied_out(std::span<const FilterRule> rules) noexcept;
+
 /// Zones `outside` (port p0) and `inside` (p1); default deny; timeouts so long that no flow ends during a bench.
-cp::Policy policy_of(std::span<const FilterRule> rules);
+/// IPv6: the networks as six_networks.hpp has them.
+cp::Policy policy_of(std::span<const FilterRule> rules, abi::IpFamily family = abi::IpFamily::v4);
 
 /// The IPv4 five-tuple as rte_acl reads it, wire order.
 struct AclKey {
@@ -56,9 +67,7 @@ struct AclKey {
 };
 static_assert(sizeof(AclKey) == 16);
 
-/// Packets without locality: each inside a rule drawn at random, uniformly, and at random within it.
-std::vector<AclKey> random_trace(std::span<const FilterRule> rules, std::size_t count, std::uint64_t seed);
-/// The same packet as our classifier is asked, from outside to inside.
-dp::LookupKey lookup_key(const AclKey& key);
+/// The same packet as our classifier is asked, from outside to inside; IPv6: between the hosts of six_networks.hpp.
+dp::LookupKey lookup_key(const AclKey& key, abi::IpFamily family = abi::IpFamily::v4);
 
 }  // namespace sluice::bench

@@ -3,7 +3,7 @@
     established   packets of live TCP flows through the whole worker; peer: rte_acl with parse and forward
     new-flows     first packets: miss, lookup in N rules, insert; same peer
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
-    classify      the classifier alone over a ClassBench file or made rules; peer: rte_acl
+    classify      the classifier alone over a ClassBench file or rules of a family; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
     plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
@@ -26,6 +26,8 @@ _DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", 
 _DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
 _DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
 _BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "plan", "policy-swap", "records", "rejudge")
+_FAMILIES = ("acl", "fw", "ipc", "cloud")
+_TRACES = ("uniform", "zipf", "worst")
 
 
 def number(text):
@@ -49,6 +51,10 @@ def parse(arguments):
     parser.add_argument("--flows", type=number, help="live flows; " + _said(_DEFAULT_FLOWS))
     parser.add_argument("--rules", type=number, help="made rules; " + _said(_DEFAULT_RULES))
     parser.add_argument("--filters", help="classify, plan: a ClassBench file, plain or .xz")
+    parser.add_argument("--family", choices=_FAMILIES, help="classify, plan: made rules in the shape of ClassBench's, or of a cloud's")
+    parser.add_argument("--trace", choices=_TRACES, help="classify: packets without locality (uniform), skewed by Zipf's law, "
+                        "or the dearest that a search finds in our own tables (worst)")  # fmt: skip
+    parser.add_argument("--ipv6", action="store_true", help="classify: the same rules and packets in IPv6")
     parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of plan; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
@@ -63,6 +69,11 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     if (len(options.files) == 2) != (options.name == "compare"):
         parser.error("compare takes two files, the others none")
+    if options.filters and options.family:
+        parser.error("--filters and --family are two ways to say the rules; give one")
+    for option, names in (("filters", ("classify", "plan")), ("family", ("classify", "plan")), ("trace", ("classify",)), ("ipv6", ("classify",))):
+        if getattr(options, option) and options.name not in names:
+            parser.error(f"--{option} is for {' and '.join(names)}")
     return options
 
 
@@ -130,6 +141,9 @@ def program_options(options):
         "seed": options.seed,
         "sw-csum": int(options.sw_csum),
         "scalar": int(options.sw),
+        "family": options.family or "",
+        "trace": options.trace or "uniform",
+        "ipv6": int(options.ipv6),
         "stages": int(options.stages),
         "cpu": options.cpu if options.cpu is not None else max(os.sched_getaffinity(0)),
     }
@@ -138,8 +152,6 @@ def program_options(options):
 def measure(options):
     output = Output(options)
     given = program_options(options)
-    if options.filters and options.name not in ("classify", "plan"):
-        raise Trouble("--filters is for classify and plan", "tools/bench --help")
     if options.filters:
         try:
             with runner.plain_filters(options.filters) as (path, rules):

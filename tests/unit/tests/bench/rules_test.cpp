@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "tests/bench/rig/traces.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::bench {
