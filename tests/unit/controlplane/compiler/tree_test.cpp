@@ -83,10 +83,11 @@ TEST(Tree, ASetIsNeverMultipliedOut) {
 TEST(Tree, WhatNoCutTellsApartIsABlock) {
     Rules rules;
     std::mt19937 random{5};
+    const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
     for (int i = 0; i < 5'000; ++i) {  // sets of 50 scattered classes of 2,000, every rule
         std::array<ClassRanges, 2> sides;
         for (ClassRanges& side : sides) {
-            for (std::uint32_t at = random() % 40; at < 2'000; at += 2 + random() % 76) side.push_back({at, at});
+            for (std::uint32_t at = below(40); at < 2'000; at += 2 + below(76)) side.push_back({at, at});
         }
         rules.add(sides[0], sides[1], i % 10 == 0);
     }
@@ -135,16 +136,17 @@ TEST(TreeCut, CutsWherePacketsHaveFewestTermsLeft) {
 /// there.
 TEST(TreeCut, ATermGoesToTheChildrenWhereItHasAClass) {
     std::mt19937 random{test::seed_of_this_run()};
+    const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
     for (int round = 0; round < 2'000; ++round) {
         SCOPED_TRACE(test::seed_line() + " round " + std::to_string(round));
         const std::size_t d = random() % abi::kDimensionCount;
         Region region;
-        region.first[d] = random() % 50;
-        region.last[d] = region.first[d] + random() % 200;
+        region.first[d] = below(50);
+        region.last[d] = region.first[d] + below(200);
         TreeCut cut{.dimension = d, .shift = static_cast<std::uint8_t>(random() % 6)};
         cut.children = static_cast<std::uint32_t>(((region.width(d) - 1) >> cut.shift) + 1);
         ClassRanges ranges;
-        for (std::uint32_t at = random() % 40; at < 300; at = ranges.back().last + 2 + random() % 60)
+        for (std::uint32_t at = below(40); at < 300; at = ranges.back().last + 2 + below(60))
             ranges.push_back({at, at + static_cast<std::uint32_t>(random() % 30)});
         TreeTerm term;
         term.ranges.fill(&ranges);

@@ -162,7 +162,9 @@ TEST(Metrics, TextOfLargeCountersNeverGoesBack) {
             EXPECT_EQ(text.find_first_not_of("0123456789.e+"), std::string::npos) << text;
             const double value = std::stod(text);
             EXPECT_GE(value, last);
-            if (start + 6 < (1ULL << 53)) EXPECT_EQ(static_cast<std::uint64_t>(value), start + step) << text;
+            if (start + 6 < (1ULL << 53)) {
+                EXPECT_EQ(static_cast<std::uint64_t>(value), start + step) << text;
+            }
             last = value;
         }
     }
@@ -432,7 +434,7 @@ TEST(Metrics, PassPromtoolAndSaySums) {
     port.rx_packets.set((1ULL << 53) + 2);
     port.drops[static_cast<std::size_t>(abi::DropReason::policy_deny)].set(5);
     t.rule(0, 16).hits.set(12);
-    for (const std::size_t w : {0U, 1U}) {
+    for (const std::uint32_t w : {0U, 1U}) {
         t.worker(w).frag_reassembled.set(3);
         t.worker(w).frag_duplicates.set(4);
         t.worker(w).frag_held_bytes.set(5);

@@ -58,8 +58,12 @@ TEST(FragmentFlood, F19_Q13_MemoryIsBoundedAndOtherTrafficUnharmed) {
                 ASSERT_TRUE(h.io.arrive(0, plain));
                 ++plain_sent;
             }
-            if (k == 50) ASSERT_TRUE(h.io.arrive(0, piece(whole, 0, 64, n)));
-            if (k == 150) ASSERT_TRUE(h.io.arrive(0, piece(whole, 64, SIZE_MAX, n)));
+            if (k == 50) {
+                ASSERT_TRUE(h.io.arrive(0, piece(whole, 0, 64, n)));
+            }
+            if (k == 150) {
+                ASSERT_TRUE(h.io.arrive(0, piece(whole, 64, SIZE_MAX, n)));
+            }
         }
         do {
             (void)h.run_once();

@@ -86,19 +86,19 @@ TYPED_TEST(IcmpQuote, I5_WhileTheFlowOpensItIsTheSynItself) {
 
 TYPED_TEST(IcmpQuote, I5_SeqCheckRulesBehindTheHandshake) {
     for (const abi::SeqCheck check : {abi::SeqCheck::log, abi::SeqCheck::off}) {
-        Harness& h = this->h;
+        Harness& harness = this->h;
         PolicyBuilder p = shop_policy();
         p.policy.seq_check = check;
-        h.use(p.build());
+        harness.use(p.build());
         this->say({{kSyn, 0, 1000, 0, kClient}});
         EXPECT_EQ(this->about(kClient, 9999), "icmp_bad_inner") << "the handshake stays strict";
         this->say({{kSyn | kAck, 0, 5000, 1001, kShop}, {kAck, 0, 1001, 5001, kClient}});
-        (void)h.events();
-        const std::uint64_t logged = h.counters().tcp_seq_logged.read();
+        (void)harness.events();
+        const std::uint64_t logged = harness.counters().tcp_seq_logged.read();
         EXPECT_EQ(this->about(kClient, 9'000'000), "forward");
-        const auto events = h.events();
+        const auto events = harness.events();
         ASSERT_EQ(events.size(), check == abi::SeqCheck::log ? 1U : 0U);
-        EXPECT_EQ(h.counters().tcp_seq_logged.read() - logged, events.size());
+        EXPECT_EQ(harness.counters().tcp_seq_logged.read() - logged, events.size());
         if (!events.empty()) {
             EXPECT_EQ(events[0].kind, abi::EventKind::seq_check);
             EXPECT_EQ(events[0].drop, abi::DropReason::icmp_bad_inner);
@@ -145,14 +145,14 @@ TYPED_TEST(IcmpQuote, I5_ScaledWindowsLagFurther) {
 }
 
 TYPED_TEST(IcmpQuote, G2_I5_TheQuotedTagMustBeTheAssociations) {
-    constexpr bool v4 = std::is_same_v<TypeParam, Ipv4>;
+    constexpr bool is_v4 = std::is_same_v<TypeParam, Ipv4>;
     TypeParam out;
     std::swap(out.src, out.dst);
     ASSERT_EQ(this->h.fate(kShop, frame(out, Sctp{.sport = 3868, .dport = 40000})), "forward");
     ASSERT_EQ(this->h.fate(kClient, frame(TypeParam{}, Sctp{.tag = 7, .chunks = sctp_init_ack(9)})), "forward");
     const auto about = [&](std::uint32_t tag) {
         const Bytes quote = datagram(out, Sctp{.sport = 3868, .dport = 40000, .tag = tag});
-        return this->h.fate(kClient, this->error(kShop, quote, v4 ? std::uint8_t{3} : std::uint8_t{1}, 0, 0));
+        return this->h.fate(kClient, this->error(kShop, quote, is_v4 ? std::uint8_t{3} : std::uint8_t{1}, 0, 0));
     };
     EXPECT_EQ(about(0), "forward") << "the INIT";
     EXPECT_EQ(about(9), "forward");

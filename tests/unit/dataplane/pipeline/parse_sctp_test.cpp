@@ -51,9 +51,10 @@ TEST(ParseSctp, G2_LengthsThatDoNotAddUpAre_sctp_malformed) {
         EXPECT_EQ(reason_of_chunks(Bytes(bytes, 0)), "sctp_malformed");
         EXPECT_EQ(reason_of_chunks(sctp_data(4) + Bytes(bytes, 0)), "sctp_malformed") << "a rest of " << bytes;
     }
-    for (const std::uint8_t bytes : {0, 1, 3, 9, 12, 255}) {
+    for (const int length : {0, 1, 3, 9, 12, 255}) {
+        const auto bytes = static_cast<std::uint8_t>(length);
         const Bytes claims{0, 0, 0, bytes, 1, 2, 3, 4};
-        EXPECT_EQ(reason_of_chunks(claims), "sctp_malformed") << int{bytes};
+        EXPECT_EQ(reason_of_chunks(claims), "sctp_malformed") << length;
         EXPECT_EQ(reason_of_chunks(sctp_data(4) + claims), "sctp_malformed") << int{bytes};
     }
     EXPECT_EQ(reason_of_chunks({0, 0, 0, 8, 1, 2, 3, 4}), "pass");

@@ -74,8 +74,8 @@ TEST(Usual, SegmentsOfLiveFlowsAre) {
 }
 
 TEST(Usual, WhatMeansMoreToAFlowIsNot) {
-    for (const std::uint8_t flags : {kAck | kFin, kAck | kSyn, kAck | kRst, +kPsh, 0, 0x30, +kSyn, +kRst}) {
-        const Bytes other = frame(Ipv4{}, Tcp{.ack = 77, .flags = flags});
+    for (const int flags : {kAck | kFin, kAck | kSyn, kAck | kRst, +kPsh, 0, 0x30, +kSyn, +kRst}) {
+        const Bytes other = frame(Ipv4{}, Tcp{.ack = 77, .flags = static_cast<std::uint8_t>(flags)});
         EXPECT_FALSE(was_read(other, other.size(), L4Checksum::good)) << int{flags};
     }
     const Bytes congested = frame(Ipv4{}, Tcp{.ack = 77, .flags = 0xd0});
