@@ -27,6 +27,9 @@ void dataplane(std::string_view text) {
         must(a != b && std::max(a, b) < config->ports.size(), "a wire joins two ports that are there");
     }
     must(!config->worker_lcores.empty() && config->worker_lcores.size() <= 64, "there are workers, and not too many");
+    auto lcores = config->worker_lcores;
+    std::ranges::sort(lcores);
+    must(std::ranges::adjacent_find(lcores) == lcores.end(), "each worker has an lcore of its own");
 }
 
 void controlplane(std::string_view text) {

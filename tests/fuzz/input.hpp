@@ -52,11 +52,36 @@ inline void must(bool holds, const char* sentence) {
     std::abort();
 }
 
-/// Overwrites `object` in pieces: offset (2 bytes), count (1), then the bytes. `pieces` bounds how often.
+/// The number at `at`, of 1, 2, 4 or 8 bytes, as `how` says: more, less, more by cache lines, or shifted. 2 bytes.
+inline void nudge(std::span<std::uint8_t> object, std::size_t at, std::uint8_t how, Input& in) {
+    const std::size_t width = std::size_t{1} << (how & 3U);
+    at = at / width * width;
+    const std::uint64_t drawn = in.take<std::uint16_t>();
+    constexpr std::uint64_t kMasks[] = {0xffff, 0x3f, 0x3, 0x3};  // mostly by little: bounds are missed by one
+    const std::uint64_t by = drawn >> 2U & kMasks[drawn & 3U];
+    if (at + width > object.size()) return;
+    std::uint64_t number = 0;
+    std::memcpy(&number, object.data() + at, width);
+    switch (how >> 2U & 3U) {
+        case 0: number += by; break;
+        case 1: number -= by; break;
+        case 2: number += by * 64; break;
+        case 3: number = (by | 1U) << (by % 64); break;
+    }
+    std::memcpy(object.data() + at, &number, width);
+}
+
+/// Changes `object` in pieces: offset (2 bytes), then how (1): below 128 so many bytes stand there instead, which
+/// follow; else a number there is nudged. `pieces` bounds how often.
 inline void patch(std::span<std::uint8_t> object, Input& in, std::size_t pieces) {
     for (; pieces != 0 && !object.empty(); --pieces) {
         const std::size_t at = in.take<std::uint16_t>() % object.size();
-        const auto bytes = in.bytes(std::min<std::size_t>(in.byte(), object.size() - at));
+        const std::uint8_t how = in.byte();
+        if (how >= 128) {
+            nudge(object, at, how, in);
+            continue;
+        }
+        const auto bytes = in.bytes(std::min<std::size_t>(how, object.size() - at));
         std::copy(bytes.begin(), bytes.end(), object.begin() + static_cast<std::ptrdiff_t>(at));
     }
 }

@@ -28,11 +28,19 @@ inline bool has_long_key(const cp::Node& node) {
     return false;
 }
 
+/// Levels of maps and lists.
+inline std::size_t depth_of(const cp::Node& node) {
+    std::size_t deepest = 0;
+    for (const cp::Node& child : node.children) deepest = std::max(deepest, depth_of(child));
+    return node.kind == cp::Node::Kind::map || node.kind == cp::Node::Kind::list ? deepest + 1 : 0;
+}
+
 inline void check_policy_text(std::string_view text, cp::PolicyFormat format) {
     constexpr cp::PolicyFormat kFormats[] = {cp::PolicyFormat::yaml, cp::PolicyFormat::json};
     auto parsed = cp::parse_document(text, format);
     const bool is_good = parsed.whole && parsed.errors.empty();
     must(is_good || !parsed.errors.empty(), "refused without a reason");
+    must(depth_of(parsed.document.root) <= cp::DocumentLimits{}.depth_max, "no tree is deeper than the limit");
     if (is_good && !has_long_key(parsed.document.root)) {
         for (const auto to : kFormats) {
             auto written = parsed.document.root;

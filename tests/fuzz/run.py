@@ -6,6 +6,7 @@
     tests/fuzz/run.py [TARGET...] --merge             grows the corpora for --seconds, then keeps what still adds coverage
     tests/fuzz/run.py --replay FILE                   one input; its target is the name of FILE's folder, or TARGET
     tests/fuzz/run.py --coverage parse                lines reached by the corpus, by file (llvm-cov)
+    tests/fuzz/run.py --planted [REGEX]               bugs of planted.yaml, one by one in a copy: the target must find each
 
 Prints `ok fuzz/TARGET: figures` or `FAIL fuzz/TARGET: why` with the input's path; exit code 1 if any failed.
 """
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+
+import planted
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -220,6 +223,7 @@ def main():
     parser.add_argument("--merge", action="store_true")
     parser.add_argument("--replay")
     parser.add_argument("--coverage")
+    parser.add_argument("--planted", nargs="?", const="", metavar="REGEX")
     options = parser.parse_args()
     if unknown := [name for name in [*options.targets, options.coverage] if name and name not in TARGETS]:
         parser.error(f"unknown target: {' '.join(unknown)}; there are {' '.join(TARGETS)}")
@@ -227,6 +231,8 @@ def main():
         return replay(options.replay, (options.targets or [None])[0])
     if options.coverage:
         return coverage(options.coverage)
+    if options.planted is not None:
+        return planted.find_all(ROOT, options.planted, options.seconds or 60, set(TARGETS))
     names = options.targets or list(TARGETS)
     if not build(names):
         return 1

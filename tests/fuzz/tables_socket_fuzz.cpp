@@ -112,7 +112,7 @@ private:
             case 1: framed(client, what >> 5U); break;
             case 2:
             case 3: offer(client, what >> 5U); break;
-            case 4: message(client, abi::Claim{}); break;
+            case 4: (what >> 5U) == 0 ? message(client, abi::Claim{}) : misframed(client); break;
             case 5: now_.ns += std::uint64_t{in_.take<std::uint16_t>()} * 1'000'000; break;
             case 6: worker(what); break;
             case 7:
@@ -192,6 +192,36 @@ private:
         message(client, m, fds);
     }
 
+    /// A message whose length is told rightly and is not that of its type: it is the last of its connection.
+    void misframed(std::size_t client) {
+        struct Message {
+            abi::MessageHeader header;
+            std::array<std::uint8_t, 2 * sizeof(abi::Offer)> body{};
+        } m;
+        m.header.type = static_cast<abi::MessageType>(in_.byte() % 20U);
+        m.header.bytes = sizeof m.header + in_.take<std::uint16_t>() % sizeof m.body;
+        if (m.header.bytes == bytes_of(m.header.type)) return;
+        const auto bytes = std::as_bytes(std::span{&m, 1}).first(m.header.bytes);
+        if (!cp::send(socket(client), bytes, {})) return;  // its queue is full
+        turn();
+        must(read_answers(client), "a message of a wrong length ends its connection");
+        clients_[client] = dp::UniqueFd{};
+    }
+    /// Of what a client may send; 0 = nothing of that type.
+    static std::size_t bytes_of(abi::MessageType type) {
+        switch (type) {
+            case abi::MessageType::claim: return sizeof(abi::Claim);
+            case abi::MessageType::offer: return sizeof(abi::Offer);
+            case abi::MessageType::confirm: return sizeof(abi::Confirm);
+            case abi::MessageType::revert: return sizeof(abi::Revert);
+            case abi::MessageType::get_running: return sizeof(abi::GetRunning);
+            case abi::MessageType::get_status: return sizeof(abi::GetStatus);
+            case abi::MessageType::dump_flows: return sizeof(abi::DumpFlows);
+            case abi::MessageType::end_flows: return sizeof(abi::EndFlows);
+            default: return 0;
+        }
+    }
+
     /// A real generation with the one thing wrong that `fault` says; 0 = nothing.
     void offer(std::size_t client, std::size_t fault) {
         const std::uint8_t which = in_.byte();
@@ -242,13 +272,14 @@ private:
         mailbox_->state.store(State::done);
     }
 
-    void read_answers(std::size_t client) {
-        if (!clients_[client]) return;
+    /// True if the manager has closed the connection, or there is none.
+    bool read_answers(std::size_t client) {
+        if (!clients_[client]) return true;
         for (;;) {
             cp::Datagram datagram;
             const auto received = cp::receive(clients_[client].get(), datagram);
             must(received.has_value(), "an answer fits into a datagram");
-            if (*received != cp::Received::datagram) return;
+            if (*received != cp::Received::datagram) return *received == cp::Received::closed;
             if (const auto good = cp::check(datagram); !good) must(false, good.error().c_str());
         }
     }

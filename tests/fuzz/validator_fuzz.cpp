@@ -32,10 +32,10 @@ const cp::CompiledGeneration& generation() {
     return tables.compiled();
 }
 
-/// The first bytes of a section hold the struct and the small arrays: offsets below 2^15 go there, others are spread
-/// over the whole.
+/// The first bytes of a section hold its struct, which names every array: each second patch goes there, others are
+/// spread over the whole.
 std::size_t place(std::uint32_t raw, std::size_t bytes) {
-    return raw < 0x8000 ? raw % std::min<std::size_t>(bytes, 1024) : raw % bytes;
+    return (raw & 1) == 0 ? (raw >> 1) % std::min<std::size_t>(bytes, 512) : (raw >> 1) % bytes;
 }
 
 void patch(std::vector<std::byte>& section, const std::uint8_t* p) {
@@ -43,16 +43,19 @@ void patch(std::vector<std::byte>& section, const std::uint8_t* p) {
     std::uint16_t value;
     std::memcpy(&raw, p, sizeof raw);
     std::memcpy(&value, p + 6, sizeof value);
-    const std::size_t width = std::size_t{1} << (p[4] % 4);
-    const std::size_t at = place(raw, section.size()) / width * width;
+    const std::uint8_t kind = p[5] % 5;
+    const std::size_t width = kind == 4 ? 8 : std::size_t{1} << (p[4] % 4);
+    const std::size_t at = place(kind == 4 ? raw & ~1U : raw, section.size()) / width * width;
     if (at + width > section.size()) return;
     std::uint64_t field = 0;
     std::memcpy(&field, section.data() + at, width);
-    switch (p[5] % 4) {
+    switch (kind) {
         case 0: field = value; break;
         case 1: field += value; break;
         case 2: field -= value; break;
         case 3: field = std::uint64_t{value} << (value % 64); break;
+        // A count that wraps when it is multiplied by the size of its element.
+        case 4: field = (std::uint64_t{1} << (57 + value % 7)) + (value >> 8 & 3U); break;
     }
     std::memcpy(section.data() + at, &field, width);
 }

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -97,3 +98,16 @@ def corpora(tree):
         *(f"{_CORPUS}{name}: no input; add one, then tests/fuzz/run.py {name} --merge" for name in sorted(targets - folders)),
         *(f"{_CORPUS}{name}: inputs without a target" for name in sorted(folders - targets)),
     ]
+
+
+def planted(tree):
+    """The bugs that fuzzers have to find can still be planted into the sources, and each target has one."""
+    sys.path.insert(0, os.path.join(tree.root, "tests/fuzz"))
+    from planted import entries  # tests/fuzz/planted.py
+
+    targets = {os.path.basename(name)[: -len("_fuzz.cpp")] for name in tree.matching("_fuzz.cpp", under=("tests/fuzz/",))}
+    try:
+        entries(tree.root, "", targets)
+    except ValueError as problem:
+        return [str(problem)]
+    return []

@@ -39,6 +39,16 @@ class Copy:
         }  # fmt: skip
 
     def refresh(self):
+        """As `sync`, with a build folder that is set up."""
+        self.sync()
+        if not os.path.exists(os.path.join(self.build, "build.ninja")):
+            shutil.rmtree(self.build, ignore_errors=True)
+            subprocess.run(
+                ["meson", "setup", *_BUILD_OPTIONS, self.build, self.tree],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True, env=self._environment,
+            )  # fmt: skip
+
+    def sync(self):
         """Brings every file to what the tree says now. Untouched files keep their time: ninja goes by it."""
         listed = subprocess.run(
             ["git", "-C", self.source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -47,19 +57,13 @@ class Copy:
         names = {name for name in listed.stdout.decode().split("\0") if name}
         names = {name for name in names if os.path.isfile(os.path.join(self.source, name))}
         for folder, folders, files in os.walk(self.tree):
-            folders[:] = [name for name in folders if os.path.join(folder, name) != self.build]
+            folders[:] = [name for name in folders if folder != self.tree or not name.startswith("build")]
             for file in files:
                 path = os.path.join(folder, file)
                 if os.path.relpath(path, self.tree) not in names:
                     os.unlink(path)
         for name in names:
             self.restore(name)
-        if not os.path.exists(os.path.join(self.build, "build.ninja")):
-            shutil.rmtree(self.build, ignore_errors=True)
-            subprocess.run(
-                ["meson", "setup", *_BUILD_OPTIONS, self.build, self.tree],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True, env=self._environment,
-            )  # fmt: skip
 
     def restore(self, name):
         theirs, ours = os.path.join(self.source, name), os.path.join(self.tree, name)

@@ -83,6 +83,7 @@ def commands_of(suite, long):
     runs = [((10 if long else 2) * hour if suite == "fuzz" else (4 if long else 1) * hour, [f"tests/{suite}/run.py", *whole])]
     if suite == "fuzz" and long:
         runs.append((hour, ["tests/fuzz/run.py", "--coverage", "parse"]))
+        runs.append((2 * hour, ["tests/fuzz/run.py", "--planted", "--seconds", "300"]))
     return runs
 
 
