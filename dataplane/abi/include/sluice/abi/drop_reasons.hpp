@@ -73,7 +73,8 @@ enum class LogClass : std::uint8_t { L0, L1, L2 };
     X(syn_cookie_bad,      L1, "ACK whose SYN cookie is wrong, too old, or of the process before")                       \
     X(syn_proxy_wait,      L1, "segment of a client to whom the server's window is still closed: the server has not answered") \
     X(syn_proxy_full,      L2, "no room for another flow with translated numbers (SYN cookies); new flows only")         \
-    X(syn_proxy_mismatch,  L1, "the server does not do what its SYN cookie promised; both ends are reset, the next try knows")
+    X(syn_proxy_mismatch,  L1, "the server does not do what its SYN cookie promised; both ends are reset, the next try knows") \
+    X(hand_over_full,      L1, "the ring to the worker that owns the packet's flow is full")
 // clang-format on
 
 enum class DropReason : std::uint16_t {

@@ -6,8 +6,10 @@
 /// untrusted numbers. The memfds die with the boot id: a new dataplane process has new ones, and the control plane adds
 /// the last values of the old to those of the new.
 ///
-/// Conservation, true whenever a worker is between two bursts, per port (by port of arrival) and in total:
-///     rx + originated = forwarded + sum(drops) + consumed + held
+/// Conservation, true whenever a worker is between two bursts, per worker and port (by port of arrival):
+///     rx + originated + handed_in = forwarded + sum(drops) + consumed + held + handed_out
+/// Over all workers handed_out - handed_in is what waits in the rings between them: so many packets more are held, and
+/// per port and in total `rx + originated = forwarded + sum(drops) + consumed + held`.
 /// `tx_*` counts what left *through* a port; the sum of `forwarded` over all ports equals the sum of `tx_packets`.
 ///
 /// Event rings overwrite and never wait: a writer stores the record, then its sequence with release; a reader loads the
@@ -79,6 +81,8 @@ struct alignas(kCacheLine) PortCounters {
     Counter forwarded_packets;     ///< arrived here (or originated for here) and left through some port
     Counter consumed_packets;      ///< taken by the firewall itself
     Counter held_packets;          ///< a level, not a sum: in our hands right now
+    Counter handed_out_packets;    ///< left to the worker that owns their flow
+    Counter handed_in_packets;     ///< left to this worker, by those that received them
     std::array<Counter, kDropReasonCount> drops;
 };
 
@@ -138,8 +142,25 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter syn_proxy_data;  ///< ACKs with cookies that carried data, which were dropped: the client sends them again
     Counter flows_proxied;   ///< level: flows whose numbers are translated
     Counter icmp_related;    ///< ICMP errors that passed because of the flow that they are about
+    Counter steering_misplaced;  ///< packets that a device had been told to give to another worker, by spot check
     std::array<PortCounters, kPortsMax> ports;
 };
+
+/// How packets come to the worker that owns their flow.
+enum class SteeringMode : std::uint8_t {
+    none = 0,      ///< one worker has them all
+    rss = 1,       ///< every device sends them there; what it cannot place is handed over
+    software = 2,  ///< workers hand them over
+};
+inline constexpr std::uint8_t kSteeringModeCount = 3;
+constexpr const char* to_string(SteeringMode mode) noexcept {
+    switch (mode) {
+        case SteeringMode::none: return "none";
+        case SteeringMode::rss: return "rss";
+        case SteeringMode::software: return "software";
+    }
+    return "invalid";
+}
 
 /// Written by the manager thread, behind the workers' blocks' header: stands at offset sizeof(TelemetryHeader).
 struct alignas(kCacheLine) ManagerCounters {
@@ -150,6 +171,7 @@ struct alignas(kCacheLine) ManagerCounters {
     Counter flow_capacity;        ///< all workers
     Counter flow_half_open_max;   ///< all workers; the share of the table that half-open flows may have
     Counter flows_kept;           ///< taken over from the process before this one; set at start
+    Counter steering;             ///< SteeringMode; set at start
     std::array<Counter, kFlowLossCount> flows_lost;  ///< and those that were not, by FlowLoss
     std::array<Counter, kPortsMax> port_rx_missed;   ///< dropped by the device before we saw them
     std::array<Counter, kPortsMax> port_link_up;
