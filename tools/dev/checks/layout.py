@@ -9,14 +9,22 @@ _MAY = {
     "dataplane/abi/": (),
     "dataplane/acl/": (),
     "dataplane/flow/": ("dataplane/acl/", "dataplane/pipeline/"),
-    "dataplane/pipeline/": ("dataplane/acl/", "dataplane/flow/"),
-    "dataplane/manager/": ("dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/"),
+    "dataplane/steering/": ("dataplane/flow/",),
+    "dataplane/pipeline/": ("dataplane/acl/", "dataplane/flow/", "dataplane/steering/"),
+    "dataplane/manager/": ("dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/", "dataplane/steering/"),
     "dataplane/": ("dataplane/",),
     "controlplane/": ("controlplane/", "dataplane/acl/"),
     "tools/sluicectl/": ("tools/sluicectl/",),
     "tools/sluice-inspect/": ("dataplane/acl/", "tools/sluice-inspect/"),
 }
-_WITHOUT_DPDK = ("dataplane/abi/", "dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/", "dataplane/manager/")
+_WITHOUT_DPDK = (
+    "dataplane/abi/",
+    "dataplane/acl/",
+    "dataplane/flow/",
+    "dataplane/steering/",
+    "dataplane/pipeline/",
+    "dataplane/manager/",
+)
 _BEAST_FILES_MAX = 3
 _LINES_MAX = 600
 _TEST_LINES_MAX = 800  # a test file is a list: it is looked up, not read through
