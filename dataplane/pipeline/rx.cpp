@@ -4,12 +4,32 @@
 
 namespace sluice::dp {
 
-std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, Burst& burst,
-                    abi::PortCounters& port) noexcept {
-    burst.count = io.receive(passage.in_port, burst.packet);
+namespace {
+
+void reset(Burst& burst) noexcept {
     burst.answer_count = burst.own_count = burst.fragment_count = burst.datagram_count = 0;
     burst.waiting_count = burst.wire_frame_count = 0;
     burst.usual.mask = 0;
+}
+
+}  // namespace
+
+void begin_burst(Burst& burst, std::size_t count, const Passage& passage, const Moment& moment) noexcept {
+    reset(burst);
+    burst.count = count;
+    burst.passage = passage;
+    burst.moment = moment;
+    for (std::size_t i = 0; i < count; ++i) {
+        __builtin_prefetch(burst.packet[i].data);
+        burst.fate[i] = Fate::undecided;
+        burst.decided_by_rule[i] = false;
+    }
+}
+
+std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, Burst& burst,
+                    abi::PortCounters& port) noexcept {
+    burst.count = io.receive(passage.in_port, burst.packet);
+    reset(burst);
     if (burst.count == 0) return 0;
     burst.passage = passage;
     burst.moment = moment;

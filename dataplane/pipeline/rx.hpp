@@ -12,6 +12,9 @@ namespace sluice::dp {
 std::size_t receive(PacketIo& io, const Passage& passage, const Moment& moment, Burst& burst,
                     abi::PortCounters& port) noexcept;
 
+/// A burst of the first `count` packets that stand in it already, from elsewhere than a device: nothing is counted.
+void begin_burst(Burst& burst, std::size_t count, const Passage& passage, const Moment& moment) noexcept;
+
 /// Headers to ParsedPacket, or a drop; and what no zone binds (VLANs, in this version) is dropped here too.
 void parse_burst(Burst& burst, abi::WorkerCounters& counters) noexcept;
 

@@ -1,6 +1,7 @@
 #include "dataplane/pipeline/worker.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "dataplane/pipeline/act.hpp"
 #include "dataplane/pipeline/admit.hpp"
@@ -9,6 +10,7 @@
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/flow_book.hpp"
 #include "dataplane/pipeline/flow_walk.hpp"
+#include "dataplane/pipeline/hand_over.hpp"
 #include "dataplane/pipeline/reassemble.hpp"
 #include "dataplane/pipeline/rule_meter.hpp"
 #include "dataplane/pipeline/rx.hpp"
@@ -29,7 +31,11 @@ struct Worker::Impl {
           rules{telemetry.rules},
           flows{config, counters, events, static_cast<std::uint32_t>(telemetry.rules.size())},
           fragments{config, packet_io, counters, events},
-          answers{config.rejects_per_second_max, config.tsc.hz} {}
+          answers{config.rejects_per_second_max, config.tsc.hz} {
+        if (config.steering != nullptr) {
+            others.emplace(*config.steering, config.index, packet_io, counters, events);
+        }
+    }
 
     Moment moment_of(TscTime now) const noexcept {
         const std::uint64_t ms = config.tsc.to_ms(now.since(config.tsc.origin));
@@ -41,6 +47,8 @@ struct Worker::Impl {
         if (stages != nullptr) stages->lap(stage);
     }
     void walk_without_policy(Burst& burst) noexcept;
+    template <typename Pass>
+    void take_from_others(const ActiveTables* active, const Moment& moment, const Pass& pass) noexcept;
 
     WorkerConfig config;
     TscRate clock{config.tsc};  ///< its origin is the last set_clock
@@ -56,6 +64,8 @@ struct Worker::Impl {
     FlowDumpMailbox mailbox;
     FlowWalk walk_of_manager;
     Burst burst;
+    std::optional<HandOver> others;  ///< other workers, if there are any
+    bool burst_is_from_port{true};   ///< and not from another worker
     StageCycles* stages{};
 };
 
@@ -77,8 +87,10 @@ void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
     const std::uint64_t generation = active.view.generation;
     parse_burst(b, counters);  // bytes -> ParsedPacket, or as little as a usual packet needs, or a drop reason
+    if (others && burst_is_from_port) others->pass_on(b);  // what other workers' flows are about is theirs
     if (b.fragment_count != 0) {
         fragments.collect(b, generation);  // held until their datagram is whole, which then is one packet
+        if (others && b.datagram_count != 0) others->pass_on_datagrams(b, fragments, generation);
     }
     lap(Stage::parse);
     judge_wire_frames(b, active.view, rules);  // ARP, neighbour discovery, other ethertypes
@@ -110,6 +122,20 @@ void Worker::Impl::walk_without_policy(Burst& b) noexcept {
     transmit(b, io, counters.ports, events, fragments, 0);
 }
 
+/// A few bursts of each ring, so that one busy neighbour keeps nobody waiting.
+template <typename Pass>
+void Worker::Impl::take_from_others(const ActiveTables* active, const Moment& moment, const Pass& pass) noexcept {
+    const std::size_t bursts_max = 2 * config.port_count;
+    for (std::uint32_t from = 0; from < config.worker_count; ++from) {
+        for (std::size_t n = 0; n < bursts_max; ++n) {
+            const std::size_t count = others->take(from, burst);
+            if (count == 0) break;
+            begin_burst(burst, count, passage_of(burst.packet[0].in_port, active), moment);
+            pass(count);
+        }
+    }
+}
+
 Worker::Worker(const WorkerConfig& config, PacketIo& io, const WorkerTelemetry& telemetry, TablesQsbr& tables)
     : impl_{std::make_unique<Impl>(config, io, telemetry, tables)} {}
 Worker::~Worker() = default;
@@ -125,10 +151,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     }
     w.flows.syn_proxy.turn(moment.tick);
     std::size_t received = 0;
-    for (std::size_t port = 0; port < w.config.port_count; ++port) {
-        const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
-        const std::size_t count = receive(w.io, passage, moment, w.burst, w.counters.ports[port]);
-        if (count == 0) continue;
+    const auto pass = [&](std::size_t count) {
         w.lap(Stage::rx);
         received += count;
         w.counters.bursts.add(1);
@@ -137,6 +160,16 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         } else {
             w.walk_without_policy(w.burst);
         }
+    };
+    for (std::size_t port = 0; port < w.config.port_count; ++port) {
+        const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
+        const std::size_t count = receive(w.io, passage, moment, w.burst, w.counters.ports[port]);
+        if (count != 0) pass(count);
+    }
+    if (w.others) {
+        w.burst_is_from_port = false;
+        w.take_from_others(active, moment, pass);
+        w.burst_is_from_port = true;
     }
     if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, w.counters);
     run_proxy_timers(w.flows, w.io, moment, w.counters);

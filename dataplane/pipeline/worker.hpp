@@ -18,6 +18,8 @@
 
 namespace sluice::dp {
 
+struct Steering;  // hand_over.hpp
+
 /// What is published to workers: a validated view and its place in the order of switches. Never changes once published.
 struct ActiveTables {
     TableView view;
@@ -61,6 +63,7 @@ struct WorkerConfig {
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
     FragmentLimits fragments{};
     FlowHome flow_home{};
+    Steering* steering{};  ///< shared by all workers, outlives them; nullptr: there is one
 };
 
 /// Where a worker writes what it counts. All memory belongs to the caller and outlives the worker.
