@@ -23,6 +23,7 @@
 #include "dataplane/manager/flow_memory.hpp"
 #include "dataplane/manager/log.hpp"
 #include "dataplane/manager/manager.hpp"
+#include "dataplane/pipeline/hand_over.hpp"
 #include "dataplane/port/device.hpp"
 #include "dataplane/port/dpdk_io.hpp"
 #include "dataplane/port/eal.hpp"
@@ -125,6 +126,22 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
     return wc;
 }
 
+/// Where no device decides, a keyed hash does; by the secret of the process before if there was one, so that its flows
+/// can stay in their tables. Nothing: there is one worker.
+std::unique_ptr<Steering> make_steering(const Config& config, const Devices& devices, const StoredFds& stored,
+                                        FlowMemoryShape& flows, abi::ManagerCounters& counters) {
+    if (config.worker_lcores.size() < 2) return nullptr;
+    if (devices.rss_owners() != nullptr) {
+        flows.owners = *devices.rss_owners();
+    } else {
+        const auto kept = FlowMemory::kept_owner_secret(stored, abi::MonoTime::now());
+        flows.owner_secret = kept ? *kept : random_bits<HashSecret>();
+        flows.owners = Owners::software(flows.owner_secret, flows.worker_count);
+    }
+    counters.steering.set(static_cast<std::uint64_t>(flows.owners->mode()));
+    return std::make_unique<Steering>(*flows.owners);
+}
+
 FlowMemoryShape flow_shape(const Config& config) {
     FlowMemoryShape shape;
     shape.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
@@ -147,12 +164,13 @@ struct Workers {
 /// With the flows that the process before left in `stored`; that process has ended.
 Expected<Workers, std::string> make_workers(const Config& config, const FlowMemoryShape& shape, const StoredFds& stored,
                                             const TscRate& tsc, const TelemetrySegments& telemetry, TablesQsbr& tables,
-                                            const std::atomic<bool>& stop) {
+                                            Steering* steering, const std::atomic<bool>& stop) {
     auto flows = FlowMemory::open(shape, stored, abi::MonoTime::now());
     if (!flows) return Unexpected<std::string>{std::move(flows.error())};
     WorkerConfig wc = worker_config(config, tsc);
     // A new one for every process: the index is made anew too, so none has to be kept.
     wc.hash_secret = random_bits<decltype(wc.hash_secret)>();
+    wc.steering = steering;
     std::vector<WorkerUnit> units;
     RecoveryCount recovered;
     for (std::uint32_t w = 0; w < wc.worker_count; ++w) {
@@ -160,7 +178,7 @@ Expected<Workers, std::string> make_workers(const Config& config, const FlowMemo
         wc.flow_home = flows->home(w, tsc.origin_mono);
         WorkerUnit unit;
         const WorkerTelemetry memory = telemetry.worker(w);
-        unit.io = std::make_unique<DpdkIo>(static_cast<std::uint16_t>(w), telemetry.manager());
+        unit.io = std::make_unique<DpdkIo>(telemetry.manager());
         unit.worker = std::make_unique<Worker>(wc, *unit.io, memory, tables);
         unit.counters = memory.counters;
         unit.idle = IdleSleep{config.sleep_us, config.sleep_us_max};
@@ -247,14 +265,17 @@ Expected<void, std::string> run(const Config& config) {
     if (!telemetry) return Failed{telemetry.error()};
     TablesQsbr tables;
     std::atomic<bool> stop{false};
-    const FlowMemoryShape flows = flow_shape(config);
+    FlowMemoryShape flows = flow_shape(config);
+    std::unique_ptr<Steering> steering;
     const auto make = [&] {
-        return make_workers(config, flows, stored, calibration.finish(), **telemetry, tables, stop);
+        return make_workers(config, flows, stored, calibration.finish(), **telemetry, tables, steering.get(), stop);
     };
     // Beside DPDK's start, which waits for most of its time: flow memory has every page touched or every entry looked
-    // at, 0.05 s per million. A successor can't before the flows are his; then beside the opening of the ports.
+    // at, 0.05 s per million. A successor can't before the flows are his; then beside the opening of the ports. Several
+    // workers can't before the devices have said who owns which flow.
+    const bool alone = config.worker_lcores.size() == 1;
     std::future<Expected<Workers, std::string>> making;
-    if (!takeover) making = std::async(std::launch::async, make);
+    if (alone && !takeover) making = std::async(std::launch::async, make);
     if (auto ok = start_eal(config); !ok) return ok;
     const auto eal_ms = watch.lap_ms();
     const auto own_pool = create_own_pool();
@@ -264,20 +285,21 @@ Expected<void, std::string> run(const Config& config) {
         if (!handed_over) return Failed{"planned restart: " + handed_over.error()};
         stored = std::move(*handed_over);
         watch.lap_ms();
-        making = std::async(std::launch::async, make);
+        if (alone) making = std::async(std::launch::async, make);
     }
     auto devices = Devices::open(config);
     if (!devices) return Failed{devices.error()};
     devices->read((*telemetry)->manager());
     const auto ports_ms = watch.lap_ms();
-    auto made = making.get();
+    steering = make_steering(config, *devices, stored, flows, (*telemetry)->manager());
+    auto made = alone ? making.get() : make();
     if (!made) return Failed{made.error()};
     auto& units = made->units;
     const auto memory_ms = watch.lap_ms();
     std::vector<FlowDumpMailbox*> mailboxes;
-    for (auto& unit : units) {
-        unit.io->attach(devices->ids(), *own_pool);
-        mailboxes.push_back(&unit.worker->dump_mailbox());
+    for (std::uint32_t w = 0; w < units.size(); ++w) {
+        units[w].io->attach(devices->queues_of(w), *own_pool);
+        mailboxes.push_back(&units[w].worker->dump_mailbox());
     }
     auto store = DescriptorStore::open(Notifier::from_environment(), std::move(stored));
     if (!store) return Failed{store.error()};

@@ -249,13 +249,23 @@ void FlowTable::rebuild(const RecoveryLimits& limits) noexcept {
 
 // ------------------------------------------------------------------------------------------- FlowTable: from elsewhere
 
+namespace {
+
+bool counts_losses(const FlowMove& move) noexcept { return move.share == nullptr || move.share->counts_losses(); }
+
+}  // namespace
+
 template <typename Key>
 void FlowTable::take_one(const FlowSlab& slab, std::size_t i, Key key, const FlowMove& move,
                          const RecoveryLimits& limits) noexcept {
     const FlowHot& old = slab.hot[i];
     const auto domain = static_cast<std::size_t>(key.domain);
-    if (move.domain[domain] == FlowMove::kNoWire) return recovered_.lose(FlowLoss::wire);
+    if (move.domain[domain] == FlowMove::kNoWire) {
+        if (counts_losses(move)) recovered_.lose(FlowLoss::wire);
+        return;
+    }
     key.domain = FlowDomain{move.domain[domain]};
+    if (move.share != nullptr && !move.share->has(key)) return;
     const std::uint64_t hash = hasher_.hash(key);
     if (find_key(key, hash) != kNoFlow) return recovered_.lose(FlowLoss::damaged);
     const FlowHandle h = insert(key, hash, limits.now_tick);
@@ -307,7 +317,7 @@ void FlowTable::take_over(const FlowSlab& old, const FlowMove& move, const Recov
         const auto loss = loss_of(e, line, proxy, then);
         if (loss || (line != nullptr && !lines.take(e.v6.line)) ||
             (proxy != nullptr && (proxy->flow != i || !extensions.take(e.extension_number())))) {
-            recovered_.lose(loss.value_or(FlowLoss::damaged));
+            if (counts_losses(move)) recovered_.lose(loss.value_or(FlowLoss::damaged));
         } else if (line != nullptr) {
             take_one(old, i, line->key, move, limits);
         } else {

@@ -47,6 +47,19 @@ struct RecoveryCount {
     bool operator==(const RecoveryCount&) const = default;
 };
 
+/// Which flows of a slab are for the table that takes them; the others go to other workers' tables.
+class FlowShare {
+public:
+    FlowShare() = default;
+    FlowShare(const FlowShare&) = delete;
+    FlowShare& operator=(const FlowShare&) = delete;
+    virtual ~FlowShare() = default;
+    virtual bool has(const FlowKeyV4& key) const noexcept = 0;
+    virtual bool has(const FlowKeyV6& key) const noexcept = 0;
+    /// Of all who look at the slab one counts what can be nobody's.
+    virtual bool counts_losses() const noexcept = 0;
+};
+
 /// How an entry's numbers change on the way to another slab.
 struct FlowMove {
     static constexpr std::uint8_t kNoWire = 0xff;
@@ -54,6 +67,7 @@ struct FlowMove {
     std::uint32_t ticks{};                              ///< new minus old tick of one instant, modulo 2^32
     std::array<std::uint8_t, abi::kPortsMax> domain{};  ///< by old domain: the new one, or kNoWire
     std::array<bool, abi::kPortsMax> ports_swap{};      ///< by old domain: its lower port is the higher one now
+    const FlowShare* share{};                           ///< nullptr: all of them are for this table
 };
 
 /// A clock may have been read a little later by the process that is gone: so far ahead a flow may have been seen.

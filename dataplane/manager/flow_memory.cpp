@@ -25,10 +25,11 @@ using abi::FlowLoss;
 constexpr std::uint64_t kTickNs = std::uint64_t{kTickMs} * 1'000'000;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-constexpr std::uint64_t kFlowMemoryLayout = abi::fnv1a(
-    {kFlowLayoutHash, kSlabOffset, SLUICE_LAYOUT(FlowAnchor, tick_zero_ns, flows),
-     SLUICE_LAYOUT(FlowMemoryHeader, magic, layout_hash, anchor, form),
-     SLUICE_LAYOUT(FlowMemoryForm, boot, worker, worker_count, entries, v6_entries, port_count, ports, partner)});
+constexpr std::uint64_t kFlowMemoryLayout =
+    abi::fnv1a({kFlowLayoutHash, kSlabOffset, SLUICE_LAYOUT(FlowAnchor, tick_zero_ns, flows),
+                SLUICE_LAYOUT(FlowMemoryHeader, magic, layout_hash, anchor, form),
+                SLUICE_LAYOUT(FlowMemoryForm, boot, worker, worker_count, entries, v6_entries, port_count, ports,
+                              partner, owners, owner_secret)});
 
 std::array<char, 40> boot_id() {
     std::array<char, 40> id{};
@@ -90,6 +91,8 @@ FlowMemory::FlowMemory(const FlowMemoryShape& shape) : shape_{shape} {
     form_.worker_count = shape.worker_count;
     form_.entries = form_.v6_entries = shape.entries;
     form_.port_count = shape.ports.size();
+    form_.owners = shape.owners ? shape.owners->identity() : 0;
+    form_.owner_secret = shape.owner_secret;
     for (std::size_t i = 0; i < shape.ports.size(); ++i) {
         shape.ports[i].copy(form_.ports[i].text.data(), form_.ports[i].text.size());
     }
@@ -209,14 +212,34 @@ bool FlowMemory::fits(const std::vector<Table>& tables) const noexcept {
     return std::all_of(tables.begin(), tables.end(), [&](const Table& table) {
         const FlowMemoryForm& h = table.form();
         return h.worker_count == form_.worker_count && h.entries == form_.entries && h.v6_entries == form_.v6_entries &&
-               same_wires(h);
+               h.owners == form_.owners && same_wires(h);
     });
 }
 
-/// Which worker gets a flow's packets is the device's decision. With as many queues as before it decides as before, and
-/// a single worker gets all of them; otherwise nobody can tell.
+/// Without a function that says whose a flow is, as many workers as before get what they had, and one gets all.
 bool FlowMemory::has_owner(std::uint32_t old_worker_count) const noexcept {
-    return shape_.worker_count == old_worker_count || shape_.worker_count == 1;
+    return shape_.owners || shape_.worker_count == old_worker_count || shape_.worker_count == 1;
+}
+
+/// What one worker owns of the flows of another set.
+class FlowMemory::Share final : public FlowShare {
+public:
+    Share(const Owners& owners, std::uint32_t worker) : owners_{owners}, worker_{worker} {}
+    bool has(const FlowKeyV4& key) const noexcept override { return owners_.owner(key) == worker_; }
+    bool has(const FlowKeyV6& key) const noexcept override { return owners_.owner(key) == worker_; }
+    bool counts_losses() const noexcept override { return worker_ == 0; }
+
+private:
+    Owners owners_;
+    std::uint32_t worker_;
+};
+
+std::optional<HashSecret> FlowMemory::kept_owner_secret(const StoredFds& stored, abi::MonoTime now) {
+    FlowMemory before{FlowMemoryShape{.worker_count = 1}};
+    before.find_before(stored, now);
+    if (before.before_.empty()) return std::nullopt;
+    const HashSecret secret = before.before_.front().form().owner_secret;
+    return secret == HashSecret{} ? std::nullopt : std::optional{secret};
 }
 
 FlowHome FlowMemory::home(std::uint32_t worker, abi::MonoTime origin) const noexcept {
@@ -231,13 +254,17 @@ FlowHome FlowMemory::home(std::uint32_t worker, abi::MonoTime origin) const noex
     return home;
 }
 
-std::vector<FlowMemory::Source> FlowMemory::sources(std::uint32_t worker, abi::MonoTime origin) const {
-    std::vector<Source> mine;
+std::vector<FlowMemory::Source> FlowMemory::sources(std::uint32_t worker, abi::MonoTime origin) {
+    if (before_.empty()) return {};
+    const FlowShare* share = nullptr;
+    if (shape_.owners) share = shares_.emplace_back(std::make_shared<Share>(*shape_.owners, worker)).get();
+    std::vector<Source> sources;
     for (const Table& old : before_) {
-        if (shape_.worker_count != 1 && old.form().worker != worker) continue;
-        mine.push_back({old.slab(), move_from(old, origin)});
+        if (share == nullptr && shape_.worker_count != 1 && old.form().worker != worker) continue;
+        sources.push_back({old.slab(), move_from(old, origin)});
+        sources.back().move.share = share;
     }
-    return mine;
+    return sources;
 }
 
 /// New memory counts ticks from `origin`. A wire is known by the names of its ports.

@@ -6,12 +6,17 @@
 /// what it can use into a new set with the next number, which goes into the store when it is complete; the old one
 /// leaves the store after that. So the newest whole set is always the right one, whenever a process ends.
 ///
-/// Mode 0600, sealed against a change of size, handed to nobody but the supervisor. There is no hash secret in it:
-/// every process draws its own, since it makes its index anew anyway.
+/// Whose a flow is, is one function for as long as the set is used where it lies: where software steers, its secret
+/// stands in the set. With other owners (another number of workers, another device), every worker looks through all old
+/// tables and takes what is its own.
+///
+/// Mode 0600, sealed against a change of size, handed to nobody but the supervisor. The tables' hash secret is not in
+/// it: every process draws its own, since it makes its index anew anyway.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +30,7 @@
 #include "dataplane/manager/memfd.hpp"
 #include "dataplane/manager/notify.hpp"
 #include "dataplane/pipeline/worker.hpp"
+#include "dataplane/steering/owner.hpp"
 
 namespace sluice::dp {
 
@@ -35,6 +41,8 @@ struct FlowMemoryShape {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> wires;
     std::uint32_t rule_slots{};
     PageSize pages{PageSize::normal};
+    std::optional<Owners> owners;  ///< nothing: there is one worker, or nobody knows
+    HashSecret owner_secret{};     ///< where software steers: for the processes to come
 };
 
 /// What the manager is told about flows at start.
@@ -54,6 +62,8 @@ struct FlowMemoryForm {
     std::uint64_t port_count{};
     std::array<abi::PortName, abi::kPortsMax> ports{};
     std::array<std::uint8_t, abi::kPortsMax> partner{};  ///< FlowMove::kNoWire = not wired
+    std::uint64_t owners{};                              ///< Owners::identity; 0 = none
+    HashSecret owner_secret{};
 };
 
 /// First bytes of each memfd; the slab stands at kSlabOffset.
@@ -81,6 +91,9 @@ public:
                                                   abi::MonoTime now);
     FlowMemory(FlowMemory&&) noexcept = default;
 
+    /// By which the process before steered in software, if it did: so that its flows can stay where they are.
+    static std::optional<HashSecret> kept_owner_secret(const StoredFds& stored, abi::MonoTime now);
+
     static std::size_t bytes(const FlowMemoryShape& shape) noexcept {
         return shape.worker_count * (kSlabOffset + FlowSlab::bytes(shape.entries, shape.entries));
     }
@@ -88,7 +101,7 @@ public:
     /// For a worker whose clock begins at `origin`.
     FlowHome home(std::uint32_t worker, abi::MonoTime origin) const noexcept;
     /// Slabs of another set whose flows that worker takes over, before its first loop.
-    std::vector<Source> sources(std::uint32_t worker, abi::MonoTime origin) const;
+    std::vector<Source> sources(std::uint32_t worker, abi::MonoTime origin);
     /// Every worker has what it can get: the other set's memory is let go. `workers`: what became of theirs.
     KeptFlows finish(const RecoveryCount& workers) noexcept;
 
@@ -110,6 +123,7 @@ private:
     bool fits(const std::vector<Table>& tables) const noexcept;
     bool same_wires(const FlowMemoryForm& form) const noexcept;
     bool has_owner(std::uint32_t old_worker_count) const noexcept;
+    class Share;
     FlowMove move_from(const Table& old, abi::MonoTime origin) const noexcept;
 
     FlowMemoryShape shape_;
@@ -117,7 +131,8 @@ private:
     std::uint64_t set_{};
     std::vector<Table> tables_;  ///< by worker
     std::vector<Table> before_;  ///< of another set; to be copied
-    RecoveryCount lost_;         ///< with whole tables
+    std::vector<std::shared_ptr<const FlowShare>> shares_;
+    RecoveryCount lost_;  ///< with whole tables
     bool had_predecessor_{};
 };
 

@@ -15,6 +15,8 @@
 #include <utility>
 
 #include "dataplane/manager/log.hpp"
+#include "dataplane/pipeline/hand_over.hpp"
+#include "dataplane/port/rss_device.hpp"
 
 namespace sluice::dp {
 
@@ -36,14 +38,6 @@ constexpr unsigned kPoolCache = 256;
 constexpr int kSetUpTries = 200;
 constexpr unsigned kSetUpPauseUs = 2'000;
 
-/// Toeplitz key of two repeated bytes: the hash of (a, b) equals that of (b, a), so both directions of a flow meet the
-/// same worker (Woo and Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
-constexpr std::array<std::uint8_t, 40> symmetric_key() {
-    std::array<std::uint8_t, 40> key{};
-    for (std::size_t i = 0; i < key.size(); ++i) key[i] = i % 2 == 0 ? 0x6d : 0x5a;
-    return key;
-}
-
 /// "0000:00:05.0" or "00:05.0", as lspci writes it.
 bool is_pci_address(std::string_view device) {
     const auto name = device.substr(0, device.find(','));
@@ -64,55 +58,28 @@ Expected<void, std::string> plug(const PortConfig& port, std::string& device_nam
         port.name, port.device, rte_strerror(-failed))};
 }
 
-Expected<void, std::string> check_queues(const PortConfig& port, const rte_eth_dev_info& info, std::uint16_t queues) {
-    const std::uint16_t most = std::min(info.max_rx_queues, info.max_tx_queues);
-    if (queues > most) {
-        return Unexpected<std::string>{fmt::format(
-            "port {}: device \"{}\" has {} queue(s), but workers: names {} lcores and each needs a queue; name "
-            "fewer workers, or give the device more queues",
-            port.name, port.device, most, queues)};
-    }
-    return {};
+/// How many pairs of queues to use. A device that can't be told how to spread is read through those that its arguments
+/// name; some drivers have any number, and then one is enough: all the rest comes from there by hand.
+std::uint16_t pairs_of(const rte_eth_dev_info& info, std::uint32_t workers) {
+    const std::string_view driver = info.driver_name;
+    if (driver == "net_tap" || driver == "net_memif") return 1;
+    const std::uint32_t most = std::min<std::uint32_t>(info.max_rx_queues, info.max_tx_queues);
+    return static_cast<std::uint16_t>(std::clamp<std::uint32_t>(most, 1, workers));
 }
 
-/// Both directions of a flow must meet the same worker: programmed into the device, or known of the driver.
-Expected<void, std::string> check_symmetry(const PortConfig& port, std::uint16_t id, const rte_eth_dev_info& info) {
-    if (std::string_view{info.driver_name} == "net_af_packet") return {};  // the kernel's fanout hash is symmetric
-    std::array<std::uint8_t, 64> read{};
-    rte_eth_rss_conf conf{};
-    conf.rss_key = read.data();
-    conf.rss_key_len = static_cast<std::uint8_t>(read.size());
-    const auto key = symmetric_key();
-    if (info.flow_type_rss_offloads != 0 && rte_eth_dev_rss_hash_conf_get(id, &conf) == 0 &&
-        std::equal(key.begin(), key.end(), read.begin())) {
-        return {};
-    }
-    return Unexpected<std::string>{fmt::format(
-        "port {}: device \"{}\" cannot be told to send both directions of a flow to one queue; use one worker",
-        port.name, port.device)};
-}
-
-rte_eth_conf configuration(const rte_eth_dev_info& info, std::uint16_t queues, std::array<std::uint8_t, 40>& key) {
+rte_eth_conf configuration(const rte_eth_dev_info& info, std::uint16_t queues, std::span<std::uint8_t> key) {
     rte_eth_conf conf{};
     conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
                                                    RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_SCATTER);
     conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-    if (queues > 1 && info.flow_type_rss_offloads != 0) {
-        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        conf.rx_adv_conf.rss_conf.rss_hf =
-            info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
-        conf.rx_adv_conf.rss_conf.rss_key = key.data();
-        conf.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size == 0
-                                                    ? static_cast<std::uint8_t>(key.size())
-                                                    : std::min<std::uint8_t>(info.hash_key_size, 40);
-    }
+    if (queues > 1) spread_over_queues(conf, info, key);
     return conf;
 }
 
 /// The first step that fails, by name.
 const char* set_up(std::uint16_t id, const rte_eth_dev_info& info, std::uint16_t queues, rte_mempool* pool,
                    int& error) {
-    auto key = symmetric_key();
+    auto key = symmetric_rss_key();
     const rte_eth_conf conf = configuration(info, queues, key);
     if ((error = rte_eth_dev_configure(id, queues, queues, &conf)) < 0) return "configure";
     std::uint16_t rx = kDescriptors, tx = kDescriptors;
@@ -153,21 +120,26 @@ Expected<Devices, std::string> Devices::open(const Config& config) {
 }
 
 Expected<void, Devices::Failure> Devices::open_all(const Config& config) {
-    const auto queues = static_cast<std::uint16_t>(config.worker_lcores.size());
-    const auto buffers = static_cast<unsigned>(config.ports.size() * queues) * kBuffersPerQueue +
-                         queues * held_fragments_max(config.fragments);
+    const auto workers = static_cast<std::uint32_t>(config.worker_lcores.size());
+    const auto buffers = static_cast<unsigned>(config.ports.size()) * workers * kBuffersPerQueue +
+                         workers * (held_fragments_max(config.fragments) + HandOverRings::packets_max(workers));
     pool_ = rte_pktmbuf_pool_create("sluice_receive", buffers, kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     if (pool_ == nullptr) {
         return Unexpected<Failure>{
             {fmt::format("no memory for {} packet buffers: {}; raise -m in eal:", buffers, rte_strerror(rte_errno))}};
     }
     for (const PortConfig& port : config.ports) {
-        if (auto ok = open_one(port, queues); !ok) return ok;
+        if (auto ok = open_one(port, workers); !ok) return ok;
     }
+    plan_ = plan_queues(pairs_, workers);
+    for (std::size_t p = 0; p < plan_.size(); ++p) {
+        locks_.push_back(std::make_unique<std::array<QueueLock, abi::kWorkersMax>>());
+    }
+    if (workers > 1) steer(config);
     return {};
 }
 
-Expected<void, Devices::Failure> Devices::open_one(const PortConfig& port, std::uint16_t queues) {
+Expected<void, Devices::Failure> Devices::open_one(const PortConfig& port, std::uint32_t workers) {
     const auto fail = [](std::string what) { return Unexpected<Failure>{{std::move(what)}}; };
     std::string device_name;
     if (auto ok = plug(port, device_name); !ok) return fail(std::move(ok.error()));
@@ -181,23 +153,59 @@ Expected<void, Devices::Failure> Devices::open_one(const PortConfig& port, std::
     if (const int failed = rte_eth_dev_info_get(id, &info); failed != 0) {
         return fail(fmt::format("port {}: {}", port.name, rte_strerror(-failed)));
     }
-    if (auto ok = check_queues(port, info, queues); !ok) return fail(std::move(ok.error()));
+    pairs_.push_back(pairs_of(info, workers));
     int error{};
-    if (const char* const step = set_up(id, info, queues, pool_, error)) {
+    if (const char* const step = set_up(id, info, pairs_.back(), pool_, error)) {
         return Unexpected<Failure>{
             {fmt::format("port {}: device \"{}\" refused its {}: {}; is it in use by another process?", port.name,
                          port.device, step, rte_strerror(-error)),
              true}};
     }
-    if (queues > 1) {
-        if (auto ok = check_symmetry(port, id, info); !ok) return fail(std::move(ok.error()));
-    }
     return {};
+}
+
+/// Only real devices are asked: virtual ones that take a key and a table (net_null does) spread nothing by them.
+void Devices::steer(const Config& config) {
+    const auto workers = static_cast<std::uint32_t>(config.worker_lcores.size());
+    std::size_t which = 0;
+    std::string why;
+    for (; which < plugged_.size(); ++which) {
+        if (plugged_[which].is_virtual) why = "it is virtual";
+        if (pairs_[which] < workers) why = fmt::format("it has {} queue(s)", pairs_[which]);
+        if (!why.empty()) break;
+    }
+    if (why.empty()) {
+        if (const auto owners = owners_by_rss(ids_, workers, which, why)) {
+            rss_owners_ = std::make_unique<const Owners>(*owners);
+        }
+    }
+    if (rss_owners_) {
+        log_info("steering=rss: key and table of every port read back and verified; workers={}", workers);
+    } else {
+        log_info("steering=software: workers={} hand packets over, since port {} can't place flows: {}", workers,
+                 config.ports[std::min(which, config.ports.size() - 1)].name, why);
+    }
+}
+
+WorkerQueues Devices::queues_of(std::uint32_t worker) const {
+    WorkerQueues queues;
+    for (std::size_t p = 0; p < ids_.size(); ++p) {
+        const std::uint16_t transmit = plan_[p].transmit[worker];
+        queues.ports[p] = {.device = ids_[p],
+                           .receive = plan_[p].receive[worker],
+                           .transmit = transmit,
+                           .lock = plan_[p].transmit_is_shared ? &(*locks_[p])[transmit] : nullptr};
+    }
+    return queues;
 }
 
 Devices& Devices::operator=(Devices&& other) noexcept {
     std::swap(ids_, other.ids_);
     std::swap(plugged_, other.plugged_);
+    std::swap(pairs_, other.pairs_);
+    std::swap(plan_, other.plan_);
+    std::swap(locks_, other.locks_);
+    std::swap(rss_owners_, other.rss_owners_);
     std::swap(pool_, other.pool_);
     return *this;
 }

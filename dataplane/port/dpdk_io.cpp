@@ -1,7 +1,9 @@
 #include "dataplane/port/dpdk_io.hpp"
 
 #include <rte_ethdev.h>
+#include <rte_pause.h>
 #include <rte_prefetch.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cstring>
@@ -51,15 +53,28 @@ void pull_up(rte_mbuf& head, std::uint32_t bytes) noexcept {
     }
 }
 
-void DpdkIo::attach(std::span<const std::uint16_t> device_ids, rte_mempool* own_pool) noexcept {
+void QueueLock::lock() noexcept {
+    constexpr int kSpins = 100;
+    for (int spins = 0; taken_.exchange(true, std::memory_order_acquire); ++spins) {
+        if (spins < kSpins) {
+            rte_pause();
+        } else {
+            sched_yield();
+        }
+    }
+}
+
+void DpdkIo::attach(const WorkerQueues& queues, rte_mempool* own_pool) noexcept {
     own_pool_ = own_pool;
-    std::copy_n(device_ids.begin(), std::min(device_ids.size(), devices_.size()), devices_.begin());
+    queues_ = queues;
 }
 
 std::size_t DpdkIo::receive(PortIndex port, std::span<Packet> out) noexcept {
+    const WorkerQueues::Port& mine = queues_.ports[static_cast<std::size_t>(port)];
+    if (mine.receive == kNoQueue) return 0;
     std::array<rte_mbuf*, kBurstMax> burst;
     const auto most = static_cast<std::uint16_t>(std::min(out.size(), burst.size()));
-    const std::uint16_t count = rte_eth_rx_burst(devices_[static_cast<std::size_t>(port)], queue_, burst.data(), most);
+    const std::uint16_t count = rte_eth_rx_burst(mine.device, mine.receive, burst.data(), most);
     for (std::uint16_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(burst[i], void*));
     for (std::uint16_t i = 0; i < count; ++i) {
         rte_mbuf& m = *burst[i];
@@ -69,7 +84,20 @@ std::size_t DpdkIo::receive(PortIndex port, std::span<Packet> out) noexcept {
     return count;
 }
 
+namespace {
+
+std::uint16_t transmit(const WorkerQueues::Port& mine, rte_mbuf** packets, std::uint16_t count) noexcept {
+    if (mine.lock == nullptr) return rte_eth_tx_burst(mine.device, mine.transmit, packets, count);
+    mine.lock->lock();
+    const std::uint16_t taken = rte_eth_tx_burst(mine.device, mine.transmit, packets, count);
+    mine.lock->unlock();
+    return taken;
+}
+
+}  // namespace
+
 std::size_t DpdkIo::send(PortIndex port, std::span<const Packet> packets) noexcept {
+    const WorkerQueues::Port& mine = queues_.ports[static_cast<std::size_t>(port)];
     std::array<rte_mbuf*, kBurstMax> burst;
     std::size_t sent = 0;
     while (sent < packets.size()) {
@@ -78,8 +106,7 @@ std::size_t DpdkIo::send(PortIndex port, std::span<const Packet> packets) noexce
             burst[i] = mbuf_of(packets[sent + i]);
             take_length(*burst[i], packets[sent + i]);
         }
-        const std::uint16_t taken = rte_eth_tx_burst(devices_[static_cast<std::size_t>(port)], queue_, burst.data(),
-                                                     static_cast<std::uint16_t>(count));
+        const std::uint16_t taken = transmit(mine, burst.data(), static_cast<std::uint16_t>(count));
         sent += taken;
         if (taken < count) break;
     }

@@ -146,8 +146,8 @@ TEST(FlowMemory, ASmallerTableTakesWhatFits) {
     EXPECT_FALSE(next.kept.whole());
 }
 
-// Which worker gets a flow's packets is the device's decision: one worker gets all, of several nobody knows.
-TEST(FlowMemory, FlowsGoToOneWorkerButNotToOtherSeveral) {
+// Who has been told no owners knows: one worker gets all. Of several nobody knows.
+TEST(FlowMemory, WithoutOwnersFlowsGoToOneWorkerButNotToOtherSeveral) {
     const Process one{shape(1, 128), left_behind(), seconds_later(1)};
     EXPECT_EQ(one.kept.count.kept, 6U);
     EXPECT_TRUE(one.kept.whole());
@@ -156,6 +156,82 @@ TEST(FlowMemory, FlowsGoToOneWorkerButNotToOtherSeveral) {
     EXPECT_EQ(three.lost(FlowLoss::workers), 6U);
     EXPECT_TRUE(three.kept.had_predecessor);
     EXPECT_EQ(three.kept.fds[2].first, "f.2.2");
+}
+
+FlowMemoryShape shape_with(const Owners& owners, HashSecret secret = {}, std::uint32_t entries = 64) {
+    FlowMemoryShape s = shape(owners.workers(), entries);
+    s.owners = owners;
+    s.owner_secret = secret;
+    return s;
+}
+
+/// 60 flows, each in its owner's table.
+StoredFds owned(const FlowMemoryShape& of) {
+    Process p{of, {}};
+    for (std::uint32_t n = 0; n < 30; ++n) {
+        const std::uint32_t v4 = of.owners ? of.owners->owner(v4_key(n)) : 0;
+        const std::uint32_t v6 = of.owners ? of.owners->owner(v6_key(n)) : 0;
+        EXPECT_NE(add(*p.tables[v4], v4_key(n), 100), kNoFlow);
+        EXPECT_NE(add(*p.tables[v6], v6_key(n), 100), kNoFlow);
+    }
+    return p.stored();
+}
+
+void expect_each_with_its_owner(const Process& p, const Owners& owners) {
+    EXPECT_TRUE(p.kept.whole()) << p.kept.count.lost_total() << " lost";
+    EXPECT_EQ(p.kept.count.kept, 60U);
+    for (std::uint32_t w = 0; w < owners.workers(); ++w) {
+        for (std::uint32_t n = 0; n < 30; ++n) {
+            EXPECT_EQ(test::find(*p.tables[w], v4_key(n)) != kNoFlow, owners.owner(v4_key(n)) == w) << w << ' ' << n;
+            EXPECT_EQ(test::find(*p.tables[w], v6_key(n)) != kNoFlow, owners.owner(v6_key(n)) == w) << w << ' ' << n;
+        }
+    }
+}
+
+TEST(FlowMemory, FlowsFindTheirOwnersAmongAnyNumberOfWorkers) {
+    constexpr HashSecret kSecret{7, 8};
+    for (const std::uint32_t before : {1U, 2U, 3U, 8U}) {
+        FlowMemoryShape old = shape(1);
+        if (before > 1) old = shape_with(Owners::software(kSecret, before), kSecret);
+        for (const std::uint32_t after : {2U, 3U, 8U}) {
+            SCOPED_TRACE(std::to_string(before) + " workers, then " + std::to_string(after));
+            const Owners owners = Owners::software(kSecret, after);
+            const StoredFds stored = owned(old);
+            const Process next{shape_with(owners, kSecret), stored, seconds_later(1)};
+            expect_each_with_its_owner(next, owners);
+            EXPECT_EQ(next.kept.fds[0].first, before == after ? "f.1.0" : "f.2.0");
+        }
+        const StoredFds stored = owned(old);
+        const Process one{shape(1, 128), stored, seconds_later(1)};
+        EXPECT_EQ(one.kept.count.kept, 60U);
+        EXPECT_TRUE(one.kept.whole());
+    }
+}
+
+/// As many workers, but others own the flows: devices decide now, or a process began without the old secret.
+TEST(FlowMemory, WithOtherOwnersFlowsMove) {
+    const StoredFds stored = owned(shape_with(Owners::software({7, 8}, 4), {7, 8}));
+    const Owners owners = Owners::software({9, 9}, 4);
+    const Process next{shape_with(owners, {9, 9}), stored, seconds_later(1)};
+    expect_each_with_its_owner(next, owners);
+    EXPECT_EQ(next.kept.fds[0].first, "f.2.0");
+}
+
+TEST(FlowMemory, TheSecretOfOwnersOutlivesTheProcess) {
+    EXPECT_FALSE(FlowMemory::kept_owner_secret({}, kStart));
+    EXPECT_FALSE(FlowMemory::kept_owner_secret(owned(shape(1)), kStart));
+    const StoredFds stored = owned(shape_with(Owners::software({7, 8}, 2), {7, 8}));
+    EXPECT_EQ(FlowMemory::kept_owner_secret(stored, seconds_later(1)), (HashSecret{7, 8}));
+}
+
+/// What is nobody's is counted once, not by every worker that looks at the table.
+TEST(FlowMemory, LossesAreCountedOnce) {
+    const StoredFds stored = owned(shape_with(Owners::software({7, 8}, 2), {7, 8}));
+    FlowMemoryShape other = shape_with(Owners::software({7, 8}, 4), {7, 8});
+    other.ports[1] = "x";
+    const Process next{other, stored, seconds_later(1)};
+    EXPECT_EQ(next.kept.count.kept, 0U);
+    EXPECT_EQ(next.lost(FlowLoss::wire), 60U);
 }
 
 TEST(FlowMemory, AWireIsKnownByTheNamesOfItsPorts) {
