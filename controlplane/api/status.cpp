@@ -20,7 +20,10 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                        {"lcore", worker.lcore},
                                        {"generation", worker.generation},
                                        {"flows", worker.flows},
-                                       {"stalled", worker.stalled}});
+                                       {"stalled", worker.stalled},
+                                       {"received", worker.received},
+                                       {"handed_out", worker.handed_out},
+                                       {"handed_in", worker.handed_in}});
     }
     json::array ports;
     for (const auto& port : status.ports) {
@@ -42,7 +45,8 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                        {"hash", status.running_hash},
                                        {"source", status.source},
                                        {"started", optional_time(status.dataplane_started)},
-                                       {"fail_open", status.fail_open}}},
+                                       {"fail_open", status.fail_open},
+                                       {"steering", status.steering}}},
             {"policy", json::object{{"name", valid_utf8(status.policy_name)},
                                     {"version", valid_utf8(status.version)},
                                     {"hash", status.hash},

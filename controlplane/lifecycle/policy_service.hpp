@@ -167,6 +167,7 @@ struct WorkerStatus {
     std::uint32_t index{}, lcore{};
     std::uint64_t generation{}, flows{};
     bool stalled{};
+    std::uint64_t received{}, handed_out{}, handed_in{};  ///< packets, since its process started
 };
 struct PortStatus {
     std::string name, zone;
@@ -184,6 +185,7 @@ struct SystemStatus {
     std::optional<std::chrono::system_clock::time_point> confirm_deadline;
     std::optional<std::chrono::system_clock::time_point> dataplane_started;
     bool fail_open{};
+    std::string steering{"none"};  ///< none (one worker), rss, software
     std::uint64_t flows{}, flow_capacity{}, flows_half_open{}, flow_half_open_max{};
     std::string flow_pressure{"none"};         ///< none, half_open, closing, full
     std::uint64_t flows_proxied{};             ///< begun by a SYN cookie

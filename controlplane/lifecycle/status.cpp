@@ -60,6 +60,7 @@ SystemStatus PolicyServiceImpl::status() {
         status.dataplane_started = utc(state.started);
         status.fail_open = state.fail_open != 0;
     }
+    status.steering = abi::to_string(snapshot->steering);
     status.flows = snapshot->flows;
     status.flow_capacity = snapshot->flow_capacity;
     status.flows_half_open = snapshot->flows_half_open;
@@ -72,8 +73,8 @@ SystemStatus PolicyServiceImpl::status() {
     for (std::size_t w = 0; w < snapshot->workers.size(); ++w) {
         const auto& worker = snapshot->workers[w];
         const bool stalled = now.hello && (now.hello->state.stalled_workers >> w & 1U) != 0;
-        status.workers.push_back(
-            {static_cast<std::uint32_t>(w), worker.lcore, worker.generation, worker.flows, stalled});
+        status.workers.push_back({static_cast<std::uint32_t>(w), worker.lcore, worker.generation, worker.flows, stalled,
+                                  worker.received, worker.handed_out, worker.handed_in});
     }
     for (const auto& port : snapshot->ports) {
         const auto& totals = snapshot->totals.ports.at(port.name);

@@ -185,6 +185,8 @@ void Collector::read_levels(Snapshot& into) const {
     for (const abi::Counter& lost : manager.flows_lost) into.flows_lost += lost.read();
     into.generation = manager.generation.read();
     into.fail_open = manager.fail_open.read() != 0;
+    const std::uint64_t steering = manager.steering.read();  // an untrusted number
+    if (steering < abi::kSteeringModeCount) into.steering = static_cast<abi::SteeringMode>(steering);
     const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);
     for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
         const auto& counters = segments_->worker(w);
@@ -195,6 +197,14 @@ void Collector::read_levels(Snapshot& into) const {
                            {counters.heartbeat_ns.read()},
                            0,
                            counters.rejudge_left.read()};
+        level.misplaced = counters.steering_misplaced.read();
+        for (std::size_t p = 0; p < port_names_.size(); ++p) {
+            const abi::PortCounters& port = counters.ports[p];
+            level.received += port.rx_packets.read();
+            level.handed_out += port.handed_out_packets.read();
+            level.handed_in += port.handed_in_packets.read();
+            level.hand_over_full += port.drops[static_cast<std::size_t>(abi::DropReason::hand_over_full)].read();
+        }
         if (w < latest_->workers.size() && level.busy_ns >= latest_->workers[w].busy_ns && elapsed_ns > 0) {
             const double busy_ns = static_cast<double>(level.busy_ns - latest_->workers[w].busy_ns);
             level.busy_ratio = std::min(1.0, busy_ns / elapsed_ns);
@@ -213,9 +223,15 @@ void Collector::read_levels(Snapshot& into) const {
     }
     for (std::size_t p = 0; p < port_names_.size(); ++p) {
         PortLevels level{port_names_[p], manager.port_link_up[p].read() != 0, 0};
+        std::uint64_t out = 0, in = 0;
         for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
-            level.held += segments_->worker(w).ports[p].held_packets.read();
+            const abi::PortCounters& port = segments_->worker(w).ports[p];
+            level.held += port.held_packets.read();
+            out += port.handed_out_packets.read();
+            in += port.handed_in_packets.read();
         }
+        if (out > in)
+            level.held += out - in;  // in the rings between workers; read one after the other, it may seem less
         into.ports.push_back(std::move(level));
     }
 }

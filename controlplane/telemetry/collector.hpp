@@ -59,6 +59,8 @@ struct WorkerLevels {
     abi::MonoTime heartbeat{};
     double busy_ratio{};  ///< of the time since the last collection
     std::uint64_t rejudge_left{};
+    std::uint64_t received{}, handed_out{}, handed_in{}, hand_over_full{};  ///< packets, since its process started
+    std::uint64_t misplaced{};
 };
 struct PortLevels {
     std::string name;
@@ -73,6 +75,7 @@ struct Snapshot {
     std::uint64_t flows{}, flow_capacity{}, generation{}, frag_held_bytes{};
     std::uint64_t flows_half_open{}, flow_half_open_max{}, sources{}, flows_proxied{};
     bool syn_cookies_active{};
+    abi::SteeringMode steering{};
     abi::FlowPressure pressure{};              ///< the highest of the workers'
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     bool fail_open{};

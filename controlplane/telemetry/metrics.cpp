@@ -86,6 +86,37 @@ void port_families(Families& all, const Totals& totals) {
              });
 }
 
+/// Of the running dataplane process: with it they begin at 0 again, as Prometheus expects of counters.
+void worker_families(Families& all, const Snapshot& s) {
+    auto& packets = all.family("sluice_worker_packets_total", MetricType::Counter,
+                               "Packets that the worker received from devices, that it handed over to the workers that "
+                               "own their flows, and that others handed to it.");
+    auto& full = all.family("sluice_worker_hand_over_full_total", MetricType::Counter,
+                            "Packets that the worker dropped because the ring to their flow's worker was full.");
+    auto& misplaced =
+        all.family("sluice_worker_misplaced_total", MetricType::Counter,
+                   "Spot checks that found a packet which its device should have given to another worker.");
+    auto& flows = all.family("sluice_worker_flows", MetricType::Gauge, "Flows that the worker owns.");
+    for (std::size_t w = 0; w < s.workers.size(); ++w) {
+        const WorkerLevels& level = s.workers[w];
+        const std::string worker = std::to_string(w);
+        Families::add(packets, {{"way", "received"}, {"worker", worker}}, level.received);
+        Families::add(packets, {{"way", "handed_out"}, {"worker", worker}}, level.handed_out);
+        Families::add(packets, {{"way", "handed_in"}, {"worker", worker}}, level.handed_in);
+        Families::add(full, {{"worker", worker}}, level.hand_over_full);
+        Families::add(misplaced, {{"worker", worker}}, level.misplaced);
+        Families::add(flows, {{"worker", worker}}, level.flows);
+    }
+    auto& mode =
+        all.family("sluice_steering", MetricType::Gauge,
+                   "1 for how packets come to their flow's worker: there is one, devices place them, or workers "
+                   "hand them over.");
+    for (std::uint8_t m = 0; m < abi::kSteeringModeCount; ++m) {
+        const auto steering = static_cast<abi::SteeringMode>(m);
+        Families::add(mode, {{"mode", abi::to_string(steering)}}, s.steering == steering ? 1.0 : 0.0);
+    }
+}
+
 void level_families(Families& all, const Snapshot& s) {
     auto& link = all.family("sluice_port_link_up", MetricType::Gauge, "1 while the port has a link.");
     auto& held = all.family("sluice_port_held_packets", MetricType::Gauge, "Packets in our hands right now.");
@@ -281,6 +312,7 @@ std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control
     Families all;
     port_families(all, snapshot.totals);
     level_families(all, snapshot);
+    worker_families(all, snapshot);
     total_families(all, snapshot.totals);
     control_families(all, snapshot.totals, control);
     record_families(all, control.records);

@@ -64,7 +64,8 @@ void add_port(PortSums& sum, const abi::PortCounters& c) {
     sum.originated += c.originated_packets.read();
     sum.forwarded += c.forwarded_packets.read();
     sum.consumed += c.consumed_packets.read();
-    sum.held += c.held_packets.read();
+    // What one worker has handed out and no other has taken in yet is in our hands, too: their sum, modulo 2^64.
+    sum.held += c.held_packets.read() + c.handed_out_packets.read() - c.handed_in_packets.read();
     for (std::size_t r = 0; r < c.drops.size(); ++r) sum.drops[r] += c.drops[r].read();
 }
 
@@ -101,7 +102,8 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"fail_open", &manager.fail_open},
         {"flow_capacity", &manager.flow_capacity},
         {"flow_half_open_max", &manager.flow_half_open_max},
-        {"flows_kept", &manager.flows_kept}};
+        {"flows_kept", &manager.flows_kept},
+        {"steering", &manager.steering}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
     for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
         counters.others.emplace_back(fmt::format("flows_lost{{cause=\"{}\"}}", abi::kFlowLosses[i].name),
@@ -145,6 +147,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"frag_duplicates", &worker.frag_duplicates},
             {"frag_held_bytes", &worker.frag_held_bytes},
             {"icmp_related", &worker.icmp_related},
+            {"steering_misplaced", &worker.steering_misplaced},
             {"syn_cookies_sent", &worker.syn_cookies_sent},
             {"syn_cookies_accepted", &worker.syn_cookies_accepted},
             {"syn_proxy_repeats", &worker.syn_proxy_repeats},
@@ -157,6 +160,13 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         for (const auto& [name, counter] : fields) {
             counters.others.emplace_back(fmt::format("{}{{worker=\"{}\"}}", name, w), counter->read());
         }
+        std::uint64_t out = 0, in = 0;
+        for (std::uint32_t p = 0; p < header.port_count; ++p) {
+            out += worker.ports[p].handed_out_packets.read();
+            in += worker.ports[p].handed_in_packets.read();
+        }
+        counters.others.emplace_back(fmt::format("handed_out{{worker=\"{}\"}}", w), out);
+        counters.others.emplace_back(fmt::format("handed_in{{worker=\"{}\"}}", w), in);
     }
     return counters;
 }

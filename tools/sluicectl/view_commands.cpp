@@ -118,14 +118,23 @@ void print_status(const json::value& answer, bool colours) {
                    count_text(count_of(port, "tx_packets")),
                    count_text(count_of(port, "drops"))});
     }
-    Table workers{
-        {{"WORKER"}, {"LCORE", Align::right}, {"GENERATION", Align::right}, {"FLOWS", Align::right}, {"STATE"}}};
+    Table workers{{{"WORKER"},
+                   {"LCORE", Align::right},
+                   {"GENERATION", Align::right},
+                   {"FLOWS", Align::right},
+                   {"RECEIVED", Align::right},
+                   {"HANDED OUT", Align::right},
+                   {"HANDED IN", Align::right},
+                   {"STATE"}}};
     for (const auto& worker : answer.at("workers").as_array()) {
         const bool stalled = flag_of(worker, "stalled");
         workers.add({std::to_string(count_of(worker, "worker")),
                      std::to_string(count_of(worker, "lcore")),
                      std::to_string(count_of(worker, "generation")),
                      count_text(count_of(worker, "flows")),
+                     count_text(count_of(worker, "received")),
+                     count_text(count_of(worker, "handed_out")),
+                     count_text(count_of(worker, "handed_in")),
                      {stalled ? "stalled" : "running", stalled ? Colour::red : Colour::green}});
     }
     std::cout << ports.text(colours) << '\n' << workers.text(colours);

@@ -426,6 +426,41 @@ TEST_F(FlowLogTest, WhatComesFasterThanLinesCanBeWrittenIsCounted) {
 }
 
 // ------------------------------------------------------------------------------------------------------------- metrics
+/// Per worker, since which one is busy is the question; and what waits between them is held.
+TEST(Metrics, SayWhatWorkersHandToEachOther) {
+    TestTelemetry t{1, 2, 2};
+    Telemetry telemetry{{}};
+    ASSERT_TRUE(telemetry.attach(fds_of(t), {"outside", "inside"}));
+    t.manager().steering.set(static_cast<std::uint64_t>(abi::SteeringMode::software));
+    for (const std::size_t port : {0U, 1U}) {
+        t.worker(0).ports[port].rx_packets.set(100 + port);
+        t.worker(0).ports[port].handed_out_packets.set(40);
+        t.worker(1).ports[port].handed_in_packets.set(30 + port);
+        t.worker(0).ports[port].drops[static_cast<std::size_t>(abi::DropReason::hand_over_full)].set(5);
+    }
+    t.worker(1).ports[1].held_packets.set(3);
+    t.worker(1).steering_misplaced.set(7);
+    t.worker(1).flows.set(8);
+    telemetry.collector().collect();
+    const auto text = metrics_text(*telemetry.collector().snapshot(), {}, *telemetry.names().names(), false);
+    for (const char* line :
+         {"packets_total{way=\"received\",worker=\"0\"} 201", "packets_total{way=\"handed_out\",worker=\"0\"} 80",
+          "packets_total{way=\"handed_in\",worker=\"1\"} 61", "packets_total{way=\"handed_in\",worker=\"0\"} 0",
+          "hand_over_full_total{worker=\"0\"} 10", "misplaced_total{worker=\"1\"} 7", "flows{worker=\"1\"} 8"}) {
+        EXPECT_NE(text.find("sluice_worker_" + std::string{line} + "\n"), std::string::npos) << line << '\n' << text;
+    }
+    EXPECT_NE(text.find("sluice_steering{mode=\"software\"} 1\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_steering{mode=\"none\"} 0\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_port_held_packets{port=\"outside\"} 10\n"), std::string::npos);
+    EXPECT_NE(text.find("sluice_port_held_packets{port=\"inside\"} 12\n"), std::string::npos);
+    // Counters are read one after the other while workers go on: never less than nothing.
+    t.worker(1).ports[0].handed_in_packets.set(41);
+    t.manager().steering.set(99);
+    telemetry.collector().collect();
+    EXPECT_EQ(telemetry.collector().snapshot()->ports[0].held, 0U);
+    EXPECT_EQ(telemetry.collector().snapshot()->steering, abi::SteeringMode::none);
+}
+
 TEST(Metrics, PassPromtoolAndSaySums) {
     TestTelemetry t{1, 2, 2};
     Telemetry telemetry{{}};
