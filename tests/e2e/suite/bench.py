@@ -119,6 +119,18 @@ class Bench:
         if wait:
             daemons.wait_ready(self.lab, name)
 
+    def reconfigure(self, **changes):
+        """Keys of the next dataplane's configuration; returns what stood there before. The running one goes on."""
+        path = f"{self.lab.run_dir}/dataplane.yaml"
+        with open(path, encoding="utf-8") as file:
+            head, _, body = file.read().partition("\n")
+        config = json.loads(body)
+        before = {key: config.get(key) for key in changes}
+        config.update(changes)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(head + "\n" + json.dumps(config, indent=2) + "\n")
+        return before
+
     def wait_api(self, deadline_s=API_BACK_S_MAX):
         until(self.api.alive, "REST answers", deadline_s, step_s=0.01)
 

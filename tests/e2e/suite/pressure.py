@@ -1,5 +1,4 @@
 """A small flow table under a flood: who stays, who gets in, and what people are told."""
-import json
 import os
 import subprocess
 
@@ -38,14 +37,8 @@ def total(bench, name):
 
 def with_flow_table(bench, flow_table):
     """Another configuration of the dataplane; returns the one that it had."""
-    path = f"{bench.lab.run_dir}/dataplane.yaml"
-    with open(path, encoding="utf-8") as file:
-        head, _, body = file.read().partition("\n")
-    config = json.loads(body)
-    before, config["flow_table"] = config["flow_table"], flow_table
+    before = bench.reconfigure(flow_table=flow_table)["flow_table"]
     bench.stop_service("dataplane")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(head + "\n" + json.dumps(config, indent=2) + "\n")
     bench.start_service("dataplane")
     bench.wait_in_sync()
     return before

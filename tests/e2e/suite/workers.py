@@ -1,0 +1,145 @@
+"""Several workers on devices that can't place flows (one queue each): what one receives and another owns is handed over.
+Connections outlive any change of their number."""
+import os
+import subprocess
+import time
+
+from lab import daemons
+from lab.names import SHOP
+from lab.shell import in_ns, run, until
+
+from . import fragments, pressure
+
+_HELD = 60
+
+# Opens connections, waits until it is told, then asks each for a head; and so on. Prints how many answered.
+_HOLD = """
+import socket, sys
+socks = [socket.create_connection((sys.argv[1], 80), 5) for _ in range(int(sys.argv[2]))]
+print("ready", flush=True)
+for _ in sys.stdin:
+    answered = 0
+    for sock in socks:
+        try:
+            sock.sendall(b"HEAD / HTTP/1.1\\r\\nHost: shop\\r\\n\\r\\n")
+            sock.settimeout(5)
+            answered += sock.recv(65536).startswith(b"HTTP/1.1 200")
+        except OSError:
+            pass
+    print(answered, flush=True)
+"""
+
+# Says what the far end has told about a closed port: "refused" came as an ICMP error.
+_CLOSED_PORT = """
+import socket, sys
+sock = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(3)
+sock.connect((sys.argv[1], int(sys.argv[2])))
+sock.send(b"x")
+try:
+    sock.recv(10)
+except ConnectionRefusedError:
+    print("refused")
+"""
+
+
+def cpus(count):
+    """`count` lcores; None where the machine has fewer CPUs."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[-count:] if len(usable) >= count else None
+
+
+def restart(bench, workers):
+    """Kills the dataplane, so that the next one has that many workers and the flows."""
+    before = bench.reconfigure(workers=cpus(workers))["workers"]
+    pid, _ = bench.kill("dataplane")
+    daemons.wait_ready(bench.lab, "dataplane", other_than=pid)
+    bench.wait_in_sync()
+    bench.wait_forwarding()
+    return before
+
+
+def _lines(text, name):
+    """Metrics of one name: {labels: value}."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith(name + "{"):
+            labels, _, value = line[len(name) :].rpartition(" ")
+            found[labels] = float(value)
+    return found
+
+
+def two_workers_pass_everything(bench):
+    """TCP, pings, fragments and ICMP errors through two ports with one queue each, read by one worker each."""
+    if cpus(2) is None:
+        print("    skipped: one CPU", flush=True)
+        return
+    base = bench.policy
+    bench.policy = bench.with_rule("{id: closed-in, from: internet, to: shop, service: udp/7009, action: allow}")
+    bench.put(bench.policy)
+    before = restart(bench, 2)
+    try:
+        assert all(bench.tcp(port) == verdict for port, verdict in ((80, "allow"), (443, "allow"), (22, "reject")))
+        assert sum(bench.tcp(80) == "allow" for _ in range(40)) == 40
+        data = run(*in_ns(bench.lab.ns_outside, "curl", "-sk", "--max-time", "20", f"https://{SHOP[0]}/"), check=False)
+        assert data.returncode == 0, data.stderr
+        for address in SHOP:
+            argv = in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", "-c", _CLOSED_PORT, address, "7009")
+            assert run(*argv, check=False).stdout == "refused\n", f"no ICMP error from {address}"
+        fragments.large_pings_pass_both_ways(bench)
+        fragments.large_udp_datagrams_pass_unchanged(bench)
+        _look_at_figures(bench)
+    finally:
+        bench.policy = base
+        restart(bench, len(before))
+        bench.put(bench.policy)
+
+
+def _look_at_figures(bench):
+    """Both workers own flows and have handed packets to the other; nothing was lost between them."""
+    assert pressure.total(bench, "handed_in") == pressure.total(bench, "handed_out") > 0
+    until(lambda: all(w["handed_in"] > 0 for w in bench.api.status()["workers"]), "both have been handed packets", 5.0)
+    status = bench.api.status()
+    assert status["dataplane"]["steering"] == "software" and len(status["workers"]) == 2, status
+    shown = bench.ctl("status").stdout
+    assert "HANDED IN" in shown, shown
+    metrics = bench.api.request("GET", "/metrics")[2]
+    packets = _lines(metrics, "sluice_worker_packets_total")
+    assert packets['{way="handed_in",worker="0"}'] > 0 and packets['{way="handed_in",worker="1"}'] > 0, packets
+    assert _lines(metrics, "sluice_steering")['{mode="software"}'] == 1
+    full = sum(value for key, value in bench.counters().items() if "hand_over_full" in key)
+    assert full == 0, f"{full} packets found a ring full"
+
+
+def connections_outlive_changes_of_their_number(bench):
+    """One worker, two, two again (killed), one: each connection answers each time, and no flow is lost."""
+    if cpus(2) is None:
+        print("    skipped: one CPU", flush=True)
+        return
+    bench.put(bench.policy)
+    restart(bench, 1)
+    holder = subprocess.Popen(
+        in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", "-c", _HOLD, SHOP[0], str(_HELD)),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout.readline() == "ready\n", "the connections could not be opened"
+        for number in (2, 2, 1):
+            restart(bench, number)
+            flows = bench.api.status()["flows"]
+            assert flows["lost"] == 0 and flows["kept"] >= _HELD, f"{number} workers: {flows}"
+            holder.stdin.write("ask\n")
+            holder.stdin.flush()
+            answered = int(holder.stdout.readline())
+            assert answered == _HELD, f"{number} workers: {answered} of {_HELD} connections are alive"
+            if number == 2:
+                time.sleep(1.1)  # counters are collected once a second
+                shares = [w["flows"] for w in bench.api.status()["workers"]]
+                assert min(shares) > _HELD / 5, f"flows by worker: {shares}"
+    finally:
+        holder.kill()
+        holder.wait()
+        restart(bench, 1)
+
+
+TESTS = [two_workers_pass_everything, connections_outlive_changes_of_their_number]
