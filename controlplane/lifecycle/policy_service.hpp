@@ -223,6 +223,7 @@ public:
     virtual Expected<HistoryView, Problem> history_view(std::uint64_t generation,
                                                         std::optional<std::uint64_t> against) = 0;
     virtual AuditLog& audit() = 0;
+    virtual TokenStore& tokens() = 0;
 
     virtual std::optional<CurrentPolicy> current() = 0;
     virtual SystemStatus status() = 0;

@@ -57,6 +57,7 @@ public:
     Expected<HistoryView, Problem> history_view(std::uint64_t generation,
                                                 std::optional<std::uint64_t> against) override;
     AuditLog& audit() override { return store_->audit(); }
+    TokenStore& tokens() override { return store_->tokens(); }
 
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
@@ -167,7 +168,7 @@ private:
     Telemetry telemetry_;  // hands events to records_
 
     std::mutex commit_mutex_;
-    std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit and history
+    std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit, history and tokens
     AuditCheck check_at_start_;           // fixed
     bool started_{false};                 // between start and stop
     AuditRecord promote_record_;          // commit_mutex_

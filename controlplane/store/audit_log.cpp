@@ -175,7 +175,7 @@ void AuditLog::note(DoorRefusal refusal) {
         ++door_entries_;
     }
     AuditRecord record;
-    record.actor = "anonymous";
+    record.actor = std::move(refusal.actor);
     record.origin = std::move(refusal.origin);
     record.action = "access";
     record.result = "refused";
@@ -267,11 +267,13 @@ Expected<AuditPage, FileError> AuditLog::page(const AuditQuery& query) {
     const auto below = query.before ? sql(*query.before) : std::numeric_limits<std::int64_t>::max();
     const auto lock = database_.lock();
     const auto read = read_entries(
-        "WHERE number < ? AND at_ns >= ? AND at_ns < ? AND (? = '' OR actor = ?) AND "
+        "WHERE number < ? AND at_ns >= ? AND at_ns < ? AND (? = '' OR actor = ? OR substr(actor, 1, length(?) + 1) = ? "
+        "|| '/') AND "
         "(? = '' OR action = ? OR substr(action, 1, length(?) + 1) = ? || '.') ORDER BY number DESC LIMIT ?",
         {below, query.since_ns, query.until_ns.value_or(std::numeric_limits<std::int64_t>::max()),
-         std::string_view{query.actor}, std::string_view{query.actor}, std::string_view{query.action},
-         std::string_view{query.action}, std::string_view{query.action}, std::string_view{query.action},
+         std::string_view{query.actor}, std::string_view{query.actor}, std::string_view{query.actor},
+         std::string_view{query.actor}, std::string_view{query.action}, std::string_view{query.action},
+         std::string_view{query.action}, std::string_view{query.action},
          static_cast<std::int64_t>(query.count_max) + 1},
         [&](AuditEntry&& e) { page.entries.push_back(std::move(e)); });
     if (!read) return Unexpected(read.error());

@@ -27,7 +27,7 @@ namespace sluice::cp {
 struct AuditQuery {
     std::int64_t since_ns{};               ///< from, inclusive
     std::optional<std::int64_t> until_ns;  ///< to, exclusive
-    std::string actor;                     ///< empty = all
+    std::string actor;                     ///< whole, or the part before a slash; empty = all
     std::string action;                    ///< whole, or the part before a dot; empty = all
     std::size_t count_max{100};
     std::optional<std::uint64_t> before;  ///< only entries below this number
@@ -54,8 +54,9 @@ struct AuditCounters {
     std::uint64_t lost{};            ///< entries that were given up because too many waited
 };
 
-/// An attempt that was stopped at the door: no token, or a wrong one.
+/// An attempt that was stopped at the door: no token, a wrong one, or one without the role.
 struct DoorRefusal {
+    std::string actor{"anonymous"};
     std::string origin;
     std::string what;  ///< code and route; never anything that the peer sent
     std::string request_id;

@@ -14,7 +14,7 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;  ///< 1: without tokens
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -65,6 +65,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
+    tokens_.reset();
     audit_.reset();
     database_.reset();
     const std::string path = dir_ + std::string{kDatabaseName};
@@ -87,10 +88,27 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
         return Unexpected(FileError{EPROTO, database_->path() + " was written by a newer version of Sluice"});
     }
     audit_ = std::make_unique<AuditLog>(*database_, ops_, dir_, options.print);
+    tokens_ = std::make_unique<TokenStore>(*database_, *audit_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
+    } else if (version < kSchemaVersion) {
+        if (auto upgraded = upgrade(version); !upgraded) return upgraded;
     }
     return load();
+}
+
+/// What versions from then on need that one did not have.
+PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
+    AuditRecord record;
+    record.action = "store.upgraded";
+    record.result = "done";
+    record.detail = "from version " + std::to_string(from) + " to " + std::to_string(kSchemaVersion);
+    return in_transaction(std::move(record), [&](std::uint64_t) -> Outcome {
+        for (const auto statement : token_schema()) {
+            if (auto done = database_->run(statement); !done) return done;
+        }
+        return database_->run("PRAGMA user_version=" + std::to_string(kSchemaVersion));
+    });
 }
 
 /// Tables, what an older version left as files, and the first entry of the audit: all or nothing.
@@ -112,7 +130,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     std::optional<AuditEntry> first;
     const auto lock = database_->lock();
     auto made = database_->transaction([&]() -> Outcome {
-        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}}) {
+        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -166,7 +184,7 @@ PolicyStore::Outcome PolicyStore::load() {
     for (const auto& ref : {current_, pending_}) {
         if (ref) generation_last_ = std::max(generation_last_, ref->generation);
     }
-    return read;
+    return read ? tokens_->load() : read;
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading

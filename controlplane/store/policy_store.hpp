@@ -6,6 +6,7 @@
 ///     pending   an intent, written before it is published
 ///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it
 ///     audit     audit_log.hpp
+///     tokens    token_store.hpp
 ///
 /// Theory of operation. `stage` makes the intent durable together with its entry in the audit, then it is published,
 /// then `promote` makes it current, again with an entry. Each is one transaction, so a crash anywhere leaves the old
@@ -26,6 +27,7 @@
 #include "controlplane/store/audit_log.hpp"
 #include "controlplane/store/database.hpp"
 #include "controlplane/store/policy_ref.hpp"
+#include "controlplane/store/token_store.hpp"
 
 namespace sluice::cp {
 
@@ -63,6 +65,7 @@ public:
     const std::vector<std::string>& damage() const noexcept { return damage_; }
     const std::string& slots() const noexcept { return slots_; }
     AuditLog& audit() noexcept { return *audit_; }
+    TokenStore& tokens() noexcept { return *tokens_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -96,6 +99,7 @@ private:
     using Outcome = Expected<void, FileError>;
     Outcome open_database(const Options& options);
     Outcome make_tables();
+    Outcome upgrade(std::int64_t from);
     Outcome load();
     void move_aside(const std::string& why);
     Outcome in_transaction(AuditRecord record, const std::function<Outcome(std::uint64_t audit_number)>& body);
@@ -110,6 +114,7 @@ private:
     std::string dir_;
     std::unique_ptr<Database> database_;
     std::unique_ptr<AuditLog> audit_;
+    std::unique_ptr<TokenStore> tokens_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t generation_last_{};
     std::string slots_;

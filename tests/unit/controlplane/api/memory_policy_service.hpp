@@ -29,6 +29,7 @@ public:
     Expected<HistoryView, Problem> history_view(std::uint64_t generation,
                                                 std::optional<std::uint64_t> against) override;
     AuditLog& audit() override { return store_->audit(); }
+    TokenStore& tokens() override { return store_->tokens(); }
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;

@@ -109,8 +109,12 @@ TEST_F(AuditLogTest, PagesAndFilters) {
     EXPECT_EQ(log->page({.action = "policy.put"})->entries.size(), 4U);
     EXPECT_EQ(log->page({.action = "pol"})->entries.size(), 0U);
     EXPECT_EQ(log->page({.actor = "token:b"})->entries.size(), 3U);
+    must_write(record("flows.end", "token:b/7f3a9c21"));
+    EXPECT_EQ(log->page({.actor = "token:b"})->entries.size(), 4U);
+    EXPECT_EQ(log->page({.actor = "token:b/7f3a9c21"})->entries.size(), 1U);
+    EXPECT_EQ(log->page({.actor = "token:b/"})->entries.size(), 0U);
     const auto third = (*log->entry(3))->record.at_ns;
-    EXPECT_EQ(log->page({.since_ns = third})->entries.size(), 6U);
+    EXPECT_EQ(log->page({.since_ns = third})->entries.size(), 7U);
     EXPECT_EQ(log->page({.until_ns = third})->entries.size(), 2U);
     EXPECT_FALSE(*log->entry(99));
 }

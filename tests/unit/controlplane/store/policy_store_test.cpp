@@ -61,6 +61,30 @@ bool save(PolicyStore& store, unsigned n) {
     return stage(store, n, text_of(n)) && store.promote(record("adopted", n)).has_value();
 }
 
+// State directories of before tokens were kept here.
+TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
+    Disk disk;
+    ASSERT_TRUE(save(*disk.open(), 1));
+    {
+        auto database = *Database::open("/s/state.db", disk.database.name());
+        const auto lock = database->lock();
+        ASSERT_TRUE(database->run("DROP TABLE tokens"));
+        ASSERT_TRUE(database->run("PRAGMA user_version=1"));
+    }
+    auto store = disk.open();
+    ASSERT_NE(store, nullptr);
+    EXPECT_EQ(store->current()->generation, 1U);
+    EXPECT_TRUE(store->tokens().list().empty());
+    ASSERT_TRUE(store->tokens().set_first("hash"));
+    store.reset();
+    store = disk.open();
+    EXPECT_EQ(store->tokens().list().size(), 1U);
+    const auto entries = store->audit().page({})->entries;
+    EXPECT_EQ(entries.at(0).record.action, "token.made");
+    EXPECT_EQ(entries.at(1).record.action, "store.upgraded");
+    EXPECT_TRUE(store->audit().verify().whole);
+}
+
 // A4, Q17: the power goes after every single write and fsync of a save, many times over, what was not synced survives
 // in any subset, and what is found is the old policy or the new one, whole, with a whole chain of entries.
 TEST(PolicyStore, A4_PowerCutAtAnyCallLeavesOldOrNewAndAWholeChain) {
