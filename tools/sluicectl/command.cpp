@@ -102,18 +102,19 @@ std::string read_file(const std::string& path) {
     return text;
 }
 
-std::optional<std::uint64_t> parse_duration_s(std::string_view text) {
-    constexpr std::uint64_t kSecondsMax = 86'400;
+std::optional<std::uint64_t> parse_duration_s(std::string_view text, std::uint64_t seconds_max) {
     std::uint64_t total = 0;
     if (text.empty()) return std::nullopt;
     while (!text.empty()) {
         std::uint64_t number = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (error != std::errc{} || number > kSecondsMax) return std::nullopt;
+        if (error != std::errc{} || number > seconds_max) return std::nullopt;
         text.remove_prefix(static_cast<std::size_t>(end - text.data()));
         std::uint64_t unit_s = 1;
         if (!text.empty()) {
-            if (text.front() == 'h') {
+            if (text.front() == 'd') {
+                unit_s = 86'400;
+            } else if (text.front() == 'h') {
                 unit_s = 3600;
             } else if (text.front() == 'm') {
                 unit_s = 60;
@@ -124,7 +125,7 @@ std::optional<std::uint64_t> parse_duration_s(std::string_view text) {
         }
         total += number * unit_s;
     }
-    return total >= 1 && total <= kSecondsMax ? std::optional{total} : std::nullopt;
+    return total >= 1 && total <= seconds_max ? std::optional{total} : std::nullopt;
 }
 
 }  // namespace sluice::ctl

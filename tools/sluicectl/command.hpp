@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/json.hpp>
 
@@ -47,8 +48,8 @@ bool flag_of(const boost::json::value& object, std::string_view key);
 std::string escaped(std::string_view text);
 
 std::string read_file(const std::string& path);
-/// `10m`, `90s`, `1h30m`, `45` (seconds); 1 s to 24 h.
-std::optional<std::uint64_t> parse_duration_s(std::string_view text);
+/// `10m`, `90s`, `1h30m`, `7d`, `45` (seconds); 1 s to `seconds_max`.
+std::optional<std::uint64_t> parse_duration_s(std::string_view text, std::uint64_t seconds_max = 86'400);
 
 // policy_commands.cpp
 int plan(const Context& context, const std::string& file);
@@ -80,6 +81,13 @@ struct AuditOptions {
 int audit(const Context& context, const AuditOptions& options);
 /// Exit code 1 if the chain is broken.
 int audit_verify(const Context& context);
+
+// token_commands.cpp
+/// Prints the token's text, which nobody shows again. `expires`: a duration, `never`, or empty = 90 days.
+int token_create(const Context& context, const std::string& name, const std::vector<std::string>& roles,
+                 const std::string& expires);
+int token_list(const Context& context);
+int token_revoke(const Context& context, const std::string& name_or_id);
 
 // view_commands.cpp
 int status(const Context& context);

@@ -27,6 +27,8 @@ struct Options {
     std::uint64_t generation{}, against{}, limit{100};
     std::string reason, user, action;
     bool text{};
+    std::string token_name, expires;
+    std::vector<std::string> roles;
 };
 
 /// --token-file wins over SLUICE_TOKEN, and that over SLUICE_TOKEN_FILE and the default.
@@ -67,6 +69,7 @@ public:
         app_.add_option("--reason", options_.reason, "why; it stands in the audit and in the history");
         add_policy_commands();
         add_history_commands();
+        add_token_commands();
         add_view_commands();
         refuse_unknown_commands(argc, argv);
         try {
@@ -87,7 +90,8 @@ private:
                 const bool takes_value = word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" ||
                                          word == "--output" || word == "--filter" || word == "--limit" ||
                                          word == "--verdict" || word == "--reason" || word == "--since" ||
-                                         word == "--until" || word == "--user" || word == "--action";
+                                         word == "--until" || word == "--user" || word == "--action" ||
+                                         word == "--role" || word == "--expires";
                 if (takes_value) ++i;
                 continue;
             }
@@ -183,11 +187,31 @@ private:
             });
         audit_command->add_option("--since", options_.since, "90s, 1h30m, 7d ago, or 2026-11-26T05:00:00Z");
         audit_command->add_option("--until", options_.until, "the same; this moment is outside");
-        audit_command->add_option("--user", options_.user, "who, e.g. token:1f3a5c7e or anonymous");
+        audit_command->add_option("--user", options_.user,
+                                  "who, e.g. token:ci-deploy (or with its id, token:ci-deploy/7f3a9c21), or anonymous");
         audit_command->add_option("--action", options_.action, "e.g. policy.put, or policy for all of policy.*");
         add_limit(audit_command);
         audit_verify_ = command(*audit_command, "verify", "is the chain whole? exit code 0 yes, 1 no",
                                 [](const Context& c) { return audit_verify(c); });
+    }
+
+    void add_token_commands() {
+        auto* token = app_.add_subcommand("token", "create, list or revoke API tokens");
+        token->require_subcommand(1);
+        token->fallthrough();
+        auto* create = command(*token, "create", "a new token; its text is printed once", [this](const Context& c) {
+            return token_create(c, options_.token_name, options_.roles, options_.expires);
+        });
+        create->add_option("NAME", options_.token_name, "who or what it is for, e.g. ci-deploy")->required();
+        create->add_option("--role", options_.roles, "viewer, operator, editor, approver, auditor or admin; repeatable")
+            ->required()
+            ->allow_extra_args(false);
+        create->add_option("--expires", options_.expires, "90d (the default), 12h, ... or never");
+        command(*token, "list", "who has which roles until when", [](const Context& c) { return token_list(c); });
+        command(*token, "revoke", "take one back, from the next request on",
+                [this](const Context& c) { return token_revoke(c, options_.token_name); })
+            ->add_option("TOKEN", options_.token_name, "name or id")
+            ->required();
     }
 
     int records(const Context& c) const {

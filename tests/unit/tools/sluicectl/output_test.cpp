@@ -49,6 +49,9 @@ TEST(Duration, ReadsWhatPeopleWrite) {
     EXPECT_EQ(parse_duration_s("1h30m"), 5'400U);
     EXPECT_EQ(parse_duration_s("45"), 45U);
     EXPECT_EQ(parse_duration_s("24h"), 86'400U);
+    EXPECT_EQ(parse_duration_s("1d"), 86'400U);
+    EXPECT_FALSE(parse_duration_s("2d"));
+    EXPECT_EQ(parse_duration_s("90d", 100 * 86'400), 90U * 86'400);
     for (const auto* bad : {"", "0", "0s", "24h1s", "m", "10d", "1.5h", "-1s", "10 m", "99999999999999999999s"}) {
         EXPECT_FALSE(parse_duration_s(bad)) << bad;
     }

@@ -109,7 +109,7 @@ class PolicyCommands(Case):
         self.run_ctl("confirm", "2", code=1)
         self.run_ctl("apply", "-f", self.file("c"), "--confirm", "1h30m")
         self.assertIn("generation 2", self.run_ctl("rollback").stdout)
-        for bad in ("0", "x", "25h", "10", "-5m", "1d", ""):
+        for bad in ("0", "x", "25h", "10", "-5m", "2d", ""):
             if bad in ("10", ""):
                 continue  # ten seconds; no confirmation
             self.assertIn("is no duration", self.run_ctl("apply", "-f", self.file("d"), "--confirm=" + bad, code=1).stderr)
@@ -119,7 +119,7 @@ class PolicyCommands(Case):
         self.run_ctl("apply", "-f", self.file("b"), "--reason", "CHG-20418: 放行")
         self.run_ctl("apply", "-f", self.file("c"))
         lines = self.run_ctl("history").stdout.splitlines()
-        self.assertRegex(lines[2], r"^ +2  demo@\w{6}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  token:\w{8}  127\.0\.0\.1  policy\.put  CHG-20418: 放行$")
+        self.assertRegex(lines[2], r"^ +2  demo@\w{6}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  token:first-start/0{8}  127\.0\.0\.1  policy\.put  CHG-20418: 放行$")
         self.assertRegex(lines[3], r"^\* +3  demo@")
         run = self.run_ctl("history", "--limit", "1")
         self.assertEqual((len(run.stdout.splitlines()), "there is more" in run.stderr), (2, True))
@@ -142,18 +142,41 @@ class PolicyCommands(Case):
         self.run_ctl("apply", "-f", self.file("b"))
         lines = self.run_ctl("audit").stdout.splitlines()
         self.assertRegex(lines[0], r"^ENTRY  TIME \(UTC\) +BY +FROM +WHAT +RESULT +BEFORE +AFTER +REASON +DETAIL$")
-        self.assertRegex(lines[2], r"^ +2  \S+ \S+  token:\w{8}  127\.0\.0\.1  policy\.put  begun .*first")
+        self.assertRegex(lines[3], r"^ +3  \S+ \S+  token:first-start/0{8}  127\.0\.0\.1  policy\.put  begun .*first")
         entries = [json.loads(line) for line in self.run_ctl("audit", "-o", "json", "--action", "policy").stdout.splitlines()]
         self.assertEqual([e["result"] for e in entries], ["begun", "adopted"] * 2)
         self.assertEqual(self.run_ctl("audit", "--user", "nobody", "-o", "json").stdout, "")
-        self.assertEqual(len(self.run_ctl("audit", "--since", "1h", "-o", "json").stdout.splitlines()), 5)
+        self.assertEqual(len(self.run_ctl("audit", "--user", "token:first-start", "-o", "json").stdout.splitlines()), 4)
+        self.assertEqual(len(self.run_ctl("audit", "--since", "1h", "-o", "json").stdout.splitlines()), 6)
         self.assertIn("how long ago", self.run_ctl("audit", "--since", "yesterday", code=1).stderr)
         run = self.run_ctl("audit", "verify")
-        self.assertRegex(run.stdout, r"^the audit is whole: 5 entries\nhead 5 [0-9a-f]{64}\n")
+        self.assertRegex(run.stdout, r"^the audit is whole: 6 entries\nhead 6 [0-9a-f]{64}\n")
         self.server.tell("audit-head 9 " + "0" * 64)
         run = self.run_ctl("audit", "verify", code=1)
-        self.assertIn("the audit is broken: entry 6 and those behind it, up to 9, are gone", run.stderr)
-        self.assertEqual(json.loads(self.run_ctl("audit", "verify", "-o", "json", code=1).stdout)["broken"], 6)
+        self.assertIn("the audit is broken: entry 7 and those behind it, up to 9, are gone", run.stderr)
+        self.assertEqual(json.loads(self.run_ctl("audit", "verify", "-o", "json", code=1).stdout)["broken"], 7)
+
+    def test_tokens(self):
+        made = self.run_ctl("token", "create", "ci-deploy", "--role", "editor", "--role", "viewer", "--expires", "30d", "--reason", "CHG-5")
+        text = made.stdout.strip()
+        self.assertRegex(text, r"^sluice_[0-9a-f]{8}_[\w-]{43}$")
+        self.assertRegex(made.stderr, r"^token ci-deploy/[0-9a-f]{8}  viewer editor  expires \d{4}-\d\d-\d\d; it is not shown again\n$")
+        self.assertIn("generation 1", self.run_ctl("apply", "-f", self.file("a"), environment={"SLUICE_TOKEN": text}).stdout)
+        denied = self.run_ctl("audit", code=1, environment={"SLUICE_TOKEN": text}).stderr
+        self.assertRegex(denied, r"this needs the role auditor; token:ci-deploy/[0-9a-f]{8} has viewer editor")
+        listed = self.run_ctl("token", "list").stdout
+        self.assertRegex(listed, r"(?m)^[0-9a-f]{8}  ci-deploy    viewer editor +live   \S+  token:first-start/0{8}  \d{4}-\d\d-\d\d *$")
+        self.assertRegex(listed, r"(?m)^0{8}  first-start  viewer operator editor approver auditor admin  live ")
+        self.assertNotIn(text[16:], listed + self.run_ctl("audit", "-o", "json").stdout + self.run_ctl("token", "list", "-o", "json").stdout)
+        self.assertIn("CHG-5", self.run_ctl("audit", "--action", "token.create").stdout)
+        self.assertRegex(self.run_ctl("token", "revoke", "ci-deploy").stdout, r"^revoked ci-deploy/[0-9a-f]{8}\n$")
+        self.assertIn("was revoked", self.run_ctl("status", code=1, environment={"SLUICE_TOKEN": text}).stderr)
+        self.assertIn("no live token has this name or id", self.run_ctl("token", "revoke", "ci-deploy", code=1).stderr)
+        self.assertIn("make another first", self.run_ctl("token", "revoke", "00000000", code=1).stderr)
+        self.assertIn("a role is one of viewer", self.run_ctl("token", "create", "x", "--role", "root", code=1).stderr)
+        self.assertIn("write 90d, 12h or never", self.run_ctl("token", "create", "x", "--role", "viewer", "--expires", "soon", code=1).stderr)
+        never = json.loads(self.run_ctl("token", "create", "x", "--role", "viewer", "--expires", "never", "-o", "json").stdout)
+        self.assertEqual((never["expires"], never["state"]), (None, "live"))
 
     def test_patch(self):
         edits = self.file('[{"op": "remove", "id": "x"}]', "edits.json")
