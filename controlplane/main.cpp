@@ -100,10 +100,14 @@ int main(int argc, char** argv) {
     if (const auto opened = server.open(); !opened) return fail(opened.error());
     (*service)->start();
     if (server.first_start()) {
-        AuditRecord made;
-        made.action = "token.made";
-        made.result = "done";
-        (*service)->audit().write_or_keep(std::move(made));
+        std::fprintf(stderr, "sluice-controlplane: first start: a token with every role stands in %s/token\n",
+                     config->state_dir.c_str());
+    }
+    if (!(*service)->tokens().has_live_admin()) {
+        std::fprintf(stderr,
+                     "sluice-controlplane: no token with the role admin works any more: remove %s/token and start "
+                     "again, and a new one is made\n",
+                     config->state_dir.c_str());
     }
     std::thread watcher{[&] { watch_signals(signals, **service, server); }};
     std::fprintf(stderr, "sluice-controlplane: listening on %s, state in %s\n", config->listen.c_str(),

@@ -24,6 +24,7 @@ using Tcp = asio::ip::tcp;
 constexpr std::size_t kReadThreads = 2;
 constexpr std::size_t kWalkThreads = 1;
 constexpr std::size_t kCommitThreads = 1;
+constexpr std::size_t kCheckThreads = 1;
 /// Pause after a failed accept (descriptors used up): retrying at once would only burn the CPU.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::milliseconds kStopPoll{10};
@@ -63,7 +64,10 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
 /// Order matters: what coroutines touch when they are destroyed with `io` stands before it.
 struct ApiServer::Core {
     Core(ApiConfig config_in, PolicyService& service_in)
-        : config{std::move(config_in)}, service{service_in}, router{make_router(service, counters)} {}
+        : config{std::move(config_in)},
+          service{service_in},
+          router{make_router(service, counters)},
+          authenticator{service.tokens(), config.limits.auth} {}
 
     ~Core() {
         stop_threads();
@@ -78,12 +82,14 @@ struct ApiServer::Core {
         reads.join();
         walks.join();
         commits.join();
+        checks.join();
     }
 
     ApiConfig config;
     PolicyService& service;
     ApiCounters counters;
     Router router;
+    Authenticator authenticator;
     std::optional<Gateway> gateway;
     asio::ssl::context tls{asio::ssl::context::tls_server};
     std::optional<EventHub> hub;
@@ -92,6 +98,7 @@ struct ApiServer::Core {
     asio::thread_pool reads{kReadThreads};
     asio::thread_pool walks{kWalkThreads};
     asio::thread_pool commits{kCommitThreads};
+    asio::thread_pool checks{kCheckThreads};
     std::optional<Tcp::acceptor> acceptor;
     std::uint16_t port{};
     bool first_start{};
@@ -167,11 +174,13 @@ Expected<void, std::string> ApiServer::open() {
     if (!listen || error) {
         return Unexpected(fmt::format("listen: \"{}\" is no ADDRESS:PORT or [ADDRESS]:PORT", core.config.listen));
     }
-    const auto secrets = ensure_secrets(core.config.state_dir, listen->address);
+    auto& tokens = core.service.tokens();
+    const auto secrets = ensure_secrets(core.config.state_dir, listen->address, !tokens.has_live_admin());
     if (!secrets) return Unexpected(secrets.error());
+    if (auto adopted = adopt_first_token(tokens, secrets->token); !adopted) return adopted;
     if (auto loaded = core.load_tls(*secrets); !loaded) return loaded;
     core.first_start = secrets->made_now;
-    core.gateway.emplace(core.router, BearerAuth{secrets->token}, core.config.metrics_open, core.counters,
+    core.gateway.emplace(core.router, core.authenticator, core.config.metrics_open, core.counters,
                          core.service.audit());
 
     core.acceptor.emplace(core.io);
@@ -192,7 +201,8 @@ Expected<void, std::string> ApiServer::open() {
                                       .tls = core.tls,
                                       .reads = core.reads,
                                       .walks = core.walks,
-                                      .commits = core.commits});
+                                      .commits = core.commits,
+                                      .checks = core.checks});
     asio::co_spawn(core.io, core.accept_loop(), asio::detached);
     return {};
 }

@@ -1,5 +1,5 @@
 /// The REST server: TLS, sessions, limits. One I/O thread (the caller of run()); questions on two threads of a pool,
-/// changes on one more, so that neither a slow commit nor a slow question holds up the others' answers.
+/// changes on one more, new tokens are checked on yet another, so that none of it holds up the others' answers.
 #pragma once
 
 #include <chrono>
@@ -11,6 +11,7 @@
 
 #include <sluice/expected.hpp>
 
+#include "controlplane/api/authenticator.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
 
 namespace sluice::cp::api {
@@ -30,6 +31,7 @@ struct ApiLimits {
     std::chrono::milliseconds event_write_timeout{10'000};  ///< a follower that takes nothing for so long is dropped
     std::chrono::milliseconds event_keepalive{15'000};
     std::chrono::milliseconds drain_timeout{2'000};  ///< unread rest of a refused request; in-flight requests at stop
+    AuthLimits auth{};
 };
 
 struct ApiConfig {
@@ -54,7 +56,7 @@ public:
     void stop();
 
     std::uint16_t port() const noexcept;  ///< after open()
-    bool first_start() const noexcept;    ///< open() made certificate or token
+    bool first_start() const noexcept;    ///< open() made the certificate
 
 private:
     struct Core;

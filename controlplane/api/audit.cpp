@@ -100,10 +100,12 @@ Response verify(const Request&, PolicyService& service) {
 void add_audit_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/audit",
+                .roles = {Role::auditor},
                 .query_parameters = {"since", "until", "actor", "action", "limit", "cursor"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_audit(r, service); }});
     router.add({.method = "GET",
                 .pattern = "/v1/audit:verify",
+                .roles = {Role::auditor},
                 .handler = [&service](const Request& r, const PathParameters&) { return verify(r, service); }});
 }
 

@@ -19,6 +19,7 @@
 
 #include "controlplane/api/http_message.hpp"
 #include "controlplane/api/wire_text.hpp"
+#include "controlplane/identity/secret.hpp"
 
 namespace sluice::cp::api {
 namespace {
@@ -44,7 +45,6 @@ Unexpected<std::string> failed(std::string sentence) { return Unexpected(std::mo
 // remove the three files and restart.
 constexpr long kValidSeconds = 10L * 365 * 24 * 3600;
 constexpr long kClockSkewSeconds = 3600;
-constexpr std::size_t kTokenBytes = 32;
 constexpr std::size_t kTokenTextMin = 32;
 constexpr std::size_t kTokenTextMax = 512;
 
@@ -256,25 +256,6 @@ Result<void> check_secret_file(const fs::path& path) {
     return {};
 }
 
-std::string random_token() {
-    std::array<unsigned char, kTokenBytes> bytes{};
-    if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return {};
-    constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::string text;
-    unsigned bits = 0;
-    unsigned bit_count = 0;
-    for (const unsigned byte : bytes) {
-        bits = bits << 8U | byte;
-        bit_count += 8;
-        while (bit_count >= 6) {
-            bit_count -= 6;
-            text.push_back(kAlphabet[bits >> bit_count & 0x3fU]);
-        }
-    }
-    if (bit_count > 0) text.push_back(kAlphabet[bits << (6 - bit_count) & 0x3fU]);
-    return text;
-}
-
 Result<std::string> read_token(const fs::path& path) {
     if (auto checked = check_secret_file(path); !checked) return failed(checked.error());
     const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -295,26 +276,30 @@ Result<std::string> read_token(const fs::path& path) {
     return token;
 }
 
-Result<std::string> ensure_token(const fs::path& directory, const fs::path& path) {
+Result<std::optional<std::string>> ensure_token(const fs::path& directory, const fs::path& path, bool make) {
     if (!has_file(path)) {
-        const auto token = random_token();
+        if (!make) return std::optional<std::string>{};
+        const auto token = new_secret();
         if (token.empty()) return failed("cannot draw random bytes for the token");
         auto made = write_new(unfinished(path), token + "\n", 0600)
                         .and_then([&] { return put_in_place(unfinished(path), path); })
                         .and_then([&] { return sync_directory(directory); });
         if (!made) return failed(made.error());
     }
-    return read_token(path);
+    auto token = read_token(path);
+    if (!token) return failed(token.error());
+    return std::optional{std::move(*token)};
 }
 
 }  // namespace
 
-Expected<ServerSecrets, std::string> ensure_secrets(const fs::path& state_dir, std::string_view listen_address) {
+Expected<ServerSecrets, std::string> ensure_secrets(const fs::path& state_dir, std::string_view listen_address,
+                                                    bool make_token) {
     const TlsFiles files{state_dir / "ca.pem", state_dir / "server.pem", state_dir / "server.key"};
     const auto made = ensure_tls_files(state_dir, files, listen_address);
     if (!made) return failed(made.error());
     if (auto checked = check_secret_file(files.key); !checked) return failed(checked.error());
-    auto token = ensure_token(state_dir, state_dir / "token");
+    auto token = ensure_token(state_dir, state_dir / "token", make_token);
     if (!token) return failed(token.error());
     return ServerSecrets{
         .certificate = files.certificate, .key = files.key, .token = std::move(*token), .made_now = *made};

@@ -81,9 +81,11 @@ void add_commit_routes(Router& router, PolicyService& service) {
     router.add(
         {.method = "GET",
          .pattern = "/v1/commits/{generation}",
+         .roles = kEveryRole,
          .handler = [&service](const Request& r, const PathParameters& p) { return get_commit(r, p, service); }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:confirm",
+                .roles = {Role::approver},
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);
@@ -92,6 +94,7 @@ void add_commit_routes(Router& router, PolicyService& service) {
                 }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:rollback",
+                .roles = {Role::operator_, Role::editor, Role::approver},
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);

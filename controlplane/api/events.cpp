@@ -7,6 +7,7 @@ namespace sluice::cp::api {
 void add_event_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/events",
+                .roles = kEveryRole,
                 .query_parameters = {"topics"},
                 .handler = [&service](const Request& request, const PathParameters&) {
                     for (const auto& [name, value] : request.query) {

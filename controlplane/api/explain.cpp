@@ -4,7 +4,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/api/explain_query.hpp"
-#include "controlplane/api/json_keys.hpp"
+#include "controlplane/api/field_reader.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -13,79 +13,7 @@ namespace sluice::cp::api {
 namespace json = boost::json;
 namespace {
 
-/// More than any question needs, little enough that no nesting costs stack.
-constexpr std::size_t kJsonDepthMax = 8;
 constexpr std::uint16_t kSourcePortDefault = 49'152;
-
-/// Reads an object field by field; what nobody asked for is left over and becomes an error.
-class FieldReader {
-public:
-    FieldReader(const json::object& object, PolicyErrors& errors) : object_{object}, errors_{errors} {}
-
-    const json::value* find(std::string_view name) {
-        known_.emplace_back(name);
-        return object_.if_contains(name);
-    }
-
-    std::optional<std::string> text(std::string_view name) {
-        const auto* value = find(name);
-        if (value == nullptr) {
-            fail(name, "missing-field", std::string{name} + " is required");
-            return std::nullopt;
-        }
-        if (!value->is_string()) {
-            fail(name, "wrong-type", std::string{name} + " must be a string");
-            return std::nullopt;
-        }
-        const auto& string = value->get_string();
-        return std::string(string.data(), string.size());
-    }
-
-    std::optional<std::uint16_t> number(std::string_view name, std::int64_t min, std::int64_t max) {
-        const auto* value = find(name);
-        if (value == nullptr) return std::nullopt;
-        const auto* number = value->if_int64();
-        if (number == nullptr || *number < min || *number > max) {
-            fail(name, "out-of-range",
-                 std::string{name} + " must be a whole number from " + std::to_string(min) + " to " +
-                     std::to_string(max));
-            return std::nullopt;
-        }
-        return static_cast<std::uint16_t>(*number);
-    }
-
-    bool has(std::string_view name) const { return object_.contains(name); }
-
-    void fail(std::string_view name, std::string code, std::string detail) {
-        errors_.push_back(
-            {.code = std::move(code), .pointer = "/" + std::string{name}, .pos = {}, .detail = std::move(detail)});
-    }
-
-    void refuse_unknown() {
-        for (const auto& item : object_) {
-            const std::string_view key{item.key()};
-            if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
-                std::string pointer = "/";
-                for (const char c : key) pointer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-                errors_.push_back({.code = "unknown-key",
-                                   .pointer = pointer,
-                                   .pos = {},
-                                   .detail = "unknown key; this question has " + list()});
-            }
-        }
-    }
-
-private:
-    std::string list() const {
-        std::string out;
-        for (const auto& name : known_) out += (out.empty() ? "" : ", ") + name;
-        return out;
-    }
-
-    const json::object& object_;
-    PolicyErrors& errors_;
-    std::vector<std::string> known_;
-};
 
 std::optional<abi::L4Proto> read_protocol(FieldReader& reader) {
     const auto* value = reader.find("proto");
@@ -154,14 +82,6 @@ void read_transport(FieldReader& reader, ExplainQuery& query) {
     }
 }
 
-Problem bad_body(std::string detail, PolicyErrors errors = {}) {
-    return {.status = 400,
-            .code = errors.empty() ? "bad-json" : "bad-question",
-            .title = {},
-            .detail = std::move(detail),
-            .errors = std::move(errors)};
-}
-
 json::object result_json(const ExplainResult& result) {
     json::array skipped;
     for (const auto& rule : result.skipped) skipped.push_back(json::object{{"rule", rule.rule}, {"field", rule.field}});
@@ -177,18 +97,11 @@ json::object result_json(const ExplainResult& result) {
 }  // namespace
 
 Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
-    json::parse_options options;
-    options.max_depth = kJsonDepthMax;
-    json::error_code error;
-    const json::value document = json::parse({body.data(), body.size()}, error, {}, options);
-    if (error) return Unexpected(bad_body("the body is no JSON document: " + error.message()));
-    if (!document.is_object()) return Unexpected(bad_body("the body must be a JSON object"));
-    if (const auto key = duplicate_key(body)) {
-        return Unexpected(bad_body("the key \"" + valid_utf8(*key) + "\" stands twice in one object"));
-    }
+    const auto document = read_object(body);
+    if (!document) return Unexpected(document.error());
 
     PolicyErrors errors;
-    FieldReader reader{document.get_object(), errors};
+    FieldReader reader{*document, errors};
     ExplainQuery query;
     if (auto port = reader.text("in_port")) {
         if (port->empty()) reader.fail("in_port", "bad-value", "in_port is the name of a port");
@@ -203,17 +116,14 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
         for (const auto* name : {"sport", "dport", "icmp_type", "icmp_code"}) reader.find(name);
     }
     reader.refuse_unknown();
-    if (!errors.empty()) {
-        auto detail =
-            errors.size() > 1 ? std::to_string(errors.size()) + " errors in the question" : errors.begin()->detail;
-        return Unexpected(bad_body(std::move(detail), std::move(errors)));
-    }
+    if (!errors.empty()) return Unexpected(bad_fields("bad-question", "question", std::move(errors)));
     return query;
 }
 
 void add_explain_routes(Router& router, PolicyService& service) {
     router.add({.method = "POST",
                 .pattern = "/v1/explain",
+                .roles = kEveryRole,
                 .body_types = {"application/json"},
                 .handler = [&service](const Request& request, const PathParameters&) {
                     const auto query = parse_explain_query(request.body);

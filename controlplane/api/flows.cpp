@@ -187,11 +187,13 @@ Response delete_flows(const Request& request, PolicyService& service) {
 void add_flow_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/flows",
+                .roles = kEveryRole,
                 .lane = Lane::walks,
                 .query_parameters = {"limit", "cursor", "filter", "since", "until"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
     router.add({.method = "DELETE",
                 .pattern = "/v1/flows",
+                .roles = {Role::operator_},
                 .lane = Lane::walks,
                 .query_parameters = {"filter", "all", "answer"},
                 .handler = [&service](const Request& r, const PathParameters&) { return delete_flows(r, service); }});

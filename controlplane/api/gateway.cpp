@@ -9,17 +9,23 @@
 namespace sluice::cp::api {
 namespace {
 
-Response unauthorized(AuthResult result, const Request& request) {
-    const bool missing = result == AuthResult::missing;
-    auto response =
-        problem_response(401, missing ? "token-missing" : "token-wrong",
-                         missing ? "send `Authorization: Bearer <token>`; the token stands in the state directory"
-                                 : "the token is not the one of this control plane",
-                         request.id);
-    // RFC 6750 section 3.1: no error code when no credentials were sent at all.
-    response.headers.push_back(
-        {"WWW-Authenticate", missing ? R"(Bearer realm="sluice")" : R"(Bearer realm="sluice", error="invalid_token")"});
-    return response;
+struct Refusal {
+    int status;
+    std::string_view code, detail;
+};
+
+/// In our own words, and never with a word of the token.
+Refusal refusal_of(AuthResult result) {
+    switch (result) {
+        case AuthResult::missing:
+            return {401, "token-missing",
+                    "send `Authorization: Bearer <token>`; the first token stands in the state directory"};
+        case AuthResult::expired: return {401, "token-expired", "this token has expired; ask an admin for another"};
+        case AuthResult::revoked: return {401, "token-revoked", "this token was revoked; ask an admin for another"};
+        case AuthResult::throttled:
+            return {429, "too-many-attempts", "too many wrong tokens from this address; wait, then send the right one"};
+        default: return {401, "token-wrong", "this control plane has no such token"};
+    }
 }
 
 std::optional<Response> bad_query(const Route& route, const Request& request) {
@@ -79,19 +85,20 @@ bool Gateway::is_open(const RouteMatch& match) const {
     return access == Access::open || (access == Access::monitoring && metrics_open_);
 }
 
-std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has_body) const {
+std::optional<AuthDecision> Gateway::recognise(const Request& request) const {
+    // An open route costs no hash, and is there for those who sent too many wrong tokens.
+    if (is_open(router_.match(request.method, request.path))) return AuthDecision{.result = AuthResult::not_needed};
+    return authenticator_.recognise(request.header("Authorization"), request.peer);
+}
+
+AuthDecision Gateway::verify(const Request& request) const {
+    return authenticator_.verify(request.header("Authorization").value_or(""), request.peer);
+}
+
+std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has_body, const AuthDecision& who) const {
     auto match = router_.match(request.method, request.path);
-    std::string actor = "anonymous";
     // Before anything else, so that a stranger does not even learn which paths exist.
-    if (!is_open(match)) {
-        const auto result = auth_.check(request.header("Authorization"));
-        if (result != AuthResult::granted) {
-            counters_.auth_failures.fetch_add(1, std::memory_order_relaxed);
-            note_refusal(request, match, result);
-            return unauthorized(result, request);
-        }
-        actor = auth_.name();
-    }
+    if (!is_open(match) && who.result != AuthResult::granted) return turn_away(request, match, who);
     if (std::holds_alternative<NotFound>(match)) {
         return problem_response(404, "no-such-resource", "nothing is here; GET / lists what there is", request.id);
     }
@@ -102,21 +109,52 @@ std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has
         return response;
     }
     auto& matched = std::get<Matched>(match);
+    const auto needed = roles_for(*matched.route, request);
+    if (!is_open(match) && !who.roles.has_any_of(needed)) return forbid(request, *matched.route, needed, who);
     if (auto response = bad_query(*matched.route, request)) return std::move(*response);
     if (auto response = bad_body(*matched.route, request, has_body)) return std::move(*response);
     if (const auto trouble = reason_trouble(request)) return problem_response(400, "bad-reason", *trouble, request.id);
-    return Admitted{matched.route, std::move(matched.parameters), std::move(actor)};
+    return Admitted{matched.route, std::move(matched.parameters), who};
 }
 
 /// Our own words for the path: what a stranger sends may hold a secret, in the query or anywhere.
-void Gateway::note_refusal(const Request& request, const RouteMatch& match, AuthResult result) const {
-    std::string what = result == AuthResult::missing ? "token-missing: " : "token-wrong: ";
+Response Gateway::turn_away(const Request& request, const RouteMatch& match, const AuthDecision& who) const {
+    const bool throttled = who.result == AuthResult::throttled;
+    (throttled ? counters_.auth_throttled : counters_.auth_failures).fetch_add(1, std::memory_order_relaxed);
+    const auto refusal = refusal_of(who.result);
+    std::string what{refusal.code};
     if (const auto* matched = std::get_if<Matched>(&match)) {
-        what += matched->route->method + " " + matched->route->pattern;
+        what += ": " + matched->route->method + " " + matched->route->pattern;
     } else {
-        what += "no such resource";
+        what += ": no such resource";
     }
-    audit_.note({.origin = request.peer, .what = std::move(what), .request_id = request.id});
+    audit_.note({.actor = who.actor, .origin = request.peer, .what = std::move(what), .request_id = request.id});
+    auto response = problem_response(refusal.status, refusal.code, refusal.detail, request.id);
+    if (throttled) {
+        response.headers.push_back({"Retry-After", std::to_string(who.retry_after.count())});
+    } else {
+        // RFC 6750 section 3.1: no error code when no credentials were sent at all.
+        response.headers.push_back({"WWW-Authenticate", who.result == AuthResult::missing
+                                                            ? R"(Bearer realm="sluice")"
+                                                            : R"(Bearer realm="sluice", error="invalid_token")"});
+    }
+    return response;
+}
+
+Response Gateway::forbid(const Request& request, const Route& route, Roles needed, const AuthDecision& who) const {
+    counters_.role_refusals.fetch_add(1, std::memory_order_relaxed);
+    const auto words = to_text(needed, " or ");
+    audit_.note({.actor = who.actor,
+                 .origin = request.peer,
+                 .what = "role-missing: " + route.method + " " + route.pattern + " needs " + words,
+                 .request_id = request.id});
+    auto response =
+        problem_response(403, "role-missing",
+                         "this needs the role " + words + "; " + who.actor + " has " + to_text(who.roles), request.id);
+    // RFC 6750 section 3.1.
+    response.headers.push_back(
+        {"WWW-Authenticate", R"(Bearer realm="sluice", error="insufficient_scope", scope=")" + to_text(needed) + '"'});
+    return response;
 }
 
 Response call_handler(const Route& route, const Request& request, const PathParameters& parameters) {

@@ -1,10 +1,10 @@
-/// What is decided on the header alone, before a byte of the body is read: who asks, for what, and whether it fits. So
-/// nobody without a token can make us hold a body.
+/// What is decided on the header alone, before a byte of the body is read: who asks, for what, whether a role of theirs
+/// is let in, and whether it fits. So nobody without a token can make us hold a body.
 #pragma once
 
 #include <variant>
 
-#include "controlplane/api/auth.hpp"
+#include "controlplane/api/authenticator.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/router.hpp"
 
@@ -13,24 +13,34 @@ namespace sluice::cp::api {
 struct Admitted {
     const Route* route{};
     PathParameters parameters;
-    std::string actor;  ///< who asks, for Request::actor
+    AuthDecision who;  ///< `actor` is for Request::actor
 };
 
 class Gateway {
 public:
     /// `audit` hears of those who are turned away at the door.
-    Gateway(const Router& router, BearerAuth auth, bool metrics_open, ApiCounters& counters, AuditLog& audit)
-        : router_{router}, auth_{auth}, metrics_open_{metrics_open}, counters_{counters}, audit_{audit} {}
+    Gateway(const Router& router, Authenticator& authenticator, bool metrics_open, ApiCounters& counters,
+            AuditLog& audit)
+        : router_{router},
+          authenticator_{authenticator},
+          metrics_open_{metrics_open},
+          counters_{counters},
+          audit_{audit} {}
 
+    /// Who asks. Nothing: it takes a while to find out; ask `verify`, where that holds nobody up.
+    std::optional<AuthDecision> recognise(const Request& request) const;
+    AuthDecision verify(const Request& request) const;
     /// `has_body`: the header announces one. The answer to a refused request is complete.
-    std::variant<Admitted, Response> admit(const Request& request, bool has_body) const;
+    std::variant<Admitted, Response> admit(const Request& request, bool has_body, const AuthDecision& who) const;
+    bool still_live(const Admitted& admitted) const { return authenticator_.still_live(admitted.who); }
 
 private:
     bool is_open(const RouteMatch& match) const;
-    void note_refusal(const Request& request, const RouteMatch& match, AuthResult result) const;
+    Response turn_away(const Request& request, const RouteMatch& match, const AuthDecision& who) const;
+    Response forbid(const Request& request, const Route& route, Roles needed, const AuthDecision& who) const;
 
     const Router& router_;
-    BearerAuth auth_;
+    Authenticator& authenticator_;
     bool metrics_open_;
     ApiCounters& counters_;
     AuditLog& audit_;

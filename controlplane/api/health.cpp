@@ -15,6 +15,7 @@ void add_health_routes(Router& router, PolicyService& service) {
         {.method = "GET",
          .pattern = "/readyz",
          .access = Access::monitoring,
+         .roles = kEveryRole,
          .handler = [&service](const Request& request, const PathParameters&) {
              const auto reasons = service.status().not_ready;
              if (reasons.empty()) return json_response(200, R"({"ready":true})");

@@ -100,15 +100,18 @@ Response restore(const Request& request, const PathParameters& parameters, Polic
 void add_history_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/history",
+                .roles = kEveryRole,
                 .query_parameters = {"limit", "cursor"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_history(r, service); }});
     router.add(
         {.method = "GET",
          .pattern = "/v1/history/{generation}",
+         .roles = kEveryRole,
          .query_parameters = {"against"},
          .handler = [&service](const Request& r, const PathParameters& p) { return get_adoption(r, p, service); }});
     router.add({.method = "POST",
                 .pattern = "/v1/history/{generation}:restore",
+                .roles = {Role::operator_, Role::editor},
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) { return restore(r, p, service); }});
 }

@@ -217,16 +217,19 @@ private:
         if (refused)
             co_return co_await answer_and_close(std::move(*refused), request, head, has_body, kDrainStrangerBytesMax);
 
-        auto admission = shared_.gateway.admit(request, has_body);
+        auto who = shared_.gateway.recognise(request);
+        if (!who) who = co_await offload(shared_.checks, [&] { return shared_.gateway.verify(request); });
+        auto admission = shared_.gateway.admit(request, has_body, *who);
         if (auto* response = std::get_if<Response>(&admission)) {
             if (has_body) {
-                const auto drain = response->status == 401 ? kDrainStrangerBytesMax : kDrainBytesMax;
+                const bool stranger = who->result != AuthResult::granted && who->result != AuthResult::not_needed;
+                const auto drain = stranger ? kDrainStrangerBytesMax : kDrainBytesMax;
                 co_return co_await answer_and_close(std::move(*response), request, head, has_body, drain);
             }
             co_return co_await write(std::move(*response), request.id, head, keep_alive);
         }
         const auto& admitted = std::get<Admitted>(admission);
-        request.actor = admitted.actor;
+        request.actor = admitted.who.actor;
 
         const auto reserved = has_body ? parser.content_length().value_or(shared_.limits.body_bytes_max) : 0;
         if (reserved > shared_.limits.body_bytes_max) {
@@ -289,7 +292,7 @@ private:
                 problem_response(503, "too-many-streams", "too many clients follow events", request.id), request.id,
                 head, keep_alive);
         }
-        co_await follow(response.stream->after, request.id);
+        co_await follow(admitted, response.stream->after, request.id);
         co_return false;
     }
 
@@ -405,7 +408,7 @@ private:
         }
     }
 
-    asio::awaitable<void> follow(std::uint64_t after, const std::string& id) {
+    asio::awaitable<void> follow(const Admitted& admitted, std::uint64_t after, const std::string& id) {
         const HeldCounter streaming{shared_.counters.event_streams};
         // Wakes this coroutine from the hub's thread. What the hub holds outlives us if need be, and touches us only
         // here, on the I/O thread, and only while we live.
@@ -434,7 +437,8 @@ private:
             "HTTP/1.1 200 OK\r\nDate: {}\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
             "X-Content-Type-Options: nosniff\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\nretry: 1000\n\n",
             http_date(), id);
-        while (!shared_.stopping) {
+        // A token that is taken back ends its streams too, with the next event or the next sign of life.
+        while (!shared_.stopping && shared_.gateway.still_live(admitted)) {
             if (!co_await write_event_text(text)) co_return;
             text.clear();
             error_code error;

@@ -27,6 +27,8 @@ struct SessionShared {
     boost::asio::thread_pool& reads;
     boost::asio::thread_pool& walks;
     boost::asio::thread_pool& commits;
+    boost::asio::thread_pool&
+        checks;                    ///< of tokens that are new here: one thread, so that guessing costs one core at most
     std::uint64_t bodies_bytes{};  ///< reserved by requests in flight
     std::size_t requests_in_flight{};
     bool stopping{};

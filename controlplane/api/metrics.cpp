@@ -19,8 +19,12 @@ std::string with_own(std::string text, const ApiCounters& counters) {
     append_metric(text, "sluice_api_connections_refused_total", "counter", "Connections refused because of the cap.",
                   counters.connections_refused);
     append_metric(text, "sluice_api_requests_total", "counter", "Requests whose header was read.", counters.requests);
-    append_metric(text, "sluice_api_auth_failures_total", "counter", "Requests without a token or with a wrong one.",
-                  counters.auth_failures);
+    append_metric(text, "sluice_api_auth_failures_total", "counter",
+                  "Requests without a token or with one that is wrong, expired or revoked.", counters.auth_failures);
+    append_metric(text, "sluice_api_auth_throttled_total", "counter",
+                  "Requests answered 429 because of too many wrong tokens.", counters.auth_throttled);
+    append_metric(text, "sluice_api_role_refusals_total", "counter", "Requests whose token lacks the role.",
+                  counters.role_refusals);
     append_metric(text, "sluice_api_event_streams", "gauge", "Clients that follow events.", counters.event_streams);
     append_metric(text, "sluice_api_event_streams_dropped_total", "counter",
                   "Followers dropped because they did not read.", counters.event_streams_dropped);
@@ -34,6 +38,7 @@ void add_metric_routes(Router& router, PolicyService& service, const ApiCounters
         router.add({.method = "GET",
                     .pattern = with_rules ? "/metrics/rules" : "/metrics",
                     .access = Access::monitoring,
+                    .roles = kEveryRole,
                     .handler = [&service, &counters, with_rules](const Request&, const PathParameters&) {
                         Response response;
                         response.content_type = "text/plain; version=0.0.4; charset=utf-8";

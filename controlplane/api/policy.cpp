@@ -116,15 +116,20 @@ Response get_policy(const Request& request, PolicyService& service) {
 void add_policy_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/policy",
+                .roles = kEveryRole,
                 .handler = [&service](const Request& r, const PathParameters&) { return get_policy(r, service); }});
     router.add({.method = "PUT",
                 .pattern = "/v1/policy",
+                .roles = {Role::editor},
+                .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
                 .query_parameters = {"dry_run"},
                 .handler = [&service](const Request& r, const PathParameters&) { return put_policy(r, service); }});
     router.add({.method = "PATCH",
                 .pattern = "/v1/policy",
+                .roles = {Role::editor},
+                .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/json"},
                 .query_parameters = {"dry_run"},

@@ -20,6 +20,8 @@ struct ApiCounters {
     std::atomic<std::uint64_t> event_streams_dropped{};  ///< did not read
     std::atomic<std::uint64_t> requests{};
     std::atomic<std::uint64_t> auth_failures{};
+    std::atomic<std::uint64_t> auth_throttled{};
+    std::atomic<std::uint64_t> role_refusals{};
 };
 
 /// The longest promise to confirm: a day. Longer is no protection any more.
@@ -33,6 +35,7 @@ void add_policy_routes(Router& router, PolicyService& service);
 void add_commit_routes(Router& router, PolicyService& service);
 void add_history_routes(Router& router, PolicyService& service);
 void add_audit_routes(Router& router, PolicyService& service);
+void add_token_routes(Router& router, PolicyService& service);
 void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters);
 void add_rule_routes(Router& router, PolicyService& service);
 void add_flow_routes(Router& router, PolicyService& service);

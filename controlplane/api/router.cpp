@@ -27,6 +27,15 @@ std::optional<PathParameters> match_pattern(std::string_view pattern, std::strin
 
 }  // namespace
 
+/// Exactly `true`, as the handler reads it: what it would not take for a dry run is none.
+Roles roles_for(const Route& route, const Request& request) {
+    if (route.dry_run_roles.empty()) return route.roles;
+    for (const auto& [name, value] : request.query) {
+        if (name == "dry_run" && value == "true") return route.dry_run_roles;
+    }
+    return route.roles;
+}
+
 void Router::add(Route route) { routes_.push_back(std::move(route)); }
 
 RouteMatch Router::match(std::string_view method, std::string_view path) const {

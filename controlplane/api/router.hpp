@@ -1,6 +1,6 @@
 /// Paths to handlers. A handler sees a Request and gives a Response; it knows nothing of sockets. The route says what
-/// must hold before the body is read at all: the token, the media type, whether there may be a body, and on which
-/// threads the handler runs.
+/// must hold before the body is read at all: the token, the role, the media type, whether there may be a body, and on
+/// which threads the handler runs.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controlplane/api/http_message.hpp"
+#include "controlplane/identity/role.hpp"
 
 namespace sluice::cp::api {
 
@@ -35,6 +36,10 @@ struct Route {
     std::string method;
     std::string pattern;  ///< `/v1/commits/{generation}:confirm`; a `{name}` matches no slash and no colon
     Access access{Access::token};
+    /// Whoever has one of them is let in. The only place that says so: docs/OPERATING.md and openapi.yaml repeat it,
+    /// and tests hold them to it. None = nobody.
+    Roles roles{};
+    Roles dry_run_roles{};  ///< with `?dry_run=true`; none = as without
     Lane lane{Lane::reads};
     std::vector<std::string> body_types;        ///< media types; empty = no body
     std::vector<std::string> query_parameters;  ///< known ones; any other is refused
@@ -50,6 +55,9 @@ struct Matched {
     PathParameters parameters;
 };
 using RouteMatch = std::variant<Matched, NotFound, MethodNotAllowed>;
+
+/// Which roles are let in by this request.
+Roles roles_for(const Route& route, const Request& request);
 
 class Router {
 public:

@@ -8,7 +8,10 @@ namespace sluice::cp::api {
 namespace json = boost::json;
 
 void add_rule_routes(Router& router, PolicyService& service) {
-    router.add({.method = "GET", .pattern = "/v1/rules", .handler = [&service](const Request&, const PathParameters&) {
+    router.add({.method = "GET",
+                .pattern = "/v1/rules",
+                .roles = kEveryRole,
+                .handler = [&service](const Request&, const PathParameters&) {
                     json::array out;
                     for (const auto& rule : service.rules()) {
                         json::object item{{"id", rule.id},     {"action", rule.action},   {"mode", rule.mode},

@@ -85,6 +85,7 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
 void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters) {
     router.add({.method = "GET",
                 .pattern = "/v1/status",
+                .roles = kEveryRole,
                 .handler = [&service, &counters](const Request&, const PathParameters&) {
                     return json_response(200, json::serialize(status_json(service.status(), counters)));
                 }});

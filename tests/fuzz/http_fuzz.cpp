@@ -22,6 +22,7 @@
 #include "controlplane/api/http_session.hpp"
 #include "controlplane/api/resources.hpp"
 #include "tests/fuzz/input.hpp"
+#include "tests/unit/controlplane/api/first_token.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
 
 namespace {
@@ -47,7 +48,7 @@ struct World {
         std::filesystem::remove_all(dir);
     }
     asio::ssl::context server_tls{asio::ssl::context::tls_server}, client_tls{asio::ssl::context::tls_client};
-    asio::thread_pool reads{1}, walks{1}, commits{1};
+    asio::thread_pool reads{1}, walks{1}, commits{1}, checks{1};
     test::MemoryPolicyService silent;  ///< the hub only wakes followers: their events are the input's service's
     EventHub hub{silent};
 };
@@ -146,7 +147,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     service.add_events(3, 10);
     ApiCounters counters;
     const Router router = make_router(service, counters);
-    const Gateway gateway{router, BearerAuth{kToken}, false, counters, service.audit()};
+    test::make_first_token(service, kToken);
+    // Guesses without end: what a wrong token costs here is nothing beside the handshake.
+    Authenticator authenticator{service.tokens(), {.per_address = {1e9, 1}, .computed = {1e9, 1}}};
+    const Gateway gateway{router, authenticator, false, counters, service.audit()};
     const ApiLimits limits{.body_bytes_max = 64 * 1024, .event_keepalive = 1ms};
     SessionShared shared{.limits = limits,
                          .gateway = gateway,
@@ -156,7 +160,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                          .tls = world.server_tls,
                          .reads = world.reads,
                          .walks = world.walks,
-                         .commits = world.commits};
+                         .commits = world.commits,
+                         .checks = world.checks};
     asio::io_context io{1};
     std::array<int, 2> ends{};
     must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0, "a pair of sockets");

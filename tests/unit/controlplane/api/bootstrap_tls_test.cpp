@@ -41,7 +41,7 @@ TEST_F(BootstrapTls, MakesThemOnceAndKeepsThem) {
     const auto first = ensure_secrets(dir, "127.0.0.1");
     ASSERT_TRUE(first) << first.error();
     EXPECT_TRUE(first->made_now);
-    EXPECT_EQ(first->token.size(), 43U);  // 32 bytes in base64url
+    EXPECT_EQ(first->token.value().size(), 43U);  // 32 bytes in base64url
     EXPECT_EQ(names(), all);
     const auto key = text("server.key");
     const auto second = ensure_secrets(dir, "127.0.0.1");
@@ -86,6 +86,16 @@ TEST_F(BootstrapTls, RefusesAnIncompleteSetInOneSentence) {
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().find("has only some of"), std::string::npos);
     EXPECT_EQ(refused.error().find('\n'), std::string::npos);
+}
+
+// Whoever removes the file once they have other tokens does not find a new one beside them at the next start.
+TEST_F(BootstrapTls, NoTokenIsMadeThatNobodyNeeds) {
+    const auto without = ensure_secrets(dir, "127.0.0.1", false);
+    ASSERT_TRUE(without);
+    EXPECT_FALSE(without->token);
+    EXPECT_FALSE(fs::exists(dir / "token"));
+    const auto made = ensure_secrets(dir, "127.0.0.1", true);
+    EXPECT_EQ(ensure_secrets(dir, "127.0.0.1", false)->token, made->token);
 }
 
 TEST_F(BootstrapTls, AnOperatorsOwnCertificateNeedsNoAuthorityHere) {

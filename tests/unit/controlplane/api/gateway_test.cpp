@@ -8,6 +8,7 @@
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
+#include "tests/unit/controlplane/api/first_token.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
 
 namespace sluice::cp::api {
@@ -15,6 +16,13 @@ namespace {
 
 class GatewayTest : public testing::Test {
 protected:
+    void SetUp() override { test::make_first_token(service, "secret-secret"); }
+
+    std::variant<Admitted, Response> admit(const Gateway& at, const Request& request) {
+        auto who = at.recognise(request);
+        if (!who) who = at.verify(request);
+        return at.admit(request, !request.body.empty(), *who);
+    }
     Response ask(std::string method, std::string path, std::vector<Header> headers = {}, std::string body = {},
                  std::string_view query = {}) {
         Request request{.method = std::move(method),
@@ -25,10 +33,10 @@ protected:
                         .id = "id-1"};
         request.query = *parse_query(query);
         if (with_token) request.headers.push_back({"Authorization", "Bearer secret-secret"});
-        auto admission = gateway.admit(request, !request.body.empty());
+        auto admission = admit(gateway, request);
         if (auto* refused = std::get_if<Response>(&admission)) return *refused;
         const auto& admitted = std::get<Admitted>(admission);
-        request.actor = admitted.actor;
+        request.actor = admitted.who.actor;
         return call_handler(*admitted.route, request, admitted.parameters);
     }
 
@@ -40,7 +48,8 @@ protected:
     test::MemoryPolicyService service;
     ApiCounters counters;
     Router router = make_router(service, counters);
-    Gateway gateway{router, BearerAuth{"secret-secret"}, false, counters, service.audit()};
+    Authenticator authenticator{service.tokens()};
+    Gateway gateway{router, authenticator, false, counters, service.audit()};
     bool with_token{true};
 };
 
@@ -64,7 +73,7 @@ TEST_F(GatewayTest, P7_StrangersStandInTheAuditAndTheirSecretsDoNot) {
     ask("GET", "/v1/canary-path");
     service.audit().maintain();
     const auto page = service.audit().page({});
-    ASSERT_EQ(page->entries.size(), 4U);  // the first: the store was made
+    ASSERT_EQ(page->entries.size(), 5U);  // the first two: the store was made, and the token
     EXPECT_EQ(page->entries[2].record.detail, "token-wrong: GET /v1/policy");
     EXPECT_EQ(page->entries[1].record.detail, "token-missing: PUT /v1/policy");
     EXPECT_EQ(page->entries[0].record.detail, "token-missing: no such resource");
@@ -77,19 +86,32 @@ TEST_F(GatewayTest, P7_StrangersStandInTheAuditAndTheirSecretsDoNot) {
 TEST_F(GatewayTest, WhoAsksAndWhyReachesTheService) {
     put("a", {{"If-None-Match", "*"}, {"Sluice-Reason", "CHG-1"}});
     const auto entry = service.audit().page({.action = "policy.put"})->entries.at(0).record;
-    EXPECT_EQ(entry.actor, BearerAuth{"secret-secret"}.name());
-    EXPECT_TRUE(entry.actor.starts_with("token:") && entry.actor.size() == 14);
+    EXPECT_EQ(entry.actor, "token:first-start/00000000");
     EXPECT_EQ(entry.reason, "CHG-1");
     EXPECT_EQ(entry.request_id, "id-1");
     EXPECT_EQ(ask("DELETE", "/v1/flows", {{"Sluice-Reason", "two\nlines"}}, {}, "all=true").status, 400);
 }
 
+TEST_F(GatewayTest, TooManyWrongTokensAre429AndOpenRoutesStayOpen) {
+    with_token = false;
+    Response last;
+    for (int i = 0; i < 30; ++i)
+        last = ask("GET", "/v1/policy", {{"Authorization", "Bearer guess-" + std::to_string(i)}});
+    EXPECT_EQ(last.status, 429);
+    EXPECT_EQ(find_header(last.headers, "Retry-After"), "1");
+    EXPECT_FALSE(find_header(last.headers, "WWW-Authenticate"));
+    EXPECT_EQ(counters.auth_throttled.load() + counters.auth_failures.load(), 30U);
+    EXPECT_EQ(ask("GET", "/livez", {{"Authorization", "Bearer guess-x"}}).status, 200);
+    with_token = true;
+    EXPECT_EQ(ask("GET", "/v1/policy").status, 429) << "not known yet, from the same address";
+}
+
 TEST_F(GatewayTest, MonitoringIsOpenOnlyWhereConfigured) {
     with_token = false;
-    const Gateway open{router, BearerAuth{"secret-secret"}, true, counters, service.audit()};
+    const Gateway open{router, authenticator, true, counters, service.audit()};
     const Request metrics{.method = "GET", .path = "/metrics", .query = {}, .headers = {}, .body = {}, .id = {}};
-    EXPECT_TRUE(std::holds_alternative<Admitted>(open.admit(metrics, false)));
-    EXPECT_TRUE(std::holds_alternative<Response>(gateway.admit(metrics, false)));
+    EXPECT_TRUE(std::holds_alternative<Admitted>(admit(open, metrics)));
+    EXPECT_TRUE(std::holds_alternative<Response>(admit(gateway, metrics)));
 }
 
 TEST_F(GatewayTest, ThePreconditionReachesTheService) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "controlplane/api/auth.hpp"
 #include "controlplane/api/event_hub.hpp"
 #include "controlplane/api/json_keys.hpp"
 #include "controlplane/api/problem.hpp"
@@ -37,15 +36,14 @@ TEST(Router, HeadIsGetAndMethodsAreCaseSensitive) {
     EXPECT_EQ(std::get<MethodNotAllowed>(refused).allow, "GET, HEAD, PUT");
 }
 
-TEST(BearerAuth, OnlyTheWholeTokenOpens) {
-    const BearerAuth auth{"0123456789"};
-    EXPECT_EQ(auth.check(std::nullopt), AuthResult::missing);
-    EXPECT_EQ(auth.check("Bearer 0123456789"), AuthResult::granted);
-    EXPECT_EQ(auth.check("bearer  0123456789"), AuthResult::granted);
-    for (const auto* wrong : {"", "Bearer", "Bearer ", "0123456789", "Basic 0123456789", "Bearer 012345678",
-                              "Bearer 01234567890", "Bearer 0123456789 "}) {
-        EXPECT_EQ(auth.check(wrong), AuthResult::wrong) << wrong;
+TEST(Router, OnlyTheExactWordMakesADryRun) {
+    const Route route{.roles = {Role::editor}, .dry_run_roles = {Role::viewer}};
+    const auto roles = [&](std::string_view query) { return roles_for(route, {.query = *parse_query(query)}); };
+    EXPECT_EQ(roles("dry_run=true"), Roles{Role::viewer});
+    for (const auto* query : {"", "dry_run=false", "dry_run=TRUE", "dry_run=1", "dry_run", "dryrun=true"}) {
+        EXPECT_EQ(roles(query), Roles{Role::editor}) << query;
     }
+    EXPECT_EQ(roles_for({.roles = {Role::editor}}, {.query = *parse_query("dry_run=true")}), Roles{Role::editor});
 }
 
 TEST(ProblemDocument, IsValidUtf8AndBounded) {

@@ -34,6 +34,8 @@ ApiConfig read_config(int argc, char** argv) {
         if (key == "drain_ms") config.limits.drain_timeout = milliseconds{number};
         if (key == "body_ms") config.limits.body_timeout = milliseconds{number};
         if (key == "event_write_ms") config.limits.event_write_timeout = milliseconds{number};
+        if (key == "auth_burst")
+            config.limits.auth = {{static_cast<double>(number), 1}, {static_cast<double>(number), 4}};
         if (key == "event_keepalive_ms") config.limits.event_keepalive = milliseconds{number};
     }
     return config;

@@ -1,0 +1,86 @@
+/// Who asks: `Authorization: Bearer <token>` against the tokens of the store.
+///
+/// Theory of operation. A token's hash costs 20 to 40 ms on purpose, so each is computed once: `recognise` answers at
+/// once for a text that this process has seen (by a keyed digest, never the text), for one that names no token, and for
+/// one that was wrong before; anything else goes to `verify`, which runs on a thread of its own. Whether a token is
+/// revoked or expired is asked anew for each request. What a peer costs is bounded twice: each address may present so
+/// many texts that are wrong, and all together may have so many hashes computed in vain; beyond, 429. A text that was
+/// right gives its attempt back, and one that this process knows never needs one: nobody who has logged in is kept out
+/// by others. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "controlplane/identity/attempt_limit.hpp"
+#include "controlplane/identity/role.hpp"
+#include "controlplane/identity/secret.hpp"
+#include "controlplane/store/token_store.hpp"
+
+namespace sluice::cp::api {
+
+enum class AuthResult : std::uint8_t {
+    not_needed,  ///< the route is open
+    granted,
+    missing,
+    wrong,
+    expired,    ///< it was right until then
+    revoked,    ///< the same
+    throttled,  ///< not even looked at
+};
+
+struct AuthDecision {
+    AuthResult result{AuthResult::missing};
+    std::string token_id;  ///< of whom the token says that they are: granted, expired, revoked
+    std::string actor{"anonymous"};
+    Roles roles;
+    std::chrono::seconds retry_after{};  ///< throttled
+};
+
+struct AuthLimits {
+    AttemptLimit::Rate per_address{20, 1};
+    /// Of hashes: at most a tenth of a core goes to those who guess.
+    AttemptLimit::Rate computed{40, 4};
+};
+
+class Authenticator {
+public:
+    explicit Authenticator(TokenStore& tokens, const AuthLimits& limits = {});
+
+    /// `header` is the value of Authorization, if there is one. Nothing: ask `verify`.
+    std::optional<AuthDecision> recognise(std::optional<std::string_view> header, const std::string& peer);
+    AuthDecision verify(std::string_view header, const std::string& peer);
+    /// Of an answer that goes on for long: has the token been taken back, or run out, since?
+    bool still_live(const AuthDecision& decision) const;
+    /// How many hashes were computed.
+    std::uint64_t computed() const;
+
+private:
+    AuthDecision judge(const std::string& token_id) const;
+    void remember_wrong(const TokenDigest& digest);
+
+    TokenStore& tokens_;
+    const TokenDigester digest_;
+    mutable std::mutex mutex_;                  ///< of what follows; never held while a hash is computed
+    std::map<TokenDigest, std::string> known_;  ///< right ones: whose
+    std::set<TokenDigest> wrong_;               ///< the last ones that were wrong; what is wrong stays wrong
+    std::deque<TokenDigest> wrong_order_;       ///< oldest first
+    std::set<TokenDigest> in_question_;         ///< on their way through `verify`
+    AttemptLimit per_address_, computed_limit_;
+    std::uint64_t computed_{};
+};
+
+/// The token of the first start: `text` is what `state_dir/token` holds, nothing if there is no such file. Its hash
+/// goes into the store when it is new there; a token of the store's own, put into the file for sluicectl, is left as
+/// it is. Error: a sentence.
+Expected<void, std::string> adopt_first_token(TokenStore& tokens, const std::optional<std::string>& text,
+                                              const HashCost& cost = {});
+
+}  // namespace sluice::cp::api
