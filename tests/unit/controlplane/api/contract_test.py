@@ -1,0 +1,188 @@
+"""The contract: every operation of openapi.yaml is driven at the real server, and every answer that it promises (status
+and media type) is seen and fits its schema. An operation without a drive fails, a promise that nothing keeps as well."""
+import json
+import pathlib
+import sys
+import unittest
+
+import jsonschema
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from api_harness import ROOT, SPEC, Server, binary_from, operation_of, resolve  # noqa: E402
+
+BINARY = binary_from("API_TEST_SERVER")
+JSON = {"Content-Type": "application/json"}
+OPERATIONS = {operation["operationId"]: (method.upper(), path, operation)
+              for path, item in SPEC["paths"].items() for method, operation in item.items() if method != "parameters"}
+QUESTION = json.dumps({"in_port": "outside", "src": "198.51.100.7", "dst": "198.51.100.80", "proto": "tcp", "dport": 443})
+
+# What the policy service in memory never does, with the test that sees the real one do it.
+ELSEWHERE = {("rollbackCommit", 202, "application/json"): "a worker that stalls: tests/unit/controlplane/lifecycle"}
+
+
+def promises():
+    """(operation, status, media type or nothing) of every answer that is named."""
+    for name, (_, _, operation) in OPERATIONS.items():
+        for status, response in operation["responses"].items():
+            if status != "default":
+                for media in resolve(response).get("content", {None: None}):
+                    yield name, int(status), media
+
+
+class Recorder:
+    """A server whose answers are noted, and held against the document by `Server.request` itself."""
+
+    def __init__(self, server):
+        self.server, self.seen = server, set()
+
+    def ask(self, method, target, body=None, headers=None, **more):
+        reply = self.server.request(method, target, body=body, headers=headers, **more)
+        media = reply.headers.get("Content-Type", "").split(";")[0] or None
+        self.seen.add((operation_of(method, target)["operationId"], reply.status, media))
+        return reply
+
+    def put(self, text, media="application/yaml", target="/v1/policy", **headers):
+        sent = {"Content-Type": media, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return self.ask("PUT", target, body=text, headers=sent)
+
+
+def drive_the_policy(at):
+    at.ask("GET", "/v1/policy")
+    at.put("name: demo\nrule web-in\n", target="/v1/policy?dry_run=true")
+    etag = at.put("name: demo\nrule web-in\n", If_None_Match="*").headers["ETag"]
+    for accept in ("application/yaml", "application/json"):
+        at.ask("GET", "/v1/policy", headers={"Accept": accept})
+    at.ask("GET", "/v1/policy", headers={"If-None-Match": etag})
+    for media in ("text/yaml", "application/x-yaml", "application/json"):
+        at.put('{"sluice": 1, "name": "%s"}' % media, media=media, If_Match="*")
+    at.ask("GET", "/v1/policy")
+    for text in ("BROKEN", "REFUSED", "NODATAPLANE", "TESTFAIL", "THROW"):
+        at.put(text, If_Match="*")
+    at.put("STALL", If_Match="*")
+    edits = '[{"op": "remove", "id": "x"}]'
+    at.ask("PATCH", "/v1/policy?dry_run=true", body=edits, headers={**JSON, "If-Match": "*"})
+    at.ask("PATCH", "/v1/policy", body=edits, headers={**JSON, "If-Match": "*"})
+    at.ask("PATCH", "/v1/policy", body=edits, headers={**JSON, "If-Match": "*", "Confirm-Timeout": "60"})
+
+
+def drive_commits_and_history(at):
+    for text in ("a", "b"):
+        at.put(text, If_Match="*", Confirm_Timeout="60")
+        number = at.ask("GET", "/v1/history?limit=1").json()["history"][0]["generation"]
+        at.ask("GET", "/v1/commits/%d" % number)
+        if text == "a":
+            at.ask("POST", "/v1/commits/%d:confirm" % number)
+        else:
+            at.ask("POST", "/v1/commits/%d:rollback" % number)
+    at.ask("GET", "/v1/commits/1")
+    at.ask("GET", "/v1/history/1")
+    at.ask("GET", "/v1/history/2?against=1")
+    at.ask("POST", "/v1/history/1:restore", headers={"If-Match": "*"})
+    at.ask("POST", "/v1/history/2:restore", headers={"If-Match": "*", "Confirm-Timeout": "60"})
+    at.ask("GET", "/v1/audit?limit=3")
+    at.ask("GET", "/v1/audit:verify")
+
+
+def drive_tokens(at):
+    at.ask("GET", "/v1/tokens")
+    for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
+        made = at.ask("POST", "/v1/tokens", body=json.dumps(wanted), headers=JSON).json()
+        at.ask("GET", "/v1/tokens/" + made["id"])
+    at.ask("DELETE", "/v1/tokens/" + made["id"])
+    at.ask("DELETE", "/v1/tokens/" + made["id"])
+    at.ask("GET", "/v1/tokens")
+
+
+def drive_insight(at):
+    for path in ("/", "/openapi.json", "/v1/openapi.json", "/v1/status", "/v1/rules", "/livez", "/readyz", "/metrics", "/metrics/rules"):
+        at.ask("GET", path)
+    page = at.ask("GET", "/v1/flows?limit=7").json()
+    at.ask("GET", "/v1/flows?cursor=" + page["next"])
+    at.ask("GET", "/v1/flows?since=1h&limit=5")
+    at.ask("GET", "/v1/flows?since=1h&limit=5", headers={"Accept": "application/jsonl"})
+    at.ask("DELETE", "/v1/flows?all=true")
+    at.ask("DELETE", "/v1/flows")
+    at.ask("POST", "/v1/explain", body=QUESTION, headers=JSON)
+    at.ask("POST", "/v1/explain", body="{}", headers=JSON)
+    at.server.tell("not-ready the dataplane is not there")
+    at.ask("GET", "/readyz")
+    at.ask("HEAD", "/v1/events")
+
+
+class Contract(unittest.TestCase):
+    maxDiff = None
+
+    def test_every_promise_is_kept(self):
+        with Server(BINARY) as server:
+            at = Recorder(server)
+            for drive in (drive_the_policy, drive_commits_and_history, drive_tokens, drive_insight):
+                drive(at)
+        self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
+        driven = {name for name, _, _ in at.seen}
+        self.assertEqual(sorted(set(OPERATIONS) - driven), [], "operations that nothing drives")
+        self.assertEqual(sorted(set(promises()) - at.seen - set(ELSEWHERE), key=str), [], "answers that are promised and were never given")
+
+    def test_what_is_wrong_is_seen(self):
+        """The checks themselves: an answer with a field too many, one too few, or of another type does not fit."""
+        schema = dict(SPEC["components"]["schemas"]["Token"], components=SPEC["components"])
+        good = {"id": "0000000a", "name": "ci", "roles": ["viewer"], "state": "live", "created": "2026-11-26T05:00:00.000Z",
+                "created_by": "system", "expires": None, "revoked": None, "revoked_by": None}
+        validate = jsonschema.Draft202012Validator(schema).validate
+        validate(good)
+        for change in ({"hash": "x"}, {"roles": ["root"]}, {"created": "yesterday"}, {"expires": 5}):
+            with self.assertRaises(jsonschema.ValidationError):
+                validate({**good, **change})
+        with self.assertRaises(jsonschema.ValidationError):
+            validate({name: value for name, value in good.items() if name != "expires"})
+
+
+class Document(unittest.TestCase):
+    """What a linter would say of the document."""
+
+    def test_every_schema_is_one_and_every_reference_leads_somewhere(self):
+        for name, schema in SPEC["components"]["schemas"].items():
+            with self.subTest(schema=name):
+                jsonschema.Draft202012Validator.check_schema(schema)
+
+        def walk(node):
+            if isinstance(node, dict):
+                if "$ref" in node:
+                    resolve(node)
+                for child in node.values():
+                    walk(child)
+            elif isinstance(node, list):
+                for child in node:
+                    walk(child)
+
+        walk(SPEC)
+
+    def test_operations_are_named_once_and_say_what_they_take(self):
+        text = (ROOT / "controlplane/api/openapi.yaml").read_text(encoding="utf-8")
+        self.assertEqual(text.count("operationId:"), len(OPERATIONS))
+        roles = set(SPEC["components"]["schemas"]["Role"]["enum"])
+        tags = {tag["name"] for tag in SPEC["tags"]}
+        for name, (_, path, operation) in OPERATIONS.items():
+            with self.subTest(operation=name):
+                self.assertRegex(name, "^[a-z][A-Za-z0-9]+$")
+                self.assertTrue(operation["summary"] and set(operation.get("tags", ())) <= tags)
+                self.assertIn("default", operation["responses"])
+                given = [resolve(p) for p in operation.get("parameters", []) + SPEC["paths"][path].get("parameters", [])]
+                in_path = {p["name"] for p in given if p["in"] == "path"}
+                self.assertEqual(in_path, {part.split("}")[0] for part in path.split("{")[1:]})
+                for way in operation.get("security", []):
+                    self.assertLessEqual(set(way["token"]), roles)
+
+    def test_no_key_stands_twice(self):
+        class Strict(yaml.SafeLoader):
+            def construct_mapping(self, node, deep=False):
+                keys = [key.value for key, _ in node.value if key.value != "<<"]
+                if len(keys) != len(set(keys)):
+                    raise AssertionError("line %d: a key stands twice" % (node.start_mark.line + 1))
+                return super().construct_mapping(node, deep)
+
+        yaml.load((ROOT / "controlplane/api/openapi.yaml").read_text(encoding="utf-8"), Loader=Strict)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
