@@ -48,9 +48,35 @@ void FlowTable::mark_free(FlowHot& e) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+/// Last in, first out: what was used last is in the cache.
 void FlowTable::push_free_entry(std::uint32_t i) noexcept {
-    chain_set(&hot_[i], free_entry_);
-    free_entry_ = i;
+    if (spare_count_ == kSparesMax) {
+        const std::uint32_t last = spare_[(spare_top_ - spare_count_--) % kSparesMax];
+        chain_set(&hot_[last], free_entry_);
+        free_entry_ = last;
+    }
+    spare_[spare_top_++ % kSparesMax] = i;
+    ++spare_count_;
+}
+
+/// The chain's next entry becomes the spare one that is used last. False: there are enough, or none is left.
+bool FlowTable::add_spare() noexcept {
+    if (spare_count_ == kSparesMax) return false;
+    std::uint32_t i = free_entry_;
+    if (i != kEndOfChain) {
+        free_entry_ = chain_next(&hot_[i]);
+        if (free_entry_ != kEndOfChain) __builtin_prefetch(&hot_[free_entry_], 1);
+    } else if (fresh_entry_ != hot_.size()) {
+        i = fresh_entry_++;
+    } else {
+        return false;
+    }
+    spare_[(spare_top_ - ++spare_count_) % kSparesMax] = i;
+    __builtin_prefetch(&hot_[i], 1);
+    __builtin_prefetch(&cold_[i], 1);
+    prefetch_deadline(FlowHandle{i});
+    prefetch_queue(FlowHandle{i});
+    return true;
 }
 
 void FlowTable::push_free_line(std::uint32_t i) noexcept {
@@ -69,7 +95,8 @@ std::size_t FlowTable::memory_bytes() const noexcept {
 }
 
 void FlowTable::top_up() noexcept {
-    if (free_entry_ == kEndOfChain && fresh_entry_ != hot_.size()) push_free_entry(fresh_entry_++);
+    while (add_spare()) {
+    }
     if (free_line_ == kEndOfChain && fresh_line_ != v6_.size()) push_free_line(fresh_line_++);
     if (free_proxy_ == kEndOfChain && fresh_proxy_ != proxies_.size()) push_free_proxy(fresh_proxy_++);
 }
@@ -171,9 +198,11 @@ void FlowTable::index_erase(std::uint64_t hash, std::uint32_t handle) noexcept {
 }
 
 FlowHandle FlowTable::take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept {
-    const std::uint32_t i = free_entry_;
-    if (i == kEndOfChain || !index_insert(hash, i)) return kNoFlow;
-    free_entry_ = chain_next(&hot_[i]);
+    if (spare_count_ == 0) return kNoFlow;
+    const std::uint32_t i = spare_[(spare_top_ - 1) % kSparesMax];
+    if (!index_insert(hash, i)) return kNoFlow;
+    --spare_top_;
+    --spare_count_;
     top_up();
     hot_[i] = FlowHot{};
     cold_[i] = FlowCold{};

@@ -16,7 +16,8 @@
 ///
 /// Ageing. `expiry_` holds one packed deadline per entry. A clock hand walks it, a bounded number of entries per call;
 /// the packet path writes `last_seen_tick` only, and the hand pushes a deadline on when it finds that the entry was
-/// used since (lazy refresh). A shorter timeout (a close) is written at once by `set_phase`. Data in flight shorten a
+/// used since (lazy refresh), or that its phase has got a longer one. A shorter timeout (a close) is written at once by
+/// `set_phase`. Data in flight shorten a
 /// timeout too, and the packet path writes no deadline for them: so no deadline is further away than the phase's
 /// shortest timeout, and the hand looks at an idle established flow every few minutes.
 #pragma once
@@ -97,10 +98,23 @@ public:
     [[gnu::always_inline]] void prefetch_bucket(std::uint64_t hash) const noexcept;
     /// Gives the entry that the flow most likely has, or kNoFlow where its first bucket has none.
     [[gnu::always_inline]] FlowHandle prefetch_entry(std::uint64_t hash) const noexcept;
-    /// What `set_phase` writes beside the entry.
-    [[gnu::always_inline]] void prefetch_turn(FlowHandle h) const noexcept {
-        __builtin_prefetch(&expiry_[at(h)], 1);
+    /// What `set_phase` writes beside the entry when a flow comes to a queue of eviction.hpp or leaves it, ...
+    [[gnu::always_inline]] void prefetch_queue(FlowHandle h) const noexcept {
         eviction_.prefetch(static_cast<std::uint32_t>(h));
+    }
+    /// ... when its timeout gets shorter, ...
+    [[gnu::always_inline]] void prefetch_deadline(FlowHandle h) const noexcept {
+        __builtin_prefetch(&expiry_[at(h)], 1);
+    }
+    /// ... and when it leaves the queue that it stands in; `prefetch_queue` was some packets ago.
+    [[gnu::always_inline]] void prefetch_leave(FlowHandle h) const noexcept {
+        if (standing(hot_[at(h)]) != Standing::assured) eviction_.prefetch_neighbours(static_cast<std::uint32_t>(h));
+    }
+    /// What `erase` looks for; the entry itself is read here. Then `prefetch_leave`, as above.
+    [[gnu::always_inline]] void prefetch_end(FlowHandle h) const noexcept {
+        const FlowHot& e = hot_[at(h)];
+        eviction_.prefetch(static_cast<std::uint32_t>(h));
+        if (!e.has(flow_flag::v6)) __builtin_prefetch(&buckets_[place_of(hasher_.hash(e.v4)).first], 1);
     }
     FlowHandle find(const FlowKeyV4& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
     FlowHandle find(const FlowKeyV6& key, std::uint64_t hash) const noexcept { return find_key(key, hash); }
@@ -118,7 +132,7 @@ public:
     FlowHandle insert(const FlowKeyV4& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
     FlowHandle insert(const FlowKeyV6& key, std::uint64_t hash, std::uint32_t now_tick) noexcept;
     bool full(abi::IpFamily family) const noexcept {
-        return free_entry_ == kEndOfChain || (family == abi::IpFamily::v6 && free_line_ == kEndOfChain);
+        return spare_count_ == 0 || (family == abi::IpFamily::v6 && free_line_ == kEndOfChain);
     }
     void erase(FlowHandle handle) noexcept;
     /// The flow is over, and its entry stays as a mark (FlowHot::marked), for as long as nobody needs the room.
@@ -180,6 +194,7 @@ private:
     static constexpr int kMovesTried = 14;  ///< with the two of the flow itself: 16 lines
     static constexpr int kSameTagMax = 8;   ///< by chance one flow in 10^30 meets so many
     static constexpr std::uint32_t kEndOfChain = 0xffffffff;
+    static constexpr std::uint32_t kSparesMax = 16;  ///< a power of two
     struct alignas(64) Bucket {
         std::array<std::uint16_t, kBucketSlots> tag;  ///< 0 = empty
         std::array<std::uint32_t, kBucketSlots> handle;
@@ -218,9 +233,11 @@ private:
     bool make_room(std::uint32_t bucket, int& tries) noexcept;
     void index_erase(std::uint64_t hash, std::uint32_t handle) noexcept;
     std::uint32_t deadline(std::uint32_t tick) const noexcept { return tick == kNever ? 1 : tick; }
+    std::size_t collect_due(std::uint32_t now_tick, std::uint32_t& left, std::span<FlowHandle> due) noexcept;
     FlowHandle take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept;
     static void mark_free(FlowHot& e) noexcept;
     void push_free_entry(std::uint32_t i) noexcept;
+    bool add_spare() noexcept;
     void push_free_line(std::uint32_t i) noexcept;
     void push_free_proxy(std::uint32_t i) noexcept;
     void drop_extension(FlowHot& e) noexcept;
@@ -248,9 +265,12 @@ private:
     std::uint32_t half_open_max_;
     // Free entries and lines are chained through their first four bytes. Those from fresh_* on were never used since
     // rebuild() and join the chain one at a time, so that no start has to touch them all: a chain is empty only if
-    // nothing is free.
+    // nothing is free. The first kSparesMax entries of their chain stand in a ring instead, the next one to be used at
+    // `spare_top_` - 1: what they stand on has been asked for by the time that a new flow wants it.
     std::uint32_t free_entry_{kEndOfChain}, free_line_{kEndOfChain}, free_proxy_{kEndOfChain};
     std::uint32_t fresh_entry_{}, fresh_line_{}, fresh_proxy_{};
+    std::array<std::uint32_t, kSparesMax> spare_{};
+    std::uint32_t spare_top_{}, spare_count_{};
     std::uint32_t proxies_used_{};
     RecoveryCount recovered_{};
     std::uint32_t count_{};

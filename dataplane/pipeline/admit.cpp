@@ -200,6 +200,10 @@ void admit(Burst& burst, const TableView& view, FlowBook& flows, RuleMeter& rule
     if (burst.waiting_count == 0) return;
     const Desk desk{burst, view, flows, rules, events, counters};
     for (std::size_t i = 0; i < burst.count; ++i) {
+        if (burst.fate[i] != Fate::undecided || !burst.tracked[i].asks) continue;
+        rules.prefetch(view.rules[burst.inquiry[i].answer.rule].slot);
+    }
+    for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::undecided && burst.tracked[i].waits) admit_one(desk, i);
     }
 }

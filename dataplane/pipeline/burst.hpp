@@ -103,9 +103,11 @@ struct Burst {
     std::size_t count{};
     std::array<Packet, kBurstMax> packet;
     UsualPackets usual;  ///< of these, `parsed` and `tracked` are not filled but for their heads
+    std::array<FlowHandle, kBurstMax> likely{};  ///< FlowTable::prefetch_entry, of all
     std::array<ParsedPacket, kBurstMax> parsed;
     std::array<Tracked, kBurstMax> tracked;
     std::array<Inquiry, kBurstMax> inquiry;
+    bool turns_flows{};              ///< of the last burst that was tracked: not every packet just passed
     std::size_t waiting_count{};     ///< packets with Tracked::waits
     std::size_t wire_frame_count{};  ///< frames that `parse` let pass and `wire:` speaks about, not rules
     std::array<Fate, kBurstMax> fate{};

@@ -420,7 +420,12 @@ void FlowBook::mark_by_request(FlowHandle h, const Moment& moment) noexcept {
 void FlowBook::age(const Moment& moment) noexcept {
     std::array<FlowHandle, kExpiredPerLoopMax> over;
     const std::size_t count = table.collect_expired(moment.tick, over);
-    for (std::size_t i = 0; i < count; ++i) end(over[i], abi::FlowEnd::expired, moment);
+    constexpr std::size_t kAhead = 8;  // an entry is in the cache already; its bucket and its place in a queue are not
+    for (std::size_t i = 0; i < count + 2 * kAhead; ++i) {
+        if (i < count) table.prefetch_end(over[i]);
+        if (i >= kAhead && i - kAhead < count) table.prefetch_leave(over[i - kAhead]);
+        if (i >= 2 * kAhead) end(over[i - 2 * kAhead], abi::FlowEnd::expired, moment);
+    }
     if (moment.tick - pressure_tick_ >= kTicksPerSecond) pressure_ = abi::FlowPressure::none;
     counters_.flow_pressure.set(static_cast<std::uint64_t>(pressure_));
     counters_.flows_half_open.set(table.half_open());

@@ -63,40 +63,6 @@ void set_payload(ParsedPacket& out, std::uint32_t header_bytes, std::uint32_t pa
     out.payload_bytes = payload_bytes;
 }
 
-/// RFC 9293 section 3.1. Lengths that step outside the header, or that can't be right for what we use, are malformed:
-/// whoever reads on with another idea of where an option ends sees another option.
-Fault read_tcp_options(const FrameView& frame, std::uint32_t at, std::uint32_t last, TcpFields& tcp) noexcept {
-    constexpr std::uint8_t kEndOfList = 0, kNop = 1, kMss = 2, kWscale = 3, kSackPermitted = 4;
-    while (at < last) {
-        const std::uint8_t kind = frame.u8(at);
-        if (kind == kEndOfList) break;
-        if (kind == kNop) {
-            ++at;
-            continue;
-        }
-        if (at + 2 > last) return DropReason::tcp_malformed;
-        const std::uint8_t bytes = frame.u8(at + 1);
-        if (bytes < 2 || at + bytes > last) return DropReason::tcp_malformed;
-        switch (kind) {
-            case kMss:
-                if (bytes != 4) return DropReason::tcp_malformed;
-                tcp.mss = frame.u16(at + 2);
-                break;
-            case kWscale:
-                if (bytes != 3) return DropReason::tcp_malformed;
-                tcp.wscale = std::min(frame.u8(at + 2), kWscaleMax);
-                break;
-            case kSackPermitted:
-                if (bytes != 2) return DropReason::tcp_malformed;
-                tcp.sack_permitted = true;
-                break;
-            default: break;
-        }
-        at += bytes;
-    }
-    return std::nullopt;
-}
-
 Fault parse_tcp(const FrameView& frame, ParsedPacket& out) noexcept {
     const std::uint32_t l4 = out.l4_offset;
     if (auto fault = frame.unreadable(l4, kTcpHeaderBytesMin, DropReason::tcp_malformed)) return fault;
@@ -172,6 +138,38 @@ Fault parse_sctp(const FrameView& frame, ParsedPacket& out) noexcept {
 }
 
 }  // namespace
+
+Fault read_tcp_options(const FrameView& frame, std::uint32_t at, std::uint32_t last, TcpFields& tcp) noexcept {
+    constexpr std::uint8_t kEndOfList = 0, kNop = 1, kMss = 2, kWscale = 3, kSackPermitted = 4;
+    while (at < last) {
+        const std::uint8_t kind = frame.u8(at);
+        if (kind == kEndOfList) break;
+        if (kind == kNop) {
+            ++at;
+            continue;
+        }
+        if (at + 2 > last) return DropReason::tcp_malformed;
+        const std::uint8_t bytes = frame.u8(at + 1);
+        if (bytes < 2 || at + bytes > last) return DropReason::tcp_malformed;
+        switch (kind) {
+            case kMss:
+                if (bytes != 4) return DropReason::tcp_malformed;
+                tcp.mss = frame.u16(at + 2);
+                break;
+            case kWscale:
+                if (bytes != 3) return DropReason::tcp_malformed;
+                tcp.wscale = std::min(frame.u8(at + 2), kWscaleMax);
+                break;
+            case kSackPermitted:
+                if (bytes != 2) return DropReason::tcp_malformed;
+                tcp.sack_permitted = true;
+                break;
+            default: break;
+        }
+        at += bytes;
+    }
+    return std::nullopt;
+}
 
 Fault parse_transport(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept {
     out.l4_bytes = frame.end - out.l4_offset;

@@ -80,6 +80,10 @@ Fault walk_ipv6_chain(const FrameView& frame, std::uint32_t offset, std::uint8_t
                       ChainEnd& chain) noexcept;
 /// `frame.end` is the end of the datagram: Ethernet padding behind it is out of sight from here on.
 Fault parse_transport(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
+/// The options of a SYN, from `at` up to `last` (RFC 9293 section 3.1); `frame` has them. Lengths that step outside the
+/// header, or that can't be right for what we use, are malformed: whoever reads on with another idea of where an option
+/// ends sees another option.
+Fault read_tcp_options(const FrameView& frame, std::uint32_t at, std::uint32_t last, TcpFields& tcp) noexcept;
 /// RFC 4861 sections 6.1 and 7.1, for ICMPv6 types 133 to 137 whose checksum was looked at already.
 Fault parse_nd(const FrameView& frame, const IpContext& ip, ParsedPacket& out) noexcept;
 /// The chunks at `offset`, behind the SCTP common header, to the frame's end. Those behind the first segment, or behind

@@ -1,5 +1,5 @@
 /// The plain frame, read in one go: untagged Ethernet, IPv4 without options or IPv6 without extension headers, no
-/// fragment, ordinary addresses, and TCP without SYN, all of it in the first segment. Of live flows that is nearly
+/// fragment, ordinary addresses, and TCP, all of it in the first segment. Of live flows that is nearly
 /// every packet over IPv6, and over IPv4 those that are not even usual (usual.hpp); `parse` tries it first. Whatever is
 /// not plain, or wrong in any way, is left to the layers' own files, which say what it is: for a frame that is read
 /// here they give the same, field by field (parse_plain_test).
@@ -33,7 +33,6 @@ inline bool read_tcp(const FrameView& frame, std::uint32_t l4, std::uint32_t end
     const std::uint32_t header_bytes = (frame.u8(l4 + 12) >> 4) * 4U;
     const std::uint8_t flags = frame.u8(l4 + 13);
     if (header_bytes < kTcpBytes || header_bytes > l4_bytes || l4 + header_bytes > frame.readable) return false;
-    if ((flags & kSyn) != 0) return false;
     if (frame.l4_checksum != L4Checksum::good) {
         if (frame.l4_checksum == L4Checksum::bad || end > frame.readable) return false;
         const std::uint64_t pseudo = pseudo_header_sum(out.family, out.src, out.dst, abi::L4Proto::tcp, l4_bytes);
@@ -53,7 +52,7 @@ inline bool read_tcp(const FrameView& frame, std::uint32_t l4, std::uint32_t end
     out.tcp.ack = frame.u32(l4 + 8);
     out.tcp.flags = flags;
     out.tcp.window = frame.u16(l4 + 14);
-    return true;
+    return (flags & kSyn) == 0 || !read_tcp_options(frame, l4 + kTcpBytes, l4 + header_bytes, out.tcp);
 }
 
 inline bool read_ipv4(const FrameView& frame, ParsedPacket& out) noexcept {

@@ -1,6 +1,7 @@
 #include "dataplane/pipeline/track.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/flow/sctp_state.hpp"
 #include "dataplane/flow/tcp_flags.hpp"
@@ -9,6 +10,7 @@
 #include "dataplane/pipeline/parse.hpp"
 #include "dataplane/pipeline/rejudge.hpp"
 #include "dataplane/pipeline/rx.hpp"
+#include "dataplane/pipeline/track_ahead.hpp"
 
 namespace sluice::dp {
 
@@ -113,46 +115,6 @@ void identify(Burst& burst, std::size_t i) noexcept {
     t.kind = TrackKind::icmp_error;
 }
 
-/// Packets [first, last) of a burst. The memory that a group's flows stand in is asked for while the groups behind it
-/// are hashed: buckets two groups ahead of their entries, entries before anything is decided.
-struct Group {
-    std::size_t first, last;
-};
-constexpr std::size_t kGroupPackets = 8;
-
-/// Room for keys that are written before they are read: a burst need not pay for zeroes.
-template <typename Key>
-union KeyRoom {
-    KeyRoom() noexcept {}
-    std::array<Key, kGroupPackets> keys;
-};
-
-/// Hashes all keys of one family together and asks for their buckets.
-template <typename Key>
-void hash_family(Burst& burst, Group g, abi::IpFamily family, Key Tracked::*member, const FlowTable& table) noexcept {
-    KeyRoom<Key> room;
-    std::array<std::uint64_t, kGroupPackets> hashes;
-    std::array<std::uint8_t, kGroupPackets> whose;
-    std::size_t count = 0;
-    for (std::size_t i = g.first; i < g.last; ++i) {
-        if (burst.tracked[i].kind == TrackKind::none || burst.parsed[i].family != family) continue;
-        room.keys[count] = burst.tracked[i].*member;
-        whose[count++] = static_cast<std::uint8_t>(i);
-    }
-    if (count == 0) return;
-    table.hasher().hash(std::span<const Key>{room.keys.data(), count}, hashes.data());
-    for (std::size_t k = 0; k < count; ++k) {
-        burst.tracked[whose[k]].hash = hashes[k];
-        table.prefetch_bucket(hashes[k]);
-    }
-}
-
-void hash_usual(UsualPackets& usual, Group g, const FlowTable& table) noexcept {
-    table.hasher().hash(std::span<const FlowKeyV4>{usual.key.data() + g.first, g.last - g.first},
-                        usual.hash.data() + g.first);
-    for (std::size_t i = g.first; i < g.last; ++i) table.prefetch_bucket(usual.hash[i]);
-}
-
 void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
     const std::uint32_t here = burst.usual.mask >> g.first & ((1U << (g.last - g.first)) - 1);
     for (std::size_t i = g.first; i < g.last; ++i) burst.tracked[i].reset();
@@ -167,19 +129,6 @@ void identify_group(Burst& burst, Group g, const FlowTable& table) noexcept {
     }
     hash_family(burst, g, abi::IpFamily::v4, &Tracked::v4, table);
     if (any_v6) hash_family(burst, g, abi::IpFamily::v6, &Tracked::v6, table);
-}
-
-// Always inlined, as what it calls (flow_table.hpp).
-[[gnu::always_inline]] inline void prefetch_entries(Burst& burst, Group g, const FlowTable& table) noexcept {
-    for (std::size_t i = g.first; i < g.last; ++i) {
-        if (burst.usual.has(i)) {
-            burst.usual.likely[i] = table.prefetch_entry(burst.usual.hash[i]);
-        } else if (burst.tracked[i].kind != TrackKind::none) {
-            // SYN, FIN, RST: most of them change the phase.
-            const FlowHandle likely = table.prefetch_entry(burst.tracked[i].hash);
-            if (likely != kNoFlow) table.prefetch_turn(likely);
-        }
-    }
 }
 
 void wait(Burst& burst, std::size_t i) noexcept {
@@ -216,7 +165,7 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
     if (e.phase != FlowPhase::established || flows.stale(h) || flows.table.expired(h, burst.moment.tick)) return false;
     const Direction from = e.direction_of(s.source_is_low);
     if (e.zone[index(from)] != static_cast<std::uint8_t>(burst.passage.from)) return false;
-    if (!tcp_goes_straight_on(e, from, tcp_flag::ack, s.seq, s.ack, s.payload_bytes, s.window)) return false;
+    if (!tcp_goes_straight_on(e, from, s.flags, s.seq, s.ack, s.payload_bytes, s.window)) return false;
     e.last_seen_tick = burst.moment.tick;
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
@@ -238,8 +187,9 @@ bool is_straight(const Burst& burst, std::size_t i) noexcept {
 }
 UsualSegment segment_of(const Burst& burst, std::size_t i) noexcept {
     const ParsedPacket& p = burst.parsed[i];
-    return {p.tcp.seq, p.tcp.ack, p.tcp.window, static_cast<std::uint16_t>(p.payload_bytes),
-            burst.tracked[i].source_is_low};
+    return {p.tcp.seq,    p.tcp.ack,
+            p.tcp.window, static_cast<std::uint16_t>(p.payload_bytes),
+            p.tcp.flags,  burst.tracked[i].source_is_low};
 }
 
 /// A packet before this one waits for the policy to open this ended flow anew: then this one is about the new flow.
@@ -282,6 +232,32 @@ void count(const TcpResult& r, const Burst& burst, std::size_t i, FlowHandle h, 
     // A kept flow's place is not for another one: the SYN may be a probe, but what answers it opens nothing.
     const bool may_renew = !flows.table.hot(h).kept();
     if ((r.notes & tcp_note::syn_on_live) != 0 && may_renew) flows.late_syns.keep(h, tcp_segment(burst.parsed[i]));
+}
+
+/// A usual packet that turns its flow: the last of a handshake, FINs and what acknowledges them. What passes here is
+/// what `follow_flow` would let pass, with the same traces. False: nothing has changed, `track_one` looks closer.
+bool follow_turning(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                    abi::WorkerCounters& counters) noexcept {
+    FlowHot& e = flows.table.hot(h);
+    const UsualSegment& s = burst.usual.segment[i];
+    // An entry that was erased since it was found is in phase `free`.
+    if (e.phase == FlowPhase::free || is_over(e.phase) || e.extended()) return false;
+    if (flows.table.expired(h, burst.moment.tick) || flows.stale(h)) return false;
+    const Direction from = e.direction_of(s.source_is_low);
+    const bool from_its_zone = e.zone[index(from)] == static_cast<std::uint8_t>(burst.passage.from);
+    if (!from_its_zone) return false;
+    const TcpResult r = tcp_advance(e, from, {s.flags, s.seq, s.ack, s.payload_bytes, s.window}, flows.seq_check());
+    if (r.outcome != TcpOutcome::pass) return false;
+    if (r.notes != 0) {
+        fill_usual(burst, i);
+        count(r, burst, i, h, flows, counters);
+    }
+    if (r.refreshes) e.last_seen_tick = burst.moment.tick;
+    if (r.next != e.phase) flows.set_phase(h, r.next, burst.moment.tick);
+    flows.table.count_packet(h, from, burst.packet[i].total_bytes);
+    rules.packet(e.slot(), burst.packet[i].total_bytes);
+    burst.forward(i);
+    return true;
 }
 
 /// The peer agrees to the SYN that passed while the flow was alive (CASES D2, T9): the flow begins anew with that SYN.
@@ -526,20 +502,26 @@ void follow_related(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
 }
 
 void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
-    constexpr std::size_t kAhead = 2 * kGroupPackets;
-    for (std::size_t at = 0; at < burst.count + kAhead; at += kGroupPackets) {
-        if (at < burst.count) identify_group(burst, {at, std::min(at + kGroupPackets, burst.count)}, flows.table);
-        if (at >= kAhead) {
-            prefetch_entries(burst, {at - kAhead, std::min(at - kAhead + kGroupPackets, burst.count)}, flows.table);
-        }
+    for (std::size_t at = 0; at < burst.count; at += kGroupPackets)
+        identify_group(burst, group_at(burst, at), flows.table);
+    for (std::size_t at = 0; at < burst.count; at += kGroupPackets) {
+        prefetch_entries(burst, group_at(burst, at), flows.table);
     }
+    const bool looks_ahead = std::exchange(burst.turns_flows, false);
+    std::uint32_t turning = looks_ahead ? prefetch_turns(burst, group_at(burst, 0), flows.table) : 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
+        if (looks_ahead && i % kGroupPackets == 0) {
+            prefetch_leaves(burst, turning, flows.table);
+            turning = prefetch_turns(burst, group_at(burst, i + kGroupPackets), flows.table);
+        }
         FlowHandle h;
         if (burst.usual.has(i)) [[likely]] {
             const FlowKeyV4& key = burst.usual.key[i];
-            h = flows.table.find_at(burst.usual.likely[i], key, burst.usual.hash[i]);
+            h = flows.table.find_at(burst.likely[i], key, burst.usual.hash[i]);
             if (h != kNoFlow && follow_usual(burst, i, burst.usual.segment[i], h, flows, rules)) [[likely]]
                 continue;
+            burst.turns_flows = true;
+            if (h != kNoFlow && follow_turning(burst, i, h, flows, rules, counters)) continue;
             look_closer(burst, i);
             h = find_flow(burst, i, flows.table);  // a packet before this one may have ended the likely one
         } else {
@@ -547,6 +529,7 @@ void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters&
             h = find_flow(burst, i, flows.table);
             if (h != kNoFlow && is_straight(burst, i) && follow_usual(burst, i, segment_of(burst, i), h, flows, rules))
                 continue;
+            burst.turns_flows = true;
         }
         track_one(burst, i, h, flows, rules, counters);
     }

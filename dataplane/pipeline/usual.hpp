@@ -1,7 +1,7 @@
 /// The usual packet: an untagged IPv4 frame without options that is no fragment, with a TCP segment that has ACK,
-/// perhaps PSH, and no other bit that means anything to a flow. Nearly every packet of a live flow is one, and the flow
-/// needs few words of it; so those few are read, and the flow's key made of them, and the rest (ParsedPacket, Tracked)
-/// is only filled in for the few that don't just pass (`look_closer`).
+/// perhaps PSH or FIN, and no other bit that means anything to a flow. Nearly every packet of a live flow is one, and
+/// the flow needs few words of it; so those few are read, and the flow's key made of them, and the rest (ParsedPacket,
+/// Tracked) is only filled in for the few that don't just pass (`look_closer`).
 ///
 /// What is taken here, `parse_plain` would take, and `identify` would give it the same key (usual_test). Whatever is
 /// not usual, or wrong in any way, is left to them.
@@ -23,6 +23,7 @@ struct UsualSegment {
     std::uint32_t seq{}, ack{};  ///< host order
     std::uint16_t window{};      ///< as sent, not scaled
     std::uint16_t payload_bytes{};
+    std::uint8_t flags{};  ///< as sent
     bool source_is_low{};
 };
 
@@ -31,7 +32,6 @@ struct UsualPackets {
     std::uint32_t mask{};
     alignas(64) std::array<FlowKeyV4, kBurstMax> key{};
     std::array<std::uint64_t, kBurstMax> hash{};
-    std::array<FlowHandle, kBurstMax> likely{};  ///< FlowTable::prefetch_entry
     std::array<UsualSegment, kBurstMax> segment{};
 
     bool has(std::size_t i) const noexcept { return (mask >> i & 1) != 0; }
@@ -83,9 +83,9 @@ inline bool read_usual(const Packet& packet, FlowDomain domain, FlowKeyV4& key, 
     if ((word(d + 12) & wire_word(0xff, 0xff, 0xff, 0)) != wire_word(0x08, 0x00, 0x45, 0)) return false;
     if ((word(d + kL3 + 6) & wire_word(0x3f, 0xff, 0, 0xff)) != wire_word(0, 0, 0, 6)) return false;
     // Data offset, control bits, window.
-    constexpr std::uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kAck = 0x10, kUrg = 0x20;
+    constexpr std::uint8_t kSyn = 0x02, kRst = 0x04, kAck = 0x10, kUrg = 0x20;
     const std::uint8_t flags = d[kL4 + 13];
-    if ((flags & (kFin | kSyn | kRst | kAck | kUrg)) != kAck) return false;
+    if ((flags & (kSyn | kRst | kAck | kUrg)) != kAck) return false;
     const std::uint32_t bytes = frame.u16(kL3 + 2), header_bytes = (d[kL4 + 12] >> 4) * 4U;
     if (header_bytes < kTcpBytes || kIpv4Bytes + header_bytes > bytes || kL3 + bytes > frame.end) return false;
     if (kL4 + header_bytes > frame.readable) return false;
@@ -105,6 +105,7 @@ inline bool read_usual(const Packet& packet, FlowDomain domain, FlowKeyV4& key, 
     out.seq = frame.u32(kL4 + 4);
     out.ack = frame.u32(kL4 + 8);
     out.window = frame.u16(kL4 + 14);
+    out.flags = flags;
     out.payload_bytes = static_cast<std::uint16_t>(l4_bytes - header_bytes);
     return true;
 }

@@ -47,13 +47,8 @@ int bench_established(const Options& o, const Machine& machine) {
         .count("drops", worker.drops())
         .number("thp_mib", huge_mib())
         .text("peer_method", (*acl)->method());
-    // Timed by the wall and with a clock read per stage: a part of the whole, to see where the cycles go.
     if (o.stages) {
-        const auto cycles = worker.run_by_stage(o.count);
-        for (std::size_t s = 0; s < cycles.size(); ++s) {
-            result.number("stage_" + std::string{dp::kStageNames[s]},
-                          static_cast<double>(cycles[s]) / static_cast<double>(o.count));
-        }
+        add_stages(result, worker, o.count);
         if (const auto what = worker.complaint(flows); !what.empty()) return failed(what);
     }
     std::printf("%s\n", result.json().c_str());

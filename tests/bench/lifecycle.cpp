@@ -10,6 +10,7 @@
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
 #include "tests/bench/rig/traces.hpp"
+#include "tests/bench/scene.hpp"
 
 namespace sluice::bench {
 
@@ -64,6 +65,7 @@ int bench_lifecycle(const Options& o, const Machine& machine) {
         .count("drops", worker.drops())
         .number("thp_mib", huge_mib())
         .text("peer_method", (*acl)->method());
+    if (o.stages) add_stages(result, worker, o.count);
     std::printf("%s\n", result.json().c_str());
     return 0;
 }

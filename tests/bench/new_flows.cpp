@@ -69,6 +69,12 @@ int bench_new_flows(const Options& o, const Machine& machine) {
         .number("build_s", tables.compile_s())
         .number("peer_build_s", (*acl)->build_s())
         .text("peer_method", (*acl)->method());
+    if (o.stages) {
+        dp::MemorySource source{config};
+        RealWorker worker{source, flows, tables.rule_slots(), machine.tsc};
+        worker.publish(tables);
+        add_stages(result, worker, flows);
+    }
     std::printf("%s\n", result.json().c_str());
     return 0;
 }

@@ -27,4 +27,12 @@ dp::MemorySourceConfig Scene::source(const Options& options, const Machine& mach
             .seed = options.seed};
 }
 
+void add_stages(Result& result, RealWorker& worker, std::uint64_t packets) {
+    const auto cycles = worker.run_by_stage(packets);
+    for (std::size_t s = 0; s < cycles.size(); ++s) {
+        result.number("stage_" + std::string{dp::kStageNames[s]},
+                      static_cast<double>(cycles[s]) / static_cast<double>(packets));
+    }
+}
+
 }  // namespace sluice::bench

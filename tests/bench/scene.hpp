@@ -10,6 +10,7 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/options.hpp"
+#include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
 #include "tests/bench/rig/rules.hpp"
 
@@ -26,5 +27,8 @@ struct Scene {
     std::vector<dp::FlowTarget> targets;
     std::unique_ptr<Tables> tables;  ///< never null, generation 1
 };
+
+/// Where the cycles of `packets` more go: timed by the wall and with a clock read per stage, so a part of the whole.
+void add_stages(Result& result, RealWorker& worker, std::uint64_t packets);
 
 }  // namespace sluice::bench

@@ -58,7 +58,7 @@ def parse(arguments):
     parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of plan; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
-    parser.add_argument("--stages", action="store_true", help="established: cycles by stage too, the source's in rx and tx")
+    parser.add_argument("--stages", action="store_true", help="established, new-flows, lifecycle: cycles by stage too, the source's in rx and tx")
     parser.add_argument("--sw", action="store_true", help="classify: both sides without vector instructions")
     parser.add_argument("--seed", type=number, default=1, help="of orders and traces (1)")
     parser.add_argument("--cpu", type=int, help="the worker's; the last that we may use")

@@ -66,6 +66,8 @@ std::vector<Bytes> segments() {
         all.push_back(frame(Ipv4{}, data));
         all.push_back(frame(Ipv4{}, data, Eth{.pad_to = 400}));
         all.push_back(frame(Ipv4{}, with_options));
+        all.push_back(frame(Ipv4{}, Tcp{.flags = kSyn, .options = {2, 4, 5, 180, 4, 2, 3, 3, 7, 0, 0, 0}}));
+        all.push_back(frame(Ipv6{}, Tcp{.ack = 77, .flags = kSyn | kAck, .options = {3, 3, 2, 1, 2, 4, 4, 0}}));
         all.push_back(frame(Ipv6{}, data));
         all.push_back(frame(Ipv6{}, with_options, Eth{.dst = kBroadcastMac}));
     }
@@ -84,7 +86,7 @@ TEST(ParsePlain, SegmentsOfLiveFlowsGoTheShortWay) {
 TEST(ParsePlain, WhatIsNotPlainIsLeftToTheLayers) {
     const Tcp ack{.flags = kAck};
     const Bytes others[] = {
-        frame(Ipv4{}, Tcp{.flags = kSyn}),
+        frame(Ipv4{}, Tcp{.flags = kSyn, .options = {2, 3, 5, 0}}),
         frame(Ipv4{}, Udp{}),
         frame(Ipv4{.more_fragments = true}, ack),
         frame(Ipv4{.fragment_offset = 64}, ack),

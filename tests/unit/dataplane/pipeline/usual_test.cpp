@@ -27,7 +27,7 @@ bool is_usual(const ParsedPacket& p) {
     const bool ordinary =
         dp::plain::is_ordinary_v4(p.src.v4().to_host()) && dp::plain::is_ordinary_v4(p.dst.v4().to_host());
     return ordinary && p.packet_class == dp::PacketClass::ip && p.family == abi::IpFamily::v4 && !p.is_fragment &&
-           p.proto == abi::L4Proto::tcp && p.checksum_known_good && no_options_or_tags && (p.tcp.flags & 0x37) == kAck;
+           p.proto == abi::L4Proto::tcp && p.checksum_known_good && no_options_or_tags && (p.tcp.flags & 0x36) == kAck;
 }
 
 /// True: it was read as usual.
@@ -45,6 +45,7 @@ bool was_read(const Bytes& frame, std::size_t contiguous, L4Checksum device) {
     EXPECT_EQ(segment.ack, p.tcp.ack);
     EXPECT_EQ(segment.window, p.tcp.window);
     EXPECT_EQ(segment.payload_bytes, p.payload_bytes);
+    EXPECT_EQ(segment.flags, p.tcp.flags);
     EXPECT_EQ(segment.source_is_low, dp::source_is_low(p.family, p));
     EXPECT_EQ(key, dp::make_key<dp::FlowKeyV4>(p, segment.source_is_low, kDomain));
     return true;
@@ -59,6 +60,7 @@ std::vector<Bytes> segments() {
             all.push_back(frame(ip, Tcp{.ack = 77, .flags = kAck | kPsh, .payload = bytes_of(bytes)}));
             all.push_back(frame(ip, Tcp{.ack = 77, .flags = kAck, .payload = bytes_of(bytes)}, Eth{.pad_to = 400}));
             all.push_back(frame(ip, Tcp{.ack = 77, .flags = kAck, .options = {1, 1, 1, 0}}));
+            all.push_back(frame(ip, Tcp{.ack = 77, .flags = kAck | kFin, .payload = bytes_of(bytes)}));
         }
     }
     return all;
@@ -74,7 +76,7 @@ TEST(Usual, SegmentsOfLiveFlowsAre) {
 }
 
 TEST(Usual, WhatMeansMoreToAFlowIsNot) {
-    for (const int flags : {kAck | kFin, kAck | kSyn, kAck | kRst, +kPsh, 0, 0x30, +kSyn, +kRst}) {
+    for (const int flags : {kAck | kSyn, kAck | kRst, +kPsh, +kFin, 0, 0x30, +kSyn, +kRst}) {
         const Bytes other = frame(Ipv4{}, Tcp{.ack = 77, .flags = static_cast<std::uint8_t>(flags)});
         EXPECT_FALSE(was_read(other, other.size(), L4Checksum::good)) << int{flags};
     }
