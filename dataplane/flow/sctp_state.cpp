@@ -43,6 +43,8 @@ SctpResult on_init(FlowHot& flow, Direction from, const SctpPacket& p) noexcept 
     if (flow.phase == P::sctp_closed) return {.outcome = TcpOutcome::reopen, .refreshes = false};
     if (!is_opening(flow.phase)) {
         // A restart, or a forgery: whatever it is, it begins with this INIT, and what an earlier one led to is over.
+        // The same INIT sent again, or doubled on its way, begins nothing: the answer that it had is still good.
+        if (candidate(flow, peer) == p.init_tag) return passed_quietly(flow.phase);
         candidate(flow, peer) = p.init_tag;
         candidate(flow, from) = 0;
         return passed_quietly(flow.phase);

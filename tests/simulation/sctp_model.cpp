@@ -28,7 +28,9 @@ SctpModel::Answer SctpModel::on_init(const SctpSegment& s, int from) {
     if (state_ == State::closed) return {"reopen", false};
     const int peer = 1 - from;
     if (!opening()) {
-        // A restart or a forgery: nobody can say before the other side has answered. What an earlier one began is over.
+        // A restart or a forgery: nobody can say before the other side has answered. What an earlier one began is over;
+        // the same one again begins nothing.
+        if (of(peer).other == s.init_tag) return kPasses;
         of(peer).other = s.init_tag;
         of(from).other.reset();
         return kPasses;

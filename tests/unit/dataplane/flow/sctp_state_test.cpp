@@ -202,6 +202,13 @@ TEST(SctpState, G2_ARestartTakesOverWithItsCookieAckAndNotBefore) {
                           {DATA, 9, 0, O, bad_tag(Ph::sctp_established)},
                           {DATA, 7, 0, Re, bad_tag(Ph::sctp_established)}};
     play("the client", associated(restart));
+    Rows repeated = restart;
+    repeated.insert(repeated.begin() + 3, restart.front());
+    play("its INIT doubled on the way", associated(repeated));
+    play("another INIT behind the answer", associated({{INIT, 0, 70, O, quiet(Ph::sctp_established)},
+                                                       {INIT_ACK, 70, 90, Re, quiet(Ph::sctp_established)},
+                                                       {INIT, 0, 71, O, quiet(Ph::sctp_established)},
+                                                       {ECHO, 90, 0, O, bad_tag(Ph::sctp_established)}}));
     play("the server", associated({{INIT, 0, 90, Re, quiet(Ph::sctp_established)},
                                    {INIT_ACK, 90, 70, O, quiet(Ph::sctp_established)},
                                    {ECHO, 70, 0, Re, quiet(Ph::sctp_established)},
