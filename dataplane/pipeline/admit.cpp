@@ -177,7 +177,24 @@ bool judge_again(const Desk& d, std::size_t i, FlowHandle h) noexcept {
     return false;
 }
 
+/// A usual packet, whose flow the policy was asked about and goes on allowing. False: it is no usual one any more, and
+/// nothing else has changed.
+bool admit_as_usual(const Desk& d, std::size_t i) noexcept {
+    const UsualPackets& usual = d.burst.usual;
+    const FlowHandle h = d.flows.table.find_at(d.burst.likely[i], usual.key[i], usual.hash[i]);
+    const bool lives = h != kNoFlow && d.flows.table.hot(h).phase != FlowPhase::free && !d.flows.marked(h);
+    const LookupResult& answer = d.burst.inquiry[i].answer;
+    if (lives && ruling_of(d.view, answer.rule).verdict == abi::Verdict::allow) {
+        // A packet before this one may have brought the flow up to date.
+        if (d.flows.stale(h)) judge(h, d.view, answer, d.burst.passage, d.flows, d.rules, d.burst.moment, d.counters);
+        if (follow_as_usual(d.burst, i, h, d.flows, d.rules, d.counters)) return true;
+    }
+    look_closer(d.burst, i);
+    return false;
+}
+
 void admit_one(const Desk& d, std::size_t i) noexcept {
+    if (d.burst.usual.has(i) && admit_as_usual(d, i)) return;
     const FlowHandle h = find_flow(d.burst, i, d.flows.table);
     if (h == kNoFlow) return open_flow(d, i, kNoFlow);
     if (d.flows.stale(h)) {

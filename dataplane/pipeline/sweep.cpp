@@ -65,12 +65,13 @@ std::size_t Sweep::gather(FlowBook& flows, const Moment& moment, std::uint32_t& 
     return stale;
 }
 
-void Sweep::run(const TableView& view, FlowBook& flows, RuleMeter& rules, const Moment& moment,
+void Sweep::run(const TableView& view, FlowBook& flows, RuleMeter& rules, const Moment& moment, bool busy,
                 abi::WorkerCounters& counters) noexcept {
     const std::uint64_t now_ns = moment.mono.ns;
     const std::uint64_t elapsed_ns = now_ns > last_ns_ ? now_ns - last_ns_ : 0;
     last_ns_ = now_ns;
-    const std::uint64_t batch_ns = kBatch * kNsPerFlow * (1 + view.trees.block_words_max / kWordsAtPace);
+    const std::uint64_t batch_ns =
+        kBatch * (busy ? kNsPerFlowBusy : kNsPerFlow) * (1 + view.trees.block_words_max / kWordsAtPace);
     if (seen_seq_ != flows.stamp().policy_seq) {
         seen_seq_ = flows.stamp().policy_seq;
         left_ = flows.table.capacity();
@@ -82,12 +83,10 @@ void Sweep::run(const TableView& view, FlowBook& flows, RuleMeter& rules, const 
     std::array<FlowHandle, kBatch> batch;
     while (budget_ns_ >= std::min(batch_ns, kBudgetNsMax) && left_ != 0 && scan != 0) {
         const std::size_t count = gather(flows, moment, scan, batch.data());
-        if (count != 0) {
-            judge_all({batch.data(), count}, view, flows, rules, moment, counters);
-            budget_ns_ -= std::min(budget_ns_, batch_ns * count / kBatch);
-        }
-        // Entries that nothing concerns cost a cache miss each.
-        budget_ns_ -= std::min<std::uint64_t>(budget_ns_, kBatch * kNsPerFlow / 8);
+        if (count != 0) judge_all({batch.data(), count}, view, flows, rules, moment, counters);
+        // Entries that nothing concerns, or that a packet has had judged, cost a cache miss each.
+        const std::uint64_t spent_ns = busy ? batch_ns : batch_ns * count / kBatch + kBatch * kNsPerFlow / 8;
+        budget_ns_ -= std::min(budget_ns_, spent_ns);
     }
     counters.rejudge_left.set(left_);
 }

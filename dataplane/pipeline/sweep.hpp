@@ -5,8 +5,9 @@
 /// hand gets around however fast switches follow each other: every entry is looked at within a lap, and the numbers of
 /// switches that flows carry are never more than a lap old (they wrap after 2^32). What is no longer up to date is
 /// judged by the classifier, 32 flows at a time; what nothing concerns is only given the new number. The work is paced
-/// by time, a million flows a second where the tables are small (`tools/bench rejudge` shows what that costs).
-/// The first 64 are judged at once.
+/// by time: a million flows a second where the tables are small, and while packets come two thirds of that, whoever
+/// judges them: the flows that speak are judged on their next packet, and that is what takes the packets' time then
+/// (`tools/bench rejudge` shows how much). The first 64 are judged at once.
 /// How far it is stands in `rejudge_left`.
 #pragma once
 
@@ -22,13 +23,14 @@ namespace sluice::dp {
 
 class Sweep {
 public:
-    /// A bounded share, once per loop after `FlowBook::use`.
-    void run(const TableView& view, FlowBook& flows, RuleMeter& rules, const Moment& moment,
+    /// A bounded share, once per loop after `FlowBook::use`. `busy`: packets have come in this loop.
+    void run(const TableView& view, FlowBook& flows, RuleMeter& rules, const Moment& moment, bool busy,
              abi::WorkerCounters& counters) noexcept;
 
 private:
     static constexpr std::size_t kBatch = 32;
     static constexpr std::uint64_t kNsPerFlow = 1'000;  ///< of pace, not of cost
+    static constexpr std::uint64_t kNsPerFlowBusy = 1'500;
     static constexpr std::uint32_t kWordsAtPace = 256;  ///< a lookup takes longer with wide blocks: so does the lap
     static constexpr std::uint64_t kBudgetNsMax = 1'000'000;  ///< what a worker that slept makes up for at once
     /// A handful of flows is judged in the loop that sees the switch: some 10 us, once per switch.

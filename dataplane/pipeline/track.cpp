@@ -173,13 +173,6 @@ bool can_open(const Burst& burst, std::size_t i, const FlowBook& flows) noexcept
     return true;
 }
 
-/// A usual packet that does not just pass, as any other.
-[[gnu::noinline]] void look_closer(Burst& burst, std::size_t i) noexcept {
-    fill_usual(burst, i);
-    burst.tracked[i].hash = burst.usual.hash[i];
-    identify(burst, i);
-}
-
 /// IPv6 has no way of its own: it is parsed as any packet, and then passes as a usual one.
 bool is_straight(const Burst& burst, std::size_t i) noexcept {
     constexpr std::uint8_t mask = tcp_flag::fin | tcp_flag::syn | tcp_flag::rst;
@@ -257,6 +250,16 @@ bool follow_turning(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
     flows.table.count_packet(h, from, burst.packet[i].total_bytes);
     rules.packet(e.slot(), burst.packet[i].total_bytes);
     burst.forward(i);
+    return true;
+}
+
+/// A usual packet of a flow that a switch concerns waits for the policy as it is: mostly it then just passes. False: it
+/// is none, nothing has changed.
+bool ask_about_usual(Burst& burst, std::size_t i, FlowHandle h, const FlowBook& flows) noexcept {
+    if (flows.table.hot(h).phase == FlowPhase::free || flows.table.expired(h, burst.moment.tick)) return false;
+    if (flows.marked(h) || !flows.stale(h)) return false;
+    burst.tracked[i].hash = burst.usual.hash[i];
+    wait_and_ask(burst, i, flow_question(burst.passage, h, flows.table), true);
     return true;
 }
 
@@ -437,6 +440,18 @@ bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, Rul
     return true;
 }
 
+[[gnu::noinline]] void look_closer(Burst& burst, std::size_t i) noexcept {
+    fill_usual(burst, i);
+    burst.tracked[i].hash = burst.usual.hash[i];
+    identify(burst, i);
+}
+
+bool follow_as_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                     abi::WorkerCounters& counters) noexcept {
+    return follow_usual(burst, i, burst.usual.segment[i], h, flows, rules) ||
+           follow_turning(burst, i, h, flows, rules, counters);
+}
+
 bool follow_marked(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) noexcept {
     FlowHot& e = flows.table.hot(h);
     const Tracked& t = burst.tracked[i];
@@ -522,6 +537,7 @@ void track(Burst& burst, FlowBook& flows, RuleMeter& rules, abi::WorkerCounters&
                 continue;
             burst.turns_flows = true;
             if (h != kNoFlow && follow_turning(burst, i, h, flows, rules, counters)) continue;
+            if (h != kNoFlow && ask_about_usual(burst, i, h, flows)) continue;
             look_closer(burst, i);
             h = find_flow(burst, i, flows.table);  // a packet before this one may have ended the likely one
         } else {

@@ -24,6 +24,13 @@ inline FlowHandle find_flow(const Burst& burst, std::size_t i, const FlowTable& 
 bool follow_flow(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
                  abi::WorkerCounters& counters) noexcept;
 
+/// Packet i, a usual one (usual.hpp), becomes as any other, for those who need to know more of it.
+void look_closer(Burst& burst, std::size_t i) noexcept;
+
+/// As follow_flow, of a usual packet. False: it does not just pass, and nothing has changed.
+bool follow_as_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, RuleMeter& rules,
+                     abi::WorkerCounters& counters) noexcept;
+
 /// Both ends are done with it, or a RST or ABORT was: the entry stays for stragglers.
 constexpr bool is_over(FlowPhase phase) noexcept {
     return phase == FlowPhase::time_wait || phase == FlowPhase::closed || phase == FlowPhase::sctp_closed;

@@ -171,7 +171,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         w.take_from_others(active, moment, pass);
         w.burst_is_from_port = true;
     }
-    if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, w.counters);
+    if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, received != 0, w.counters);
     run_proxy_timers(w.flows, w.io, moment, w.counters);
     w.flows.age(moment);
     w.fragments.expire(moment, active != nullptr ? active->view.generation : 0);

@@ -64,6 +64,25 @@ TEST(Sweep, P11_JudgesManyInBoundedSteps) {
     EXPECT_EQ(h.flows(), 0U);
 }
 
+// While packets come, the lap takes half as long again, and it ends all the same.
+TEST(Sweep, P11_LeavesMoreOfTheTimeToPacketsThatCome) {
+    Harness h{{.flow_entries_max = 4'096}};
+    h.use(edge().build());
+    for (std::uint32_t n = 0; n < 1'024; ++n)
+        ASSERT_EQ(h.fate(kOutside, client(n)), "forward");  // half-open: a quarter
+    h.use(closed().build());
+    int loops = 0;
+    for (; h.counters().rejudge_left.read() != 0; ++loops) {
+        ASSERT_LT(loops, 2) << "two thirds of a million flows a second";
+        const auto before = h.counters().flows_ended_by_policy.read();
+        h.skip(1ms);
+        ASSERT_EQ(h.fate(kOutside, client(5'000)), "policy_deny");
+        EXPECT_LE(h.counters().flows_ended_by_policy.read() - before, 700U);
+    }
+    EXPECT_EQ(loops, 2);
+    EXPECT_EQ(h.flows(), 0U);
+}
+
 // However fast policies follow each other, the hand goes on from where it stands: no number is older than a lap.
 TEST(Sweep, P11_SwitchesDoNotSendTheHandBack) {
     Harness h{{.flow_entries_max = 2'048}};
