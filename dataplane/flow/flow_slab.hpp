@@ -24,9 +24,10 @@ struct FlowSlab {
     std::span<FlowProxy> proxies;
     std::span<FlowCold> cold;
 
-    /// A quarter of the flows: as many as may be half-open, since what a SYN cookie begins is that first.
+    /// A sixteenth of the flows, 4 bytes of each: what SYN cookies begin, and only that, has translated numbers. Who
+    /// comes when all are taken is refused and counted (`syn_proxy_full`).
     static constexpr std::size_t proxy_count(std::size_t entries) noexcept {
-        return std::min<std::size_t>((entries + 3) / 4, kExtensionsMax);
+        return std::min<std::size_t>((entries + 15) / 16, kExtensionsMax);
     }
     bool empty() const noexcept { return hot.empty(); }
     static constexpr std::size_t bytes(std::size_t entries, std::size_t v6_entries) noexcept {
@@ -75,9 +76,10 @@ constexpr std::uint64_t flow_numbers_hash() noexcept {
 
 // clang-format off
 /// One number for the form of all that stands in a slab: a process takes over no flows of another form. What it can't
-/// see (a key that is put together otherwise, a field that gets another meaning) raises the number in front.
+/// see (a key that is put together otherwise, a field that gets another meaning, another count of extensions) raises the
+/// number in front.
 inline constexpr std::uint64_t kFlowLayoutHash = abi::fnv1a({
-    2,
+    3,
     flow_numbers_hash(),
     SLUICE_LAYOUT(FlowKeyV4, low_addr, high_addr, low_port, high_port, domain, proto, asker),
     SLUICE_LAYOUT(FlowKeyV6, low_addr, high_addr, low_port, high_port, domain, proto, asker),

@@ -4,11 +4,11 @@
 /// Theory of operation. The slab of entries is the truth; the index only finds entries. A bucket is one cache line of
 /// ten 16-bit tags and ten 32-bit handles. A flow stands in its first bucket, or away from it in a second that follows
 /// from the first and the tag. An insert takes the first as long as there is room; are both full, it moves one of the
-/// twenty to its other bucket. At the load that the table is sized for (at most 0.75) that always finds room in
+/// twenty to its other bucket. At the load that the table is sized for (at most 0.6) that always finds room in
 /// practice. If not, somebody has aimed: at most kMovesTried lines beside the two are looked at for room, and a flow is
 /// refused too when kSameTagMax others have its two buckets and its tag. A bucket counts the flows that are away from
 /// it, so that a lookup mostly touches one line, of a flow that is there and of one that is not: at a load of 0.5 one
-/// flow in 200 is away, at 0.75 one in 25. It looks at two lines and at eight entries whose tag fits, never at more,
+/// flow in 200 is away, at 0.6 one in 70. It looks at two lines and at eight entries whose tag fits, never at more,
 /// whatever an attacker sends, even with the secret known (CASES Q11).
 ///
 /// Room. Flows that may have to go for new ones stand in the queues of eviction.hpp, which `set_phase` keeps; the table
@@ -214,6 +214,7 @@ private:
     /// A bit for each slot with this tag.
     static std::uint32_t match(const Bucket& bucket, std::uint16_t tag) noexcept;
     Place place_of(std::uint64_t hash) const noexcept;
+    std::uint32_t scaled(std::uint32_t value) const noexcept;
     std::uint32_t other_bucket(std::uint32_t bucket, std::uint16_t tag) const noexcept;
     bool is_first_bucket(std::uint32_t bucket, std::uint32_t handle) const noexcept;
     void spill(FlowHandle h, Direction d, SmallCounters::Carry carry) noexcept;
@@ -255,7 +256,7 @@ private:
     FlowHasher hasher_;
     TimeoutTable timeouts_;
     PrefaultedArray<Bucket> buckets_;
-    std::uint32_t bucket_mask_;
+    std::uint32_t bucket_count_;
     PrefaultedArray<FlowHot> hot_;
     PrefaultedArray<FlowV6Line> v6_;
     PrefaultedArray<FlowProxy> proxies_;
@@ -283,14 +284,19 @@ private:
 
 // What every packet runs through stands here, so that it becomes part of the stages' loops.
 
-/// An involution: other_bucket(other_bucket(b, t), t) == b, as XOR with a value of the tag alone.
+/// 32 bits to the number of a bucket.
+inline std::uint32_t FlowTable::scaled(std::uint32_t value) const noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{value} * bucket_count_) >> 32);
+}
+
+/// An involution: other_bucket(other_bucket(b, t), t) == b, as the two add up to a value of the tag alone.
 inline std::uint32_t FlowTable::other_bucket(std::uint32_t bucket, std::uint16_t tag) const noexcept {
-    const std::uint32_t spread = tag * 0x9e3779b1U;
-    return (bucket ^ (spread >> 3) ^ 1U) & bucket_mask_;
+    const std::uint32_t sum = scaled(tag * 0x9e3779b1U);
+    return sum >= bucket ? sum - bucket : sum + bucket_count_ - bucket;
 }
 
 inline FlowTable::Place FlowTable::place_of(std::uint64_t hash) const noexcept {
-    const auto first = static_cast<std::uint32_t>(hash) & bucket_mask_;
+    const std::uint32_t first = scaled(static_cast<std::uint32_t>(hash));
     const auto high = static_cast<std::uint16_t>(hash >> 48);
     const std::uint16_t tag = high != 0 ? high : std::uint16_t{1};
     return {first, other_bucket(first, tag), tag};

@@ -76,13 +76,13 @@ TEST(FlowTable, HoldsExactlyItsCapacityAndFindsAll) {
 // Keys that all have the same first bucket, as an attacker who knows the hash would send: the second buckets overflow,
 // entries must move, and none may get lost on the way (Q11).
 TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
-    constexpr std::uint32_t kEntries = 110;  // 16 buckets of ten
+    constexpr std::uint32_t kEntries = 95;  // 16 buckets of ten
     FlowTable t{config(kEntries)};
     std::vector<FlowKeyV4> held;
     std::uint32_t refused = 0;
     for (std::uint32_t n = 0; held.size() + refused < kEntries; ++n) {
         const FlowKeyV4 key = v4_key(n);
-        if (t.hasher().hash(key) % 16 != 3) continue;
+        if ((t.hasher().hash(key) >> 28) % 16 != 3) continue;  // the low 32 bits scaled to 16
         if (add(t, key, 1) != kNoFlow) {
             held.push_back(key);
         } else {
@@ -91,7 +91,7 @@ TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
         for (const FlowKeyV4& k : held) ASSERT_NE(find(t, k), kNoFlow) << "lost after " << held.size();
     }
     EXPECT_EQ(t.count(), held.size());
-    EXPECT_GE(held.size(), 90U);
+    EXPECT_GE(held.size(), 80U);
     for (const FlowKeyV4& k : held) t.erase(find(t, k));
     EXPECT_EQ(t.count(), 0U);
     for (const FlowKeyV4& k : held) EXPECT_EQ(find(t, k), kNoFlow);
@@ -102,7 +102,7 @@ TEST(FlowTable, OverflowingBucketsMoveEntriesAndLoseNone) {
 TEST(FlowTable, FindsFlowsAwayFromTheirFirstBucketUnderChurn) {
     SCOPED_TRACE(sluice::test::seed_line());
     std::mt19937 random{sluice::test::seed_of_this_run()};
-    constexpr std::uint32_t kEntries = 120, kKeys = 160;  // 16 buckets of ten, three quarters in use
+    constexpr std::uint32_t kEntries = 120, kKeys = 160;  // 21 buckets of ten, six tenths in use
     FlowTable t{config(kEntries)};
     std::unordered_map<std::uint32_t, FlowHandle> model;
     for (int step = 0; step < 200'000; ++step) {
@@ -175,10 +175,10 @@ TEST(FlowTable, AgreesWithAMapUnderChurn) {
 }
 
 TEST(FlowTable, AnIPv4FlowTakesAtMost112Bytes) {
-    constexpr std::uint32_t kEntries = 1U << 16;
-    const FlowTable t{{.entries_max = kEntries, .v6_entries_max = 0, .hash_secret = kSecret}};
-    // Extensions are no part of a flow that has none.
-    EXPECT_LE((t.memory_bytes() - t.proxies_max() * sizeof(FlowProxy)) / kEntries, 112U);
+    for (const std::uint32_t entries : {1U << 16, 100'000U, (1U << 17) + 1}) {
+        const FlowTable t{{.entries_max = entries, .v6_entries_max = 0, .hash_secret = kSecret}};
+        EXPECT_LE(t.memory_bytes(), entries * std::size_t{112}) << entries;
+    }
 }
 
 TEST(FlowTable, ItsMemoryIsTheSumOfItsParts) {
@@ -188,7 +188,7 @@ TEST(FlowTable, ItsMemoryIsTheSumOfItsParts) {
     };
     EXPECT_EQ(bytes(kEntries) - bytes(0), kEntries * sizeof(FlowV6Line));
     constexpr std::size_t kSlabs = sizeof(FlowHot) + sizeof(FlowCold) + 3 * sizeof(std::uint32_t);
-    EXPECT_GE(bytes(0), kEntries * (kSlabs + 8)) << "and an index slot, 6 bytes at a load of at most 0.75, for each";
+    EXPECT_GE(bytes(0), kEntries * (kSlabs + 8)) << "and an index slot, 6 bytes at a load of at most 0.6, for each";
 }
 
 /// Whoever finds keys of one hash finds the flows behind them, and no other, at once.
@@ -209,12 +209,15 @@ TEST(FlowTable, KeysOfOneHashAreToldApart) {
     EXPECT_EQ(t.find(v4_key(100), kHash), kNoFlow);
 }
 
-/// The two buckets and the tag of a hash, as theory of operation and `place_of` have them.
-std::uint64_t hash_in(std::uint32_t bucket, std::uint16_t tag) { return (std::uint64_t{tag} << 48) | bucket; }
+/// The two buckets and the tag of a hash, as theory of operation and `place_of` have them, in a table of `buckets`.
+std::uint64_t hash_in(std::uint32_t bucket, std::uint32_t buckets, std::uint16_t tag) {
+    return (std::uint64_t{tag} << 48) | ((std::uint64_t{bucket} << 32) / buckets + 1);
+}
 
 // Q11: the secret is known. Whoever fills a flow's two buckets keeps that flow out, and no other; what is there is
 // found all the same, and ends give the places back.
 TEST(FlowTable, Q11_CraftedKeysFillTwoBucketsAndNothingElse) {
+    constexpr std::uint32_t kBuckets = 4096 / 6 + 1;
     FlowTable t{config(4096)};
     std::vector<FlowHandle> held;
     std::uint32_t n = 0, refused = 0;
@@ -222,7 +225,7 @@ TEST(FlowTable, Q11_CraftedKeysFillTwoBucketsAndNothingElse) {
     // see which stay out; the first bucket is always 5.
     for (std::uint16_t tag = 1; tag <= 400; ++tag) {
         for (int k = 0; k < 7; ++k, ++n) {
-            const FlowHandle h = t.insert(v4_key(n), hash_in(5, tag), 1);
+            const FlowHandle h = t.insert(v4_key(n), hash_in(5, kBuckets, tag), 1);
             if (h == kNoFlow) {
                 ++refused;
             } else {
@@ -237,7 +240,7 @@ TEST(FlowTable, Q11_CraftedKeysFillTwoBucketsAndNothingElse) {
     n = 0;
     std::size_t found = 0;
     for (std::uint16_t tag = 1; tag <= 400; ++tag) {
-        for (int k = 0; k < 7; ++k, ++n) found += t.find(v4_key(n), hash_in(5, tag)) != kNoFlow ? 1 : 0;
+        for (int k = 0; k < 7; ++k, ++n) found += t.find(v4_key(n), hash_in(5, kBuckets, tag)) != kNoFlow ? 1 : 0;
     }
     EXPECT_EQ(found, held.size());
     std::uint32_t honest = 0;

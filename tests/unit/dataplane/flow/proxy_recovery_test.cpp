@@ -13,7 +13,7 @@ namespace {
 
 using abi::FlowLoss;
 
-constexpr std::uint32_t kEntries = 16, kProxies = 4;
+constexpr std::uint32_t kEntries = 64, kProxies = 4;
 
 /// An open flow with an extension, as the worker makes it.
 FlowHandle add_proxied(FlowTable& t, std::uint32_t n, FlowPhase phase = FlowPhase::established) {

@@ -55,7 +55,7 @@ void establish(Harness& h) {
 /// secret (Q11): the index takes eight of them and refuses the ninth, however empty it is.
 std::vector<Bytes> crafted_flows() {
     constexpr std::size_t kWanted = 9;
-    constexpr std::uint32_t kSources = 40, kPorts = 50'000, kLowBits = 0xf;  // the 16 buckets of a table of 64
+    constexpr std::uint32_t kSources = 40, kPorts = 50'000;
     const auto tuple_of = [](std::uint32_t n) {
         const abi::Ipv4Addr src = abi::Ipv4Addr::of_host(0xc6336401U + n / kPorts);  // 198.51.100.1, ...
         return dp::FlowTuple{abi::IpAddr::of_v4(src), abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336450U)),
@@ -69,7 +69,8 @@ std::vector<Bytes> crafted_flows() {
         const auto key = dp::make_key<dp::FlowKeyV4>(t, dp::source_is_low(abi::IpFamily::v4, t), dp::FlowDomain{});
         const std::uint64_t hash = hasher.hash(key);
         if (hash >> 60 != 5) continue;  // a sixteenth of the tags is enough
-        auto& found = alike[(hash >> 48) << 8 | (hash & kLowBits)];
+        // A table of 64 has 16 buckets, and the first of a flow is where the low 32 bits stand among so many parts.
+        auto& found = alike[(hash >> 48) << 8 | (hash >> 28 & 0xf)];
         found.push_back(n);
         if (found.size() < kWanted) continue;
         std::vector<Bytes> frames;

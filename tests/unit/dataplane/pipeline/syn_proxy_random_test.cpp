@@ -215,7 +215,7 @@ TEST(SynProxyRandom, NobodyHearsANumberThatItCannotKnow) {
     for (const bool v4 : {true, false}) {
         const std::uint32_t s = seed_of_this_run();
         SCOPED_TRACE(testing::Message() << "SEED=" << s << (v4 ? " IPv4" : " IPv6"));
-        Harness h{{.flow_entries_max = 64, .buffers = 512, .ring_records = 8192}};
+        Harness h{{.flow_entries_max = 256, .buffers = 512, .ring_records = 8192}};
         cp::Policy first = shop_policy(abi::RuleLog::both).build();
         first.rules[0].limits.over = abi::HalfOpenOver::syn_cookie;
         h.use(first);

@@ -519,7 +519,7 @@ TEST(SynProxyPressure, X1_TheTablesShareOfHalfOpenFlowsIsALimitToo) {
 }
 
 TEST(SynProxyPressure, ExtensionsRunOutAndAreGivenBack) {
-    Harness h{{.flow_entries_max = 16}};
+    Harness h{{.flow_entries_max = 64}};  // four extensions
     h.use(proxied());
     std::vector<std::uint32_t> cookies;
     const auto syn = [&](std::uint16_t port) {
