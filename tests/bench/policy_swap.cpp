@@ -20,9 +20,9 @@
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/control_side.hpp"
 #include "tests/bench/options.hpp"
+#include "tests/bench/policy_text.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
-#include "tests/bench/rig/rules.hpp"
 #include "tests/bench/scene.hpp"
 
 namespace sluice::bench {
@@ -52,35 +52,13 @@ private:
     cpu_set_t before_{};
 };
 
-std::string address_text(std::uint32_t a) {
-    return std::to_string(a >> 24) + "." + std::to_string(a >> 16 & 255) + "." + std::to_string(a >> 8 & 255) + "." +
-           std::to_string(a & 255);
-}
-
-/// `more`: another service. Nobody's flow loses its permission by it.
-std::string rule_json(const FilterRule& rule, std::size_t index, bool more) {
-    return R"({"id": "r)" + std::to_string(index) + R"(", "from": ")" + address_text(rule.src.addr) + "/" +
-           std::to_string(rule.src.bits) + R"(", "to": ")" + address_text(rule.dst.addr) + R"(", "service": ["tcp/)" +
-           std::to_string(rule.services.front().first) + (more ? R"(", "tcp/65000"], )" : R"("], )") +
-           R"("action": "allow"})";
-}
-
-/// What policy_of(rules) is, for the API.
-std::string policy_json(const std::vector<FilterRule>& rules) {
-    std::string text = R"({"sluice": 1, "name": "bench", "default": {"action": "deny"}, "timeouts": )"
-                       R"({"tcp_opening": "30d", "tcp_established": "30d", "tcp_unacknowledged": "30d"}, "zones": )"
-                       R"({"outside": {"ports": ["p0"]}, "inside": {"ports": ["p1"]}}, "rules": [)";
-    for (std::size_t i = 0; i < rules.size(); ++i) text += (i == 0 ? "\n" : ",\n") + rule_json(rules[i], i, false);
-    return text + "]}";
-}
-
+/// Ten rules get another service, or lose it again.
 std::string edits_json(const std::vector<FilterRule>& rules, bool more) {
     std::string text;
     const std::size_t count = std::min(kChangedRules, rules.size());
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t at = i * rules.size() / count;
-        text += (i == 0 ? R"([{"op": "replace", "id": "r)" : R"(, {"op": "replace", "id": "r)") + std::to_string(at) +
-                R"(", "rule": )" + rule_json(rules[at], at, more) + "}";
+        text += (i == 0 ? "[" : ", ") + replace_json(rules[at], at, more ? R"(, "tcp/65000")" : "");
     }
     return text + "]";
 }

@@ -147,6 +147,12 @@ def rejudge():
     assert result["seconds"] > 0 and result["rate_kept_percent"] > 0, result
 
 
+def patch():
+    for options in (["--rules", "300"], ["--filters", SAMPLE]):
+        (result,) = bench("patch", *options, "--count", "30", runs=30)
+        assert result["max_ms"] >= result["p99_ms"] >= result["p50_ms"] > 0 and result["put_ms"] > 0, result
+
+
 def plan():
     for options in (["--rules", "300"], ["--filters", SAMPLE]):
         (result,) = bench("plan", *options, "--count", "20", runs=20)
@@ -188,7 +194,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -200,7 +206,7 @@ def people_get_a_table():
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
     classify_families, flow_index,
-    plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+    patch, plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
     classify      the classifier alone over a ClassBench file or rules of a family; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
+    patch         from a PATCH of one rule among many to its adoption, without packets; no peer
     plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     records       flow records of a control plane on one core, from the rings to the disk; peer: the flow log's lines
@@ -23,9 +24,9 @@ from lab.names import ROOT, Trouble
 from . import compare, end_to_end, environment, runner
 
 _DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
-_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "plan", "policy-swap", "records", "rejudge")
+_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "patch", "plan", "policy-swap", "records", "rejudge")
 _FAMILIES = ("acl", "fw", "ipc", "cloud")
 _TRACES = ("uniform", "zipf", "worst")
 
@@ -50,12 +51,12 @@ def parse(arguments):
     parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
     parser.add_argument("--flows", type=number, help="live flows; " + _said(_DEFAULT_FLOWS))
     parser.add_argument("--rules", type=number, help="made rules; " + _said(_DEFAULT_RULES))
-    parser.add_argument("--filters", help="classify, plan: a ClassBench file, plain or .xz")
-    parser.add_argument("--family", choices=_FAMILIES, help="classify, plan: made rules in the shape of ClassBench's, or of a cloud's")
+    parser.add_argument("--filters", help="classify, patch, plan: a ClassBench file, plain or .xz")
+    parser.add_argument("--family", choices=_FAMILIES, help="classify, patch, plan: made rules in the shape of ClassBench's, or of a cloud's")
     parser.add_argument("--trace", choices=_TRACES, help="classify: packets without locality (uniform), skewed by Zipf's law, "
                         "or the dearest that a search finds in our own tables (worst)")  # fmt: skip
     parser.add_argument("--ipv6", action="store_true", help="classify: the same rules and packets in IPv6")
-    parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of plan; " + _said(_DEFAULT_COUNT))
+    parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of patch and plan; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
     parser.add_argument("--stages", action="store_true", help="established, new-flows, lifecycle: cycles by stage too, the source's in rx and tx")
@@ -71,7 +72,7 @@ def parse(arguments):
         parser.error("compare takes two files, the others none")
     if options.filters and options.family:
         parser.error("--filters and --family are two ways to say the rules; give one")
-    for option, names in (("filters", ("classify", "plan")), ("family", ("classify", "plan")), ("trace", ("classify",)), ("ipv6", ("classify",))):
+    for option, names in (("filters", ("classify", "patch", "plan")), ("family", ("classify", "patch", "plan")), ("trace", ("classify",)), ("ipv6", ("classify",))):
         if getattr(options, option) and options.name not in names:
             parser.error(f"--{option} is for {' and '.join(names)}")
     return options

@@ -48,7 +48,7 @@ def memory_mib(bench, rules, flows):
     """What DPDK needs: buffers, and the peer's tables. rte_acl took up to 143 MiB at 10,000 rules and 793 at 100,000;
     rte_hash takes some 55 bytes a flow."""
     mib = 64
-    if bench == "plan":
+    if bench in ("patch", "plan"):
         return mib  # no packets, no peer
     if bench != "flow-index":
         mib += 64 if rules <= 2_000 else 512 if rules <= 20_000 else 2_048

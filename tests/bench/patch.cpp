@@ -1,0 +1,112 @@
+/// From a PATCH of one rule among many to its adoption: policy service, store, compiler, tables socket and manager in
+/// one process, with real memfds, validation and fsyncs; only packets are missing. Each edit is drawn at random as
+/// people make them: other services, another address, another action, a rule more, a rule less.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "dataplane/manager/flow_dumps.hpp"
+#include "tests/bench/asked_rules.hpp"
+#include "tests/bench/control_side.hpp"
+#include "tests/bench/options.hpp"
+#include "tests/bench/policy_text.hpp"
+#include "tests/bench/rig/measure.hpp"
+
+namespace sluice::bench {
+
+namespace {
+
+constexpr std::uint8_t kTcp = 6;
+
+double at_share(std::vector<double> values, double share) {
+    std::sort(values.begin(), values.end());
+    return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+}
+
+/// Edits that each change the policy as it is after those before.
+class Edits {
+public:
+    Edits(std::vector<FilterRule> rules, std::uint64_t seed)
+        : rules_{std::move(rules)}, next_id_{rules_.size()}, random_{seed} {}
+
+    std::string next() {
+        ++turn_;
+        const std::size_t at = random_() % rules_.size();
+        FilterRule& rule = rules_[at];
+        switch (random_() % 5) {
+            case 0: rule.deny = !rule.deny; break;
+            case 1: rule.src = rules_[random_() % rules_.size()].src; break;
+            case 2: rule.dst = {static_cast<std::uint32_t>(random_()), 32}; break;
+            case 3: return inserted(at);
+            default: return "[" + replace_json(rule, at, port()) + "]";
+        }
+        return "[" + replace_json(rule, at, rule.services.front().any_proto ? "" : port()) + "]";
+    }
+
+private:
+    /// Never the same twice, so that every edit changes something.
+    std::string port() const { return R"(, "tcp/)" + std::to_string(1'024 + turn_ % 60'000) + "\""; }
+
+    /// Once in two, what was inserted before goes.
+    std::string inserted(std::size_t at) {
+        if (!fresh_.empty() && random_() % 2 == 0) {
+            const std::string id = fresh_.back();
+            fresh_.pop_back();
+            return R"([{"op": "remove", "id": ")" + id + "\"}]";
+        }
+        const std::size_t id = next_id_++;
+        fresh_.push_back("r" + std::to_string(id));
+        return R"([{"op": "insert", "before": "r)" + std::to_string(at) + R"(", "rule": )" +
+               rule_json(rules_[random_() % rules_.size()], id, "") + "}]";
+    }
+
+    std::vector<FilterRule> rules_;
+    std::vector<std::string> fresh_;
+    std::size_t next_id_;
+    std::uint64_t turn_{};
+    std::mt19937_64 random_;
+};
+
+}  // namespace
+
+int bench_patch(const Options& options, const Machine& machine) {
+    const auto rules = asked_rules(options, kTcp);
+    if (!rules) return failed(rules.error());
+    // Room for what edits insert.
+    DataplaneMemory memory{static_cast<std::uint32_t>(rules->size() + options.count + 64)};
+    dp::FlowDumpMailbox mailbox;
+    auto control = ControlSide::start(memory, mailbox);
+    if (!control) return failed(control.error());
+    const Stopwatch put_watch;
+    if (auto ok = (*control)->put(policy_json(*rules)); !ok) return failed(ok.error());
+    const double put_ms = put_watch.stop(1).wall_s * 1e3;
+
+    Edits edits{*rules, options.seed};
+    std::vector<Run> runs;
+    std::vector<double> wall_ms;
+    for (std::uint64_t n = 0; n < options.count; ++n) {
+        const std::string edit = edits.next();
+        const Stopwatch watch;
+        if (auto ok = (*control)->patch(edit); !ok) return failed(ok.error() + "; the edit is " + edit);
+        runs.push_back(watch.stop(1));
+        wall_ms.push_back(runs.back().wall_s * 1e3);
+    }
+    std::vector<double> cpu_ms;
+    for (const Run& run : runs) cpu_ms.push_back(run.cpu_s * 1e3);
+    Result result{"patch", "one-rule", static_cast<double>(machine.tsc.hz)};
+    result.param("rules", rules->size()).param("edits", options.count).param("seed", options.seed);
+    result.param("filters", asked_rules_name(options));
+    result.ours(runs)
+        .number("p50_ms", at_share(wall_ms, 0.5))
+        .number("p99_ms", at_share(wall_ms, 0.99))
+        .number("max_ms", at_share(wall_ms, 1))
+        .number("cpu_p50_ms", at_share(cpu_ms, 0.5))
+        .number("put_ms", put_ms);
+    std::printf("%s\n", result.json().c_str());
+    return 0;
+}
+
+}  // namespace sluice::bench
