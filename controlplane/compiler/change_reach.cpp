@@ -53,23 +53,32 @@ bool overlaps(const Box& a, const Box& b) {
            (overlaps(a.src->v6, b.src->v6) && overlaps(a.dst->v6, b.dst->v6));
 }
 
-/// A policy's rules as boxes.
+/// A policy's rules as boxes, made when they are asked for.
 class Boxes {
 public:
-    explicit Boxes(const Policy& policy) : builder_{policy}, of_rule_(policy.rules.size()) {
-        for (const Term& t : builder_.terms()) {
-            of_rule_[t.rule].push_back({t.from.zones, t.to.zones, addresses(t.from.addresses),
-                                        addresses(t.to.addresses), &builder_.services()[t.service]});
-        }
+    /// `terms` may be null.
+    Boxes(const Policy& policy, const TermBuilder* terms) : terms_{terms} {
+        if (terms_ == nullptr) terms_ = &own_.emplace(policy);
     }
-    const std::vector<Box>& of(std::size_t rule) const { return of_rule_[rule]; }
+    template <typename Visit>
+    void for_each_of(std::size_t rule, Visit&& visit) const {
+        terms_->for_each_term_of(static_cast<std::uint32_t>(rule), [&](const Term& t) {
+            visit(Box{t.from.zones, t.to.zones, addresses(t.from.addresses), addresses(t.to.addresses),
+                      &terms_->services()[t.service]});
+        });
+    }
+    std::vector<Box> of(std::size_t rule) const {
+        std::vector<Box> boxes;
+        for_each_of(rule, [&](const Box& box) { boxes.push_back(box); });
+        return boxes;
+    }
 
 private:
     const AddressList* addresses(ListIndex list) const {
-        return list == kAnyList ? &every_address() : &builder_.addresses()[list];
+        return list == kAnyList ? &every_address() : &terms_->addresses()[list];
     }
-    TermBuilder builder_;
-    std::vector<std::vector<Box>> of_rule_;
+    std::optional<TermBuilder> own_;
+    const TermBuilder* terms_;
 };
 
 /// Differences of lists, each made once: a big set stands in many terms.
@@ -78,6 +87,7 @@ class Differences {
 public:
     /// What `a` has more than `b`; null: nothing.
     const List* of(const List* a, const List* b) {
+        if (a == b) return nullptr;
         const auto [it, fresh] = known_.try_emplace({a, b}, nullptr);
         if (!fresh) return it->second;
         List more = without(*a, *b);
@@ -93,8 +103,8 @@ private:
 
 class Comparison {
 public:
-    Comparison(const ChangeBase& base, const Policy& after)
-        : base_{base}, after_{after}, old_boxes_{*base.policy}, new_boxes_{after} {
+    Comparison(const ChangeBase& base, const Policy& after, const TermBuilder* terms)
+        : base_{base}, after_{after}, old_boxes_{*base.policy, base.terms}, new_boxes_{after, terms} {
         place_rules();
     }
 
@@ -102,7 +112,7 @@ public:
         if (!same_zones()) return {};
         for (std::size_t i = 0; i < after_.rules.size(); ++i) {
             if (untouched_rule(i, slots[i])) set(slots[i]);
-            add_growth(i);
+            if (!shared_[i]) add_growth(i);
             if (comparisons_ > kComparisonsMax) return {};
         }
         const Policy& before = *base_.policy;
@@ -124,15 +134,42 @@ private:
     /// `place_[i]`: where the i-th rule stood, among rules whose order is as it was. A longest such run is kept; what
     /// is not in it is taken for new.
     void place_rules() {
-        std::unordered_map<std::string_view, std::size_t> before;
-        for (std::size_t i = 0; i < base_.policy->rules.size(); ++i) before.emplace(base_.policy->rules[i].id, i);
-        const std::size_t count = after_.rules.size();
+        const auto &was = base_.policy->rules, &is = after_.rules;
+        const std::size_t count = is.size();
         std::vector<std::size_t> stood(count, kNoPlace);
+        std::vector<bool> found(was.size());
+        // Terms are of zones and sets: rules that are shared mean the same only if those are shared too.
+        shared_.assign(count, false);
+        if (same_sets()) {
+            const auto places = shared_places(was, is);
+            for (std::size_t i = 0; i < count; ++i) {
+                if (places[i] == kNotShared) continue;
+                stood[i] = places[i];
+                found[places[i]] = shared_[i] = true;
+            }
+        }
+        std::unordered_map<std::string_view, std::size_t> before;
+        for (std::size_t i = 0; i < was.size(); ++i) {
+            if (!found[i]) before.emplace(was[i].id, i);
+        }
         for (std::size_t i = 0; i < count; ++i) {
-            if (const auto at = before.find(after_.rules[i].id); at != before.end()) stood[i] = at->second;
+            if (shared_[i]) continue;
+            if (const auto at = before.find(is[i].id); at != before.end()) stood[i] = at->second;
         }
         place_.assign(count, kNoPlace);
         for (const std::size_t i : longest_run(stood)) place_[i] = stood[i];
+        for (std::size_t i = 0; i < count; ++i) {
+            if (place_[i] == kNoPlace) shared_[i] = false;  // it has moved
+        }
+    }
+
+    bool same_sets() const {
+        const auto &was = base_.policy->sets, &is = after_.sets;
+        if (was.size() != is.size()) return false;
+        for (std::size_t i = 0; i < was.size(); ++i) {
+            if (!was.same(i, is, i)) return false;
+        }
+        return true;
     }
 
     const Rule* before(std::size_t i) const {
@@ -150,14 +187,24 @@ private:
             return false;
         }
         if (place_[i] >= base_.records.size() || base_.records[place_[i]].slot != slot) return false;
-        const auto& old_boxes = old_boxes_.of(place_[i]);
-        return std::ranges::all_of(old_boxes, [&](const Box& old) {
-            return std::ranges::any_of(new_boxes_.of(i), [&](const Box& now) { return covers(now, old); }) &&
-                   std::ranges::none_of(growth_, [&](const Box& grown) {
-                       ++comparisons_;
-                       return overlaps(grown, old);
-                   });
+        if (shared_[i] && growth_.empty()) return true;
+        const auto reached = [&](const Box& old) {
+            return std::ranges::any_of(growth_, [&](const Box& grown) {
+                ++comparisons_;
+                return overlaps(grown, old);
+            });
+        };
+        bool untouched = true;
+        if (shared_[i]) {
+            new_boxes_.for_each_of(i, [&](const Box& box) { untouched = untouched && !reached(box); });
+            return untouched;
+        }
+        const auto now_boxes = new_boxes_.of(i);
+        old_boxes_.for_each_of(place_[i], [&](const Box& old) {
+            untouched = untouched && std::ranges::any_of(now_boxes, [&](const Box& now) { return covers(now, old); }) &&
+                        !reached(old);
         });
+        return untouched;
     }
 
     bool covers(const Box& wide, const Box& narrow) {
@@ -172,12 +219,12 @@ private:
         if (after_.rules[i].mode != abi::RuleMode::enforce) return;
         const Rule* was = before(i);
         const bool decided = was != nullptr && was->mode == abi::RuleMode::enforce;
-        const auto& now = new_boxes_.of(i);
+        const auto now = new_boxes_.of(i);
         if (!decided) {
             growth_.insert(growth_.end(), now.begin(), now.end());
             return;
         }
-        const auto& old = old_boxes_.of(place_[i]);
+        const auto old = old_boxes_.of(place_[i]);
         for (std::size_t t = 0; t < now.size(); ++t) {
             if (std::ranges::any_of(old, [&](const Box& o) { return covers(o, now[t]); })) continue;
             if (old.empty()) {
@@ -211,7 +258,8 @@ private:
     const Policy& after_;
     Boxes old_boxes_, new_boxes_;
     std::vector<std::size_t> place_;
-    std::vector<Box> growth_;  ///< of the rules before the one that is looked at
+    std::vector<bool> shared_;  ///< one rule of both, in its place
+    std::vector<Box> growth_;   ///< of the rules before the one that is looked at
     Differences<AddressList> addresses_;
     Differences<ServiceList> services_;
     std::vector<std::uint64_t> bits_;
@@ -229,8 +277,8 @@ abi::Verdict verdict_of(Action action, Action default_action) noexcept {
 }
 
 std::vector<std::uint64_t> untouched_slots(const ChangeBase& base, const Policy& after,
-                                           std::span<const abi::RuleSlot> slots) {
-    return Comparison{base, after}.untouched(slots);
+                                           std::span<const abi::RuleSlot> slots, const TermBuilder* terms) {
+    return Comparison{base, after, terms}.untouched(slots);
 }
 
 }  // namespace sluice::cp

@@ -14,6 +14,7 @@
 
 #include <sluice/abi/tables.hpp>
 
+#include "controlplane/compiler/terms.hpp"
 #include "controlplane/policy/model.hpp"
 
 namespace sluice::cp {
@@ -24,11 +25,13 @@ struct ChangeBase {
     std::span<const abi::RuleRecord> records;  ///< its compiled rules, in the policy's order, the default last
     std::uint64_t generation{};
     abi::Digest128 rules_digest{};
+    const TermBuilder* terms{};  ///< of `policy`; null: made here
 };
 
-/// Bit per slot; empty: none is untouched. `slots` are those of `after`'s rules.
+/// Bit per slot; empty: none is untouched. `slots` are those of `after`'s rules, `terms` its terms; null: made here.
+/// Rules that both policies share are compared in no time.
 std::vector<std::uint64_t> untouched_slots(const ChangeBase& base, const Policy& after,
-                                           std::span<const abi::RuleSlot> slots);
+                                           std::span<const abi::RuleSlot> slots, const TermBuilder* terms = nullptr);
 
 /// What a rule with this action does, `pass` resolved.
 abi::Verdict verdict_of(Action action, Action default_action) noexcept;

@@ -107,7 +107,7 @@ abi::Manifest make_manifest(const Policy& policy, const std::vector<abi::RuleSlo
     for (const abi::RuleSlot slot : slots) m.rule_slots = std::max(m.rule_slots, static_cast<std::uint32_t>(slot) + 1);
     m.policy_name = manifest_name(policy.name);
     for (std::size_t i = 0; i < compiled.sections.size(); ++i) m.sections[i] = ref_of(compiled.sections[i]);
-    m.generation_digest = generation_digest(m, write_settings(policy, slots, std::nullopt));
+    m.generation_digest = generation_digest(m, write_settings(policy, slots, std::nullopt, nullptr));
     return m;
 }
 
@@ -177,16 +177,18 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
         if (!slot) return refuse("slot-missing", "rule \"" + rule.id + "\" has no counter slot", 0, 0);
         rule_slots.push_back(*slot);
     }
-    const TermBuilder builder{policy};
+    const auto terms = std::make_shared<const TermBuilder>(policy, options.edited_from, options.terms_before);
+    const TermBuilder& builder = *terms;
     if (auto refusal = too_many(policy, builder, options)) return std::move(*refusal);
     const ClassifiedTerms classified{builder, policy};
     if (auto refusal = too_many_classes(classified)) return std::move(*refusal);
 
     CompiledGeneration out;
+    out.terms = terms;
     const auto put = [&](SectionKind kind, std::vector<std::byte> bytes) {
         out.sections[index_of(kind)] = std::move(bytes);
     };
-    put(SectionKind::settings, write_settings(policy, rule_slots, options.base));
+    put(SectionKind::settings, write_settings(policy, rule_slots, options.base, &builder));
     put(SectionKind::zones, write_zones(policy));
     put(SectionKind::rules, write_rules(policy, rule_slots));
     put(SectionKind::transport, write_transport(classified.transport));

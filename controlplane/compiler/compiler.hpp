@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,13 +21,14 @@
 
 #include "controlplane/compiler/change_reach.hpp"
 #include "controlplane/compiler/slot_map.hpp"
+#include "controlplane/compiler/terms.hpp"
 #include "controlplane/policy/model.hpp"
 #include "dataplane/acl/validator.hpp"
 
 namespace sluice::cp {
 
 /// Part of the generation digest: raise it when the same policy gives other bytes.
-inline constexpr std::uint32_t kCompilerVersion = 4;
+inline constexpr std::uint32_t kCompilerVersion = 5;
 
 struct CompileOptions {
     std::uint64_t generation{};
@@ -35,11 +37,16 @@ struct CompileOptions {
     std::uint32_t terms_max{abi::kTermsMax};
     /// The generation that runs now, if it is known: then the new one tells which flows it does not concern.
     std::optional<ChangeBase> base;
+    /// What a compile left, of the policy that this one was edited from: unedited rules need not be expanded again.
+    /// Bytes are the same without. Both may be null.
+    const Policy* edited_from{};
+    const TermBuilder* terms_before{};
 };
 
 struct CompiledGeneration {
     abi::Manifest manifest{};
     std::array<std::vector<std::byte>, abi::kSectionKindCount> sections;  ///< by kind - 1
+    std::shared_ptr<const TermBuilder> terms;                             ///< for the next compile
 
     std::span<const std::byte> manifest_bytes() const noexcept { return std::as_bytes(std::span{&manifest, 1}); }
     /// As the validator takes them. Valid while this object lives and is not moved from.

@@ -60,8 +60,7 @@ Ranges<std::uint32_t> pairs_of(const Scope& scope, std::size_t zone_count) {
 }  // namespace
 
 /// Only lists that terms of this side use: another list's edges would cut classes for nothing.
-AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side,
-                               const std::vector<AddressList>& lists) {
+AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists) {
     AddressClasses out;
     out.local_of_list.assign(lists.size(), kAnyList);
     std::vector<Cut<std::uint32_t>> v4;
@@ -83,7 +82,7 @@ AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side,
     return out;
 }
 
-TransportClasses transport_classes(const std::vector<ServiceList>& lists) {
+TransportClasses transport_classes(const SharedList<ServiceList>& lists) {
     TransportClasses out;
     ClassNumbers numbers{lists.size()};
     const auto line = [&](auto ranges_of, std::uint32_t last) {

@@ -36,8 +36,8 @@ struct ZoneClasses {
     std::vector<std::uint32_t> scope_of_term;
 };
 
-AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const std::vector<AddressList>& lists);
-TransportClasses transport_classes(const std::vector<ServiceList>& lists);
+AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists);
+TransportClasses transport_classes(const SharedList<ServiceList>& lists);
 ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count);
 
 /// A class for every number below `count` of a line.

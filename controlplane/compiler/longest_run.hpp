@@ -17,6 +17,11 @@ inline std::vector<std::size_t> longest_run(std::span<const std::size_t> places)
     std::vector<std::size_t> tails, previous(places.size(), kNoPlace);
     for (std::size_t i = 0; i < places.size(); ++i) {
         if (places[i] == kNoPlace) continue;
+        if (tails.empty() || places[tails.back()] < places[i]) {  // most that is compared is in order
+            if (!tails.empty()) previous[i] = tails.back();
+            tails.push_back(i);
+            continue;
+        }
         const auto at = std::lower_bound(tails.begin(), tails.end(), places[i],
                                          [&](std::size_t tail, std::size_t place) { return places[tail] < place; });
         if (at != tails.begin()) previous[i] = *(at - 1);

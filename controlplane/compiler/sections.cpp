@@ -7,7 +7,7 @@ namespace sluice::cp {
 using abi::SectionKind;
 
 SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
-                              const std::optional<ChangeBase>& base) {
+                              const std::optional<ChangeBase>& base, const TermBuilder* terms) {
     SectionWriter<abi::SettingsSection> out{SectionKind::settings};
     out.section.wire_arp = policy.wire_arp;
     out.section.wire_nd = policy.wire_nd;
@@ -20,7 +20,7 @@ SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlo
     if (base) {
         out.section.base_generation = base->generation;
         out.section.base_rules = base->rules_digest;
-        untouched = untouched_slots(*base, policy, slots);
+        untouched = untouched_slots(*base, policy, slots, terms);
     }
     out.section.untouched = out.put(untouched);
     return out.finish();

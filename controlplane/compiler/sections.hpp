@@ -16,8 +16,9 @@ namespace sluice::cp {
 
 using SectionContent = std::vector<std::byte>;
 
+/// `terms`: of `policy`; null without a base.
 SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
-                              const std::optional<ChangeBase>& base);
+                              const std::optional<ChangeBase>& base, const TermBuilder* terms);
 SectionContent write_zones(const Policy& policy);
 SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots);
 SectionContent write_addresses(abi::SectionKind kind, const AddressTable& table, std::uint32_t class_count);

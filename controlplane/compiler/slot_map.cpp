@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -39,100 +39,157 @@ std::string SlotsExhausted::to_string() const {
            "; raise rule_slots_max or remove rules";
 }
 
+// ---------------------------------------------------------------------------------------------------------- by hash
+std::size_t SlotMap::Slots::place_of(std::string_view id) const noexcept {
+    const std::size_t mask = index.size() - 1;
+    std::size_t at = std::hash<std::string_view>{}(id)&mask;
+    while (index[at] != 0 && *by_slot[index[at]].id != id) at = (at + 1) & mask;
+    return at;
+}
+
+std::uint32_t SlotMap::Slots::find(std::string_view id) const noexcept {
+    return index.empty() ? 0 : index[place_of(id)];
+}
+
+void SlotMap::Slots::give(std::string_view id, std::uint32_t slot) {
+    if ((count + 1) * 2 > index.size()) rehash();
+    if (by_slot.size() <= slot) by_slot.resize(std::size_t{slot} + 1);
+    by_slot[slot] = {.id = std::make_shared<const std::string>(id)};
+    index[place_of(id)] = slot;
+    ++count;
+}
+
+/// What stands behind it and belongs before moves up: no search ends at a hole.
+void SlotMap::Slots::take(std::uint32_t slot) {
+    const std::size_t mask = index.size() - 1;
+    std::size_t hole = place_of(*by_slot[slot].id);
+    for (std::size_t at = (hole + 1) & mask; index[at] != 0; at = (at + 1) & mask) {
+        const std::size_t home = std::hash<std::string_view>{}(*by_slot[index[at]].id) & mask;
+        if (((at - home) & mask) < ((at - hole) & mask)) continue;
+        index[hole] = index[at];
+        hole = at;
+    }
+    index[hole] = 0;
+    if (by_slot[slot].freed != 0) freed.erase(by_slot[slot].freed);
+    by_slot[slot] = {};
+    --count;
+}
+
+void SlotMap::Slots::rehash() {
+    std::vector<std::uint32_t> old(std::max<std::size_t>(64, index.size() * 2));
+    old.swap(index);
+    for (const std::uint32_t slot : old) {
+        if (slot != 0) index[place_of(*by_slot[slot].id)] = slot;
+    }
+}
+
+SlotMap::Slots& SlotMap::own() {
+    if (slots_.use_count() != 1) slots_ = std::make_shared<Slots>(*slots_);
+    return *slots_;
+}
+
+// ----------------------------------------------------------------------------------------------------------- the map
 Expected<void, SlotsExhausted> SlotMap::assign(const Policy& policy) {
-    std::set<std::string_view> wanted;
-    for (const Rule& rule : policy.rules) wanted.insert(rule.id);
-    const std::uint64_t needed = std::uint64_t{kFirst} + wanted.size();
+    std::vector<std::string_view> fresh;
+    std::vector<std::uint32_t> back;  // of removed rules that return
+    std::vector<bool> wanted(slots_->by_slot.size());
+    for (const Rule& rule : policy.rules) {
+        const std::uint32_t slot = slots_->find(rule.id);
+        if (slot == 0) {
+            fresh.push_back(rule.id);
+            continue;
+        }
+        wanted[slot] = true;
+        if (slots_->by_slot[slot].freed != 0) back.push_back(slot);
+    }
+    std::ranges::sort(fresh);
+    fresh.erase(std::unique(fresh.begin(), fresh.end()), fresh.end());
+    const auto kept = static_cast<std::uint64_t>(std::ranges::count(wanted, true));
+    const std::uint64_t needed = kFirst + kept + fresh.size();
     if (needed > capacity_)
         return Unexpected<SlotsExhausted>{{.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_}};
-    if (const std::uint32_t resting = too_few_rested(wanted); resting != 0) {
+    if (const std::uint32_t resting = too_few_rested(fresh.size(), wanted); resting != 0) {
         return Unexpected<SlotsExhausted>{
             {.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_, .resting = resting}};
     }
+    if (fresh.empty() && back.empty() && kept + slots_->freed.size() == slots_->count) return {};  // all is as it was
 
-    for (auto& [id, entry] : by_id_) {
-        if (entry.freed == 0 && !wanted.contains(id)) free(id, entry);
+    std::vector<std::uint32_t> gone;
+    for (std::uint32_t slot = kFirst; slot < wanted.size(); ++slot) {
+        const Entry& entry = slots_->by_slot[slot];
+        if (entry.id && entry.freed == 0 && !wanted[slot]) gone.push_back(slot);
     }
+    Slots& slots = own();
+    std::ranges::sort(gone, {}, [&](std::uint32_t slot) -> const std::string& { return *slots.by_slot[slot].id; });
+    for (const std::uint32_t slot : gone) free(slot);
     // Ids that still have their slot come first, so that no fresh id takes it from them.
-    std::vector<std::string_view> fresh;
-    for (const Rule& rule : policy.rules) {
-        const auto it = by_id_.find(rule.id);
-        if (it == by_id_.end()) {
-            fresh.push_back(rule.id);
-        } else if (it->second.freed != 0) {
-            freed_.erase(it->second.freed);
-            it->second.freed = 0;
-        }
+    for (const std::uint32_t slot : back) {
+        slots.freed.erase(slots.by_slot[slot].freed);
+        slots.by_slot[slot].freed = 0;
     }
-    for (const std::string_view id : fresh) {
-        if (!by_id_.contains(id)) give(id, take_slot());
+    for (const Rule& rule : policy.rules) {
+        if (!fresh.empty() && slots.find(rule.id) == 0) slots.give(rule.id, take_slot());
     }
     return {};
 }
 
-std::uint32_t SlotMap::too_few_rested(const std::set<std::string_view>& wanted) const {
-    const auto fresh = std::ranges::count_if(wanted, [&](std::string_view id) { return !by_id_.contains(id); });
-    std::uint64_t rested = capacity_ - std::min(next_fresh_, capacity_);
-    std::uint32_t resting = 0;
-    for (const auto& [id, entry] : by_id_) {
-        if (wanted.contains(id)) continue;
-        const bool is_rested = entry.freed != 0 && entry.freed < first_resting_;
-        if (is_rested) {
-            ++rested;
-        } else {
-            ++resting;
-        }
-    }
-    return rested < static_cast<std::uint64_t>(fresh) ? resting : 0;
+std::uint32_t SlotMap::too_few_rested(std::size_t fresh, const std::vector<bool>& wanted) const {
+    std::uint64_t rested = 0;
+    for (const auto& [order, slot] : slots_->freed) rested += order < first_resting_ && !wanted[slot] ? 1 : 0;
+    const auto unwanted = slots_->count - static_cast<std::size_t>(std::ranges::count(wanted, true));
+    const std::uint64_t resting = unwanted - rested;
+    return rested + capacity_ - std::min(next_fresh_, capacity_) < fresh ? static_cast<std::uint32_t>(resting) : 0;
 }
 
 std::optional<abi::RuleSlot> SlotMap::find(std::string_view id) const {
-    const auto it = by_id_.find(id);
-    if (it == by_id_.end() || it->second.freed != 0) return std::nullopt;
-    return it->second.slot;
+    const std::uint32_t slot = slots_->find(id);
+    if (slot == 0 || slots_->by_slot[slot].freed != 0) return std::nullopt;
+    return abi::RuleSlot{slot};
 }
 
 std::optional<abi::RuleSlot> SlotMap::last_of(std::string_view id) const {
-    const auto it = by_id_.find(id);
-    return it == by_id_.end() ? std::nullopt : std::optional{it->second.slot};
+    const std::uint32_t slot = slots_->find(id);
+    return slot == 0 ? std::nullopt : std::optional{abi::RuleSlot{slot}};
 }
 
 std::optional<std::string_view> SlotMap::id_of(abi::RuleSlot slot) const {
-    const auto it = by_slot_.find(slot);
-    if (it == by_slot_.end()) return std::nullopt;
-    return it->second;
+    const auto at = static_cast<std::uint32_t>(slot);
+    if (at >= slots_->by_slot.size() || !slots_->by_slot[at].id) return std::nullopt;
+    return *slots_->by_slot[at].id;
 }
 
 void SlotMap::set_capacity(std::uint32_t capacity) {
     capacity_ = capacity;
-    for (auto it = by_slot_.begin(); it != by_slot_.end();) {
-        if (static_cast<std::uint32_t>(it->first) < capacity) {
-            ++it;
-            continue;
+    if (capacity < end()) {
+        Slots& slots = own();
+        for (std::uint32_t slot = capacity; slot < slots.by_slot.size(); ++slot) {
+            if (slots.by_slot[slot].id) slots.take(slot);
         }
-        const auto entry = by_id_.find(it->second);
-        if (entry->second.freed != 0) freed_.erase(entry->second.freed);
-        by_id_.erase(entry);
-        it = by_slot_.erase(it);
+        slots.by_slot.resize(capacity);
     }
     next_fresh_ = std::max(kFirst, std::min(next_fresh_, capacity));
 }
 
 std::string SlotMap::to_text() const {
     std::string text;
-    const auto line = [&](std::string_view word, abi::RuleSlot slot, const std::string& id) {
-        text.append(word).append(" ").append(std::to_string(static_cast<std::uint32_t>(slot)));
-        text.append(" ").append(id).append("\n");
+    text.reserve(slots_->count * 24);
+    const auto line = [&](std::string_view word, std::uint32_t slot) {
+        text.append(word).append(" ").append(std::to_string(slot));
+        text.append(" ").append(*slots_->by_slot[slot].id).append("\n");
     };
-    for (const auto& [slot, id] : by_slot_) {
-        if (by_id_.find(id)->second.freed == 0) line("live", slot, id);
+    for (std::uint32_t slot = kFirst; slot < slots_->by_slot.size(); ++slot) {
+        const Entry& entry = slots_->by_slot[slot];
+        if (entry.id && entry.freed == 0) line("live", slot);
     }
-    for (const auto& [order, id] : freed_) line("free", by_id_.find(id)->second.slot, id);
+    for (const auto& [order, slot] : slots_->freed) line("free", slot);
     return text;
 }
 
 Expected<SlotMap, std::string> SlotMap::from_text(std::string_view text, std::uint32_t capacity) {
-    SlotMap map{std::numeric_limits<std::uint32_t>::max()};
+    SlotMap map{capacity};
+    Slots& slots = map.own();
+    std::set<std::uint32_t> too_high;
+    std::set<std::string, std::less<>> ids_too_high;
     for (std::size_t line_number = 1; !text.empty(); ++line_number) {
         const auto refuse = [&](std::string_view what) {
             return Unexpected<std::string>{"slots:" + std::to_string(line_number) + ": " + std::string{what}};
@@ -149,36 +206,34 @@ Expected<SlotMap, std::string> SlotMap::from_text(std::string_view text, std::ui
             return refuse("expected `live SLOT ID` or `free SLOT ID`");
         if (!slot || *slot < kFirst || *slot == static_cast<std::uint32_t>(abi::kNoSlot))
             return refuse("not a slot of a rule");
-        if (map.by_id_.contains(id)) return refuse("the id stands twice");
-        if (map.by_slot_.contains(abi::RuleSlot{*slot})) return refuse("the slot stands twice");
-        map.give(id, abi::RuleSlot{*slot});
-        if (state == "free") map.free(id, map.by_id_.find(id)->second);
+        if (slots.find(id) != 0 || ids_too_high.contains(id)) return refuse("the id stands twice");
+        if (map.id_of(abi::RuleSlot{*slot}) || too_high.contains(*slot)) return refuse("the slot stands twice");
+        if (*slot < capacity) {
+            slots.give(id, *slot);
+            if (state == "free") map.free(*slot);
+        } else {  // forgotten, but not what it would break
+            too_high.insert(*slot);
+            ids_too_high.emplace(id);
+        }
         map.next_fresh_ = std::max(map.next_fresh_, *slot + 1);
     }
     map.set_capacity(capacity);
     return map;
 }
 
-void SlotMap::free(std::string_view id, Entry& entry) {
-    entry.freed = next_freed_++;
-    freed_.emplace(entry.freed, id);
+void SlotMap::free(std::uint32_t slot) {
+    Slots& slots = own();
+    slots.by_slot[slot].freed = next_freed_++;
+    slots.freed.emplace(slots.by_slot[slot].freed, slot);
 }
 
 /// Precondition: assign() counted that there is one.
-abi::RuleSlot SlotMap::take_slot() {
-    if (next_fresh_ < capacity_) return abi::RuleSlot{next_fresh_++};
-    const auto oldest = freed_.begin();
-    const auto entry = by_id_.find(oldest->second);
-    const abi::RuleSlot slot = entry->second.slot;
-    by_slot_.erase(slot);
-    by_id_.erase(entry);
-    freed_.erase(oldest);
+std::uint32_t SlotMap::take_slot() {
+    if (next_fresh_ < capacity_) return next_fresh_++;
+    Slots& slots = own();
+    const std::uint32_t slot = slots.freed.begin()->second;
+    slots.take(slot);
     return slot;
-}
-
-void SlotMap::give(std::string_view id, abi::RuleSlot slot) {
-    by_id_.insert_or_assign(std::string{id}, Entry{.slot = slot});
-    by_slot_.insert_or_assign(slot, std::string{id});
 }
 
 }  // namespace sluice::cp

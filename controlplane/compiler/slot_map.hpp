@@ -5,14 +5,16 @@
 /// rule's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include <sluice/abi/tables.hpp>
 #include <sluice/abi/verdict.hpp>
 #include <sluice/expected.hpp>
 
@@ -26,6 +28,11 @@ struct SlotsExhausted {
     std::string to_string() const;
 };
 
+/// More than any dataplane has.
+inline constexpr std::uint32_t kRuleSlotsMost = abi::kUntouchedWordsMax * 64;
+
+/// Copies share everything until one of them is changed: asking for a policy whose rules all have a slot costs a look
+/// at each.
 class SlotMap {
 public:
     /// `capacity` counts all slots from 0 on, those of built-ins included: the dataplane's rule_slots_max.
@@ -43,6 +50,11 @@ public:
     /// Also ids whose slot is free but not yet another's: what old flows and old counters are still called.
     std::optional<std::string_view> id_of(abi::RuleSlot slot) const;
 
+    /// A copy of `other` that has not been changed since, nor has that one: both know the same ids.
+    bool same_as(const SlotMap& other) const noexcept { return slots_ == other.slots_; }
+    /// Behind the highest slot that has ever been given.
+    std::uint32_t end() const noexcept { return static_cast<std::uint32_t>(slots_->by_slot.size()); }
+
     std::uint32_t capacity() const noexcept { return capacity_; }
     /// The dataplane may come back with another configuration. Slots that are too high are forgotten.
     void set_capacity(std::uint32_t capacity);
@@ -55,23 +67,35 @@ public:
 
 private:
     struct Entry {
-        abi::RuleSlot slot{};
-        std::uint64_t freed{};  ///< place in the order of freeing, 0 = live
+        std::shared_ptr<const std::string> id;  ///< null: nobody's
+        std::uint64_t freed{};                  ///< place in the order of freeing, 0 = live
+    };
+    struct Slots {
+        std::vector<Entry> by_slot;
+        /// Slots by the hash of their id, open addressing over a power of two, 0 = nothing here.
+        std::vector<std::uint32_t> index;
+        std::size_t count{};
+        std::map<std::uint64_t, std::uint32_t> freed;  ///< slots by order of freeing
+
+        std::size_t place_of(std::string_view id) const noexcept;  ///< in `index`: where it is, or would be
+        std::uint32_t find(std::string_view id) const noexcept;    ///< 0: nowhere
+        void give(std::string_view id, std::uint32_t slot);
+        void take(std::uint32_t slot);
+        void rehash();
     };
 
-    void free(std::string_view id, Entry& entry);
-    /// How many slots must rest first for `wanted` to have one each; 0: there are enough.
-    std::uint32_t too_few_rested(const std::set<std::string_view>& wanted) const;
-    abi::RuleSlot take_slot();
-    void give(std::string_view id, abi::RuleSlot slot);
+    /// Slots of this copy alone, to be changed.
+    Slots& own();
+    void free(std::uint32_t slot);
+    /// How many slots must rest first for `fresh` more ids to have one each; 0: there are enough.
+    std::uint32_t too_few_rested(std::size_t fresh, const std::vector<bool>& wanted) const;
+    std::uint32_t take_slot();
 
+    std::shared_ptr<Slots> slots_{std::make_shared<Slots>()};
     std::uint32_t capacity_;
     std::uint32_t next_fresh_{static_cast<std::uint32_t>(abi::kSlotFirstFree)};
     std::uint64_t next_freed_{1};
     std::uint64_t first_resting_{1};  ///< freed from here on: flows may stand under it
-    std::map<std::string, Entry, std::less<>> by_id_;
-    std::map<abi::RuleSlot, std::string> by_slot_;
-    std::map<std::uint64_t, std::string> freed_;  // by order of freeing
 };
 
 }  // namespace sluice::cp

@@ -1,6 +1,8 @@
 #include "controlplane/compiler/terms.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <tuple>
 #include <type_traits>
 
@@ -31,13 +33,13 @@ void append(std::vector<T>& to, const std::vector<T>& from) {
 
 }  // namespace
 
-std::size_t TermBuilder::KeyHash::operator()(const AddressKey& key) const noexcept {
+std::size_t ListPool::Hash::operator()(const AddressKey& key) const noexcept {
     static_assert(std::has_unique_object_representations_v<Prefix>, "hashed as bytes: no padding");
     return XXH3_64bits_withSeed(key.nets.data(), key.nets.size() * sizeof(Prefix),
                                 XXH3_64bits(key.sets.data(), key.sets.size() * sizeof(std::uint16_t)));
 }
 
-std::size_t TermBuilder::KeyHash::operator()(const std::vector<ServiceTerm>& key) const noexcept {
+std::size_t ListPool::Hash::operator()(const ServiceKey& key) const noexcept {
     std::uint64_t hash = key.size();
     for (const ServiceTerm& t : key) {
         hash ^= std::uint64_t{static_cast<std::uint8_t>(t.proto)} << 32 | std::uint64_t{t.first} << 16 | t.last;
@@ -46,81 +48,147 @@ std::size_t TermBuilder::KeyHash::operator()(const std::vector<ServiceTerm>& key
     return hash ^ hash >> 32;
 }
 
-TermBuilder::TermBuilder(const Policy& policy) : policy_{policy} {
+ListIndex ListPool::addresses(AddressKey key, const SharedList<NetSet>& sets) {
+    sort_unique(key.sets, std::less<>{});
+    sort_unique(key.nets, less<Prefix>);
+    const std::lock_guard lock{mutex_};
+    const auto [it, fresh] =
+        address_index_.try_emplace(std::move(key), static_cast<ListIndex>(lists_.addresses.size()));
+    if (fresh) {
+        std::vector<Prefix> nets = it->first.nets;
+        for (const std::uint16_t set : it->first.sets) append(nets, sets[set].nets);
+        lists_.addresses.push_back(address_list(nets));
+    }
+    return it->second;
+}
+
+ListIndex ListPool::service(ServiceKey key) {
+    sort_unique(key, less<ServiceTerm>);
+    const std::lock_guard lock{mutex_};
+    const auto [it, fresh] = service_index_.try_emplace(std::move(key), static_cast<ListIndex>(lists_.services.size()));
+    if (fresh) lists_.services.push_back(it->first.empty() ? any_service() : service_list(it->first));
+    return it->second;
+}
+
+std::size_t ListPool::size() const {
+    const std::lock_guard lock{mutex_};
+    return lists_.addresses.size() + lists_.services.size();
+}
+
+ListPool::Lists ListPool::take(const std::vector<ListIndex>& addresses, const std::vector<ListIndex>& services) const {
+    const std::lock_guard lock{mutex_};
+    Lists taken;
+    taken.addresses.reserve(addresses.size());
+    taken.services.reserve(services.size());
+    for (const ListIndex list : addresses) taken.addresses.push_back(lists_.addresses.handle(list));
+    for (const ListIndex list : services) taken.services.push_back(lists_.services.handle(list));
+    return taken;
+}
+
+namespace {
+
+/// Zones and sets are what terms are made of: with others, no rule is what it was.
+bool same_names(const Policy& a, const Policy& b) {
+    if (a.zones.size() != b.zones.size() || a.sets.size() != b.sets.size()) return false;
+    for (std::size_t s = 0; s < a.sets.size(); ++s) {
+        if (!a.sets.same(s, b.sets, s)) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, const TermBuilder* before) {
     for (std::size_t z = 0; z < policy.zones.size(); ++z) every_zone_.set(z);
+    // A pool that holds more than twice what is used is left behind.
+    const bool goes_on = before != nullptr && same_names(policy, *policy_before) &&
+                         before->pool_->size() <= 2 * (before->addresses().size() + before->services().size()) + 1024;
+    pool_ = goes_on ? before->pool_ : std::make_shared<ListPool>();
+    std::vector<std::uint32_t> places;
+    if (goes_on) places = shared_places(policy_before->rules, policy.rules);
     rules_.reserve(policy.rules.size());
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
-        const Rule& rule = policy.rules[i];
-        ExpandedRule expanded{.from = group(rule.from), .to = group(rule.to), .service = intern(rule.service)};
+        if (goes_on && places[i] != kNotShared) {
+            rules_.push_back(before->rules_.handle(places[i]));
+        } else {
+            rules_.push_back(expand(policy, policy.rules[i]));
+        }
+        const ExpandedRule& expanded = std::as_const(rules_)[i];
         const std::uint64_t count = std::uint64_t{expanded.from.size()} * expanded.to.size();
         if (count > widest_.second) widest_ = {i, count};
         term_count_ += count;
-        rules_.push_back(std::move(expanded));
     }
+    number_lists();
+}
+
+TermBuilder::ExpandedRule TermBuilder::expand(const Policy& policy, const Rule& rule) {
+    ExpandedRule expanded{.from = group(policy, rule.from), .to = group(policy, rule.to)};
+    expanded.service = pool_->service(rule.service);
+    return expanded;
+}
+
+/// As if there had been no pool: by who names a list first.
+void TermBuilder::number_lists() {
+    std::vector<ListIndex> addresses, services;
+    const auto number = [](std::vector<ListIndex>& ours, std::vector<ListIndex>& used, ListIndex list) {
+        if (list == kAnyList) return;
+        if (ours.size() <= list) ours.resize(list + std::size_t{1}, kAnyList);
+        if (ours[list] != kAnyList) return;
+        ours[list] = static_cast<ListIndex>(used.size());
+        used.push_back(list);
+    };
+    for (const ExpandedRule& rule : std::as_const(rules_)) {
+        for (const Side& side : rule.from) number(address_of_, addresses, side.addresses);
+        for (const Side& side : rule.to) number(address_of_, addresses, side.addresses);
+        number(service_of_, services, rule.service);
+    }
+    lists_ = pool_->take(addresses, services);
 }
 
 /// Alternatives with the same zone join their addresses; then groups with the same addresses join their zones. A zone
 /// that is allowed whole needs no second group with some of its addresses.
-std::vector<Side> TermBuilder::group(const std::vector<Endpoint>& alternatives) {
+std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<Endpoint>& alternatives) {
     if (alternatives.size() == 1) {  // most sides
         const Endpoint& e = alternatives.front();
         const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
         if (zones.none()) return {};
-        return {
-            {.zones = zones, .addresses = e.any_addr ? kAnyList : intern(AddressKey{.sets = e.sets, .nets = e.nets})}};
+        const ListIndex list = e.any_addr ? kAnyList : pool_->addresses({.sets = e.sets, .nets = e.nets}, policy.sets);
+        return {{.zones = zones, .addresses = list}};
     }
-    ZoneBits whole;                               // zones allowed with any address
-    std::map<std::uint32_t, AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone
+    ZoneBits whole;                                         // zones allowed with any address
+    std::map<std::uint32_t, ListPool::AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone
     for (const Endpoint& e : alternatives) {
         if (e.any_addr) {
             whole |= e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
             continue;
         }
-        AddressKey& key = by_zone[e.zone ? *e.zone : abi::kZonesMax];
+        ListPool::AddressKey& key = by_zone[e.zone ? *e.zone : abi::kZonesMax];
         append(key.sets, e.sets);
         append(key.nets, e.nets);
     }
 
-    std::map<ListIndex, ZoneBits> by_list;
-    if (whole.any()) by_list[kAnyList] = whole;
+    // In the order in which the zones come: the lists' numbers depend on who was there before.
+    std::vector<Side> sides;
     for (auto& [zone, key] : by_zone) {
         const ZoneBits zones = (zone == abi::kZonesMax ? every_zone_ : ZoneBits{}.set(zone)) & ~whole;
-        if (zones.any()) by_list[intern(std::move(key))] |= zones;
+        if (zones.none()) continue;
+        const ListIndex list = pool_->addresses(std::move(key), policy.sets);
+        const auto same = std::ranges::find(sides, list, &Side::addresses);
+        if (same != sides.end()) {
+            same->zones |= zones;
+        } else {
+            sides.push_back({.zones = zones, .addresses = list});
+        }
     }
-    std::vector<Side> sides;
-    for (const auto& [list, zones] : by_list) sides.push_back({.zones = zones, .addresses = list});
+    if (whole.any()) sides.push_back({.zones = whole, .addresses = kAnyList});
     return sides;
-}
-
-ListIndex TermBuilder::intern(AddressKey key) {
-    sort_unique(key.sets, std::less<>{});
-    sort_unique(key.nets, less<Prefix>);
-    const auto [it, fresh] = address_index_.try_emplace(std::move(key), static_cast<ListIndex>(addresses_.size()));
-    if (fresh) {
-        std::vector<Prefix> nets = it->first.nets;
-        for (const std::uint16_t set : it->first.sets) append(nets, policy_.sets[set].nets);
-        addresses_.push_back(address_list(nets));
-    }
-    return it->second;
-}
-
-ListIndex TermBuilder::intern(const std::vector<ServiceTerm>& service) {
-    std::vector<ServiceTerm> key = service;
-    sort_unique(key, less<ServiceTerm>);
-    const auto [it, fresh] = service_index_.try_emplace(std::move(key), static_cast<ListIndex>(services_.size()));
-    if (fresh) services_.push_back(service.empty() ? any_service() : service_list(it->first));
-    return it->second;
 }
 
 std::vector<Term> TermBuilder::terms() const {
     std::vector<Term> terms;
     terms.reserve(term_count_);
-    for (std::uint32_t r = 0; r < rules_.size(); ++r) {
-        for (const Side& from : rules_[r].from) {
-            for (const Side& to : rules_[r].to)
-                terms.push_back({.rule = r, .from = from, .to = to, .service = rules_[r].service});
-        }
-    }
+    for (std::uint32_t r = 0; r < rules_.size(); ++r)
+        for_each_term_of(r, [&](const Term& term) { terms.push_back(term); });
     return terms;
 }
 

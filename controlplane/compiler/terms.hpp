@@ -4,8 +4,10 @@
 #pragma once
 
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
-#include <map>
+#include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -35,10 +37,49 @@ struct Term {
     ListIndex service{};
 };
 
+/// Lists that policies after each other have in common, each made once and found again by what it is made of. One pool
+/// goes on from a policy to what edits of its rules make of it; several threads may use it.
+class ListPool {
+public:
+    /// What a list is made of, sorted: equal keys share one list, and a set of 100,000 nets is normalised once.
+    struct AddressKey {
+        std::vector<std::uint16_t> sets;
+        std::vector<Prefix> nets;
+        bool operator==(const AddressKey&) const = default;
+    };
+    using ServiceKey = std::vector<ServiceTerm>;
+
+    /// `sets`: those that the key's indices mean; the same in every call.
+    ListIndex addresses(AddressKey key, const SharedList<NetSet>& sets);
+    ListIndex service(ServiceKey key);
+    std::size_t size() const;
+
+    struct Lists {
+        SharedList<AddressList> addresses;
+        SharedList<ServiceList> services;
+    };
+    /// Those that are named, in that order. Precondition: they are of this pool.
+    Lists take(const std::vector<ListIndex>& addresses, const std::vector<ListIndex>& services) const;
+
+private:
+    struct Hash {
+        std::size_t operator()(const AddressKey& key) const noexcept;
+        std::size_t operator()(const ServiceKey& key) const noexcept;
+    };
+    mutable std::mutex mutex_;
+    Lists lists_;
+    std::unordered_map<AddressKey, ListIndex, Hash> address_index_;
+    std::unordered_map<ServiceKey, ListIndex, Hash> service_index_;
+};
+
+/// Term expansion of a whole policy. A policy that was edited takes over what its rules share with the one before; the
+/// result is the same as without, lists and their numbers included.
 class TermBuilder {
 public:
     /// Precondition: the model is consistent (names resolved, at most kZonesMax zones).
-    explicit TermBuilder(const Policy& policy);
+    explicit TermBuilder(const Policy& policy) : TermBuilder{policy, nullptr, nullptr} {}
+    /// `before` was made of `policy_before`; both may be null.
+    TermBuilder(const Policy& policy, const Policy* policy_before, const TermBuilder* before);
 
     std::uint64_t term_count() const noexcept { return term_count_; }
     /// The rule that makes most terms, for the refusal's sentence; and how many.
@@ -46,37 +87,38 @@ public:
 
     /// Evaluation order.
     std::vector<Term> terms() const;
+    template <typename Visit>
+    void for_each_term_of(std::uint32_t rule, Visit&& visit) const {
+        const ExpandedRule& r = rules_[rule];
+        for (const Side& from : r.from) {
+            for (const Side& to : r.to)
+                visit(Term{.rule = rule, .from = local(from), .to = local(to), .service = service_of_[r.service]});
+        }
+    }
 
-    const std::vector<AddressList>& addresses() const noexcept { return addresses_; }
-    const std::vector<ServiceList>& services() const noexcept { return services_; }
+    /// In the order in which terms name them first.
+    const SharedList<AddressList>& addresses() const noexcept { return lists_.addresses; }
+    const SharedList<ServiceList>& services() const noexcept { return lists_.services; }
 
 private:
-    /// What a list is made of, sorted: equal keys share one list, and a set of 100,000 nets is normalised once.
-    struct AddressKey {
-        std::vector<std::uint16_t> sets;
-        std::vector<Prefix> nets;
-        bool operator==(const AddressKey&) const = default;
-    };
-    struct KeyHash {
-        std::size_t operator()(const AddressKey& key) const noexcept;
-        std::size_t operator()(const std::vector<ServiceTerm>& key) const noexcept;
-    };
+    /// Lists by their number in the pool.
     struct ExpandedRule {
         std::vector<Side> from, to;
         ListIndex service{};
     };
 
-    std::vector<Side> group(const std::vector<Endpoint>& alternatives);
-    ListIndex intern(AddressKey key);
-    ListIndex intern(const std::vector<ServiceTerm>& service);
+    ExpandedRule expand(const Policy& policy, const Rule& rule);
+    std::vector<Side> group(const Policy& policy, const std::vector<Endpoint>& alternatives);
+    void number_lists();
+    Side local(const Side& side) const {
+        return {.zones = side.zones, .addresses = side.addresses == kAnyList ? kAnyList : address_of_[side.addresses]};
+    }
 
-    const Policy& policy_;
     ZoneBits every_zone_;
-    std::vector<ExpandedRule> rules_;
-    std::vector<AddressList> addresses_;
-    std::vector<ServiceList> services_;
-    std::unordered_map<AddressKey, ListIndex, KeyHash> address_index_;
-    std::unordered_map<std::vector<ServiceTerm>, ListIndex, KeyHash> service_index_;
+    std::shared_ptr<ListPool> pool_;
+    SharedList<ExpandedRule> rules_;
+    ListPool::Lists lists_;
+    std::vector<ListIndex> address_of_, service_of_;  ///< from the pool's number to ours
     std::uint64_t term_count_{};
     std::pair<std::size_t, std::uint64_t> widest_{};
 };

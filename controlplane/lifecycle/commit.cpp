@@ -62,9 +62,9 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
     const auto wires = now.wires();
     const auto ports = now.port_names();
     auto edited =
-        apply_edits(base->document, base->format, edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
+        apply_edits(base->policy, base->written, edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
-    return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->document)};
+    return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->written)};
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
@@ -217,11 +217,16 @@ std::vector<PolicyServiceImpl::SteadyTime> PolicyServiceImpl::slot_since() const
 /// Slots that passed to another rule count from zero; all others go on. Names are told before the offer, so that the
 /// first event of a new generation already has its names.
 void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared) {
-    std::vector<std::string> names(slots.capacity());
+    telemetry_.names().add_generation(prepared.generation(), prepared.zone_names());
+    if (const auto told = shared().slots; told != nullptr && told->same_as(slots)) {
+        slots_ = std::move(slots);
+        return;
+    }
+    std::vector<std::string> names(std::max<std::size_t>(slots.end(), static_cast<std::size_t>(abi::kSlotFirstFree)));
     auto since = slot_since();
     const SteadyTime now = std::chrono::steady_clock::now();
-    since.resize(slots.capacity(), now);
-    for (std::uint32_t s = 0; s < slots.capacity(); ++s) {
+    since.resize(names.size(), now);
+    for (std::uint32_t s = 0; s < slots.end(); ++s) {
         const abi::RuleSlot slot{s};
         const auto before = slots_.id_of(slot), after = slots.id_of(slot);
         if (after) names[s] = *after;
@@ -233,11 +238,16 @@ void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared)
     names[static_cast<std::size_t>(abi::kSlotBuiltinNd)] = abi::kIdBuiltinNd;
     names[static_cast<std::size_t>(abi::kSlotBuiltinOther)] = abi::kIdBuiltinOther;
     telemetry_.names().set_rules(std::move(names));
-    telemetry_.names().add_generation(prepared.generation(), prepared.zone_names());
     slots_ = std::move(slots);
     const std::lock_guard lock{state_mutex_};
     shared_.slots = std::make_shared<const SlotMap>(slots_);
     shared_.slot_since = std::make_shared<const std::vector<SteadyTime>>(std::move(since));
+}
+
+/// What the store gets of them; made once for slots that stay as they are.
+const std::string& PolicyServiceImpl::slots_text(const SlotMap& slots) {
+    if (!slots_written_ || !slots_written_->first.same_as(slots)) slots_written_.emplace(slots, slots.to_text());
+    return slots_written_->second;
 }
 
 void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome) {
@@ -265,9 +275,9 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    const auto slot_lines = slots.to_text();
     const auto staged = store_->stage(
-        {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = slot_lines}, record);
+        {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = slots_text(slots)},
+        record);
     if (!staged) {
         count_publish("failed");
         return Unexpected(storage_problem(staged.error()));

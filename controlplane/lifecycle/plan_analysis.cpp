@@ -77,7 +77,7 @@ public:
         for (const Finding& finding : findings.told) {
             PlanFinding one{.kind = finding.kind};
             one.rule = reference_rule_id(policy, finding.rule);
-            if (finding.rule < policy.rules.size()) one.pos = policy.rules[finding.rule].pos;
+            one.pos = policy.pos_of_rule(finding.rule);
             for (const std::uint32_t other : finding.others) one.others.emplace_back(reference_rule_id(policy, other));
             one.watched_s = finding.watched_s;
             one.detail = sentence(one, finding.example.has_value());

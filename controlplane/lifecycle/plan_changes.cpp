@@ -197,9 +197,9 @@ private:
         add_change("wire", "", differing(wire(before_), wire(after_)));
     }
 
-    template <typename T>
-    void named(const char* kind, const std::string& item, const std::vector<T>& before, const std::vector<T>& after) {
-        std::map<std::string_view, const T*> old;
+    template <typename List>
+    void named(const char* kind, const std::string& item, const List& before, const List& after) {
+        std::map<std::string_view, const typename List::value_type*> old;
         for (const auto& one : before) old.emplace(one.name, &one);
         for (const auto& one : after) {
             const auto at = old.find(one.name);

@@ -92,6 +92,7 @@ private:
     Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked,
                                            AuditRecord record);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
+    const std::string& slots_text(const SlotMap& slots);
     std::vector<SteadyTime> slot_since() const;
     /// `outcome`: where nobody else writes what became of it.
     void forget_pending(std::optional<AuditRecord> outcome = {});
@@ -172,9 +173,11 @@ private:
     AuditCheck check_at_start_;           // fixed
     bool started_{false};                 // between start and stop
     AuditRecord promote_record_;          // commit_mutex_
-    SlotMap slots_;                       // commit_mutex_
-    bool promote_due_{false};             // commit_mutex_: adopted, but current could not be written
-    bool last_good_due_{false};           // commit_mutex_
+    /// As many as any dataplane has, until one has said how many it has.
+    SlotMap slots_{kRuleSlotsMost};                                 // commit_mutex_
+    std::optional<std::pair<SlotMap, std::string>> slots_written_;  // commit_mutex_
+    bool promote_due_{false};    // commit_mutex_: adopted, but current could not be written
+    bool last_good_due_{false};  // commit_mutex_
 
     mutable std::mutex state_mutex_;
     Shared shared_;  // state_mutex_

@@ -43,7 +43,7 @@ GenerationBytes PreparedPolicy::bytes() const noexcept {
 
 ChangeBase PreparedPolicy::as_base() const noexcept {
     constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
-    return {&policy, view.rules, generation(), compiled.manifest.sections[rules].digest};
+    return {&policy, view.rules, generation(), compiled.manifest.sections[rules].digest, compiled.terms.get()};
 }
 
 PolicyRef PreparedPolicy::ref() const { return {hash, std::string{extension_of(format)}, generation()}; }
@@ -55,11 +55,29 @@ std::vector<std::string> PreparedPolicy::zone_names() const {
 }
 
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options) {
-    auto parsed = parse_document(text, format);
-    auto policy = read_document(parsed, options);
-    if (!policy) return Unexpected(std::move(policy.error()));
-    return SourcePolicy{std::move(*policy), format, std::move(text), std::move(parsed.document)};
+    auto read = read_written(parse_document(text, format), format, options);
+    if (!read) return Unexpected(std::move(read.error()));
+    return SourcePolicy{std::move(read->policy), format, std::move(text), std::move(read->written)};
 }
+
+namespace {
+
+/// What the dataplane will check. A section that `base` has too was looked at then.
+Expected<dp::TableView, dp::Refusal> validated(const CompiledGeneration& compiled, const PreparedPolicy* base,
+                                               std::uint32_t rule_slots_max) {
+    const auto sections = compiled.section_bytes();
+    if (auto ok = dp::validate_manifest(compiled.manifest_bytes()); !ok) return Unexpected(std::move(ok.error()));
+    for (std::size_t i = 0; i < sections.size(); ++i) {
+        const abi::SectionRef& ref = compiled.manifest.sections[i];
+        if (base != nullptr && base->compiled.manifest.sections[i].digest == ref.digest &&
+            base->compiled.manifest.sections[i].bytes == ref.bytes)
+            continue;
+        if (auto ok = dp::validate_section(ref.kind, sections[i]); !ok) return Unexpected(std::move(ok.error()));
+    }
+    return dp::assemble(compiled.manifest, sections, {.rule_slots_max = rule_slots_max, .ports = {}});
+}
+
+}  // namespace
 
 Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
                                                            std::uint64_t generation, const PreparedPolicy* base) {
@@ -67,7 +85,7 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     prepared->policy = std::move(source.policy);
     prepared->format = source.format;
     prepared->text = std::move(source.text);
-    prepared->document = std::move(source.document);
+    prepared->written = std::move(source.written);
     prepared->hash = to_hex(prepared->policy.version);
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 
@@ -79,14 +97,17 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
         return Unexpected(problem(422, "too-many-rules", "The policy is too big", assigned.error().to_string()));
     }
     CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
-    if (base != nullptr) options.base = base->as_base();
+    if (base != nullptr) {
+        options.base = base->as_base();
+        options.edited_from = &base->policy;
+        options.terms_before = base->compiled.terms.get();
+    }
     auto compiled = compile(prepared->policy, slots, options);
     if (!compiled) {
         return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
     }
     prepared->compiled = std::move(*compiled);
-    auto view = dp::validate(prepared->compiled.manifest_bytes(), prepared->compiled.section_bytes(),
-                             {.rule_slots_max = slots.capacity(), .ports = {}});
+    auto view = validated(prepared->compiled, base, slots.capacity());
     if (!view) return Unexpected(internal("the compiled policy is not valid: " + view.error().where));
     prepared->view = *view;
     auto tests = run_policy_tests(prepared->policy, prepared->view);

@@ -25,14 +25,14 @@ struct SourcePolicy {
     Policy policy;
     PolicyFormat format{};
     std::string text;
-    Document document;  ///< `text`, parsed: a PATCH edits it, because parsing YAML again would be most of its time
+    WrittenPolicy written;  ///< `text`, in the pieces that a PATCH edits
 };
 
 struct PreparedPolicy {
     Policy policy;
     PolicyFormat format{};
     std::string text;
-    Document document;
+    WrittenPolicy written;
     std::string hash;     ///< 64 hex digits
     std::string version;  ///< name@first six of them
     CompiledGeneration compiled;

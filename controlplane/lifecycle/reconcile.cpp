@@ -124,8 +124,7 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
     }
     auto slots = slots_;
     slots.set_capacity(now.hello->rule_slots_max);
-    auto again =
-        prepare({now.current->policy, now.current->format, now.current->text, now.current->document}, slots, 1);
+    auto again = prepare({now.current->policy, now.current->format, now.current->text, now.current->written}, slots, 1);
     std::string trouble;
     if (!again) {
         trouble = again.error().detail;

@@ -81,8 +81,30 @@ std::string endpoints(const Node& node) {
 
 class Writer {
 public:
-    static std::string object(const Node& node, const ObjectSchema& schema) {
-        std::vector<std::pair<std::string_view, std::string>> members;
+    static std::string object(const Node& node, const ObjectSchema& schema) { return sorted(members(node, schema)); }
+
+    /// All members but the rules, which stand in between.
+    static CanonicalFrame frame(const Node& root) {
+        auto all = members(root, document_schema());
+        std::erase_if(all, [](const auto& member) { return member.first == kRules; });
+        const auto behind = std::ranges::partition(all, [](const auto& member) { return member.first < kRules; });
+        const Members after{behind.begin(), behind.end()};
+        all.erase(behind.begin(), behind.end());
+        CanonicalFrame frame{sorted(std::move(all)), sorted(after)};
+        frame.before.back() = ',';  // there is always one before: the default
+        frame.before += json_string(kRules) + ":[";
+        if (after.empty()) return {std::move(frame.before), "]}"};
+        frame.after.front() = ',';
+        frame.after.insert(0, 1, ']');
+        return frame;
+    }
+
+private:
+    using Members = std::vector<std::pair<std::string_view, std::string>>;
+    static constexpr std::string_view kRules = "rules";
+
+    static Members members(const Node& node, const ObjectSchema& schema) {
+        Members members;
         for (const auto& field : schema.fields) {
             const auto* present = node.find(field.key);
             if (field.silent_standard && (present == nullptr || present->text == field.standard)) continue;
@@ -94,11 +116,8 @@ public:
                 members.emplace_back(field.key, object(Node{.kind = Node::Kind::map}, *field.object));
             }
         }
-        return sorted(std::move(members));
+        return members;
     }
-
-private:
-    using Members = std::vector<std::pair<std::string_view, std::string>>;
 
     /// Left out altogether it still means something: `wire`, `timeouts`.
     static bool has_standards(const ObjectSchema& schema) {
@@ -181,6 +200,10 @@ private:
 }  // namespace
 
 std::string canonical_text(const Document& document) { return Writer::object(document.root, document_schema()); }
+
+CanonicalFrame canonical_frame(const Node& root) { return Writer::frame(root); }
+
+std::string canonical_rule(const Node& rule) { return Writer::object(rule, *document_schema().find("rules")->object); }
 
 abi::Digest256 sha256(std::string_view bytes) {
     abi::Digest256 digest;

@@ -52,7 +52,7 @@ struct Node {
 struct DocumentLimits {
     std::size_t bytes_max{32U << 20};
     std::size_t depth_max{32};
-    std::size_t scalars_max{1'000'000};  ///< a node costs 56 bytes while it is read (P4)
+    std::size_t scalars_max{2'000'000};  ///< a node costs 56 bytes while it is read (P4)
     std::size_t errors_max{100};
 };
 

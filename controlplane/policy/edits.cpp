@@ -1,12 +1,12 @@
 #include "controlplane/policy/edits.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "controlplane/policy/emit.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/shape.hpp"
 
@@ -22,16 +22,17 @@ std::string_view word(const Node& map, std::string_view key) {
     return node != nullptr && node->kind == Node::Kind::scalar ? node->text : std::string_view{};
 }
 
-/// A rule of the policy while it is edited, and which edit brought it.
-struct EditedRule {
-    std::string_view id;
-    Node node;
-    std::optional<std::size_t> edit;
-};
+/// Where a rule of the edited policy comes from: below the base's count, from there; else, so much behind it, from the
+/// edits.
+using Origin = std::uint32_t;
 
 class Editor {
 public:
-    Editor(std::vector<EditedRule> rules, Report& report) : rules_{std::move(rules)}, report_{report} {}
+    Editor(const Policy& base, const WrittenPolicy& written, Report& report)
+        : base_{base}, hashes_{written.id_hashes}, base_count_{base.rules.size()}, report_{report} {
+        order_.resize(base_count_);
+        std::iota(order_.begin(), order_.end(), Origin{0});
+    }
 
     void apply(const Node& edits) {
         for (std::size_t i = 0; i < edits.children.size() && !report_.full(); ++i) {
@@ -44,10 +45,35 @@ public:
         }
     }
 
-    std::vector<EditedRule> take() { return std::move(rules_); }
+    const std::vector<Origin>& order() const noexcept { return order_; }
+    bool is_fresh(Origin from) const noexcept { return from >= base_count_; }
+    const FreshRule& fresh(Origin from) const { return fresh_[from - base_count_]; }
+    std::uint64_t hash(Origin from) const { return hashes_[from]; }
+    std::string_view id(Origin from) const {
+        return is_fresh(from) ? word(*fresh(from).node, "id") : std::string_view{base_.rules[from].id};
+    }
+    bool has(std::string_view id) const { return place_of(id) != order_.end(); }
+    std::vector<std::string_view> ids() const {
+        std::vector<std::string_view> all;
+        all.reserve(order_.size());
+        for (const Origin from : order_) all.push_back(id(from));
+        return all;
+    }
 
 private:
-    using Place = std::vector<EditedRule>::iterator;
+    using Place = std::vector<Origin>::const_iterator;
+
+    Origin bring(const Node& rule, std::size_t edit) {
+        hashes_.push_back(hash_of_id(word(rule, "id")));
+        fresh_.push_back({.node = &rule, .edit = edit});
+        return static_cast<Origin>(base_count_ + fresh_.size() - 1);
+    }
+
+    Place place_of(std::string_view id) const {
+        const std::uint64_t hash = hash_of_id(id);
+        return std::find_if(order_.begin(), order_.end(),
+                            [&](Origin from) { return hashes_[from] == hash && this->id(from) == id; });
+    }
 
     void insert(const Node& edit, std::size_t index, const Path& path) {
         const auto* before = edit.find("before");
@@ -63,15 +89,16 @@ private:
             return report_.add(Path{path, "id"}, id->pos, "edit-conflict",
                                "id " + quoted(id->text) + " is not that of the rule; leave it out when inserting");
         }
-        if (!check_free(*rule, rules_.end(), path)) return;
-        auto place = rules_.end();
+        if (!check_free(*rule, order_.end(), path)) return;
+        Place place = order_.end();
         if (before != nullptr || after != nullptr) {
             const auto found =
                 find(before != nullptr ? *before : *after, Path{path, before != nullptr ? "before" : "after"});
             if (!found) return;
             place = before != nullptr ? *found : std::next(*found);
         }
-        rules_.insert(place, {word(*rule, "id"), *rule, index});
+        const auto at = place - order_.begin();
+        order_.insert(order_.begin() + at, bring(*rule, index));
     }
 
     void replace(const Node& edit, std::size_t index, const Path& path) {
@@ -80,14 +107,15 @@ private:
         const auto* rule = need_rule(edit, path);
         const auto place = find_id(edit, path);
         if (rule == nullptr || !place || !check_free(*rule, *place, path)) return;
-        **place = {word(*rule, "id"), *rule, index};
+        const auto at = static_cast<std::size_t>(*place - order_.begin());
+        order_[at] = bring(*rule, index);
     }
 
     void remove(const Node& edit, const Path& path) {
         for (const std::string_view key : {"before", "after", "rule"}) {
             refuse(edit, key, path, "removing needs the id only; leave this out");
         }
-        if (const auto place = find_id(edit, path)) rules_.erase(*place);
+        if (const auto place = find_id(edit, path)) order_.erase(*place);
     }
 
     void refuse(const Node& edit, std::string_view key, const Path& path, std::string_view detail) {
@@ -109,11 +137,9 @@ private:
     }
 
     std::optional<Place> find(const Node& id, const Path& path) {
-        const auto place = std::ranges::find_if(rules_, [&](const EditedRule& r) { return r.id == id.text; });
-        if (place != rules_.end()) return place;
-        std::vector<std::string_view> known;
-        for (const auto& rule : rules_) known.push_back(rule.id);
-        auto hint = did_you_mean(id.text, known);
+        const Place place = place_of(id.text);
+        if (place != order_.end()) return place;
+        auto hint = did_you_mean(id.text, ids());
         if (hint.empty()) hint = "; name a rule of the policy as it is after the edits before this one";
         report_.add(path, id.pos, "undefined-name", "rule " + quoted(id.text) + " is not defined" + hint);
         return std::nullopt;
@@ -122,92 +148,68 @@ private:
     /// No other rule than that at `own` has the id.
     bool check_free(const Node& rule, Place own, const Path& path) {
         const auto id = word(rule, "id");
-        const auto taken = std::ranges::find_if(rules_, [&](const EditedRule& r) { return r.id == id; });
-        if (taken == rules_.end() || taken == own) return true;
+        const Place taken = place_of(id);
+        if (taken == order_.end() || taken == own) return true;
         report_.add(Path{Path{path, "rule"}, "id"}, rule.find("id")->pos, "duplicate-id",
                     "rule id " + quoted(id) + " is taken; ids are unique, choose another one or replace that rule");
         return false;
     }
 
-    std::vector<EditedRule> rules_;
+    const Policy& base_;
+    std::vector<std::uint64_t> hashes_;  // by origin
+    std::size_t base_count_;
+    std::vector<Origin> order_;
+    std::vector<FreshRule> fresh_;
     Report& report_;
     Path top_;
 };
 
-/// Takes the rules out of the tree.
-std::vector<EditedRule> rules_of(Node& root) {
-    std::vector<EditedRule> result;
-    if (auto* rules = root.find("rules")) {
-        result.reserve(rules->children.size());
-        for (auto& node : rules->children) {
-            const auto id = word(node, "id");
-            result.push_back({id, std::move(node), std::nullopt});
+/// Those that are still there when all edits are done.
+std::vector<FreshRule> fresh_rules(const Editor& editor) {
+    std::vector<FreshRule> fresh;
+    for (const Origin from : editor.order()) {
+        if (editor.is_fresh(from)) fresh.push_back(editor.fresh(from));
+    }
+    return fresh;
+}
+
+/// Fresh rules in their places, all others shared with the base.
+EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, const Editor& editor, EditedRead read) {
+    EditedPolicy result{std::move(read.policy), {}, {written.format, written.head, written.canonical, {}, {}}};
+    auto& [policy, text, out] = result;
+    const std::size_t count = editor.order().size();
+    policy.rules.reserve(count);
+    out.rules.reserve(count);
+    out.id_hashes.reserve(count);
+    std::size_t next_fresh = 0;
+    for (const Origin from : editor.order()) {
+        out.id_hashes.push_back(editor.hash(from));
+        if (!editor.is_fresh(from)) {
+            policy.rules.push_back(base.rules.handle(from));
+            out.rules.push_back(written.rules.handle(from));
+            continue;
         }
+        policy.rules.push_back(std::move(read.fresh[next_fresh++]));
+        Node node = *editor.fresh(from).node;
+        out.rules.push_back(written_rule(node, written.format));
     }
+    policy.version = version_of(out);
+    text = write_out(out, policy);
     return result;
-}
-
-/// Puts the rules back. An empty list has no place in a policy: its key goes.
-void put_rules(Document& document, std::vector<EditedRule>& rules) {
-    Node& root = document.root;
-    auto* list = root.find("rules");
-    if (list == nullptr && !rules.empty()) {
-        root.children.push_back({.kind = Node::Kind::scalar, .form = Node::Form::text, .text = document.keep("rules")});
-        root.children.push_back({.kind = Node::Kind::list});
-        list = &root.children.back();
-    }
-    if (list == nullptr) return;
-    list->children.clear();
-    for (auto& rule : rules) list->children.push_back(std::move(rule.node));
-    if (!list->children.empty()) return;
-    for (std::size_t i = 0; i < root.member_count(); ++i) {
-        if (root.key(i).text != "rules") continue;
-        const auto at = root.children.begin() + static_cast<std::ptrdiff_t>(2 * i);
-        root.children.erase(at, at + 2);
-        return;
-    }
-}
-
-/// /rules/7/from of the result is /2/rule/from of the edits, if edit 2 brought rule 7.
-void point_into_edits(PolicyErrors& errors, const std::vector<std::optional<std::size_t>>& edit_of_rule) {
-    constexpr std::string_view kRules = "/rules/";
-    for (auto& error : errors) {
-        if (!error.pointer.starts_with(kRules)) continue;
-        const auto* begin = error.pointer.data() + kRules.size();
-        std::size_t index{};
-        const auto [end, ec] = std::from_chars(begin, error.pointer.data() + error.pointer.size(), index);
-        if (ec != std::errc{} || index >= edit_of_rule.size() || !edit_of_rule[index]) continue;
-        error.pointer = "/" + std::to_string(*edit_of_rule[index]) + "/rule" + std::string{end};
-    }
-}
-
-/// After the tree was written out, the policy's places are those in the new text.
-void restamp(Policy& policy, const Node& root) {
-    const auto from_list = [&](std::string_view key, auto& items) {
-        const auto* list = root.find(key);
-        for (std::size_t i = 0; list != nullptr && i < items.size(); ++i) items[i].pos = list->children[i].pos;
-    };
-    const auto from_map = [&](std::string_view key, auto& items) {
-        const auto* map = root.find(key);
-        for (std::size_t i = 0; map != nullptr && i < items.size(); ++i) items[i].pos = map->key(i).pos;
-    };
-    from_map("zones", policy.zones);
-    from_map("sets", policy.sets);
-    from_list("rules", policy.rules);
-    from_list("tests", policy.tests);
 }
 
 }  // namespace
 
 Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFormat format, std::string_view edits,
                                                  const ReadOptions& options) {
-    auto parsed = parse_document(base, format);
-    if (!parsed.whole || !parsed.errors.empty()) return Unexpected<PolicyErrors>{std::move(parsed.errors)};
-    return apply_edits(parsed.document, format, edits, options);
+    // Ports may have changed since: what the result says of them counts.
+    auto read = read_written(parse_document(base, format), format, {.wires = options.wires});
+    if (!read) return Unexpected<PolicyErrors>{std::move(read.error())};
+    return apply_edits(read->policy, read->written, edits, options);
 }
 
-Expected<EditedPolicy, PolicyErrors> apply_edits(const Document& base, PolicyFormat format, std::string_view edits,
-                                                 const ReadOptions& options) {
+Expected<EditedPolicy, PolicyErrors> apply_edits(const Policy& base, const WrittenPolicy& written,
+                                                 std::string_view edits, const ReadOptions& options) {
     auto edit_list = parse_document(edits, PolicyFormat::json);
     Report report;
     if (edit_list.whole) check_object_list(edit_list.document.root, edit_schema(), Path{}, report);
@@ -220,24 +222,14 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(const Document& base, PolicyFor
             std::to_string(count) + " edits, at most " + std::to_string(kEditsMax) + " in one request; PUT the policy");
         return Unexpected<PolicyErrors>{report.take()};
     }
-    ParsedDocument result{base.copy(), {}, true};
-    Editor editor{rules_of(result.document.root), report};
+    Editor editor{base, written, report};
     editor.apply(edit_list.document.root);
     if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
-    auto rules = editor.take();
-    std::vector<std::optional<std::size_t>> edit_of_rule;
-    for (const auto& rule : rules) edit_of_rule.push_back(rule.edit);
-    result.document.adopt(edit_list.document);
-    put_rules(result.document, rules);
-
-    auto policy = read_document(result, options);
-    if (!policy) {
-        point_into_edits(policy.error(), edit_of_rule);
-        return Unexpected<PolicyErrors>{std::move(policy).error()};
-    }
-    auto text = emit(result.document.root, format);
-    restamp(*policy, result.document.root);
-    return EditedPolicy{std::move(*policy), std::move(text), std::move(result.document)};
+    const RuleNames names{.has = [&](std::string_view id) { return editor.has(id); },
+                          .all = [&] { return editor.ids(); }};
+    auto read = read_edited(base, *written.head, fresh_rules(editor), names, options, report);
+    if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
+    return put_together(base, written, editor, std::move(read));
 }
 
 }  // namespace sluice::cp

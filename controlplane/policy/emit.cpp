@@ -27,8 +27,20 @@ public:
 
     std::string write(Node& root) {
         value(root, 0);
-        if (out_.back() != '\n') text("\n");
+        if (out_.empty() || out_.back() != '\n') text("\n");
         return std::move(out_);
+    }
+
+    std::string write_rule(Node& rule) {
+        in_line(rule);
+        return std::move(out_);
+    }
+
+    TextFrame write_frame(Node& root, std::size_t rule_count) {
+        rules_ = root.find("rules");
+        rule_count_ = rule_count;
+        frame_.after = write(root);
+        return std::move(frame_);
     }
 
 private:
@@ -68,7 +80,29 @@ private:
         if (value.kind == Node::Kind::scalar && value.form == Node::Form::plain) value.form = Node::Form::number;
     }
 
+    /// In the rules' place there is nothing but the lines that they will take.
+    void leave_room(Node& list) {
+        if (json_) {
+            place(list);
+            text("[");
+            new_line(kBlockLevels);
+        } else {
+            new_line(1);
+            place(list);
+            text("- ");
+        }
+        frame_.first_rule = {line_, column_};
+        frame_.between = json_ ? ",\n    " : "\n  - ";
+        frame_.before = std::move(out_);
+        out_.clear();
+        line_ += static_cast<std::uint32_t>(rule_count_ - 1);
+        if (!json_) return;
+        new_line(1);
+        text("]");
+    }
+
     void value(Node& node, std::size_t level) {
+        if (&node == rules_) return leave_room(node);
         if (node.kind == Node::Kind::scalar) return scalar(node);
         if (node.kind == Node::Kind::map || node.kind == Node::Kind::list) {
             if (!node.children.empty() && level < kBlockLevels)
@@ -126,7 +160,8 @@ private:
             text(":");
             Node& member = node.children[i + 1];
             const bool is_short = member.kind == Node::Kind::map && !holds_collections(member);
-            const bool on_own_lines = level + 1 < kBlockLevels && !member.children.empty() && !is_short;
+            const bool on_own_lines =
+                &member == rules_ || (level + 1 < kBlockLevels && !member.children.empty() && !is_short);
             if (!on_own_lines) text(" ");
             if (on_own_lines) {
                 value(member, level + 1);
@@ -147,11 +182,22 @@ private:
     bool json_;
     std::string out_;
     std::uint32_t line_{1}, column_{1};
+    const Node* rules_{};  ///< their list, where they are left out
+    std::size_t rule_count_{};
+    TextFrame frame_;
 };
 
 }  // namespace
 
 std::string emit(Node& root, PolicyFormat format) { return Emitter{format == PolicyFormat::json}.write(root); }
+
+TextFrame emit_frame(Node& root, PolicyFormat format, std::size_t rule_count) {
+    return Emitter{format == PolicyFormat::json}.write_frame(root, rule_count);
+}
+
+std::string emit_rule(Node& rule, PolicyFormat format) {
+    return Emitter{format == PolicyFormat::json}.write_rule(rule);
+}
 
 void append_json_string(std::string& out, std::string_view text) {
     constexpr std::string_view kHex = "0123456789abcdef";

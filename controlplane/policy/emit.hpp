@@ -2,6 +2,7 @@
 /// source are not part of the tree and are lost: a rule stands on one line, whatever it was before.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,17 @@ namespace sluice::cp {
 
 /// Sets every node's position to where it stands in the result.
 std::string emit(Node& root, PolicyFormat format);
+
+/// The same in pieces, of which edits of rules change few: `before`, the rules' own lines with `between` between them,
+/// `after`. The first rule stands at `first_rule`, each other one a line further down.
+struct TextFrame {
+    std::string before, between, after;
+    SourcePos first_rule;
+};
+/// `root`: a whole policy but for its rules, whose key holds an empty list; `rule_count` of them are to come, at least
+/// one. Positions as `emit` sets them.
+TextFrame emit_frame(Node& root, PolicyFormat format, std::size_t rule_count);
+std::string emit_rule(Node& rule, PolicyFormat format);
 
 /// With quotes, escaped as RFC 8259 wants. YAML reads it too.
 void append_json_string(std::string& out, std::string_view text);

@@ -13,6 +13,8 @@
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/verdict.hpp>
 
+#include "controlplane/policy/shared_list.hpp"
+
 namespace sluice::cp {
 
 /// How a policy is written. Which one a text is, its sender says (media type, file name).
@@ -21,6 +23,7 @@ enum class PolicyFormat : std::uint8_t { yaml, json };
 /// Where something stands in what the user wrote. Lines and columns start at 1; 0 = unknown.
 struct SourcePos {
     std::uint32_t line{}, column{};
+    bool operator==(const SourcePos&) const = default;
 };
 
 /// Host bits are zero (the reader refuses others).
@@ -77,7 +80,6 @@ struct Rule {
     abi::RuleLog log{};
     abi::RuleLimits limits{};                ///< none unless it allows
     std::optional<abi::OnChange> on_change;  ///< of live flows that this rule decides against; absent = the policy's
-    SourcePos pos;
 };
 
 /// Source port of a policy test that names none: the first of the dynamic ports (RFC 6335 section 6).
@@ -145,11 +147,15 @@ struct Policy {
     abi::FlowTimeouts timeouts{};
     abi::SynProxySettings syn_proxy{};
     std::vector<Zone> zones;
-    std::vector<NetSet> sets;
+    SharedList<NetSet> sets;
     std::vector<NamedService> services;
-    std::vector<Rule> rules;
+    SharedList<Rule> rules;
+    /// By rule; shorter where nobody knows. Not in the rule: a line more above would make it another one.
+    std::vector<SourcePos> rule_pos;
     std::vector<PolicyTest> tests;
     abi::Digest256 version{};  ///< SHA-256 of the canonical form
+
+    SourcePos pos_of_rule(std::size_t i) const { return i < rule_pos.size() ? rule_pos[i] : SourcePos{}; }
 };
 
 }  // namespace sluice::cp

@@ -59,6 +59,45 @@ public:
         : root_{root}, options_{options}, report_{report}, symbols_{report} {}
 
     Policy read() {
+        read_settings();
+        read_sets();
+        read_services();
+        read_rules();
+        read_tests({.has = [this](std::string_view id) { return rule_ids_.contains(id); },
+                    .all =
+                        [this] {
+                            std::vector<std::string_view> ids;
+                            for (const auto& rule : std::as_const(policy_.rules)) ids.push_back(rule.id);
+                            return ids;
+                        }});
+        return std::move(policy_);
+    }
+
+    EditedRead read_edited(const Policy& base, std::span<const FreshRule> fresh, const RuleNames& names) {
+        read_settings();
+        policy_.sets = base.sets;
+        policy_.services = base.services;
+        std::uint16_t set = 0;
+        for_each_member("sets", [&](const Node& key, const Node&, const Path& path) {
+            symbols_.define(path, key, Symbols::Kind::set, set++);
+        });
+        std::size_t service = 0;
+        for_each_member("services", [&](const Node& key, const Node&, const Path& path) {
+            symbols_.define(path, key, Symbols::Kind::service, 0);
+            symbols_.define_service(key.text, base.services[service++].terms);
+        });
+        EditedRead result;
+        for (const FreshRule& rule : fresh) {
+            if (report_.full()) break;
+            result.fresh.push_back(read_rule(*rule.node, Path{Path{top_, rule.edit}, "rule"}));
+        }
+        read_tests(names);
+        result.policy = std::move(policy_);
+        return result;
+    }
+
+private:
+    void read_settings() {
         policy_.name = word(root_, "name");
         read_default();
         read_wire();
@@ -68,14 +107,8 @@ public:
         read_syn_proxy();
         read_zones();
         check_every_port_has_a_zone();
-        read_sets();
-        read_services();
-        read_rules();
-        read_tests();
-        return std::move(policy_);
     }
 
-private:
     void read_default() {
         const auto* node = root_.find("default");
         if (node == nullptr) return;
@@ -272,14 +305,14 @@ private:
         const Path path{top_, "rules"};
         policy_.rules.reserve(list->children.size());
         for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
-            read_rule(list->children[i], Path{path, i});
+            policy_.rules.push_back(read_rule(list->children[i], Path{path, i}));
+            policy_.rule_pos.push_back(list->children[i].pos);
         }
     }
 
-    void read_rule(const Node& node, const Path& path) {
+    Rule read_rule(const Node& node, const Path& path) {
         Rule rule;
         rule.id = word(node, "id");
-        rule.pos = node.pos;
         if (!rule.id.empty()) check_id(*node.find("id"), Path{path, "id"});
         if (const auto* from = node.find("from")) rule.from = symbols_.endpoints(*from, Path{path, "from"});
         if (const auto* to = node.find("to")) rule.to = symbols_.endpoints(*to, Path{path, "to"});
@@ -297,7 +330,7 @@ private:
                             "pass; write it in the rule that denies, or on top for the whole policy");
             }
         }
-        policy_.rules.push_back(std::move(rule));
+        return rule;
     }
 
     void check_id(const Node& id, const Path& path) {
@@ -313,16 +346,16 @@ private:
         }
     }
 
-    void read_tests() {
+    void read_tests(const RuleNames& names) {
         const auto* list = root_.find("tests");
         if (list == nullptr || list->kind != Node::Kind::list) return;
         const Path path{top_, "tests"};
         for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
-            if (list->children[i].kind == Node::Kind::map) read_test(list->children[i], Path{path, i});
+            if (list->children[i].kind == Node::Kind::map) read_test(list->children[i], Path{path, i}, names);
         }
     }
 
-    void read_test(const Node& node, const Path& path) {
+    void read_test(const Node& node, const Path& path, const RuleNames& names) {
         PolicyTest test;
         test.pos = node.pos;
         test.text_from = word(node, "from");
@@ -332,15 +365,15 @@ private:
         test.expect = expect == "allow"    ? abi::Verdict::allow
                       : expect == "reject" ? abi::Verdict::reject
                                            : abi::Verdict::deny;
-        if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"});
+        if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"}, names);
         if (!test.text_from.empty() && !test.text_to.empty()) read_ends(node, path, test);
         policy_.tests.push_back(std::move(test));
     }
 
-    void check_by(const Node& by, const Path& path) {
-        if (by.text == abi::kIdDefault || rule_ids_.contains(by.text)) return;
-        std::vector<std::string_view> known{abi::kIdDefault};
-        for (const auto& rule : policy_.rules) known.push_back(rule.id);
+    void check_by(const Node& by, const Path& path, const RuleNames& names) {
+        if (by.text == abi::kIdDefault || names.has(by.text)) return;
+        auto known = names.all();
+        known.insert(known.begin(), abi::kIdDefault);
         auto hint = did_you_mean(by.text, known);
         if (hint.empty()) hint = "; name a rule of this policy, or default";
         report_.add(path, by.pos, "undefined-name", "rule " + quoted(by.text) + " is not defined" + hint);
@@ -446,17 +479,37 @@ private:
     std::unordered_map<std::string_view, SourcePos> rule_ids_;
 };
 
-}  // namespace
-
-Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options) {
+/// All but the version.
+Expected<Policy, PolicyErrors> read_model(const ParsedDocument& parsed, const ReadOptions& options) {
     Report report;
     if (!parsed.whole) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
     const Node& root = parsed.document.root;
     check_object(root, document_schema(), Path{}, report);
     Policy policy = Reader{root, options, report}.read();
     if (!report.empty() || !parsed.errors.empty()) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
-    policy.version = sha256(canonical_text(parsed.document));
     return policy;
+}
+
+}  // namespace
+
+Expected<ReadPolicy, PolicyErrors> read_written(ParsedDocument parsed, PolicyFormat format,
+                                                const ReadOptions& options) {
+    auto policy = read_model(parsed, options);
+    if (!policy) return Unexpected<PolicyErrors>{std::move(policy.error())};
+    auto written = written_policy(std::move(parsed.document), format);
+    policy->version = version_of(written);
+    return ReadPolicy{std::move(*policy), std::move(written)};
+}
+
+Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options) {
+    auto policy = read_model(parsed, options);
+    if (policy) policy->version = sha256(canonical_text(parsed.document));
+    return policy;
+}
+
+EditedRead read_edited(const Policy& base, const Document& head, std::span<const FreshRule> fresh,
+                       const RuleNames& names, const ReadOptions& options, Report& report) {
+    return Reader{head.root, options, report}.read_edited(base, fresh, names);
 }
 
 Expected<Policy, PolicyErrors> read_policy(std::string_view text, PolicyFormat format, const ReadOptions& options) {

@@ -3,6 +3,9 @@
 /// version does not do yet is refused by name, what is no part of the language is an unknown key.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +16,8 @@
 #include "controlplane/policy/document.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
+#include "controlplane/policy/shape.hpp"
+#include "controlplane/policy/written.hpp"
 
 namespace sluice::cp {
 
@@ -31,7 +36,34 @@ struct ReadOptions {
 /// Errors stand in the order of the text.
 Expected<Policy, PolicyErrors> read_policy(std::string_view text, PolicyFormat format, const ReadOptions& options = {});
 
+/// What it means and what it says.
+struct ReadPolicy {
+    Policy policy;
+    WrittenPolicy written;
+};
+Expected<ReadPolicy, PolicyErrors> read_written(ParsedDocument parsed, PolicyFormat format,
+                                                const ReadOptions& options = {});
+
 /// The same from a tree, for a policy that was put together in memory. `parsed.errors` are reported too.
 Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options = {});
+
+/// A rule that an edit brings, checked for its shape.
+struct FreshRule {
+    const Node* node{};
+    std::size_t edit{};  ///< its errors stand at /EDIT/rule
+};
+/// Which rules the edited policy has, for those that its tests name.
+struct RuleNames {
+    std::function<bool(std::string_view)> has;
+    std::function<std::vector<std::string_view>()> all;  ///< asked when one is missing
+};
+/// What edits of rules make of a policy: all but the rules, read again from `head` (sets and services are those of
+/// `base`, which was read from it), and the fresh rules. Errors go to `report`.
+struct EditedRead {
+    Policy policy;  ///< without rules and version
+    std::vector<Rule> fresh;
+};
+EditedRead read_edited(const Policy& base, const Document& head, std::span<const FreshRule> fresh,
+                       const RuleNames& names, const ReadOptions& options, Report& report);
 
 }  // namespace sluice::cp

@@ -1,8 +1,11 @@
 /// The rules section: records in evaluation order, terms, and the bit rows whose shape the lookup trusts.
 #include <algorithm>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dataplane/acl/check.hpp"
+#include "dataplane/acl/digest.hpp"
 
 namespace sluice::dp {
 
@@ -61,20 +64,24 @@ bool check_default(Check& check, const abi::RuleRecord& rule, std::span<const ch
 
 /// Two rules with one slot would count each other's hits; two with one id could not be told apart in a log.
 bool check_unique(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {
+    // By hash: most ids differ there already. Those that do not are compared as they are, so whoever makes them collide
+    // gains nothing but the time of comparing texts.
+    using Id = std::pair<std::uint64_t, std::string_view>;
     std::vector<std::uint32_t> slots;
-    std::vector<std::string_view> ids;
+    std::vector<Id> ids;
     slots.reserve(rules.size());
     ids.reserve(rules.size());
     for (const abi::RuleRecord& rule : rules) {
         slots.push_back(static_cast<std::uint32_t>(rule.slot));
-        ids.push_back(text_of(rule.id, text));
+        const std::string_view id = text_of(rule.id, text);
+        ids.emplace_back(XXH3_64bits(id.data(), id.size()), id);
     }
     std::sort(slots.begin(), slots.end());
     std::sort(ids.begin(), ids.end());
     const auto slot = std::adjacent_find(slots.begin(), slots.end());
     const auto id = std::adjacent_find(ids.begin(), ids.end());
     return check.require(slot == slots.end(), R::order, "slot ", slot == slots.end() ? 0 : *slot, " stands twice") &&
-           check.require(id == ids.end(), R::order, "rule id ", id == ids.end() ? "" : *id, " stands twice");
+           check.require(id == ids.end(), R::order, "rule id ", id == ids.end() ? "" : id->second, " stands twice");
 }
 
 bool check_records(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {

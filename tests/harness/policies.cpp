@@ -31,8 +31,8 @@ std::uint32_t number(std::string_view text, std::uint32_t max) {
 }
 
 template <typename Named>
-std::optional<std::uint16_t> index_of(const std::vector<Named>& named, std::string_view name) {
-    const auto it = std::find_if(named.begin(), named.end(), [&](const Named& n) { return n.name == name; });
+std::optional<std::uint16_t> index_of(const Named& named, std::string_view name) {
+    const auto it = std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.name == name; });
     if (it == named.end()) return std::nullopt;
     return static_cast<std::uint16_t>(it - named.begin());
 }

@@ -41,7 +41,7 @@ private:
 
     std::uint16_t zone_count_{};
     std::vector<cp::Prefix> prefixes_;
-    std::vector<cp::NetSet> sets_;
+    cp::SharedList<cp::NetSet> sets_;
     std::vector<cp::ServiceTerm> services_;
     cp::Action default_action_{};
     /// Half of all pools make narrow rules from many prefixes, so that keys go deep; the others wide ones.

@@ -1,6 +1,8 @@
 /// Incremental changes against rebuilding: a policy that was reached by any row of edits, its slots carried along, is
-/// the policy that says the same written down at once: same version, same answers, same bytes of every section, and a
-/// rule that survived has its counters' slot still. rapidcheck prints its seed and leaves out edits until few are left.
+/// the policy that says the same written down at once: same version, same answers, same bytes of every section, the
+/// same flows concerned, and a rule that survived has its counters' slot still. Each policy is edited from the one
+/// before and compiled with what that one's compile left; the one beside it is read and compiled from nothing.
+/// rapidcheck prints its seed and leaves out edits until few are left.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -57,8 +59,17 @@ constexpr std::uint32_t kIds = 9;  // few, so that ids come back
 constexpr std::uint32_t kSlotsAmple = 4096;
 
 std::string rule_json(const std::string& id, std::uint32_t n) {
-    static constexpr std::array<const char*, 7> kSides{"any",        "lan",           "wan",      "web",
-                                                       "10.0.0.0/8", "2001:db8::/32", "192.0.2.7"};
+    static constexpr std::array<const char*, 10> kSides{
+        R"("any")",
+        R"("lan")",
+        R"("wan")",
+        R"("web")",
+        R"("10.0.0.0/8")",
+        R"("2001:db8::/32")",
+        R"("192.0.2.7")",
+        R"(["web", "192.0.2.7"])",
+        R"([{"zone": "wan", "set": "web"}, "192.0.2.7", "10.0.0.0/8"])",
+        R"([{"zone": "lan", "set": "192.0.2.7"}, {"zone": "wan", "set": ["web", "192.0.2.7"]}])"};
     static constexpr std::array<const char*, 6> kServices{"", "https", "tcp/1-1023", "udp/53", "icmp", "proto/47"};
     static constexpr std::array<const char*, 4> kActions{"allow", "deny", "reject", "pass"};
     const auto pick = [&n](const auto& from) {
@@ -66,7 +77,7 @@ std::string rule_json(const std::string& id, std::uint32_t n) {
         n = n / static_cast<std::uint32_t>(from.size()) + 1;
         return std::string{text};
     };
-    std::string json = R"({"id": ")" + id + R"(", "from": ")" + pick(kSides) + R"(", "to": ")" + pick(kSides) + "\"";
+    std::string json = R"({"id": ")" + id + R"(", "from": )" + pick(kSides) + R"(, "to": )" + pick(kSides);
     if (const std::string service = pick(kServices); !service.empty()) json += R"(, "service": ")" + service + "\"";
     json += R"(, "action": ")" + pick(kActions) + "\"";
     if (n % 5 == 0) json += R"(, "mode": "observe")";
@@ -125,8 +136,10 @@ cp::Policy read(const std::string& text, PolicyFormat format) {
     return std::move(*policy);
 }
 
-cp::CompiledGeneration compile(const cp::Policy& policy, const cp::SlotMap& slots) {
-    auto compiled = cp::compile(policy, slots, {.generation = 1});
+/// `from`, `left`: the policy that this one was edited from, and what its compile left.
+cp::CompiledGeneration compile(const cp::Policy& policy, const cp::SlotMap& slots, const cp::Policy* from = nullptr,
+                               const cp::TermBuilder* left = nullptr) {
+    auto compiled = cp::compile(policy, slots, {.generation = 1, .edited_from = from, .terms_before = left});
     if (!compiled) RC_FAIL("it does not compile: " + compiled.error().detail);
     return std::move(*compiled);
 }
@@ -222,6 +235,19 @@ void expect_small(const cp::Policy& before, const cp::CompiledGeneration& old, c
     }
 }
 
+/// Which flows a change concerns is told alike, whether both policies share what they have in common or nothing.
+void expect_same_reach(const cp::Policy& before, const cp::CompiledGeneration& old, const cp::Policy& edited,
+                       const cp::CompiledGeneration& now, const cp::Policy& before_alone, const cp::Policy& alone,
+                       const cp::SlotMap& slots) {
+    const auto view = dp::validate(old.manifest_bytes(), old.section_bytes(), {.rule_slots_max = kSlotsAmple});
+    RC_ASSERT(view.has_value());
+    std::vector<abi::RuleSlot> of_rules;
+    for (const cp::Rule& rule : alone.rules) of_rules.push_back(*slots.find(rule.id));
+    const auto shared =
+        cp::untouched_slots({&before, view->rules, 1, {}, old.terms.get()}, edited, of_rules, now.terms.get());
+    RC_ASSERT(shared == cp::untouched_slots({&before_alone, view->rules, 1, {}}, alone, of_rules));
+}
+
 /// Slots as they are promised, for as long as there are enough: once given, always that id's.
 void expect_slots_kept(std::map<std::string, abi::RuleSlot>& given, const cp::Policy& policy,
                        const cp::SlotMap& slots) {
@@ -247,13 +273,15 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
 
     cp::SlotMap slots{kSlotsAmple};
     std::map<std::string, abi::RuleSlot> given;
-    cp::ParsedDocument parsed = cp::parse_document(policy_json(rules), format);
+    auto first_read = cp::read_written(cp::parse_document(policy_json(rules), format), format);
+    RC_ASSERT(first_read.has_value());
     std::string text = policy_json(rules);
     cp::Policy before = read(text, format);
     RC_ASSERT(slots.assign(before).has_value());
     cp::CompiledGeneration old = compile(before, slots);
+    cp::Policy before_alone = before;
     expect_slots_kept(given, before, slots);
-    cp::Document document = std::move(parsed.document);
+    cp::WrittenPolicy written = std::move(first_read->written);
 
     for (const auto& batch : batches) {
         std::string edits;
@@ -262,7 +290,7 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
             if (!json.empty()) edits += (edits.empty() ? "[" : ",\n ") + json;
         }
         if (edits.empty()) continue;
-        auto edited = cp::apply_edits(document, format, edits + "]");
+        auto edited = cp::apply_edits(before, written, edits + "]");
         if (!edited) RC_FAIL("refused: " + edited.error().front().detail + "\n" + edits + "]");
 
         // At once: the same rules, read from text as a whole, and from the text that the edits left.
@@ -273,19 +301,21 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
         RC_ASSERT(again.version == whole.version);
 
         RC_ASSERT(slots.assign(edited->policy).has_value());
-        const cp::CompiledGeneration now = compile(edited->policy, slots);
+        const cp::CompiledGeneration now = compile(edited->policy, slots, &before, old.terms.get());
         RC_ASSERT(digests(now) == digests(compile(whole, slots)));
         RC_ASSERT(now.manifest.generation_digest == compile(whole, slots).manifest.generation_digest);
         expect_same_answers(whole, now);
         expect_slots_kept(given, edited->policy, slots);
         expect_small(before, old, edited->policy, now);
+        expect_same_reach(before, old, edited->policy, now, before_alone, whole, slots);
         auto reloaded = cp::SlotMap::from_text(slots.to_text(), kSlotsAmple);
         RC_ASSERT(reloaded.has_value());
         if (batch.size() % 2 == 0) slots = std::move(*reloaded);  // the control plane was restarted in between
 
         before = std::move(edited->policy);
+        before_alone = whole;
         old = now;
-        document = std::move(edited->document);
+        written = std::move(edited->written);
     }
 }
 

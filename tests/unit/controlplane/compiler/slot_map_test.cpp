@@ -2,6 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "tests/harness/seed.hpp"
+
 namespace sluice::cp {
 namespace {
 
@@ -99,6 +107,60 @@ TEST(SlotMap, RefusesWithFiguresAndStaysAsItWas) {
     EXPECT_EQ(refused.error().needed, 19U);
     EXPECT_EQ(refused.error().capacity, 18U);
     EXPECT_EQ(map.to_text(), before);
+}
+
+// Ids come and go by the hundred, and slots pass on: every rule has a slot of its own, and one that stays keeps it.
+TEST(SlotMap, FindsEveryIdHoweverManyCameAndWent) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random{test::seed_of_this_run()};
+    constexpr std::uint32_t kCapacity = 400;
+    SlotMap map{kCapacity};
+    std::map<std::string, abi::RuleSlot> had;
+    for (int turn = 0; turn < 300; ++turn) {
+        std::set<std::string> ids;
+        for (const auto& [id, slot] : had)
+            if (random() % 8 != 0) ids.insert(id);
+        while (ids.size() < 100 + random() % 80) ids.insert("id-" + std::to_string(random() % 5000));
+        Policy p;
+        for (const std::string& id : ids) p.rules.push_back({.id = id});
+        const SlotMap before = map;
+        map.flows_judged();
+        ASSERT_TRUE(map.assign(p));
+        std::set<abi::RuleSlot> taken;
+        std::map<std::string, abi::RuleSlot> has;
+        for (const std::string& id : ids) {
+            const auto slot = map.find(id);
+            ASSERT_TRUE(slot) << id;
+            ASSERT_TRUE(taken.insert(*slot).second) << id;
+            ASSERT_EQ(map.id_of(*slot), id);
+            if (had.contains(id)) {
+                ASSERT_EQ(had[id], *slot);
+                ASSERT_EQ(before.find(id), *slot) << "the copy is as it was";
+            }
+            has.emplace(id, *slot);
+        }
+        for (const auto& [id, slot] : had) {
+            if (ids.contains(id)) continue;
+            ASSERT_FALSE(map.find(id)) << id;
+        }
+        auto read = SlotMap::from_text(map.to_text(), kCapacity);
+        ASSERT_TRUE(read);
+        ASSERT_EQ(read->to_text(), map.to_text());
+        had = std::move(has);
+    }
+}
+
+TEST(SlotMap, CopiesAreTheSameUntilOneChanges) {
+    SlotMap map{64};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    SlotMap copy = map;
+    EXPECT_TRUE(copy.same_as(map));
+    ASSERT_TRUE(copy.assign(with_rules({"b", "a"})));
+    EXPECT_TRUE(copy.same_as(map)) << "the same rules in another order";
+    ASSERT_TRUE(copy.assign(with_rules({"a"})));
+    EXPECT_FALSE(copy.same_as(map));
+    EXPECT_TRUE(map.find("b"));
+    EXPECT_FALSE(copy.find("b"));
 }
 
 TEST(SlotMap, ReadsWhatItWrote) {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "tests/harness/policies.hpp"
 
 namespace sluice::cp {
@@ -56,6 +60,50 @@ TEST(Terms, StandInEvaluationOrder) {
     std::vector<std::uint32_t> rules;
     for (const Term& t : TermBuilder{b.policy}.terms()) rules.push_back(t.rule);
     EXPECT_EQ(rules, (std::vector<std::uint32_t>{0, 0, 1, 2, 2}));
+}
+
+std::string told(const TermBuilder& terms) {
+    std::string text;
+    for (const Term& t : terms.terms()) {
+        text += std::to_string(t.rule) + " " + t.from.zones.to_string().substr(abi::kZonesMax - 3) + "/" +
+                std::to_string(t.from.addresses) + " " + t.to.zones.to_string().substr(abi::kZonesMax - 3) + "/" +
+                std::to_string(t.to.addresses) + " " + std::to_string(t.service) + "\n";
+    }
+    for (const AddressList& list : terms.addresses()) {
+        for (const auto& r : list.v4) text += std::to_string(r.first) + "-" + std::to_string(r.last) + ",";
+        text += "\n";
+    }
+    return text + std::to_string(terms.services().size());
+}
+
+// What a policy takes over from the one that it was edited from makes no difference that anybody can see.
+TEST(Terms, OfAnEditedPolicyAreThoseOfThePolicyByItself) {
+    PolicyBuilder b = three_zones();
+    b.rule({.id = "x", .from = {"a&s", "b&t"}, .service = {"tcp/1"}});
+    b.rule({.id = "y", .from = {"192.0.2.1"}, .to = {"t"}, .service = {"tcp/2"}});
+    b.rule({.id = "z", .to = {"a", "s"}, .service = {"tcp/3"}});
+    const TermBuilder first{b.policy};
+    Policy edited = b.policy;
+    edited.rules.erase(edited.rules.begin());
+    edited.rules.insert(edited.rules.end(), edited.rules[0]);
+    edited.rules.back().service = std::as_const(b.policy).rules[0].service;
+    const TermBuilder second{edited, &b.policy, &first};
+    EXPECT_EQ(told(second), told(TermBuilder{edited}));
+    Policy again = edited;
+    again.rules.insert(again.rules.begin(), std::as_const(b.policy).rules[0]);
+    EXPECT_EQ(told(TermBuilder{again, &edited, &second}), told(TermBuilder{again}));
+}
+
+TEST(Terms, TakeNothingOverWhereAnotherSetHasTheName) {
+    PolicyBuilder b = three_zones();
+    b.rule({.id = "x", .from = {"s"}});
+    const TermBuilder first{b.policy};
+    Policy other = b.policy;
+    other.sets[0].nets = std::as_const(b.policy).sets[1].nets;
+    EXPECT_EQ(told(TermBuilder{other, &b.policy, &first}), told(TermBuilder{other}));
+    Policy wider = b.policy;
+    wider.zones.push_back({.name = "d", .ports = {}, .pos = {}});
+    EXPECT_EQ(told(TermBuilder{wider, &b.policy, &first}), told(TermBuilder{wider}));
 }
 
 }  // namespace

@@ -153,8 +153,8 @@ rules:
     EXPECT_FALSE(web_in.to[0].any_addr);
     EXPECT_EQ(web_in.to[0].sets, std::vector<std::uint16_t>{0});
     EXPECT_EQ(web_in.service, (std::vector<ServiceTerm>{{abi::L4Proto::tcp, 443, 443}}));
-    EXPECT_EQ(web_in.pos.line, 14U);
-    EXPECT_EQ(web_in.pos.column, 5U);
+    EXPECT_EQ(policy.pos_of_rule(0).line, 14U);
+    EXPECT_EQ(policy.pos_of_rule(0).column, 5U);
     const auto& trial = policy.rules[1];
     EXPECT_EQ(trial.action, Action::reject);
     EXPECT_EQ(trial.mode, abi::RuleMode::observe);
@@ -246,8 +246,8 @@ TEST(Reader, JsonAndYamlSayTheSame) {
                                   PolicyFormat::json);
     ASSERT_TRUE(json) << words(json.error());
     EXPECT_EQ(json->version, yaml.version);
-    EXPECT_EQ(json->rules[0].pos.line, 5U);
-    EXPECT_EQ(json->rules[0].pos.column, 19U);
+    EXPECT_EQ(json->pos_of_rule(0).line, 5U);
+    EXPECT_EQ(json->pos_of_rule(0).column, 19U);
 }
 
 TEST(Reader, ReportsAllErrorsInTheOrderOfTheText) {

@@ -1,0 +1,90 @@
+#include "controlplane/policy/shared_list.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace sluice::cp {
+namespace {
+
+using Words = SharedList<std::string>;
+
+std::string text(const Words& words) {
+    std::string all;
+    for (const std::string& word : words) all += word;
+    return all;
+}
+
+TEST(SharedList, CopiesShareUntilOneIsWrittenTo) {
+    Words one{"a", "b", "c"};
+    Words two = one;
+    EXPECT_TRUE(two.same(1, one, 1));
+    two[1] = "x";
+    EXPECT_EQ(text(one), "abc");
+    EXPECT_EQ(text(two), "axc");
+    EXPECT_FALSE(two.same(1, one, 1));
+    EXPECT_TRUE(two.same(2, one, 2));
+    for (std::string& word : one) word += "!";
+    EXPECT_EQ(text(two), "axc");
+    const std::string* const own = &one[0];
+    one[0] = "y";
+    EXPECT_EQ(&std::as_const(one)[0], own) << "what nobody shares is written to in its place";
+}
+
+TEST(SharedList, ReadingSharesNothingAnew) {
+    const Words one{"a", "b"};
+    const Words two = one;
+    EXPECT_EQ(text(one), "ab");
+    EXPECT_EQ(one.at(1), one.back());
+    EXPECT_TRUE(one.same(0, two, 0) && one.same(1, two, 1));
+}
+
+TEST(SharedList, IsEditedLikeAVector) {
+    Words words{"a", "b", "c", "d"};
+    const Words before = words;
+    words.erase(words.begin() + 1);
+    words.insert(words.begin(), "n");
+    words.push_back(before.handle(1));
+    EXPECT_EQ(text(words), "nacdb");
+    std::rotate(words.begin(), words.begin() + 1, words.end());
+    EXPECT_EQ(text(words), "acdbn");
+    words.insert(words.end(), before.begin(), before.begin() + 2);
+    words.resize(8);
+    EXPECT_EQ(text(words), "acdbnab");
+    EXPECT_EQ(words.size(), 8U);
+    words.resize(2);
+    EXPECT_EQ(text(words), "ac");
+    EXPECT_EQ(text(before), "abcd");
+}
+
+std::string places(const Words& before, const Words& after) {
+    std::string out;
+    for (const std::uint32_t place : shared_places(before, after))
+        out += place == kNotShared ? "-" : std::to_string(place);
+    return out;
+}
+
+TEST(SharedList, FindsWhatTwoListsShareAlongEdits) {
+    const Words before{"a", "b", "c", "d", "e"};
+    Words after = before;
+    EXPECT_EQ(places(before, after), "01234");
+    after[1] = "x";
+    EXPECT_EQ(places(before, after), "0-234");
+    after.insert(after.begin() + 2, "n");
+    EXPECT_EQ(places(before, after), "0--234");
+    after.erase(after.begin());
+    EXPECT_EQ(places(before, after), "--234");
+    EXPECT_EQ(places(before, Words{"a", "b"}), "--") << "equal is not the same";
+    Words moved;
+    moved.push_back(before.handle(3));
+    moved.push_back(before.handle(0));
+    moved.push_back(before.handle(4));
+    EXPECT_EQ(places(before, moved), "3-4") << "one of those that changed places";
+    EXPECT_EQ(places({}, before), "-----");
+    EXPECT_EQ(places(before, {}), "");
+}
+
+}  // namespace
+}  // namespace sluice::cp
