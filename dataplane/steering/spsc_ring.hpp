@@ -62,10 +62,12 @@ public:
         return count;
     }
 
-    /// Any thread; what it says may be over when it is read.
+    /// Any thread; what it says may be over when it is read. Both ends may move between the two loads, and be seen in
+    /// either order: more than fits in means that nothing waits.
     std::size_t size() const noexcept {
         const std::uint32_t read = read_.number.load(std::memory_order_relaxed);
-        return written_.number.load(std::memory_order_relaxed) - read;
+        const std::uint32_t waiting = written_.number.load(std::memory_order_relaxed) - read;
+        return waiting <= capacity() ? waiting : 0;
     }
 
 private:
