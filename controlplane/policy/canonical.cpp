@@ -87,9 +87,10 @@ public:
     static CanonicalFrame frame(const Node& root) {
         auto all = members(root, document_schema());
         std::erase_if(all, [](const auto& member) { return member.first == kRules; });
-        const auto behind = std::ranges::partition(all, [](const auto& member) { return member.first < kRules; });
-        const Members after{behind.begin(), behind.end()};
-        all.erase(behind.begin(), behind.end());
+        const auto behind =
+            std::partition(all.begin(), all.end(), [](const auto& member) { return member.first < kRules; });
+        const Members after{behind, all.end()};
+        all.erase(behind, all.end());
         CanonicalFrame frame{sorted(std::move(all)), sorted(after)};
         frame.before.back() = ',';  // there is always one before: the default
         frame.before += json_string(kRules) + ":[";
