@@ -14,7 +14,12 @@ namespace {
 constexpr std::uint32_t kPorts = 2;
 
 Expected<void, std::string> adopted(const Expected<cp::CommitResult, cp::Problem>& result) {
-    if (!result) return Unexpected<std::string>{result.error().code + ": " + result.error().detail};
+    if (!result) {
+        const cp::Problem& problem = result.error();
+        std::string why = problem.code + ": " + problem.detail;
+        if (!problem.errors.empty()) why += "; the first: " + problem.errors.front().detail;
+        return Unexpected{std::move(why)};
+    }
     if (result->state == cp::CommitState::adopted) return {};
     return Unexpected<std::string>{result->state == cp::CommitState::unchanged ? "it changed nothing"
                                                                                : "the worker did not adopt it"};

@@ -1,5 +1,7 @@
 #include "tests/bench/policy_text.hpp"
 
+#include <algorithm>
+
 namespace sluice::bench {
 
 namespace {
@@ -12,13 +14,19 @@ std::string net_text(const Net& net) {
     return net.bits == 32 ? address : address + "/" + std::to_string(net.bits);
 }
 
+/// One net, or the list that a set is: a policy's rule may hold either.
+std::string side_json(const Net& net, const NetSet& set) {
+    std::string text;
+    for (const Net& one : nets_of(net, set)) text += (text.empty() ? "[\"" : ", \"") + net_text(one) + "\"";
+    return text + "]";
+}
+
 std::string service_text(const Service& service) {
-    const std::string proto = service.proto == 6    ? "tcp/"
-                              : service.proto == 17 ? "udp/"
-                                                    : "proto/" + std::to_string(service.proto);
-    if (service.proto != 6 && service.proto != 17) return proto;
-    const std::string first = std::to_string(service.first);
-    return proto + (service.last == service.first ? first : first + "-" + std::to_string(service.last));
+    const bool has_ports = service.proto == 6 || service.proto == 17;
+    if (!has_ports || (service.first == 0 && service.last == 0xffff)) return "proto/" + std::to_string(service.proto);
+    const std::string first = std::to_string(std::max<unsigned>(1, service.first));  // no policy names port 0
+    return (service.proto == 6 ? "tcp/" : "udp/") + first +
+           (service.last == service.first ? "" : "-" + std::to_string(service.last));
 }
 
 }  // namespace
@@ -28,8 +36,8 @@ std::string rule_json(const FilterRule& rule, std::size_t index, std::string_vie
     for (const Service& s : rule.services) {
         if (!s.any_proto) services += (services.empty() ? "\"" : ", \"") + service_text(s) + "\"";
     }
-    std::string text = R"({"id": "r)" + std::to_string(index) + R"(", "from": ")" + net_text(rule.src) +
-                       R"(", "to": ")" + net_text(rule.dst) + "\"";
+    std::string text = R"({"id": "r)" + std::to_string(index) + R"(", "from": )" + side_json(rule.src, rule.src_set) +
+                       R"(, "to": )" + side_json(rule.dst, rule.dst_set);
     if (!services.empty()) text += R"(, "service": [)" + services + std::string{more} + "]";
     return text + R"(, "action": ")" + (rule.deny ? "deny" : "allow") + "\"}";
 }
