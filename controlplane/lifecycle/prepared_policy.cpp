@@ -24,10 +24,6 @@ PolicyFormat format_of(std::string_view extension) noexcept {
     return extension == "json" ? PolicyFormat::json : PolicyFormat::yaml;
 }
 
-Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors) {
-    return {status, std::move(code), std::move(title), std::move(detail), std::move(errors)};
-}
-
 Problem invalid_policy(PolicyErrors errors) {
     const auto count = errors.size();
     return problem(422, "invalid-policy", "The policy has errors",

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "controlplane/compiler/compiler.hpp"
@@ -51,7 +52,9 @@ using PreparedPtr = std::shared_ptr<const PreparedPolicy>;
 std::string_view extension_of(PolicyFormat format) noexcept;
 PolicyFormat format_of(std::string_view extension) noexcept;
 
-Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors = {});
+inline Problem problem(int status, std::string code, std::string title, std::string detail, PolicyErrors errors = {}) {
+    return {status, std::move(code), std::move(title), std::move(detail), std::move(errors)};
+}
 Problem invalid_policy(PolicyErrors errors);
 
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options);
