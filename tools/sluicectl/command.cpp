@@ -1,9 +1,11 @@
 #include "tools/sluicectl/command.hpp"
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -95,6 +97,9 @@ std::string escaped(std::string_view text) {
 
 std::string read_file(const std::string& path) {
     if (path == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
+    std::error_code error;
+    // A stream would open it, and throw when it is read.
+    if (std::filesystem::is_directory(path, error)) throw CommandError{path + ": is a folder; name the policy's file"};
     std::ifstream in{path, std::ios::binary};
     std::string text;
     if (in) text.assign(std::istreambuf_iterator<char>{in}, {});

@@ -79,6 +79,8 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", broken, code=1)
         self.assertTrue(run.stderr.startswith(line))
         self.assertTrue(run.stderr.endswith("\nsluicectl: 2 errors in the policy\n"))
+        folder = os.path.dirname(broken)
+        self.assertEqual(self.run_ctl("plan", "-f", folder, code=1).stderr, f"sluicectl: {folder}: is a folder; name the policy's file\n")
         run = self.run_ctl("plan", "-f", failing, code=1)
         self.assertIn(failing + ":12:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp: expected allow by web-in, got deny by default", run.stderr)
         self.assertIn(warned + ':4:3: set "web" is not used; remove it\n', self.run_ctl("plan", "-f", warned, code=2).stderr)
