@@ -6,28 +6,12 @@ from lab.names import SHOP
 from lab.shell import in_ns, until
 
 from .bench import HERE, seed_of_this_run
+from .standing import Standing
 
 _ENTRIES = 1024
 _FLOOD_S = 6
 _STANDING = 100
 _CONNECTS = 40
-
-# Opens connections, waits until it is told, then asks each for a page. Prints how many answered.
-_HOLD = """
-import socket, sys
-socks = [socket.create_connection((sys.argv[1], 80), 5) for _ in range(int(sys.argv[2]))]
-print("ready", flush=True)
-sys.stdin.readline()
-answered = 0
-for sock in socks:
-    try:
-        sock.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
-        sock.settimeout(3)
-        answered += sock.recv(100).startswith(b"HTTP/1.")
-    except OSError:
-        pass
-print(answered, flush=True)
-"""
 
 
 def total(bench, name):
@@ -48,17 +32,12 @@ def a_flood_of_syns_harms_no_connection(bench):
     """X1: a table of 1,024; connections that stand, and clients that come while SYNs from invented sources do."""
     bench.put(bench.policy)
     before = with_flow_table(bench, {"entries_max": _ENTRIES, "pickup_s": 0})
-    python = ("/usr/bin/python3", "-I")
-    holder = subprocess.Popen(
-        in_ns(bench.lab.ns_outside, *python, "-c", _HOLD, SHOP[0], str(_STANDING)),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    flood = None
+    standing = flood = None
     try:
-        assert holder.stdout.readline() == "ready\n", "the connections could not be opened"
+        standing = Standing(bench, _STANDING)
         program = os.path.join(HERE, "syn_flood.py")
         flood = subprocess.Popen(
-            in_ns(bench.lab.ns_outside, *python, program, SHOP[0], "80", str(_FLOOD_S), str(seed_of_this_run())),
+            in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", program, SHOP[0], "80", str(_FLOOD_S), str(seed_of_this_run())),
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         until(lambda: total(bench, "syn_early_drop") > 0, "the flood reaches the half-open flows' share", 5.0)
@@ -66,9 +45,7 @@ def a_flood_of_syns_harms_no_connection(bench):
         until(lambda: bench.api.status()["flows"]["pressure"] == "half_open", "the pressure is shown", 5.0)
         shown = bench.ctl("status").stdout
         sent = int(flood.communicate(timeout=_FLOOD_S + 20)[0])
-        holder.stdin.write("go\n")
-        holder.stdin.flush()
-        answered = int(holder.stdout.readline())
+        answered = standing.alive()
         print(f"figure flood: {sent} SYNs, {total(bench, 'syn_early_drop')} evicted, {connected}/{_CONNECTS} connects")
         assert answered == _STANDING, f"{answered} of {_STANDING} connections are alive"
         assert connected >= 0.95 * _CONNECTS, f"{connected} of {_CONNECTS} clients got in"
@@ -76,10 +53,11 @@ def a_flood_of_syns_harms_no_connection(bench):
         assert "pressure: half_open" in shown, shown
         until(lambda: bench.api.status()["flows"]["pressure"] == "none", "the pressure ends", 10.0)
     finally:
-        for process in (holder, flood):
-            if process is not None:
-                process.kill()
-                process.wait()
+        if standing is not None:
+            standing.close()
+        if flood is not None:
+            flood.kill()
+            flood.wait()
         with_flow_table(bench, before)
         bench.wait_forwarding()
 

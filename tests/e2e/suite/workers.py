@@ -1,33 +1,15 @@
 """Several workers on devices that can't place flows (one queue each): what one receives and another owns is handed over.
 Connections outlive any change of their number."""
 import os
-import subprocess
-import time
 
 from lab import daemons
 from lab.names import SHOP
 from lab.shell import in_ns, run, until
 
 from . import fragments, pressure
+from .standing import Standing
 
 _HELD = 60
-
-# Opens connections, waits until it is told, then asks each for a head; and so on. Prints how many answered.
-_HOLD = """
-import socket, sys
-socks = [socket.create_connection((sys.argv[1], 80), 5) for _ in range(int(sys.argv[2]))]
-print("ready", flush=True)
-for _ in sys.stdin:
-    answered = 0
-    for sock in socks:
-        try:
-            sock.sendall(b"HEAD / HTTP/1.1\\r\\nHost: shop\\r\\n\\r\\n")
-            sock.settimeout(5)
-            answered += sock.recv(65536).startswith(b"HTTP/1.1 200")
-        except OSError:
-            pass
-    print(answered, flush=True)
-"""
 
 # Says what the far end has told about a closed port: "refused" came as an ICMP error.
 _CLOSED_PORT = """
@@ -118,27 +100,21 @@ def connections_outlive_changes_of_their_number(bench):
         return
     bench.put(bench.policy)
     restart(bench, 1)
-    holder = subprocess.Popen(
-        in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", "-c", _HOLD, SHOP[0], str(_HELD)),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    standing = None
     try:
-        assert holder.stdout.readline() == "ready\n", "the connections could not be opened"
+        standing = Standing(bench, _HELD)
         for number in (2, 2, 1):
             restart(bench, number)
             flows = bench.api.status()["flows"]
             assert flows["lost"] == 0 and flows["kept"] >= _HELD, f"{number} workers: {flows}"
-            holder.stdin.write("ask\n")
-            holder.stdin.flush()
-            answered = int(holder.stdout.readline())
+            answered = standing.alive()
             assert answered == _HELD, f"{number} workers: {answered} of {_HELD} connections are alive"
             if number == 2:
-                time.sleep(1.1)  # counters are collected once a second
-                shares = [w["flows"] for w in bench.api.status()["workers"]]
-                assert min(shares) > _HELD / 5, f"flows by worker: {shares}"
+                # Counters are collected once a second.
+                until(lambda: min(w["flows"] for w in bench.api.status()["workers"]) > _HELD / 5, "each worker has flows", 5.0)
     finally:
-        holder.kill()
-        holder.wait()
+        if standing is not None:
+            standing.close()
         restart(bench, 1)
 
 
