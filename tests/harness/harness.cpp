@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "tests/harness/paired_ports.hpp"
+
 namespace sluice::test {
 
 namespace {
@@ -15,16 +17,9 @@ std::vector<std::string> port_names(std::uint32_t count) {
 }
 
 dp::WorkerConfig worker_config(const HarnessOptions& o, dp::TscTime origin) {
-    dp::WorkerConfig c{};
-    c.port_count = o.ports;
-    c.wire_partner.fill(dp::kNoPort);
-    for (std::uint8_t p = 0; p + 1U < o.ports; p = static_cast<std::uint8_t>(p + 2)) {
-        c.wire_partner[p] = dp::PortIndex{static_cast<std::uint8_t>(p + 1)};
-        c.wire_partner[p + 1U] = dp::PortIndex{p};
-    }
+    dp::WorkerConfig c = over_paired_ports(o.ports, origin);
     c.flow_entries_max = o.flow_entries_max;
     c.fail_open = o.fail_open;
-    c.tsc = {.hz = 1'000'000'000, .origin = origin, .origin_mono = {5'000'000'000}};
     c.hash_secret = kHarnessSecret;
     c.rejects_per_second_max = o.rejects_per_second_max;
     c.fragments = o.fragments;

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "tests/harness/paired_ports.hpp"
+
 namespace sluice::test {
 
 /// One worker's queues. A buffer is a heap block of the frame's size; whoever has it gives it back, on any thread.
@@ -85,16 +87,9 @@ struct Team::Unit {
 
 Team::Team(const TeamOptions& o) : steering_{o.owners, o.ring_capacity}, port_count_{o.ports} {
     if (o.owners.workers() != o.workers) throw std::invalid_argument("owners of another number of workers");
-    dp::WorkerConfig c{};
+    dp::WorkerConfig c = over_paired_ports(o.ports, now_);
     c.worker_count = o.workers;
-    c.port_count = o.ports;
-    c.wire_partner.fill(dp::kNoPort);
-    for (std::uint8_t p = 0; p + 1U < o.ports; p = static_cast<std::uint8_t>(p + 2)) {
-        c.wire_partner[p] = dp::PortIndex{static_cast<std::uint8_t>(p + 1)};
-        c.wire_partner[p + 1U] = dp::PortIndex{p};
-    }
     c.flow_entries_max = o.flow_entries_max;
-    c.tsc = {.hz = 1'000'000'000, .origin = now_, .origin_mono = {5'000'000'000}};
     c.hash_secret = {0x1234, 0x5678};
     c.steering = &steering_;
     for (c.index = 0; c.index < o.workers; ++c.index) {
