@@ -21,6 +21,10 @@ API_BACK_S_MAX = 20.0
 QUIET_S_MAX = 10.0  # a worker counts arrivals and ends of a burst within microseconds
 
 
+class Skipped(Exception):
+    """This machine can't show it; tests/skips names who may say so."""
+
+
 class Traffic:
     """A stream of numbered UDP packets that the inside host answers."""
 

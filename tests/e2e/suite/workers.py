@@ -7,6 +7,7 @@ from lab.names import SHOP
 from lab.shell import in_ns, run, until
 
 from . import fragments, pressure
+from .bench import Skipped
 from .standing import Standing
 
 _HELD = 60
@@ -54,8 +55,7 @@ def _lines(text, name):
 def two_workers_pass_everything(bench):
     """TCP, pings, fragments and ICMP errors through two ports with one queue each, read by one worker each."""
     if cpus(2) is None:
-        print("    skipped: one CPU", flush=True)
-        return
+        raise Skipped("two workers need two CPUs")
     base = bench.policy
     bench.policy = bench.with_rule("{id: closed-in, from: internet, to: shop, service: udp/7009, action: allow}")
     bench.put(bench.policy)
@@ -96,8 +96,7 @@ def _look_at_figures(bench):
 def connections_outlive_changes_of_their_number(bench):
     """One worker, two, two again (killed), one: each connection answers each time, and no flow is lost."""
     if cpus(2) is None:
-        print("    skipped: one CPU", flush=True)
-        return
+        raise Skipped("two workers need two CPUs")
     bench.put(bench.policy)
     restart(bench, 1)
     standing = None
