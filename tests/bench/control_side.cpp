@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <utility>
 
 namespace sluice::bench {
@@ -76,6 +78,10 @@ Expected<void, std::string> ControlSide::start_service() {
 }
 
 ControlSide::~ControlSide() {
+    if (server_thread_.joinable()) {
+        server_->stop();
+        server_thread_.join();
+    }
     if (service_) service_->stop();
     if (!manager_thread_.joinable()) return;
     const std::uint64_t one = 1;
@@ -91,6 +97,19 @@ Expected<void, std::string> ControlSide::patch(std::string_view edits) {
     const auto now = service_->current();
     if (!now) return Unexpected<std::string>{"there is no policy to be changed"};
     return adopted(service_->patch(edits, {.if_match = now->hash}));
+}
+
+Expected<ctl::ClientConfig, std::string> ControlSide::serve() {
+    const std::filesystem::path state{dir_.path("state")};
+    server_ = std::make_unique<cp::api::ApiServer>(cp::api::ApiConfig{.listen = "127.0.0.1:0", .state_dir = state},
+                                                   *service_);
+    if (auto opened = server_->open(); !opened) return Unexpected<std::string>{opened.error()};
+    server_thread_ = std::thread{[this] { server_->run(); }};
+    std::ifstream file{state / "token"};
+    ctl::ClientConfig client{.url = "https://127.0.0.1:" + std::to_string(server_->port()),
+                             .ca_file = (state / "ca.pem").string()};
+    if (!(file >> client.token)) return Unexpected<std::string>{"the REST server left no token"};
+    return client;
 }
 
 std::string ControlSide::scrape() {

@@ -1,5 +1,6 @@
 /// All of the product that is no worker, in this process: the policy service with its store and telemetry, the tables
-/// socket, the manager; and somebody who scrapes the metrics. Its threads may run where the thread that made it may.
+/// socket, the manager, the REST server if asked for; and somebody who scrapes the metrics. Its threads may run where
+/// the thread that made it may.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +11,12 @@
 
 #include <sluice/expected.hpp>
 
+#include "controlplane/api/api_server.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/telemetry/collector.hpp"
 #include "dataplane/manager/manager.hpp"
 #include "tests/unit/dataplane/manager/rig.hpp"
+#include "tools/sluicectl/http_client.hpp"
 
 namespace sluice::bench {
 
@@ -43,6 +46,9 @@ public:
     /// counters once a second, and scrapes get the copy: this is the dearer way. From one thread.
     std::string scrape();
 
+    /// Starts the REST server. Error: a sentence.
+    Expected<ctl::ClientConfig, std::string> serve();
+
 private:
     explicit ControlSide(DataplaneMemory& memory) : memory_{memory} {}
     Expected<void, std::string> start_manager(dp::FlowDumpMailbox& mailbox);
@@ -55,6 +61,8 @@ private:
     std::thread manager_thread_;
     std::unique_ptr<cp::PolicyServiceImpl> service_;
     cp::Collector collector_;
+    std::unique_ptr<cp::api::ApiServer> server_;  ///< may be null
+    std::thread server_thread_;
 };
 
 }  // namespace sluice::bench

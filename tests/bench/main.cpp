@@ -29,9 +29,16 @@ constexpr unsigned kBuffers = 2047;
 using BenchFn = int (*)(const Options&, const Machine&);
 const std::map<std::string, BenchFn>& benches() {
     static const std::map<std::string, BenchFn> all{
-        {"classify", bench_classify},   {"established", bench_established}, {"flow-index", bench_flow_index},
-        {"lifecycle", bench_lifecycle}, {"new-flows", bench_new_flows},     {"patch", bench_patch},
-        {"plan", bench_plan},           {"policy-swap", bench_policy_swap}, {"records", bench_records},
+        {"classify", bench_classify},
+        {"established", bench_established},
+        {"flow-index", bench_flow_index},
+        {"flow-pages", bench_flow_pages},
+        {"lifecycle", bench_lifecycle},
+        {"new-flows", bench_new_flows},
+        {"patch", bench_patch},
+        {"plan", bench_plan},
+        {"policy-swap", bench_policy_swap},
+        {"records", bench_records},
         {"rejudge", bench_rejudge},
     };
     return all;

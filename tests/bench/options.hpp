@@ -44,6 +44,7 @@ int bench_new_flows(const Options& options, const Machine& machine);
 int bench_lifecycle(const Options& options, const Machine& machine);
 int bench_classify(const Options& options, const Machine& machine);
 int bench_flow_index(const Options& options, const Machine& machine);
+int bench_flow_pages(const Options& options, const Machine& machine);
 int bench_patch(const Options& options, const Machine& machine);
 int bench_plan(const Options& options, const Machine& machine);
 int bench_policy_swap(const Options& options, const Machine& machine);

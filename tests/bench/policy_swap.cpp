@@ -2,8 +2,6 @@
 /// are scraped ten times a second. All of it is the product's, on the other cores: policy service, store, compiler,
 /// tables socket, manager; the flows of the changed rules are judged anew, all others are only looked at (`rejudge` is
 /// the bench of the whole table). Against a control run of the same worker, whose policy service has nothing to do.
-#include <pthread.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -20,6 +18,7 @@
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/control_side.hpp"
 #include "tests/bench/options.hpp"
+#include "tests/bench/other_cpus.hpp"
 #include "tests/bench/policy_text.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -36,21 +35,6 @@ constexpr std::size_t kChangedRules = 10;
 constexpr auto kPeriod = std::chrono::milliseconds{100};
 constexpr std::uint64_t kLateNs = 50'000;
 constexpr std::uint64_t kPacketsBetween = 4096;  ///< the worker goes on while somebody waits for it
-
-/// Threads that are made in its scope stay off the worker's core.
-class OnOtherCpus {
-public:
-    explicit OnOtherCpus(const Machine& machine) {
-        (void)::pthread_getaffinity_np(::pthread_self(), sizeof before_, &before_);
-        (void)::pthread_setaffinity_np(::pthread_self(), sizeof machine.others, &machine.others);
-    }
-    ~OnOtherCpus() { (void)::pthread_setaffinity_np(::pthread_self(), sizeof before_, &before_); }
-    OnOtherCpus(const OnOtherCpus&) = delete;
-    OnOtherCpus& operator=(const OnOtherCpus&) = delete;
-
-private:
-    cpu_set_t before_{};
-};
 
 /// Ten rules get another service, or lose it again.
 std::string edits_json(const std::vector<FilterRule>& rules, bool more) {

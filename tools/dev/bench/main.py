@@ -5,6 +5,7 @@
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
     classify      the classifier alone over a ClassBench file or rules of a family; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
+    flow-pages    all flows read in pages over the REST API, some ended by filter; peer: a control run without a reader
     patch         from a PATCH of one rule among many to its adoption, without packets; no peer
     plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
@@ -23,10 +24,10 @@ from lab.names import ROOT, Trouble
 
 from . import compare, end_to_end, environment, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
-_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "patch", "plan", "policy-swap", "records", "rejudge")
+_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "flow-pages": "10M", "policy-swap": "100k", "rejudge": "1M"}
+_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge")
 _FAMILIES = ("acl", "fw", "ipc", "cloud")
 _TRACES = ("uniform", "zipf", "worst")
 
