@@ -14,8 +14,9 @@ import sys
 import time
 
 _QUESTION_BYTES = 64
-# TCP doubles its wait with each repetition that is lost: after a row of interruptions the next one is far away.
-_LATE_S = 30.0
+# TCP doubles its wait with each repetition that is lost, up to two minutes: after a long row of interruptions the next
+# one is that far away. Who has all echoes does not wait.
+_LATE_S = 130.0
 
 
 def echo(address, port):

@@ -43,7 +43,7 @@ class _Held:
         """Returns what the report says of each connection."""
         echo, hold = self.processes
         hold.send_signal(signal.SIGTERM)
-        hold.wait(timeout=60)
+        hold.wait(timeout=180)
         echo.kill()
         echo.wait()
         for process in self.processes:
