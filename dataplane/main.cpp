@@ -120,6 +120,7 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
     }
     wc.flow_entries_max = config.flow_entries_max / wc.worker_count;
     wc.half_open_percent = config.half_open_percent;
+    wc.proxies_max = config.proxies_max / wc.worker_count;
     wc.fragments = config.fragments;
     wc.fail_open = config.fail_open;
     wc.tsc = tsc;
@@ -146,6 +147,7 @@ FlowMemoryShape flow_shape(const Config& config) {
     FlowMemoryShape shape;
     shape.worker_count = static_cast<std::uint32_t>(config.worker_lcores.size());
     shape.entries = config.flow_entries_max / shape.worker_count;
+    shape.proxies = config.proxies_max / shape.worker_count;
     for (const auto& port : config.ports) shape.ports.push_back(port.name);
     shape.wires = config.wires;
     shape.rule_slots = config.rule_slots_max;

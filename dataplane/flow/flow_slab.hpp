@@ -24,26 +24,33 @@ struct FlowSlab {
     std::span<FlowProxy> proxies;
     std::span<FlowCold> cold;
 
-    /// A sixteenth of the flows, 4 bytes of each: what SYN cookies begin, and only that, has translated numbers. Who
-    /// comes when all are taken is refused and counted (`syn_proxy_full`).
+    /// Unless configured otherwise, a sixteenth of the flows, 4 bytes of each: what SYN cookies begin, and only that,
+    /// has translated numbers, until it ends. Who comes when all are taken is refused and counted (`syn_proxy_full`).
     static constexpr std::size_t proxy_count(std::size_t entries) noexcept {
         return std::min<std::size_t>((entries + 15) / 16, kExtensionsMax);
     }
     bool empty() const noexcept { return hot.empty(); }
-    static constexpr std::size_t bytes(std::size_t entries, std::size_t v6_entries) noexcept {
+    static constexpr std::size_t bytes(std::size_t entries, std::size_t v6_entries,
+                                       std::size_t proxy_entries) noexcept {
         return entries * (sizeof(FlowHot) + sizeof(FlowCold)) + v6_entries * sizeof(FlowV6Line) +
-               proxy_count(entries) * sizeof(FlowProxy);
+               proxy_entries * sizeof(FlowProxy);
     }
-    /// `memory`: bytes(entries, v6_entries) of it, aligned to a cache line.
-    static FlowSlab at(std::byte* memory, std::size_t entries, std::size_t v6_entries) noexcept {
+    static constexpr std::size_t bytes(std::size_t entries, std::size_t v6_entries) noexcept {
+        return bytes(entries, v6_entries, proxy_count(entries));
+    }
+    /// `memory`: bytes() of the same numbers of it, aligned to a cache line.
+    static FlowSlab at(std::byte* memory, std::size_t entries, std::size_t v6_entries,
+                       std::size_t proxy_entries) noexcept {
         auto* const hot = reinterpret_cast<FlowHot*>(memory);
         auto* const v6 = reinterpret_cast<FlowV6Line*>(hot + entries);
         auto* const proxies = reinterpret_cast<FlowProxy*>(v6 + v6_entries);
-        const std::size_t proxy_entries = proxy_count(entries);
         return {{hot, entries},
                 {v6, v6_entries},
                 {proxies, proxy_entries},
                 {reinterpret_cast<FlowCold*>(proxies + proxy_entries), entries}};
+    }
+    static FlowSlab at(std::byte* memory, std::size_t entries, std::size_t v6_entries) noexcept {
+        return at(memory, entries, v6_entries, proxy_count(entries));
     }
 };
 

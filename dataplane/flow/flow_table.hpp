@@ -69,6 +69,7 @@ private:
 struct FlowTableConfig {
     std::uint32_t entries_max{};
     std::uint32_t v6_entries_max{};        ///< of entries_max, how many may be IPv6
+    std::uint32_t proxies_max{};           ///< how many may have an extension; 0: FlowSlab::proxy_count(entries_max)
     std::uint32_t half_open_percent{100};  ///< of entries_max, how many may be half-open; one at least
     HashSecret hash_secret{};
     HashKind hash_kind{HashKind::aes};  ///< SipHash where the CPU has no AES rounds

@@ -26,6 +26,7 @@ constexpr std::size_t kPortNameMax = sizeof(abi::PortName::text) - 1;
 constexpr std::uint32_t kLcoreMax = 127;  // RTE_MAX_LCORE - 1 of Debian's build
 constexpr std::uint32_t kFlowEntriesMin = 1024, kFlowEntriesMax = 1U << 28;
 constexpr std::uint32_t kRuleSlotsMin = 1024, kRuleSlotsMax = 1U << 20;
+constexpr std::uint32_t kProxiesMin = 64, kProxiesMax = kExtensionsMax;
 constexpr std::uint32_t kPickupSMax = 600;
 constexpr std::uint32_t kSleepUsMax = 100'000;
 // The largest datagram in the smallest usual frames must fit, overhead included.
@@ -243,6 +244,9 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
     const Reader::Field half_open_percent = [&](const Node& n) {
         r.number(n, "half_open_percent", 1, 100, config.half_open_percent);
     };
+    const Reader::Field proxies_max = [&](const Node& n) {
+        r.number(n, "proxies_max", kProxiesMin, kProxiesMax, config.proxies_max);
+    };
     const Reader::Field pickup_s = [&](const Node& n) { r.number(n, "pickup_s", 0, kPickupSMax, config.pickup_s); };
     const Reader::Field publisher = [&](const Node& n) {
         std::uint32_t uid{};
@@ -261,7 +265,10 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
            {"flow_table",
             [&](const Node& n) {
                 r.map(n, "flow_table",
-                      {{"entries_max", entries_max}, {"half_open_percent", half_open_percent}, {"pickup_s", pickup_s}});
+                      {{"entries_max", entries_max},
+                       {"half_open_percent", half_open_percent},
+                       {"proxies_max", proxies_max},
+                       {"pickup_s", pickup_s}});
             }},
            {"fragments", [&](const Node& n) { read_fragments(r, n, config.fragments); }},
            {"idle", [&](const Node& n) { r.map(n, "idle", idle); }},
@@ -272,6 +279,9 @@ void read_root(Reader& r, const YAML::Node& root, Config& config) {
     if (config.ports.empty()) r.error(root, "there are no ports; add ports: with two at least");
     if (config.ports.size() > abi::kPortsMax) r.error(root, fmt::format("too many ports; at most {}", abi::kPortsMax));
     if (config.worker_lcores.empty()) r.error(root, "there are no workers; add workers: [1]");
+    if (config.proxies_max > config.flow_entries_max) {
+        r.error(root, "flow_table.proxies_max is above entries_max; raise entries_max");
+    }
     if (config.sleep_us > config.sleep_us_max) r.error(root, "sleep_us is above sleep_us_max; raise sleep_us_max");
     resolve_wires(r, root, wires, config);
 }

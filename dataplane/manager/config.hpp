@@ -31,6 +31,7 @@ struct Config {
     std::uint32_t rule_slots_max{16'384};
     std::uint32_t flow_entries_max{1U << 20};  ///< all workers together
     std::uint32_t half_open_percent{25};       ///< of them, for flows that the other side has not agreed to
+    std::uint32_t proxies_max{};               ///< of them, begun by SYN cookies; 0 = a sixteenth
     std::uint32_t pickup_s{30};                ///< flows are picked up so long after a restart; 0 = never
     std::uint32_t sleep_us{20}, sleep_us_max{320};
     FragmentLimits fragments;  ///< of each worker

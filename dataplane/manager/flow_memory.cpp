@@ -28,8 +28,8 @@ constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr std::uint64_t kFlowMemoryLayout =
     abi::fnv1a({kFlowLayoutHash, kSlabOffset, SLUICE_LAYOUT(FlowAnchor, tick_zero_ns, flows),
                 SLUICE_LAYOUT(FlowMemoryHeader, magic, layout_hash, anchor, form),
-                SLUICE_LAYOUT(FlowMemoryForm, boot, worker, worker_count, entries, v6_entries, port_count, ports,
-                              partner, owners, owner_secret)});
+                SLUICE_LAYOUT(FlowMemoryForm, boot, worker, worker_count, entries, v6_entries, proxies, must_be_zero,
+                              port_count, ports, partner, owners, owner_secret)});
 
 std::array<char, 40> boot_id() {
     std::array<char, 40> id{};
@@ -90,6 +90,7 @@ FlowMemory::FlowMemory(const FlowMemoryShape& shape) : shape_{shape} {
     form_.boot = boot_id();
     form_.worker_count = shape.worker_count;
     form_.entries = form_.v6_entries = shape.entries;
+    form_.proxies = proxies(shape);
     form_.port_count = shape.ports.size();
     form_.owners = shape.owners ? shape.owners->identity() : 0;
     form_.owner_secret = shape.owner_secret;
@@ -170,8 +171,9 @@ std::optional<FlowMemory::Table> FlowMemory::open_table(const UniqueFd& fd, std:
     }
     const FlowMemoryForm& h = header.form;
     const bool is_sound = h.worker == worker && h.worker < h.worker_count && h.worker_count <= abi::kWorkersMax &&
-                          h.entries != 0 && h.v6_entries <= h.entries && h.port_count <= abi::kPortsMax &&
-                          kSlabOffset + FlowSlab::bytes(h.entries, h.v6_entries) <= table.mapping.size() &&
+                          h.entries != 0 && h.v6_entries <= h.entries && h.proxies <= h.entries &&
+                          h.port_count <= abi::kPortsMax &&
+                          kSlabOffset + FlowSlab::bytes(h.entries, h.v6_entries, h.proxies) <= table.mapping.size() &&
                           began_before(header, now);
     if (!is_sound) return lose(FlowLoss::damaged, 1);
     if (h.boot != boot_id()) return lose(FlowLoss::boot, live_entries(table.slab()));
@@ -182,7 +184,7 @@ Expected<FlowMemory::Table, std::string> FlowMemory::make_table(std::uint32_t wo
     const auto failed = [](const std::string& why) {
         return Unexpected<std::string>{"no memory for flows: " + why + "; lower flow_table.entries_max"};
     };
-    const std::size_t bytes = kSlabOffset + FlowSlab::bytes(shape_.entries, shape_.entries);
+    const std::size_t bytes = kSlabOffset + FlowSlab::bytes(shape_.entries, shape_.entries, form_.proxies);
     auto fd = create_memfd("sluice-flows", bytes, shape_.pages);
     if (!fd) return failed(fd.error());
     auto mapping = map_writable(fd->get());
@@ -212,7 +214,7 @@ bool FlowMemory::fits(const std::vector<Table>& tables) const noexcept {
     return std::all_of(tables.begin(), tables.end(), [&](const Table& table) {
         const FlowMemoryForm& h = table.form();
         return h.worker_count == form_.worker_count && h.entries == form_.entries && h.v6_entries == form_.v6_entries &&
-               h.owners == form_.owners && same_wires(h);
+               h.proxies == form_.proxies && h.owners == form_.owners && same_wires(h);
     });
 }
 

@@ -37,6 +37,7 @@ namespace sluice::dp {
 struct FlowMemoryShape {
     std::uint32_t worker_count{};
     std::uint32_t entries{};  ///< of each worker; as many IPv6 lines
+    std::uint32_t proxies{};  ///< of each worker; 0: FlowSlab::proxy_count(entries)
     std::vector<std::string> ports;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> wires;
     std::uint32_t rule_slots{};
@@ -58,7 +59,7 @@ struct KeptFlows {
 /// What the numbers in a slab mean. Fixed when the memory is made.
 struct FlowMemoryForm {
     std::array<char, 40> boot{};  ///< the kernel's boot_id, zero-padded
-    std::uint32_t worker{}, worker_count{}, entries{}, v6_entries{};
+    std::uint32_t worker{}, worker_count{}, entries{}, v6_entries{}, proxies{}, must_be_zero{};
     std::uint64_t port_count{};
     std::array<abi::PortName, abi::kPortsMax> ports{};
     std::array<std::uint8_t, abi::kPortsMax> partner{};  ///< FlowMove::kNoWire = not wired
@@ -94,8 +95,11 @@ public:
     /// By which the process before steered in software, if it did: so that its flows can stay where they are.
     static std::optional<HashSecret> kept_owner_secret(const StoredFds& stored, abi::MonoTime now);
 
+    static std::uint32_t proxies(const FlowMemoryShape& shape) noexcept {
+        return shape.proxies != 0 ? shape.proxies : static_cast<std::uint32_t>(FlowSlab::proxy_count(shape.entries));
+    }
     static std::size_t bytes(const FlowMemoryShape& shape) noexcept {
-        return shape.worker_count * (kSlabOffset + FlowSlab::bytes(shape.entries, shape.entries));
+        return shape.worker_count * (kSlabOffset + FlowSlab::bytes(shape.entries, shape.entries, proxies(shape)));
     }
 
     /// For a worker whose clock begins at `origin`.
@@ -112,7 +116,7 @@ private:
         FlowMemoryHeader& header() const noexcept { return *reinterpret_cast<FlowMemoryHeader*>(mapping.data()); }
         const FlowMemoryForm& form() const noexcept { return header().form; }
         FlowSlab slab() const noexcept {
-            return FlowSlab::at(mapping.data() + kSlabOffset, form().entries, form().v6_entries);
+            return FlowSlab::at(mapping.data() + kSlabOffset, form().entries, form().v6_entries, form().proxies);
         }
     };
     explicit FlowMemory(const FlowMemoryShape& shape);

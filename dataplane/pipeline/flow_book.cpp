@@ -32,6 +32,7 @@ FlowBook::FlowBook(const WorkerConfig& config, abi::WorkerCounters& counters, Ev
                    std::uint32_t rule_slots) noexcept
     : table{FlowTableConfig{.entries_max = config.flow_entries_max,
                             .v6_entries_max = config.flow_entries_max,
+                            .proxies_max = config.proxies_max,
                             .half_open_percent = config.half_open_percent,
                             .hash_secret = config.hash_secret,
                             .slab = config.flow_home.slab,

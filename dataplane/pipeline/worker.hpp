@@ -44,7 +44,7 @@ struct FragmentLimits {
 
 /// Where a worker's flows stand, if they are to outlive the process (manager/flow_memory.hpp).
 struct FlowHome {
-    FlowSlab slab{};  ///< for flow_entries_max entries and as many IPv6 lines; empty: in the worker's own memory
+    FlowSlab slab{};  ///< for flow_entries_max entries, as many IPv6 lines, proxies_max; empty: the worker's own
     FlowAnchor* anchor{};
     std::uint32_t tick_at_origin{};  ///< of tsc.origin: ticks of the slab go on
     RecoveryLimits limits{};
@@ -59,6 +59,7 @@ struct WorkerConfig {
     std::uint32_t half_open_percent{25};                   ///< of flow_entries_max, for half-open flows
     bool fail_open{};
     TscRate tsc{};
+    std::uint32_t proxies_max{};  ///< flows of this worker that SYN cookies began; 0: a sixteenth of flow_entries_max
     std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
     FragmentLimits fragments{};

@@ -57,6 +57,14 @@ TEST(ProxyRecovery, ExtensionsGoWithTheirEntries) {
     }
 }
 
+TEST(ProxyRecovery, ThereAreAsManyAsConfigured) {
+    FlowTable t{{.entries_max = kEntries, .v6_entries_max = 4, .proxies_max = 7}};
+    EXPECT_EQ(t.proxies_max(), 7U);
+    for (std::uint32_t n = 0; n < 7; ++n) EXPECT_NE(add_proxied(t, n), kNoFlow) << n;
+    EXPECT_EQ(add_proxied(t, 7), kNoFlow);
+    EXPECT_EQ(t.proxies(), 7U);
+}
+
 TEST(ProxyRecovery, TheNextProcessFindsThemWhereTheyAre) {
     SlabMemory memory{kEntries, 4};
     {

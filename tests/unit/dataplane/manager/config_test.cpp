@@ -91,6 +91,8 @@ TEST(Config, NamesPlaceAndCureOfEveryMistake) {
         {"idle: {sleep_us: 400}", "sleep_us_max"},
         {"idle: 20", "must be a map"},
         {"flow_table: {entries_max: 10}", "1024"},
+        {"flow_table: {proxies_max: 1}", "64"},
+        {"flow_table: {entries_max: 1024, proxies_max: 1025}", "proxies_max is above entries_max"},
         {"flow_table: {pickup_s: 601}", "600"},
         {"fragments: {packets_max: 63}", "64 to 65536"},
         {"fragments: {memory_bytes_max: 1}", "131072"},

@@ -39,6 +39,7 @@ struct Process {
             homes.push_back(opened->home(w, now));
             tables.push_back(std::make_unique<FlowTable>(FlowTableConfig{.entries_max = of.entries,
                                                                          .v6_entries_max = of.entries,
+                                                                         .proxies_max = of.proxies,
                                                                          .hash_secret = {1, w},
                                                                          .slab = homes[w].slab,
                                                                          .limits = homes[w].limits}));
@@ -147,6 +148,40 @@ TEST(FlowMemory, ASmallerTableTakesWhatFits) {
 }
 
 // Who has been told no owners knows: one worker gets all. Of several nobody knows.
+/// Six proxied flows: they move with their extensions where there is room, and are lost where there is none.
+TEST(FlowMemory, AnotherNumberOfProxiesIsAnotherShape) {
+    const auto with = [](std::uint32_t proxies) {
+        FlowMemoryShape of = shape(1);
+        of.proxies = proxies;
+        return of;
+    };
+    Process before{with(6), {}};
+    for (std::uint32_t n = 0; n < 6; ++n) {
+        FlowTable& t = *before.tables[0];
+        const FlowKeyV4 key = v4_key(n);
+        const FlowHandle h = t.insert(key, t.hasher().hash(key), 100);
+        ASSERT_NE(h, kNoFlow);
+        FlowProxy* const proxy = t.extend(h);
+        ASSERT_NE(proxy, nullptr) << n;
+        proxy->cookie = 1000 + n;
+        proxy->set(proxy_flag::answered);
+        t.set_phase(h, FlowPhase::established, 100);
+    }
+    for (const std::uint32_t proxies : {6U, 9U, 4U}) {
+        const Process next{with(proxies), before.stored(), seconds_later(7)};
+        const std::uint32_t left = std::min(proxies, 6U);
+        EXPECT_EQ(next.kept.count.kept, left) << proxies;
+        EXPECT_EQ(next.lost(FlowLoss::room), 6 - left) << proxies;
+        EXPECT_EQ(next.kept.fds[0].first, proxies == 6 ? "f.1.0" : "f.2.0") << proxies;
+        const FlowTable& t = *next.tables[0];
+        EXPECT_EQ(t.proxies_max(), proxies);
+        EXPECT_EQ(t.proxies(), left);
+        const FlowHandle h = test::find(t, v4_key(1));
+        ASSERT_NE(h, kNoFlow);
+        EXPECT_EQ(t.proxy(h).cookie, 1001U);
+    }
+}
+
 TEST(FlowMemory, WithoutOwnersFlowsGoToOneWorkerButNotToOtherSeveral) {
     const Process one{shape(1, 128), left_behind(), seconds_later(1)};
     EXPECT_EQ(one.kept.count.kept, 6U);
