@@ -32,6 +32,20 @@ std::vector<std::uint32_t> Generations::valid_since(const Generation& next, std:
     return since;
 }
 
+namespace {
+
+std::vector<std::uint64_t> live_slots_of(const TableView& view) {
+    std::vector<std::uint64_t> live;
+    for (const abi::RuleRecord& rule : view.rules) {
+        const auto slot = static_cast<std::size_t>(rule.slot);
+        if (live.size() <= slot / 64) live.resize(slot / 64 + 1);
+        live[slot / 64] |= std::uint64_t{1} << (slot % 64);
+    }
+    return live;
+}
+
+}  // namespace
+
 std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {
     auto node = std::make_unique<Node>();
     ++sequence_;
@@ -43,6 +57,8 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     node->active.pickup_until = pickup_until_;
     node->valid_since = valid_since(*generation, node->active.policy_seq);
     node->active.valid_since = node->valid_since;
+    node->live_slots = live_slots_of(generation->view);
+    node->active.live_slots = node->live_slots;
     node->generation = generation;
     tables_.publish(&node->active);
     if (current_) retiring_.push_back({std::move(current_), sequence_});

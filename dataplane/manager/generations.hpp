@@ -76,7 +76,8 @@ public:
 private:
     struct Node {
         ActiveTables active;
-        std::vector<std::uint32_t> valid_since;  ///< by rule slot; `active` shows it
+        std::vector<std::uint32_t> valid_since;  ///< by rule slot; `active` shows both
+        std::vector<std::uint64_t> live_slots;
         Held generation;
     };
     struct Retiring {

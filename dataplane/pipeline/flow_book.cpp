@@ -239,7 +239,16 @@ void FlowBook::keep(FlowHandle h, const Ruling& ruling, const Passage& passage, 
     set_zones(h, passage);
     counters_.flows_kept_on_change.add(1);
     FlowHot& e = table.hot(h);
-    if (e.kept()) return;  // said once
+    const bool told = e.kept();
+    if (!has_rule(e.slot())) {
+        const bool by_source =
+            limits_.moved(counted(h, ruling.slot), e.slot(), e.source_counted(), ruling.limits, moment.tick);
+        e.set_rule(ruling.slot, e.log());
+        e.set_source_counted(by_source);
+        e.set_kept();
+        counters_.sources.set(limits_.sources());
+    }
+    if (told) return;  // said once
     e.set_kept();
     late_syns.forget(h);  // what is kept is this connection, and no other in its place
     if (e.log() == abi::RuleLog::none && ruling.log == abi::RuleLog::none) return;

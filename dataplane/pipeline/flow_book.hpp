@@ -40,6 +40,7 @@ struct PolicyStamp {
     std::uint64_t generation{};
     std::uint32_t policy_seq{};
     std::span<const std::uint32_t> valid_since;  ///< ActiveTables::valid_since; holds for this loop
+    std::span<const std::uint64_t> live_slots;   ///< ActiveTables::live_slots; the same
 };
 
 class FlowBook {
@@ -109,7 +110,8 @@ public:
     void restamp(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept;
     /// Nothing that concerns it has changed: as if it had been judged now.
     void restamp(FlowHandle h) noexcept { table.hot(h).policy_seq = stamp_.policy_seq; }
-    /// No longer allowed, and kept under the rule that once allowed it; `ruling` is what would have ended it.
+    /// No longer allowed, and kept under the rule that once allowed it; `ruling` is what would have ended it. If that
+    /// rule is gone, the flow stands under the one of `ruling` from now on: the slot may become another rule's.
     void keep(FlowHandle h, const Ruling& ruling, const Passage& passage, const Moment& moment) noexcept;
 
     /// Where the flow's original direction arrives.
@@ -130,6 +132,11 @@ private:
     abi::FlowEvent event_about(FlowHandle h, abi::EventKind kind, const Moment& moment) const noexcept;
     void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;
     void set_zones(FlowHandle h, const Passage& passage) noexcept;
+    bool has_rule(abi::RuleSlot slot) const noexcept {
+        const auto n = static_cast<std::size_t>(slot);
+        if (stamp_.live_slots.empty()) return true;
+        return n / 64 < stamp_.live_slots.size() && (stamp_.live_slots[n / 64] >> (n % 64) & 1U) != 0;
+    }
     void say_policy_end(FlowHandle h, const Ruling& ruling, const Moment& moment) noexcept;
     void say_request_end(FlowHandle h, const Moment& moment) noexcept;
     void mark(FlowHandle h) noexcept;

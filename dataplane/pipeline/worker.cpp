@@ -146,8 +146,8 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
-        w.flows.use({active->view.generation, active->policy_seq, active->valid_since}, active->view,
-                    moment.mono < active->pickup_until);
+        w.flows.use({active->view.generation, active->policy_seq, active->valid_since, active->live_slots},
+                    active->view, moment.mono < active->pickup_until);
     }
     w.flows.syn_proxy.turn(moment.tick);
     std::size_t received = 0;

@@ -29,6 +29,8 @@ struct ActiveTables {
     /// By rule slot: the policy_seq since which nothing has changed for the flows that this slot decides. Flows of
     /// slots behind the end have to be judged under `policy_seq` itself.
     std::span<const std::uint32_t> valid_since;
+    /// A bit for each slot that a rule of the view has. Empty: not known, every slot may have one.
+    std::span<const std::uint64_t> live_slots;
     /// Until then flows that the process before this one knew are taken up in mid-stream (CASES D5); 0 = never.
     abi::MonoTime pickup_until{};
 };
@@ -57,9 +59,9 @@ struct WorkerConfig {
     std::array<PortIndex, abi::kPortsMax> wire_partner{};  ///< where a packet from port i leaves; kNoPort = not wired
     std::uint32_t flow_entries_max{1U << 20};              ///< of this worker
     std::uint32_t half_open_percent{25};                   ///< of flow_entries_max, for half-open flows
+    std::uint32_t proxies_max{};  ///< flows of this worker that SYN cookies began; 0: a sixteenth of flow_entries_max
     bool fail_open{};
     TscRate tsc{};
-    std::uint32_t proxies_max{};  ///< flows of this worker that SYN cookies began; 0: a sixteenth of flow_entries_max
     std::array<std::uint64_t, 2> hash_secret{};  ///< random per boot, independent of the RSS key
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
     FragmentLimits fragments{};

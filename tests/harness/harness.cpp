@@ -79,11 +79,17 @@ void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables>
     auto next = std::make_unique<Published>();
     next->compiled = std::move(compiled);
     next->valid_since = valid_since_;
+    next->live_slots.resize((rules_.size() + 63) / 64);
+    for (const abi::RuleRecord& rule : view.rules) {
+        const auto slot = static_cast<std::size_t>(rule.slot);
+        next->live_slots.at(slot / 64) |= std::uint64_t{1} << (slot % 64);
+    }
     const std::uint64_t sequence = published_.size() + 2 + skipped_switches_;
     next->active = {.view = view,
                     .sequence = sequence,
                     .policy_seq = static_cast<std::uint32_t>(sequence),
                     .valid_since = next->valid_since,
+                    .live_slots = next->live_slots,
                     .pickup_until = pickup_until_};
     published_.push_back(std::move(next));
     tables.publish(&published_.back()->active);

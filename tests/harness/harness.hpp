@@ -111,6 +111,7 @@ private:
     struct Published {
         std::unique_ptr<CompiledTables> compiled;  ///< empty: somebody else's
         std::vector<std::uint32_t> valid_since;
+        std::vector<std::uint64_t> live_slots;  ///< of the rules that the view has, as the manager says them
         dp::ActiveTables active;
     };
     void publish(const dp::TableView& view, std::unique_ptr<CompiledTables> compiled);

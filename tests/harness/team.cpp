@@ -125,7 +125,12 @@ void Team::use(const cp::Policy& policy) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < port_count_; ++i) names.push_back("p" + std::to_string(i));
     compiled_ = std::make_unique<CompiledTables>(policy, slots_, 1, names);
-    active_ = {.view = compiled_->view(), .sequence = 2, .policy_seq = 2, .valid_since = {}, .pickup_until = {}};
+    active_ = {.view = compiled_->view(),
+               .sequence = 2,
+               .policy_seq = 2,
+               .valid_since = {},
+               .live_slots = {},
+               .pickup_until = {}};
     tables_.publish(&active_);
     for (std::uint32_t w = 0; w < count(); ++w) (void)run(w);
 }

@@ -95,6 +95,22 @@ TEST(ValidSince, UntouchedSlotsKeepTheirNumber) {
     EXPECT_EQ(since(tables, 4), (Since{3, 2, 4, 4}));
 }
 
+TEST(LiveSlots, AreThoseOfTheRules) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    std::vector<abi::RuleRecord> rules(3);
+    rules[0].slot = abi::RuleSlot{70};
+    rules[1].slot = abi::RuleSlot{2};
+    rules[2].slot = abi::RuleSlot{64};
+    auto generation = compared(1, 0, 0);
+    generation->view.rules = rules;
+    g.switch_to(std::move(generation), abi::StateSource::publisher, {});
+    const auto live = tables.current()->live_slots;
+    ASSERT_EQ(live.size(), 2U);
+    EXPECT_EQ(live[0], 0b100U);
+    EXPECT_EQ(live[1], 0b1000001U);
+}
+
 TEST(ValidSince, AnotherBaseIsNoBase) {
     dp::TablesQsbr tables;
     Generations g{tables};

@@ -65,7 +65,9 @@ TYPED_TEST_SUITE(OnChangeBothFamilies, Families);
 
 TYPED_TEST(OnChangeBothFamilies, P13_KeptFlowsGoOnUnderTheirOldRule) {
     connect<TypeParam>(this->h);
-    this->h.use(closed_policy(OnChange::keep, abi::RuleLog::start).build());
+    PolicyBuilder p = closed_policy(OnChange::keep, abi::RuleLog::start);
+    p.rule({.id = "web-in", .from = {"outside"}, .to = {"inside"}, .action = cp::Action::allow});
+    this->h.use(p.build());
     say<TypeParam>(this->h, {{kAck, 10, 1001, 5001, kClient}, {kAck, 10, 5001, 1011, kShop}});
     EXPECT_EQ(this->h.fate(kClient, said_frame<TypeParam>({kSyn, 0, 1, 0, kClient}, 444)), "policy_deny")
         << "nothing new comes in";
@@ -80,6 +82,27 @@ TYPED_TEST(OnChangeBothFamilies, P13_KeptFlowsGoOnUnderTheirOldRule) {
     EXPECT_EQ(events[0].kind, abi::EventKind::flow_kept);
     EXPECT_EQ(events[0].generation, 2U);
     EXPECT_EQ(events[0].verdict, abi::Verdict::deny);
+}
+
+// Its slot may be given away once the sweep has looked at all flows: whoever gets it has nothing to do with this one.
+TYPED_TEST(OnChangeBothFamilies, AKeptFlowWhoseRuleIsGoneStandsUnderTheOneThatKeepsIt) {
+    connect<TypeParam>(this->h);
+    const abi::RuleSlot before = this->h.dump().at(0).slot;
+    this->h.use(closed_policy(OnChange::keep).build());
+    const auto flows = this->h.dump();
+    ASSERT_EQ(flows.size(), 1U);
+    EXPECT_EQ(flows[0].kept, 1U);
+    EXPECT_NE(flows[0].slot, before);
+    EXPECT_EQ(this->h.rule("closed").hits.read(), 0U) << "it refused nobody";
+    say<TypeParam>(this->h, {{kAck, 10, 1001, 5001, kClient}});
+    EXPECT_EQ(this->h.rule("closed").packets.read(), 1U);
+    // It counts there as well: the slot's next rule finds none of its own, and nothing is given back twice.
+    PolicyBuilder p = closed_policy(OnChange::keep);
+    p.rule({.id = "ssh", .from = {"outside"}, .to = {"inside"}, .service = {"tcp/22"}, .action = cp::Action::allow});
+    this->h.use(p.build());
+    EXPECT_EQ(this->h.dump().at(0).slot, flows[0].slot);
+    this->h.use(udp_policy().build());
+    EXPECT_EQ(this->h.dump().at(0).kept, 0U);
 }
 
 TYPED_TEST(OnChangeBothFamilies, AKeptFlowIsJudgedAgainByEveryLaterPolicy) {
