@@ -233,8 +233,8 @@ bool follow_turning(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
                     abi::WorkerCounters& counters) noexcept {
     FlowHot& e = flows.table.hot(h);
     const UsualSegment& s = burst.usual.segment[i];
-    // An entry that was erased since it was found is in phase `free`.
-    if (e.phase == FlowPhase::free || is_over(e.phase) || e.extended()) return false;
+    // An entry that was erased since it was found is in phase `free`, in which the state machine lets nothing pass.
+    if (is_over(e.phase) || e.extended()) return false;
     if (flows.table.expired(h, burst.moment.tick) || flows.stale(h)) return false;
     const Direction from = e.direction_of(s.source_is_low);
     const bool from_its_zone = e.zone[index(from)] == static_cast<std::uint8_t>(burst.passage.from);

@@ -57,6 +57,18 @@ TYPED_TEST(AdmitBothFamilies, DeniedFlowsEndWithTheirNextPacket) {
     EXPECT_EQ(h.fate(kInside, frame(out<TypeParam>(), tcp_out(kAck, 5001, 1001))), "tcp_no_flow");
 }
 
+TEST(PolicySwitch, AUsualPacketIsTheRulesThatAllowsItNow) {
+    Harness h;
+    h.use(edge().build());
+    connect<Ipv4>(h);
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"});
+    h.use_in_next_loop(p.rule({.id = "now", .action = cp::Action::allow}).build());
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kAck | kPsh, 1001, 5001))), "forward");
+    EXPECT_EQ(h.rule("now").hits.read(), 1U);
+    EXPECT_EQ(h.rule("now").packets.read(), 1U) << "judged before it is counted";
+}
+
 TEST(PolicySwitch, ARejectEndsAFlowWithAnAnswer) {
     Harness h;
     h.use(edge().build());

@@ -384,6 +384,8 @@ TYPED_TEST(TcpCases, SeqCheckLogLetsPassCountsAndTells) {
     EXPECT_EQ(events[0].kind, abi::EventKind::seq_check);
     EXPECT_EQ(events[0].verdict, abi::Verdict::allow);
     EXPECT_EQ(abi::to_string(events[0].drop), "tcp_out_of_window");
+    EXPECT_EQ(events[0].sport.to_host(), 40'000) << "the segment's own ends";
+    EXPECT_EQ(events[0].dport.to_host(), 443);
     EXPECT_EQ(abi::to_string(events[1].drop), "tcp_bad_rst");
     EXPECT_EQ(only_state(this->h), FlowState::established);
     this->h.use(shop_policy().build());  // strict again, for this flow too
