@@ -133,9 +133,11 @@ WorkerModel::Ruling WorkerModel::ask(const Tuple& t, std::uint8_t port, abi::Rul
                                                              .family = t.family,
                                                              .proto = t.proto});
     if (observed != nullptr) *observed = r.observe;
-    return {edition_->slots[r.rule], cp::reference_verdict(policy, r.rule),
-            r.rule < policy.rules.size() ? policy.rules[r.rule].log : policy.default_log,
-            r.rule < policy.rules.size() ? policy.rules[r.rule].limits : policy.default_limits};
+    return {
+        edition_->slots[r.rule], cp::reference_verdict(policy, r.rule),
+        r.rule < policy.rules.size() ? policy.rules[r.rule].log : policy.default_log,
+        r.rule < policy.rules.size() ? policy.rules[r.rule].limits : policy.default_limits,
+        r.rule < policy.rules.size() ? policy.rules[r.rule].on_change.value_or(policy.on_change) : policy.on_change};
 }
 
 ModelFlow* WorkerModel::find(const Letter& letter) {
@@ -162,9 +164,32 @@ void WorkerModel::judge(ModelFlow& flow, const Ruling& ruling) {
     flow.slot = ruling.slot;
     flow.log = ruling.log;
     flow.source_counted = ruling.limits.by_source();
+    flow.kept = false;
+    see_judged(flow);
+}
+
+void WorkerModel::see_judged(ModelFlow& flow) const {
     flow.judged_at = switch_number_;
     flow.judged_generation = edition_->generation;
     flow.zone = {edition_->zone_of_port[flow.port], edition_->zone_of_port[partner(flow.port)]};
+}
+
+/// No longer allowed, and it goes on: under its old rule, or, if no rule has that slot any more, under the one that
+/// keeps it. It is told once. A SYN that came before it was kept is no beginning of another one.
+void WorkerModel::keep(ModelFlow& flow, const Ruling& ruling) {
+    ++kept_on_change;
+    see_judged(flow);
+    if (std::find(edition_->slots.begin(), edition_->slots.end(), flow.slot) == edition_->slots.end()) {
+        flow.slot = ruling.slot;
+        flow.source_counted = ruling.limits.by_source();
+    }
+    if (std::exchange(flow.kept, true)) return;
+    flow.late_syn.reset();
+    if (flow.log == abi::RuleLog::none && ruling.log == abi::RuleLog::none) return;
+    abi::FlowEvent e = flow_event(flow, abi::EventKind::flow_kept);
+    e.slot = ruling.slot;
+    e.verdict = ruling.verdict;
+    events.push_back(e);
 }
 
 // ------------------------------------------------------------------------------------------------------------ ends
@@ -286,7 +311,8 @@ WorkerModel::Decision WorkerModel::in_turn(const Letter& letter) {
     if (stale(*flow)) {
         // The first packet's question again, with the zones of the two ports as they are now.
         const Ruling ruling = ask(flow->original, flow->port, nullptr);
-        if (ruling.verdict != abi::Verdict::allow) {
+        const bool allowed = ruling.verdict == abi::Verdict::allow, kept = ruling.on_change == abi::OnChange::keep;
+        if (!allowed && !kept) {
             hit(ruling.slot);
             meter(ruling.slot, letter);
             ++ended_by_policy;
@@ -294,8 +320,9 @@ WorkerModel::Decision WorkerModel::in_turn(const Letter& letter) {
             end_flow(flow_key(letter), abi::FlowEnd::policy, ruling, wanted);
             return refuse(ruling);
         }
-        if (flow->slot != ruling.slot) hit(ruling.slot);  // hits are flows: the same rule has counted this one
-        judge(*flow, ruling);
+        if (allowed && flow->slot != ruling.slot)
+            hit(ruling.slot);  // hits are flows: the same rule has counted this one
+        allowed ? judge(*flow, ruling) : keep(*flow, ruling);
     }
     const Decision decision = follow(letter, *flow);
     return decision.end == End::undecided ? open(letter) : decision;

@@ -78,6 +78,7 @@ struct ModelFlow {
     std::optional<test::ModelSegment> late_syn{};  ///< passed while the flow lives, and is not the flow's
     std::uint64_t queued{};                        ///< when it came to stand where it stands: larger is later
     bool source_counted{};                         ///< its rule limited by source when it was judged
+    bool kept{};                                   ///< no longer allowed, and goes on (`on_change: keep`)
 };
 
 /// Who goes first when there is no room.
@@ -129,6 +130,7 @@ public:
     std::uint64_t overshoots{}, inexact_resets{}, unchecked{}, picked_up{};
     std::uint64_t pickup_until_ns{};  ///< monotonic; 0 = never
     std::uint64_t created{}, expired{}, closed{}, ended_by_policy{}, reopened{}, answers_limited{}, events_suppressed{};
+    std::uint64_t kept_on_change{};
     std::vector<abi::FlowEvent> events;  ///< since taken
     std::vector<Sent> sent;              ///< since taken
     struct Fate {
@@ -153,6 +155,7 @@ private:
         abi::Verdict verdict{};
         abi::RuleLog log{};
         abi::RuleLimits limits{};
+        abi::OnChange on_change{};
     };
     /// So many per second, told by what is missing in hundredths of a flow.
     struct Bucket {
@@ -203,6 +206,8 @@ private:
     Decision refuse(const Ruling& ruling);
     Ruling ask(const Tuple& tuple, std::uint8_t port, abi::RuleIndex* observed);
     void judge(ModelFlow& flow, const Ruling& ruling);
+    void keep(ModelFlow& flow, const Ruling& ruling);
+    void see_judged(ModelFlow& flow) const;
     void set_state(ModelFlow& flow, abi::FlowState next);
     bool make_room(bool half_open_one);
     /// `over`: a flow in whose place the new one would come.

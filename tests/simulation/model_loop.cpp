@@ -122,6 +122,10 @@ void WorkerModel::judge_idle_flows() {
     for (const std::string& key : stale_ones) {
         ModelFlow& flow = flows.at(key);
         const Ruling ruling = ask(flow.original, flow.port, nullptr);
+        if (ruling.verdict != abi::Verdict::allow && ruling.on_change == abi::OnChange::keep) {
+            keep(flow, ruling);
+            continue;
+        }
         if (ruling.verdict != abi::Verdict::allow || flow.slot != ruling.slot) hit(ruling.slot);
         if (ruling.verdict == abi::Verdict::allow) {
             judge(flow, ruling);
@@ -160,6 +164,7 @@ std::string WorkerModel::end_loop(const std::vector<abi::FlowRecord>& present) {
         if (r.src != f.original.src) return "a flow's directions are swapped";
         if (r.from_zone != f.zone[0] || r.to_zone != f.zone[1])
             return differs("zone", static_cast<std::uint64_t>(r.from_zone), static_cast<std::uint64_t>(f.zone[0]));
+        if ((r.kept != 0) != f.kept) return differs("being kept", r.kept, f.kept ? 1 : 0);
         if (r.worker != worker_) return differs("worker", r.worker, worker_);
         if (r.generation != f.judged_generation && !(long_ago && r.generation == 0))
             return differs("generation", r.generation, f.judged_generation);

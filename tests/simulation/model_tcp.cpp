@@ -107,7 +107,7 @@ WorkerModel::Decision WorkerModel::follow_tcp(const Letter& letter, ModelFlow& f
     if (answer.notes == "overshoot") ++overshoots;
     if (answer.notes == "inexact") ++inexact_resets;
     if (answer.notes == "unknown") ++unchecked;
-    if (answer.notes == "live") flow.late_syn = s;
+    if (answer.notes == "live" && !flow.kept) flow.late_syn = s;
     return go_on(letter, flow, way, state_of(flow.tcp->state()), answer.sign_of_life);
 }
 

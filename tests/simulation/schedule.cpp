@@ -210,6 +210,11 @@ cp::Policy policy_of(std::uint32_t number) {
                 .other_ms = timeout(),
                 .tcp_unacknowledged_ms = timeout()});
     limit(p.policy, random);
+    // Some rules keep the flows that they decide against, some policies all.
+    for (cp::Rule& rule : p.policy.rules) {
+        if (pick(random, 4) == 0) rule.on_change = static_cast<abi::OnChange>(pick(random, 2));
+    }
+    p.policy.on_change = pick(random, 4) == 0 ? abi::OnChange::keep : abi::OnChange::reevaluate;
     return p.policy;
 }
 

@@ -128,14 +128,16 @@ int run_seeds(std::uint64_t first, std::uint64_t count) {
     }
     const World::Tally& t = board().tally;
     std::printf(
-        "%lu packets forwarded, %lu dropped, %lu answered; %lu flows, %lu expired, %lu ended by policy, %lu reopened, "
+        "%lu packets forwarded, %lu dropped, %lu answered; %lu flows, %lu expired, %lu ended by policy, "
+        "%lu kept against it, %lu reopened, "
         "%lu picked up; "
         "%lu publishes, %lu refused, %lu reverts; %lu stalls; %lu crashes, %lu more in a loop, %lu planned restarts: "
         "%lu "
         "flows kept, %lu lost; %lu events; %.0f s (others run here too)\n",
-        t.forwarded, t.dropped, t.answers, t.flows, t.expired, t.ended_by_policy, t.reopened, t.picked_up, t.publishes,
-        t.refused, t.reverts, t.stalls, t.crashes, t.crashes_in_a_loop, t.restarts, t.flows_kept, t.flows_lost,
-        t.events, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        t.forwarded, t.dropped, t.answers, t.flows, t.expired, t.ended_by_policy, t.kept_on_change, t.reopened,
+        t.picked_up, t.publishes, t.refused, t.reverts, t.stalls, t.crashes, t.crashes_in_a_loop, t.restarts,
+        t.flows_kept, t.flows_lost, t.events,
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     std::printf("seeds %lu to %lu: digest %016lx\n", first, first + count - 1, board().digest);
     return 0;
 }

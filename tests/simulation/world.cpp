@@ -76,6 +76,7 @@ void World::count_flows(const Lane& lane) {
     tally.flows += lane.counters->flows_created.read();
     tally.expired += lane.counters->flows_expired.read();
     tally.ended_by_policy += lane.counters->flows_ended_by_policy.read();
+    tally.kept_on_change += lane.counters->flows_kept_on_change.read();
     tally.reopened += lane.counters->flow_reopen.read();
     tally.picked_up += lane.counters->flow_pickup.read();
 }

@@ -80,9 +80,9 @@ public:
 
     /// How much of the interesting a run has met, for a summary over many seeds.
     struct Tally {
-        std::uint64_t forwarded{}, dropped{}, flows{}, expired{}, ended_by_policy{}, reopened{}, publishes{}, refused{},
-            reverts{}, stalls{}, crashes{}, crashes_in_a_loop{}, restarts{}, flows_kept{}, flows_lost{}, picked_up{},
-            answers{}, events{}, untouched{};
+        std::uint64_t forwarded{}, dropped{}, flows{}, expired{}, ended_by_policy{}, kept_on_change{}, reopened{},
+            publishes{}, refused{}, reverts{}, stalls{}, crashes{}, crashes_in_a_loop{}, restarts{}, flows_kept{},
+            flows_lost{}, picked_up{}, answers{}, events{}, untouched{};
         void add(const Tally& t);
     };
     Tally tally;

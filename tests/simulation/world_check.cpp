@@ -72,6 +72,7 @@ void World::Tally::add(const Tally& t) {
     flows += t.flows;
     expired += t.expired;
     ended_by_policy += t.ended_by_policy;
+    kept_on_change += t.kept_on_change;
     reopened += t.reopened;
     publishes += t.publishes;
     refused += t.refused;
@@ -204,6 +205,7 @@ void World::check_counters(const Lane& lane, std::size_t w) {
     expect_equal(who + "flows_expired", c.flows_expired.read(), m.expired);
     expect_equal(who + "flows_closed", c.flows_closed.read(), m.closed);
     expect_equal(who + "flows_ended_by_policy", c.flows_ended_by_policy.read(), m.ended_by_policy);
+    expect_equal(who + "flows_kept_on_change", c.flows_kept_on_change.read(), m.kept_on_change);
     expect_equal(who + "syn_early_drop", c.syn_early_drop.read(), m.syn_early_drop);
     expect_equal(who + "closing_early_drop", c.closing_early_drop.read(), m.closing_early_drop);
     expect_equal(who + "flow_reopen", c.flow_reopen.read(), m.reopened);
