@@ -369,6 +369,53 @@ TEST(Ageing, EveryPhaseEndsWithinASecondOfItsTimeout) {
     }
 }
 
+/// All of a kind end together, at loops as slow as a worker's are under load (156 us).
+TEST(Ageing, Q27_EveryTimerFiresWithinASecondHoweverManyFlowsThereAre) {
+    using P = FlowPhase;
+    const TimeoutTable timeouts{{.tcp_opening_ms = 3'000,
+                                 .tcp_established_ms = 12'000,
+                                 .tcp_closing_ms = 5'000,
+                                 .tcp_closed_ms = 1'000,
+                                 .udp_oneway_ms = 4'000,
+                                 .udp_stream_ms = 9'000,
+                                 .icmp_ms = 6'000,
+                                 .other_ms = 11'000,
+                                 .tcp_unacknowledged_ms = 8'000}};
+    constexpr std::uint32_t kStart = 0xffffffffU - 5 * kSecond, kLoopsPerTick = 64;
+    for (const std::uint32_t count : {1U, 1'000U, 1'000'000U}) {
+        FlowTable t{config(count)};
+        t.set_timeouts(timeouts);
+        std::array<FlowHandle, 256> out{};
+        (void)t.collect_expired(kStart, out);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            const auto phase = static_cast<FlowPhase>(1 + i % (kFlowPhaseCount - 1));
+            const FlowHandle h = add(t, v4_key(i), kStart, phase);
+            ASSERT_NE(h, kNoFlow);
+            // Every other flow has data in flight, and some phases a timer of its own for that.
+            if (i / kFlowPhaseCount % 2 != 0) t.hot(h).seq_end[0] = 1;
+        }
+        std::uint32_t early = 0, late = 0;
+        for (std::uint32_t age = 1; age <= 13 * kSecond; ++age) {
+            for (std::uint32_t loop = 0; loop < kLoopsPerTick; ++loop) {
+                const std::size_t n = t.collect_expired(kStart + age, out);
+                for (const FlowHandle h : std::span{out}.first(n)) {
+                    const FlowHot& e = t.hot(h);
+                    const bool waits =
+                        e.in_flight() && (e.phase == P::established || e.phase == P::closing ||
+                                          e.phase == P::fin_wait_original || e.phase == P::fin_wait_reply);
+                    const std::uint32_t timeout = waits ? std::min(timeouts[e.phase], 8 * kSecond) : timeouts[e.phase];
+                    early += age < timeout ? 1 : 0;
+                    late += age > timeout + kSecond ? 1 : 0;
+                    t.erase(h);
+                }
+            }
+        }
+        EXPECT_EQ(early, 0U) << count;
+        EXPECT_EQ(late, 0U) << count;
+        EXPECT_EQ(t.count(), 0U) << count;
+    }
+}
+
 TEST(Ageing, ASignOfLifeMovesTheDeadline) {
     FlowTable t{config(100)};
     const FlowHandle h = add(t, v4_key(1), 0, FlowPhase::udp_oneway);  // 30 s

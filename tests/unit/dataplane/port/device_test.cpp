@@ -170,6 +170,47 @@ TEST_F(Device, BothDirectionsOfAFlowMeetTheSameWorker) {
     EXPECT_EQ(used.size(), 2U) << "one worker had nothing to do";
 }
 
+/// Buffers that nobody gives back, as behind a peer that takes nothing: what comes then stays with the device and is
+/// lost there, and when the buffers come back all is as before.
+TEST_F(Device, X9_WithoutBuffersNothingIsReceivedAndNoneIsLost) {
+    auto devices = Devices::open(config("net_af_packet0,iface=a0", "net_af_packet1,iface=b0", {0}));
+    ASSERT_TRUE(devices) << devices.error();
+    abi::ManagerCounters links;
+    DpdkIo io{links};
+    io.attach(devices->queues_of(0), own_pool);
+    rte_mempool* const pool = rte_mempool_lookup("sluice_receive");
+    ASSERT_NE(pool, nullptr);
+    const unsigned all = rte_mempool_avail_count(pool);
+    const FarEnd outside{"a1"};
+    const auto wanted = frame(Ipv4{}, Udp{.dport = 53});
+    std::vector<Packet> held;
+    const auto take = [&] {
+        std::array<Packet, kBurstMax> got;
+        const std::size_t count = io.receive(PortIndex{0}, got);
+        held.insert(held.end(), got.begin(), got.begin() + static_cast<std::ptrdiff_t>(count));
+        return count;
+    };
+    const abi::MonoTime begin = abi::MonoTime::now();
+    while (rte_mempool_avail_count(pool) != 0 && abi::MonoTime::now().ns - begin.ns < kPatienceNs) {
+        for (std::size_t i = 0; i < kBurstMax; ++i) outside.send(wanted);
+        (void)take();
+    }
+    ASSERT_EQ(rte_mempool_avail_count(pool), 0U);
+    EXPECT_EQ(held.size(), all);
+    for (int i = 0; i < 2000; ++i) outside.send(wanted);  // more than the kernel keeps for the device
+    EXPECT_EQ(take(), 0U);
+
+    // A peer that takes nothing is a send that accepts nothing: the worker gives all of it back.
+    for (std::size_t at = 0; at < held.size(); at += kBurstMax) {
+        io.release(std::span{held}.subspan(at, std::min(kBurstMax, held.size() - at)));
+    }
+    held.clear();
+    EXPECT_EQ(rte_mempool_avail_count(pool), all);
+    EXPECT_GT(take(), 0U) << "it goes on with what waits";
+    io.release(held);
+    EXPECT_EQ(rte_mempool_avail_count(pool), all);
+}
+
 /// Several workers send through one queue at once: nothing is lost or torn between them.
 TEST_F(Device, ASharedQueueTakesTheFramesOfAllItsWorkers) {
     auto devices = Devices::open(config("net_af_packet0,iface=a0", "net_af_packet1,iface=b0", {0, 1}));
