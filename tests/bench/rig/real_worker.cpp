@@ -1,5 +1,6 @@
 #include "tests/bench/rig/real_worker.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -110,12 +111,29 @@ std::array<std::uint64_t, dp::kStageCount> RealWorker::run_by_stage(std::uint64_
     return stages.sum;
 }
 
-void RealWorker::run_until_rejudged() noexcept {
+double RealWorker::run_until_rejudged(dp::TscSpan window, double tsc_hz) noexcept {
     begin_run();
+    dp::TscTime since = now();
+    std::uint64_t before = source_.made();
+    double worst = 0;
+    bool any = false;
+    const auto close = [&](dp::TscTime at) {
+        const double rate =
+            static_cast<double>(source_.made() - before) * tsc_hz / static_cast<double>(at.since(since).cycles + 1);
+        worst = any ? std::min(worst, rate) : rate;
+        any = true;
+        since = at;
+        before = source_.made();
+    };
+    dp::TscTime at = since;
     do {
-        worker_->run_once(now());
+        worker_->run_once(at);
+        at = now();
+        if (at.since(since) > window) close(at);
     } while (counters().rejudge_left.read() != 0);
+    if (!any) close(at);
     end_run();
+    return worst;
 }
 
 std::uint64_t RealWorker::run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept {

@@ -64,8 +64,9 @@ public:
     /// The same, counting rounds of the loop that took longer than `limit`.
     std::uint64_t run_watched(std::uint64_t packets, dp::TscSpan limit) noexcept;
 
-    /// Until the sweep after the last publish has looked at every flow. At least one loop.
-    void run_until_rejudged() noexcept;
+    /// Until the sweep after the last publish has looked at every flow. At least one loop. Returns how many packets the
+    /// source made a second in the worst `window`, by the wall: of all the time if that was shorter.
+    double run_until_rejudged(dp::TscSpan window, double tsc_hz) noexcept;
 
     std::uint64_t flows() const noexcept { return counters().flows.read(); }
     std::uint64_t flows_rejudged() const noexcept { return counters().flows_rejudged.read(); }
