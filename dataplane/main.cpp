@@ -124,6 +124,7 @@ WorkerConfig worker_config(const Config& config, const TscRate& tsc) {
     wc.fragments = config.fragments;
     wc.fail_open = config.fail_open;
     wc.tsc = tsc;
+    wc.times.clock = []() noexcept { return tsc_now().cycles; };
     return wc;
 }
 
@@ -297,6 +298,7 @@ Expected<void, std::string> run(const Config& config) {
     auto made = alone ? making.get() : make();
     if (!made) return Failed{made.error()};
     auto& units = made->units;
+    (*telemetry)->manager().tsc_hz.set(units.front().tsc.hz);
     const auto memory_ms = watch.lap_ms();
     std::vector<FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < units.size(); ++w) {

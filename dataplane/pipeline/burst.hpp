@@ -101,6 +101,7 @@ struct Burst {
     Passage passage{};
     Moment moment{};
     std::size_t count{};
+    std::uint32_t received{};  ///< when it came from a port, if it is measured: Packet::received; else 0
     std::array<Packet, kBurstMax> packet;
     UsualPackets usual;  ///< of these, `parsed` and `tracked` are not filled but for their heads
     std::array<FlowHandle, kBurstMax> likely{};  ///< FlowTable::prefetch_entry, of all

@@ -126,6 +126,7 @@ void HandOver::pass_on_to(WorkerIndex to, Burst& burst, const OwnerOfSlot& owner
         if (owner[i] != to) continue;
         packets[count] = burst.packet[i];
         packets[count].in_port = burst.passage.in_port;
+        packets[count].received = burst.received;
         slots[count++] = static_cast<std::uint8_t>(i);
     }
     // From here on the first `taken` are the owner's, who may have sent them already.
@@ -157,7 +158,10 @@ void HandOver::pass_on_datagrams(Burst& burst, Reassembly& fragments, std::uint6
         if (to == self_) continue;
         std::array<Packet, kFragmentsMax> all;
         const std::size_t count = fragments.take(burst, i, all);
-        for (Packet& p : std::span{all.data(), count}) p.in_port = burst.passage.in_port;
+        for (Packet& p : std::span{all.data(), count}) {
+            p.in_port = burst.passage.in_port;
+            p.received = 0;  // their owner reassembles them once more, and measures nothing that begins here
+        }
         abi::PortCounters& port = port_of(burst);
         if (steering_.rings.between(self_, to).push_all({all.data(), count})) {
             port.handed_out_packets.add(count);

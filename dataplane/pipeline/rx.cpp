@@ -9,6 +9,7 @@ namespace {
 void reset(Burst& burst) noexcept {
     burst.answer_count = burst.own_count = burst.fragment_count = burst.datagram_count = 0;
     burst.waiting_count = burst.wire_frame_count = 0;
+    burst.received = 0;
     burst.usual.mask = 0;
 }
 

@@ -1,22 +1,30 @@
-/// Where a worker's cycles go, stage by stage: what `tools/bench established --stages` prints. The product never asks,
-/// and then it costs a branch per stage and burst.
+/// Where a worker's cycles go, stage by stage. The product looks at some bursts (time_sampler.hpp), the bench at all
+/// (`tools/bench established --stages`); for the others it costs a branch per stage.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include <sluice/abi/times.hpp>
 
 namespace sluice::dp {
 
-enum class Stage : std::uint8_t { rx, parse, track, classify, admit, act, tx, rest };
-inline constexpr std::size_t kStageCount = 8;
-/// `rest`: ageing, fragments, dumps, events, the heartbeat; and ports on which nothing arrived.
-inline constexpr std::array<std::string_view, kStageCount> kStageNames{"rx",    "parse", "track", "classify",
-                                                                       "admit", "act",   "tx",    "rest"};
+using abi::kStageCount;
+using abi::kStageNames;
+using abi::Stage;
+
+/// The cycle counter; the stages know no clock of their own.
+using CycleClock = std::uint64_t (*)() noexcept;
+
+/// What is measured for telemetry (time_sampler.hpp).
+struct TimeSampling {
+    CycleClock clock{};       ///< nullptr: nothing
+    std::uint32_t every{64};  ///< one burst in so many, on average; at least 1
+};
 
 struct StageCycles {
-    std::uint64_t (*clock)() noexcept {};  ///< the stages know no clock of their own
+    CycleClock clock{};
     std::array<std::uint64_t, kStageCount> sum{};
     std::uint64_t last{};
 

@@ -15,6 +15,7 @@
 #include "dataplane/pipeline/rule_meter.hpp"
 #include "dataplane/pipeline/rx.hpp"
 #include "dataplane/pipeline/sweep.hpp"
+#include "dataplane/pipeline/time_sampler.hpp"
 #include "dataplane/pipeline/track.hpp"
 #include "dataplane/pipeline/tx.hpp"
 
@@ -31,7 +32,8 @@ struct Worker::Impl {
           rules{telemetry.rules},
           flows{config, counters, events, static_cast<std::uint32_t>(telemetry.rules.size())},
           fragments{config, packet_io, counters, events},
-          answers{config.rejects_per_second_max, config.tsc.hz} {
+          answers{config.rejects_per_second_max, config.tsc.hz},
+          times{config.times, config.tsc, config.hash_secret[0] + config.index, counters.times} {
         if (config.steering != nullptr) {
             others.emplace(*config.steering, config.index, packet_io, counters, events);
         }
@@ -41,8 +43,13 @@ struct Worker::Impl {
         const std::uint64_t ms = config.tsc.to_ms(now.since(config.tsc.origin));
         return {now, clock.to_mono(now), static_cast<std::uint32_t>(ms / kTickMs) + config.flow_home.tick_at_origin};
     }
+    /// Around each receive: which bursts are measured, and for whom.
+    void before_receive(const ActiveTables* active) noexcept {
+        stages = watched != nullptr || active == nullptr ? watched : times.before_receive();
+    }
     Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
     void walk(Burst& burst, const ActiveTables& active) noexcept;
+    void walk_timed(Burst& burst, const ActiveTables& active) noexcept;
     void lap(Stage stage) noexcept {
         if (stages != nullptr) stages->lap(stage);
     }
@@ -66,7 +73,9 @@ struct Worker::Impl {
     Burst burst;
     std::optional<HandOver> others;  ///< other workers, if there are any
     bool burst_is_from_port{true};   ///< and not from another worker
-    StageCycles* stages{};
+    TimeSampler times;
+    StageCycles* watched{};  ///< the bench's, of every burst
+    StageCycles* stages{};   ///< of the burst in hand: `watched`, or the sampler's, or nobody's
 };
 
 Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const noexcept {
@@ -108,6 +117,15 @@ void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     lap(Stage::tx);
 }
 
+/// The same for telemetry: some bursts are measured.
+void Worker::Impl::walk_timed(Burst& b, const ActiveTables& active) noexcept {
+    if (watched != nullptr) return walk(b, active);
+    const std::size_t count = b.count;
+    times.after_receive(b, count, burst_is_from_port);
+    walk(b, active);
+    times.after_send(b, count, stages != nullptr);
+}
+
 /// No valid policy was ever seen. Closed: nothing passes. Open, if configured: everything crosses its wire, untracked.
 void Worker::Impl::walk_without_policy(Burst& b) noexcept {
     for (std::size_t i = 0; i < b.count; ++i) {
@@ -128,6 +146,7 @@ void Worker::Impl::take_from_others(const ActiveTables* active, const Moment& mo
     const std::size_t bursts_max = 2 * config.port_count;
     for (std::uint32_t from = 0; from < config.worker_count; ++from) {
         for (std::size_t n = 0; n < bursts_max; ++n) {
+            before_receive(active);
             const std::size_t count = others->take(from, burst);
             if (count == 0) break;
             begin_burst(burst, count, passage_of(burst.packet[0].in_port, active), moment);
@@ -142,7 +161,7 @@ Worker::~Worker() = default;
 
 std::size_t Worker::run_once(TscTime now) noexcept {
     Impl& w = *impl_;
-    if (w.stages != nullptr) w.stages->begin();
+    if (w.watched != nullptr) w.watched->begin();
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
@@ -156,13 +175,14 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         received += count;
         w.counters.bursts.add(1);
         if (active != nullptr) {
-            w.walk(w.burst, *active);
+            w.walk_timed(w.burst, *active);
         } else {
             w.walk_without_policy(w.burst);
         }
     };
     for (std::size_t port = 0; port < w.config.port_count; ++port) {
         const Passage passage = w.passage_of(PortIndex{static_cast<std::uint8_t>(port)}, active);
+        w.before_receive(active);
         const std::size_t count = receive(w.io, passage, moment, w.burst, w.counters.ports[port]);
         if (count != 0) pass(count);
     }
@@ -171,6 +191,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         w.take_from_others(active, moment, pass);
         w.burst_is_from_port = true;
     }
+    w.stages = w.watched;
     if (active != nullptr) w.sweep.run(active->view, w.flows, w.rules, moment, received != 0, w.counters);
     run_proxy_timers(w.flows, w.io, moment, w.counters);
     w.flows.age(moment);
@@ -200,7 +221,7 @@ void Worker::take_over(const FlowSlab& old, const FlowMove& move) noexcept {
 }
 
 const RecoveryCount& Worker::recovered() const noexcept { return impl_->flows.table.recovered(); }
-void Worker::watch_stages(StageCycles* stages) noexcept { impl_->stages = stages; }
+void Worker::watch_stages(StageCycles* stages) noexcept { impl_->watched = stages; }
 
 FlowDumpMailbox& Worker::dump_mailbox() noexcept { return impl_->mailbox; }
 void Worker::go_online() noexcept { impl_->tables.online(impl_->config.index); }

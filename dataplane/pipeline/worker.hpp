@@ -66,6 +66,7 @@ struct WorkerConfig {
     std::uint32_t rejects_per_second_max{100};   ///< answers, per worker
     FragmentLimits fragments{};
     FlowHome flow_home{};
+    TimeSampling times{};
     Steering* steering{};  ///< shared by all workers, outlives them; nullptr: there is one
 };
 
@@ -96,7 +97,8 @@ public:
     void take_over(const FlowSlab& old, const FlowMove& move) noexcept;
     /// What became of the flows of flow_home's slab and of those that were taken over.
     const RecoveryCount& recovered() const noexcept;
-    /// From the next loop on, its cycles are added up there; nullptr: no longer. For the bench.
+    /// From the next loop on, the cycles of every burst are added up there; nullptr: no longer. For the bench;
+    /// meanwhile nothing is sampled for telemetry.
     void watch_stages(StageCycles* stages) noexcept;
 
     FlowDumpMailbox& dump_mailbox() noexcept;

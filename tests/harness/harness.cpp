@@ -24,6 +24,7 @@ dp::WorkerConfig worker_config(const HarnessOptions& o, dp::TscTime origin) {
     c.rejects_per_second_max = o.rejects_per_second_max;
     c.fragments = o.fragments;
     c.flow_home = o.flow_home;
+    c.times = o.times;
     if (c.fragments.packets_max == 0) c.fragments.packets_max = static_cast<std::uint32_t>(o.buffers / 2);
     return c;
 }

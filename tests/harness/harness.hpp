@@ -41,6 +41,7 @@ struct HarnessOptions {
     std::chrono::milliseconds pickup{0};             ///< after a restart: so long from the start on flows are picked up
     dp::FragmentLimits fragments{.packets_max = 0};  ///< packets_max 0: half of the buffers
     dp::FlowHome flow_home{};                        ///< for flows of an earlier harness
+    dp::TimeSampling times{};
 };
 
 class Harness {

@@ -92,6 +92,7 @@ Team::Team(const TeamOptions& o) : steering_{o.owners, o.ring_capacity}, port_co
     c.flow_entries_max = o.flow_entries_max;
     c.hash_secret = {0x1234, 0x5678};
     c.steering = &steering_;
+    c.times = o.times;
     for (c.index = 0; c.index < o.workers; ++c.index) {
         auto unit = std::make_unique<Unit>(o.ports, buffers_out_);
         unit->worker = std::make_unique<dp::Worker>(

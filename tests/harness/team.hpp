@@ -33,6 +33,7 @@ struct TeamOptions {
     std::uint32_t ports{2};
     std::uint32_t flow_entries_max{4096};  ///< of each
     std::uint32_t ring_capacity{0};        ///< 0: as in the product
+    dp::TimeSampling times{};
 };
 
 struct Sent {

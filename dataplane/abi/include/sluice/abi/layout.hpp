@@ -13,6 +13,7 @@
 #include <sluice/abi/messages.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
+#include <sluice/abi/times.hpp>
 
 namespace sluice::abi {
 
@@ -84,6 +85,9 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(TreesSection, header, class_count, zone_count, rule_count, node_visits_max, block_words_max,
         zone_pairs, roots, nodes, records, leaf_rules, conditions, ranges, blocks, words),
     SLUICE_LAYOUT(Counter, value),
+    SLUICE_LAYOUT(LatencyHistogram, packets, sum_ns),
+    SLUICE_LAYOUT(StageHistogram, packets, sum_cycles),
+    SLUICE_LAYOUT(SampledTimes, bursts, latency, stages),
     SLUICE_LAYOUT(PortName, text),
     SLUICE_LAYOUT(TelemetryHeader, magic, abi_version, kind, layout_hash, bytes, boot_id, worker_count, port_count,
         rule_slots, ring_records, first_block, block_bytes, must_be_zero),
@@ -97,9 +101,9 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
         frag_reassembled, frag_duplicates, frag_held_bytes, syn_cookies_sent, syn_cookies_accepted,
         syn_cookies_active, syn_proxy_repeats, syn_proxy_unanswered, syn_proxy_refused, syn_proxy_data, flows_proxied,
         icmp_related, steering_misplaced,
-        ports),
+        ports, times),
     SLUICE_LAYOUT(ManagerCounters, generation, publishes_adopted, publishes_refused, publishes_stalled, reverts,
-        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, flows_kept, steering, flows_lost,
+        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, flows_kept, steering, tsc_hz, flows_lost,
         port_rx_missed, port_link_up),
     SLUICE_LAYOUT(RuleCounters, hits, packets, bytes, first_hit_ns, last_hit_ns, must_be_zero),
     SLUICE_LAYOUT(FlowEvent, time, generation, packets, bytes, started, src, dst, sport, dport, slot, suppressed,

@@ -23,10 +23,12 @@
 #include <type_traits>
 
 #include <sluice/abi/clock.hpp>
+#include <sluice/abi/counter.hpp>
 #include <sluice/abi/drop_reasons.hpp>
 #include <sluice/abi/flow_losses.hpp>
 #include <sluice/abi/net_order.hpp>
 #include <sluice/abi/tables.hpp>
+#include <sluice/abi/times.hpp>
 #include <sluice/abi/verdict.hpp>
 
 namespace sluice::abi {
@@ -34,19 +36,6 @@ namespace sluice::abi {
 inline constexpr std::uint64_t kTelemetryMagic = 0x314c455443554c53ULL;  // "SLUCTEL1"
 inline constexpr std::uint32_t kPortsMax = 16;
 inline constexpr std::uint32_t kWorkersMax = 64;
-inline constexpr std::size_t kCacheLine = 64;
-
-/// A counter with one writer. `add` is a plain load and store (no locked instruction): only the owner may call it.
-struct Counter {
-    std::atomic<std::uint64_t> value{};
-
-    void add(std::uint64_t n) noexcept {
-        value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    void set(std::uint64_t n) noexcept { value.store(n, std::memory_order_relaxed); }
-    std::uint64_t read() const noexcept { return value.load(std::memory_order_relaxed); }
-};
-static_assert(sizeof(Counter) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
 struct PortName {
     std::array<char, 32> text{};  ///< zero-padded
@@ -144,6 +133,7 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter icmp_related;    ///< ICMP errors that passed because of the flow that they are about
     Counter steering_misplaced;  ///< packets that a device had been told to give to another worker, by spot check
     std::array<PortCounters, kPortsMax> ports;
+    SampledTimes times;
 };
 
 /// How packets come to the worker that owns their flow.
@@ -172,6 +162,7 @@ struct alignas(kCacheLine) ManagerCounters {
     Counter flow_half_open_max;   ///< all workers; the share of the table that half-open flows may have
     Counter flows_kept;           ///< taken over from the process before this one; set at start
     Counter steering;             ///< SteeringMode; set at start
+    Counter tsc_hz;               ///< what a cycle of StageHistogram is worth; set at start
     std::array<Counter, kFlowLossCount> flows_lost;  ///< and those that were not, by FlowLoss
     std::array<Counter, kPortsMax> port_rx_missed;   ///< dropped by the device before we saw them
     std::array<Counter, kPortsMax> port_link_up;
