@@ -1,4 +1,6 @@
 /// /v1/status
+#include <cmath>
+
 #include <boost/json.hpp>
 
 #include "controlplane/api/problem.hpp"
@@ -13,6 +15,17 @@ json::value optional_time(const std::optional<std::chrono::system_clock::time_po
     return time ? json::value(time_text(*time)) : json::value(nullptr);
 }
 
+json::value rounded(const std::optional<double>& figure) {
+    return figure ? json::value(std::round(*figure * 10) / 10) : json::value(nullptr);
+}
+
+json::object cycles_json(const RecentTimes& times) {
+    json::object cycles;
+    for (std::size_t s = 0; s < abi::kPacketStageCount; ++s)
+        cycles[abi::kStageNames[s]] = rounded(times.cycles_each[s]);
+    return cycles;
+}
+
 json::object status_json(const SystemStatus& status, const ApiCounters& counters) {
     json::array workers;
     for (const auto& worker : status.workers) {
@@ -23,7 +36,11 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                        {"stalled", worker.stalled},
                                        {"received", worker.received},
                                        {"handed_out", worker.handed_out},
-                                       {"handed_in", worker.handed_in}});
+                                       {"handed_in", worker.handed_in},
+                                       {"latency", json::object{{"packets", worker.times.packets},
+                                                                {"p50_us", rounded(worker.times.p50_us)},
+                                                                {"p99_us", rounded(worker.times.p99_us)}}},
+                                       {"cycles", cycles_json(worker.times)}});
     }
     json::array ports;
     for (const auto& port : status.ports) {

@@ -20,6 +20,7 @@
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
 #include "controlplane/store/policy_store.hpp"
+#include "controlplane/telemetry/times.hpp"
 
 namespace sluice::cp {
 
@@ -168,6 +169,7 @@ struct WorkerStatus {
     std::uint64_t generation{}, flows{};
     bool stalled{};
     std::uint64_t received{}, handed_out{}, handed_in{};  ///< packets, since its process started
+    RecentTimes times;                                    ///< of the last ten to twenty seconds
 };
 struct PortStatus {
     std::string name, zone;

@@ -74,7 +74,7 @@ SystemStatus PolicyServiceImpl::status() {
         const auto& worker = snapshot->workers[w];
         const bool stalled = now.hello && (now.hello->state.stalled_workers >> w & 1U) != 0;
         status.workers.push_back({static_cast<std::uint32_t>(w), worker.lcore, worker.generation, worker.flows, stalled,
-                                  worker.received, worker.handed_out, worker.handed_in});
+                                  worker.received, worker.handed_out, worker.handed_in, worker.recent});
     }
     for (const auto& port : snapshot->ports) {
         const auto& totals = snapshot->totals.ports.at(port.name);

@@ -130,9 +130,11 @@ void Collector::attach(std::shared_ptr<const TelemetrySegments> segments, std::v
     const std::lock_guard lock{mutex_};
     // The last look at a dataplane that is gone: what it counted after our last copy is still in its memory.
     if (segments_ != nullptr && segments_->boot_id() != segments->boot_id()) base_ += read_totals();
+    if (segments_ == nullptr || segments_->boot_id() != segments->boot_id()) windows_.clear();
     segments_ = std::move(segments);
     port_names_ = std::move(port_names);
     port_names_.resize(segments_->port_count());
+    windows_.resize(segments_->worker_count());
     collect_locked();
 }
 
@@ -177,7 +179,7 @@ Totals Collector::read_totals() const {
     return totals;
 }
 
-void Collector::read_levels(Snapshot& into) const {
+void Collector::read_levels(Snapshot& into) {
     const auto& manager = segments_->manager();
     into.flow_capacity = manager.flow_capacity.read();
     into.flow_half_open_max = manager.flow_half_open_max.read();
@@ -185,6 +187,7 @@ void Collector::read_levels(Snapshot& into) const {
     for (const abi::Counter& lost : manager.flows_lost) into.flows_lost += lost.read();
     into.generation = manager.generation.read();
     into.fail_open = manager.fail_open.read() != 0;
+    into.tsc_hz = manager.tsc_hz.read();
     const std::uint64_t steering = manager.steering.read();  // an untrusted number
     if (steering < abi::kSteeringModeCount) into.steering = static_cast<abi::SteeringMode>(steering);
     const double elapsed_ns = static_cast<double>(into.collected.ns - latest_->collected.ns);
@@ -198,6 +201,9 @@ void Collector::read_levels(Snapshot& into) const {
                            0,
                            counters.rejudge_left.read()};
         level.misplaced = counters.steering_misplaced.read();
+        level.times = WorkerTimes::read(counters.times);
+        windows_[w].add(into.collected, level.times);
+        level.recent = windows_[w].recent();
         for (std::size_t p = 0; p < port_names_.size(); ++p) {
             const abi::PortCounters& port = counters.ports[p];
             level.received += port.rx_packets.read();

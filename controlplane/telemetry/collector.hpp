@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "controlplane/telemetry/segments.hpp"
+#include "controlplane/telemetry/times.hpp"
 
 namespace sluice::cp {
 
@@ -61,6 +62,8 @@ struct WorkerLevels {
     std::uint64_t rejudge_left{};
     std::uint64_t received{}, handed_out{}, handed_in{}, hand_over_full{};  ///< packets, since its process started
     std::uint64_t misplaced{};
+    WorkerTimes times;  ///< since its process started
+    RecentTimes recent;
 };
 struct PortLevels {
     std::string name;
@@ -79,6 +82,7 @@ struct Snapshot {
     abi::FlowPressure pressure{};              ///< the highest of the workers'
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started
     bool fail_open{};
+    std::uint64_t tsc_hz{};  ///< of the dataplane's machine; 0 = not known
     abi::MonoTime collected{};
 };
 
@@ -95,7 +99,7 @@ public:
 
 private:
     Totals read_totals() const;
-    void read_levels(Snapshot& into) const;
+    void read_levels(Snapshot& into);
     void collect_locked();
 
     mutable std::mutex mutex_;
@@ -103,6 +107,7 @@ private:
     std::vector<std::string> port_names_;
     Totals base_;                                        // of dataplanes that are gone
     std::map<std::uint32_t, RuleTotals> rule_baseline_;  // by slot; first_hit = when it was set
+    std::vector<TimesWindow> windows_;                   // by worker, of the running dataplane
     std::shared_ptr<const Snapshot> latest_{std::make_shared<Snapshot>()};
 };
 

@@ -38,6 +38,23 @@ public:
     static void add(MetricFamily& family, Labels labels, std::uint64_t value) {
         add(family, std::move(labels), static_cast<double>(value));
     }
+    /// `counts`: of each bucket alone, one more than there are bounds. A bucket's bound is bounds[i] * unit.
+    template <typename Counts, typename Bounds>
+    static void add_histogram(MetricFamily& family, Labels labels, const Counts& counts, const Bounds& bounds,
+                              double unit, double sum) {
+        ClientMetric metric;
+        metric.label = std::move(labels);
+        std::uint64_t cumulative = 0;
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            cumulative += counts[i];
+            const bool last = i == bounds.size();
+            metric.histogram.bucket.push_back(
+                {cumulative, last ? std::numeric_limits<double>::infinity() : static_cast<double>(bounds[i]) * unit});
+        }
+        metric.histogram.sample_count = cumulative;
+        metric.histogram.sample_sum = sum;
+        family.metric.push_back(std::move(metric));
+    }
     std::string text() const {
         std::ostringstream out;
         prometheus::TextSerializer{}.Serialize(out, std::vector<MetricFamily>{families_.begin(), families_.end()});
@@ -115,6 +132,32 @@ void worker_families(Families& all, const Snapshot& s) {
         const auto steering = static_cast<abi::SteeringMode>(m);
         Families::add(mode, {{"mode", abi::to_string(steering)}}, s.steering == steering ? 1.0 : 0.0);
     }
+}
+
+/// The same: of the running process, and of the bursts that it measured.
+void time_families(Families& all, const Snapshot& s) {
+    constexpr double kSecondsPerNs = 1e-9;
+    auto& latency = all.family("sluice_worker_latency_seconds", MetricType::Histogram,
+                               "Time of forwarded packets from their receive to the end of their send, in measured "
+                               "bursts; waiting for their flow's worker is in, waiting in a device is not.");
+    auto& cycles = all.family("sluice_stage_cycles", MetricType::Histogram,
+                              "Cycles that a stage took for a packet (its burst's by its packets), in measured bursts; "
+                              "sluice_tsc_hertz says how long one is.");
+    auto& bursts = all.family("sluice_worker_bursts_measured_total", MetricType::Counter,
+                              "Bursts that the two histograms above are of.");
+    for (std::size_t w = 0; w < s.workers.size(); ++w) {
+        const WorkerTimes& times = s.workers[w].times;
+        const std::string worker = std::to_string(w);
+        Families::add_histogram(latency, {{"worker", worker}}, times.latency, abi::kLatencyBoundsNs, kSecondsPerNs,
+                                static_cast<double>(times.latency_sum_ns) * kSecondsPerNs);
+        for (std::size_t stage = 0; stage < times.stages.size(); ++stage) {
+            Families::add_histogram(cycles, {{"stage", std::string{abi::kStageNames[stage]}}, {"worker", worker}},
+                                    times.stages[stage].packets, abi::kStageBoundsCycles, 1,
+                                    static_cast<double>(times.stages[stage].sum_cycles));
+        }
+        Families::add(bursts, {{"worker", worker}}, times.bursts);
+    }
+    all.gauge("sluice_tsc_hertz", "Cycles a second of the dataplane's clock.", static_cast<double>(s.tsc_hz));
 }
 
 void level_families(Families& all, const Snapshot& s) {
@@ -262,17 +305,7 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     }
     auto& apply = all.family("sluice_policy_apply_duration_seconds", MetricType::Histogram,
                              "From the request to the dataplane's answer.");
-    ClientMetric metric;
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < c.apply.counts.size(); ++i) {
-        cumulative += c.apply.counts[i];
-        const bool last = i == ApplyDurations::kBoundsSeconds.size();
-        metric.histogram.bucket.push_back(
-            {cumulative, last ? std::numeric_limits<double>::infinity() : ApplyDurations::kBoundsSeconds[i]});
-    }
-    metric.histogram.sample_count = cumulative;
-    metric.histogram.sample_sum = c.apply.sum_seconds;
-    apply.metric.push_back(std::move(metric));
+    Families::add_histogram(apply, {}, c.apply.counts, ApplyDurations::kBoundsSeconds, 1, c.apply.sum_seconds);
 
     auto& version = all.family("sluice_policy_version_info", MetricType::Gauge, "The stored policy; the value is 1.");
     if (!c.hash.empty()) {
@@ -313,6 +346,7 @@ std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control
     port_families(all, snapshot.totals);
     level_families(all, snapshot);
     worker_families(all, snapshot);
+    time_families(all, snapshot);
     total_families(all, snapshot.totals);
     control_families(all, snapshot.totals, control);
     record_families(all, control.records);

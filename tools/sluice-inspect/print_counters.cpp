@@ -69,6 +69,19 @@ void add_port(PortSums& sum, const abi::PortCounters& c) {
     for (std::size_t r = 0; r < c.drops.size(); ++r) sum.drops[r] += c.drops[r].read();
 }
 
+/// Sums: who wants the histograms asks the control plane's /metrics.
+void add_times(Counters& counters, std::uint32_t w, const abi::SampledTimes& times) {
+    std::uint64_t packets = 0;
+    for (const abi::Counter& bucket : times.latency.packets) packets += bucket.read();
+    counters.others.emplace_back(fmt::format("bursts_measured{{worker=\"{}\"}}", w), times.bursts.read());
+    counters.others.emplace_back(fmt::format("latency_packets{{worker=\"{}\"}}", w), packets);
+    counters.others.emplace_back(fmt::format("latency_sum_ns{{worker=\"{}\"}}", w), times.latency.sum_ns.read());
+    for (std::size_t s = 0; s < times.stages.size(); ++s) {
+        counters.others.emplace_back(fmt::format("stage_cycles{{stage=\"{}\",worker=\"{}\"}}", abi::kStageNames[s], w),
+                                     times.stages[s].sum_cycles.read());
+    }
+}
+
 Expected<Counters, std::string> Counters::read(const Connection& connection) {
     auto view = View::map(connection.telemetry()[0]);
     if (!view) return Unexpected<std::string>{view.error()};
@@ -103,7 +116,8 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"flow_capacity", &manager.flow_capacity},
         {"flow_half_open_max", &manager.flow_half_open_max},
         {"flows_kept", &manager.flows_kept},
-        {"steering", &manager.steering}};
+        {"steering", &manager.steering},
+        {"tsc_hz", &manager.tsc_hz}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
     for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
         counters.others.emplace_back(fmt::format("flows_lost{{cause=\"{}\"}}", abi::kFlowLosses[i].name),
@@ -160,6 +174,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         for (const auto& [name, counter] : fields) {
             counters.others.emplace_back(fmt::format("{}{{worker=\"{}\"}}", name, w), counter->read());
         }
+        add_times(counters, w, worker.times);
         std::uint64_t out = 0, in = 0;
         for (std::uint32_t p = 0; p < header.port_count; ++p) {
             out += worker.ports[p].handed_out_packets.read();

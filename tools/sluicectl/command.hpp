@@ -91,6 +91,7 @@ int token_revoke(const Context& context, const std::string& name_or_id);
 
 // view_commands.cpp
 int status(const Context& context);
+int get_workers(const Context& context);
 int get_rules(const Context& context);
 int get_drops(const Context& context);
 int get_flows(const Context& context, std::uint64_t count_max, const std::string& filter);

@@ -236,12 +236,14 @@ private:
 
     void add_view_commands() {
         command(app_, "status", "dataplane, policy, ports, workers", [](const Context& c) { return status(c); });
-        auto* get = app_.add_subcommand("get", "rules, drops, flows or policy");
+        auto* get = app_.add_subcommand("get", "rules, drops, flows, workers or policy");
         get->require_subcommand(1);
         get->fallthrough();
         command(*get, "rules", "rules with their counters", [](const Context& c) { return get_rules(c); });
         command(*get, "drops", "dropped packets by port of arrival and reason",
                 [](const Context& c) { return get_drops(c); });
+        command(*get, "workers", "how long packets took in each worker, and where its cycles went",
+                [](const Context& c) { return get_workers(c); });
         auto* listed = command(*get, "flows", "live flows",
                                [this](const Context& c) { return get_flows(c, options_.limit, options_.filter); });
         add_limit(listed);

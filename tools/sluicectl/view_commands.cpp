@@ -1,5 +1,6 @@
-/// status, get rules, get drops, get flows.
+/// status, get rules, get drops, get flows, get workers.
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
@@ -53,6 +54,13 @@ std::string restart_note(const json::value& flows) {
     const auto kept = count_of(flows, "kept"), lost = count_of(flows, "lost");
     if (kept == 0 && lost == 0) return {};
     return fmt::format("; the last restart kept {} and lost {}", count_text(kept), count_text(lost));
+}
+
+/// A figure that may be null: nothing was measured.
+std::string figure_text(const json::value& object, std::string_view key) {
+    const auto* figure = object.as_object().if_contains(key);
+    if (figure == nullptr || !figure->is_number()) return "-";
+    return fmt::format("{:.1f}", figure->to_number<double>());
 }
 
 void print_status(const json::value& answer, bool colours) {
@@ -125,6 +133,8 @@ void print_status(const json::value& answer, bool colours) {
                    {"RECEIVED", Align::right},
                    {"HANDED OUT", Align::right},
                    {"HANDED IN", Align::right},
+                   {"P50 US", Align::right},
+                   {"P99 US", Align::right},
                    {"STATE"}}};
     for (const auto& worker : answer.at("workers").as_array()) {
         const bool stalled = flag_of(worker, "stalled");
@@ -135,6 +145,8 @@ void print_status(const json::value& answer, bool colours) {
                      count_text(count_of(worker, "received")),
                      count_text(count_of(worker, "handed_out")),
                      count_text(count_of(worker, "handed_in")),
+                     figure_text(worker.at("latency"), "p50_us"),
+                     figure_text(worker.at("latency"), "p99_us"),
                      {stalled ? "stalled" : "running", stalled ? Colour::red : Colour::green}});
     }
     std::cout << ports.text(colours) << '\n' << workers.text(colours);
@@ -211,6 +223,35 @@ int get_rules(const Context& context) {
                    ago(rule, "last_hit")});
     }
     std::cout << table.text(context.colours);
+    return 0;
+}
+
+/// How long packets of the last seconds took, and where their cycles went.
+int get_workers(const Context& context) {
+    const auto answer = fetch(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
+    const auto& workers = answer.at("workers").as_array();
+    if (context.json) {
+        std::cout << json::serialize(workers) << '\n';
+        return 0;
+    }
+    static constexpr const char* kStages[] = {"rx", "parse", "track", "classify", "admit", "act", "tx"};
+    std::vector<Table::Column> columns{
+        {"WORKER"}, {"MEASURED", Align::right}, {"P50 US", Align::right}, {"P99 US", Align::right}};
+    for (const char* stage : kStages) {
+        std::string title{stage};
+        std::ranges::transform(title, title.begin(), [](unsigned char c) { return std::toupper(c); });
+        columns.push_back({std::move(title), Align::right});
+    }
+    Table table{std::move(columns)};
+    for (const auto& worker : workers) {
+        const auto& latency = worker.at("latency");
+        std::vector<Table::Cell> row{std::to_string(count_of(worker, "worker")),
+                                     count_text(count_of(latency, "packets")), figure_text(latency, "p50_us"),
+                                     figure_text(latency, "p99_us")};
+        for (const char* stage : kStages) row.emplace_back(figure_text(worker.at("cycles"), stage));
+        table.add(std::move(row));
+    }
+    std::cout << table.text(context.colours) << "cycles per packet by stage; of the last ten to twenty seconds\n";
     return 0;
 }
 

@@ -415,6 +415,10 @@ SystemStatus MemoryPolicyService::status() {
     status.flows_kept = 240;
     status.flows_lost = 3;
     status.workers = {{.index = 0, .lcore = 1, .generation = generation_, .flows = kFlowCount, .stalled = false}};
+    RecentTimes& times = status.workers.front().times;
+    times.packets = 1'234;
+    times.p50_us = 4.24;
+    times.cycles_each = {20.0, 15.0, 71.96, {}, 0.0, 12.0, 31.0};
     status.ports = {
         {.name = "outside", .zone = "internet", .link_up = true, .rx_packets = 1'000, .tx_packets = 900, .drops = 100},
         {.name = "inside", .zone = "servers", .link_up = false, .rx_packets = 900, .tx_packets = 900, .drops = 0}};

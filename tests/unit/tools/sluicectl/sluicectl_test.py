@@ -207,6 +207,15 @@ class ViewCommands(Case):
         wait_until(lambda: "ready      no: no dataplane is connected" in self.run_ctl("status").stdout)
         self.assertFalse(json.loads(self.run_ctl("status", "-o", "json").stdout)["ready"])
 
+    def test_workers_tell_what_they_measured(self):
+        self.assertEqual(self.run_ctl("get", "workers").stdout,
+                         "WORKER  MEASURED  P50 US  P99 US    RX  PARSE  TRACK  CLASSIFY  ADMIT   ACT    TX\n"
+                         "0          1,234     4.2       -  20.0   15.0   72.0         -    0.0  12.0  31.0\n"
+                         "cycles per packet by stage; of the last ten to twenty seconds\n")
+        (worker,) = json.loads(self.run_ctl("get", "workers", "-o", "json").stdout)
+        self.assertEqual(worker["latency"], {"packets": 1234, "p50_us": 4.2, "p99_us": None})
+        self.assertIn("P99 US", self.run_ctl("status").stdout)
+
     def test_tables_are_aligned(self):
         for arguments in (("get", "rules"), ("get", "flows", "--limit", "20"), ("flows", "--limit", "20")):
             lines = self.run_ctl(*arguments).stdout.splitlines()
