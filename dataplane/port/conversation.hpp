@@ -2,8 +2,9 @@
 /// that ten million of them need no memory.
 ///
 /// Rounds 0 to 2 are the handshake: SYN, SYN-ACK, ACK. From then on each side speaks every other round, six bytes at a
-/// time, and acknowledges all that the other has sent (RFC 9293 section 3.8): half of the flows in each direction in
-/// any round. In flight are never more than kPayloadBytes, so every number stays inside any window.
+/// time (or as many as its frames have room for), and acknowledges all that the other has sent (RFC 9293 section 3.8):
+/// half of the flows in each direction in any round. In flight is never more than one segment, so every number stays
+/// inside any window.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ inline constexpr std::uint32_t kPayloadBytes = 6;  ///< fills a frame of 60 byte
 struct ConversationSegment {
     std::uint32_t seq{}, ack{};
     std::uint8_t flags{};
-    std::uint8_t payload_bytes{};
+    std::uint16_t payload_bytes{};
 };
 
 /// Initial sequence numbers, spread over the circle so that some flows wrap soon.
@@ -29,7 +30,8 @@ constexpr bool client_speaks(std::uint64_t round, std::uint32_t flow) noexcept {
 }
 
 /// The segment of the side that speaks.
-constexpr ConversationSegment segment_of(std::uint64_t round, std::uint32_t flow) noexcept {
+constexpr ConversationSegment segment_of(std::uint64_t round, std::uint32_t flow,
+                                         std::uint16_t payload_bytes = kPayloadBytes) noexcept {
     constexpr std::uint8_t kSyn = 0x02, kPsh = 0x08, kAck = 0x10;
     const std::uint32_t client = client_start(flow), server = server_start(flow);
     switch (round) {
@@ -39,13 +41,13 @@ constexpr ConversationSegment segment_of(std::uint64_t round, std::uint32_t flow
         default: break;
     }
     const std::uint64_t past = round - kHandshakeRounds;                            // rounds with data, before this one
-    const auto first = static_cast<std::uint32_t>((past + 1) / 2) * kPayloadBytes;  // sent by who spoke first
-    const auto second = static_cast<std::uint32_t>(past / 2) * kPayloadBytes;
+    const auto first = static_cast<std::uint32_t>((past + 1) / 2) * payload_bytes;  // sent by who spoke first
+    const auto second = static_cast<std::uint32_t>(past / 2) * payload_bytes;
     const bool client_first = (flow & 1) == 0;
     const std::uint32_t client_next = client + 1 + (client_first ? first : second);
     const std::uint32_t server_next = server + 1 + (client_first ? second : first);
-    if (client_speaks(round, flow)) return {client_next, server_next, kPsh | kAck, kPayloadBytes};
-    return {server_next, client_next, kPsh | kAck, kPayloadBytes};
+    if (client_speaks(round, flow)) return {client_next, server_next, kPsh | kAck, payload_bytes};
+    return {server_next, client_next, kPsh | kAck, payload_bytes};
 }
 
 // A whole connection in eight segments: handshake, a question and its answer, and both ends close.

@@ -13,6 +13,7 @@ namespace sluice::dp {
 namespace {
 
 constexpr std::uint32_t kEthBytes = 14, kIpBytes = 20, kTcpBytes = 20, kUdpBytes = 8;
+constexpr std::uint32_t kHeaderBytes = kEthBytes + kIpBytes + kTcpBytes;
 constexpr std::uint32_t kIpAt = kEthBytes, kL4At = kEthBytes + kIpBytes;
 constexpr std::uint8_t kProtoTcp = 6, kProtoUdp = 17;
 constexpr std::uint32_t kUdpDatagramBytes = MemorySource::kFrameBytes - kEthBytes;
@@ -174,28 +175,45 @@ std::size_t MemorySource::receive(PortIndex port, std::span<Packet> out) noexcep
         for (std::size_t i = 0; i < room; ++i) {
             rte_mbuf& m = *buffers[i];
             auto* const frame = rte_pktmbuf_mtod(&m, std::uint8_t*);
-            write(frame, numbers[i]);
-            m.data_len = kFrameBytes;
-            m.pkt_len = kFrameBytes;
-            out[i] = {frame, kFrameBytes, kFrameBytes, &m, port, checksums};
+            const std::uint32_t bytes = write(frame, numbers[i]);
+            m.data_len = static_cast<std::uint16_t>(bytes);
+            m.pkt_len = bytes;
+            out[i] = {frame, bytes, bytes, &m, port, checksums};
         }
     };
     const std::uint32_t factor = flow_factor_[p], offset = flow_offset_[p];
     switch (config_.conversation) {
         case Conversation::tcp:
+            if (!config_.frame_bytes.empty()) {
+                fill([&](std::uint8_t* frame, std::uint32_t n) {
+                    const std::uint32_t flow = n * factor + offset;
+                    const std::uint32_t bytes = config_.frame_bytes[flow % config_.frame_bytes.size()];
+                    const auto segment = segment_of(round_, flow, static_cast<std::uint16_t>(bytes - kHeaderBytes));
+                    write_tcp(frame, flow, segment, p == 0);
+                    if (segment.payload_bytes == 0) return kFrameBytes;
+                    std::memset(frame + kFrameBytes, 0, bytes - kFrameBytes);  // the buffer had another packet before
+                    return bytes;
+                });
+                break;
+            }
             fill([&](std::uint8_t* frame, std::uint32_t n) {
                 const std::uint32_t flow = n * factor + offset;
                 write_tcp(frame, flow, segment_of(round_, flow), p == 0);
+                return kFrameBytes;
             });
             break;
         case Conversation::udp:
-            fill([&](std::uint8_t* frame, std::uint32_t n) { write_udp(frame, n * factor + offset); });
+            fill([&](std::uint8_t* frame, std::uint32_t n) {
+                write_udp(frame, n * factor + offset);
+                return kFrameBytes;
+            });
             break;
         case Conversation::lives:
             fill([&](std::uint8_t* frame, std::uint32_t n) {
                 const Turn turn = turn_of(n, p);
                 write_tcp(frame, turn.flow, life_segment(turn.step, turn.flow), p == 0);
                 begun_ += turn.step == 0 ? 1 : 0;
+                return kFrameBytes;
             });
             break;
     }

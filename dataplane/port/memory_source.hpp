@@ -14,6 +14,7 @@
 
 #include "dataplane/pipeline/packet.hpp"
 #include "dataplane/port/conversation.hpp"
+#include "dataplane/port/packet_source.hpp"
 #include "dataplane/port/permutation.hpp"
 
 struct rte_mempool;
@@ -39,13 +40,14 @@ enum class Conversation : std::uint8_t {
 struct MemorySourceConfig {
     rte_mempool* pool{};  ///< of this core alone
     Conversation conversation{};
-    std::uint32_t flow_count{};           ///< a multiple of kFlowStep
-    std::span<const FlowTarget> targets;  ///< not empty, no two alike; outlives the source
-    bool marked_good{true};               ///< as a NIC does that verifies checksums; they are right either way
+    std::uint32_t flow_count{};                    ///< a multiple of kFlowStep
+    std::span<const FlowTarget> targets;           ///< not empty, no two alike; outlives the source
+    std::span<const std::uint16_t> frame_bytes{};  ///< tcp: of flow f, [f % count]; at least 60; empty: all have 60
+    bool marked_good{true};                        ///< as a NIC does that verifies checksums; they are right either way
     std::uint64_t seed{1};
 };
 
-class MemorySource final : public PacketIo {
+class MemorySource final : public PacketSource {
 public:
     static constexpr PortIndex kClients{0}, kServers{1};
     static constexpr std::uint32_t kFrameBytes = 60;           ///< 64 with the frame check sequence
@@ -63,10 +65,10 @@ public:
     bool link_up(PortIndex) const noexcept override { return true; }
 
     std::uint64_t round() const noexcept { return round_; }
-    std::uint64_t made() const noexcept { return made_; }        ///< packets given to the worker
-    std::uint64_t begun() const noexcept { return begun_; }      ///< lives: connections whose SYN was given to it
-    std::uint64_t sent() const noexcept { return sent_; }        ///< packets that the worker sent
-    std::uint64_t starved() const noexcept { return starved_; }  ///< receives that found no buffer
+    std::uint64_t begun() const noexcept { return begun_; }  ///< lives: connections whose SYN was given to the worker
+    std::uint64_t made() const noexcept override { return made_; }
+    std::uint64_t sent() const noexcept override { return sent_; }
+    std::uint64_t starved() const noexcept override { return starved_; }
 
 private:
     struct Tuple {

@@ -191,7 +191,7 @@ void RteAcl::classify(std::span<const std::uint8_t*> keys, std::uint32_t* result
     rte_acl_classify(context_, keys.data(), results, static_cast<std::uint32_t>(keys.size()), 1);
 }
 
-AclForwarder::AclForwarder(const RteAcl& acl, std::span<const FilterRule> rules, dp::MemorySource& source)
+AclForwarder::AclForwarder(const RteAcl& acl, std::span<const FilterRule> rules, dp::PacketSource& source)
     : acl_{acl}, allows_(rules.size() + 1), source_{source} {
     for (std::size_t i = 0; i < rules.size(); ++i) allows_[i + 1] = rules[i].deny ? 0 : 1;
 }

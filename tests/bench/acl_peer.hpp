@@ -56,7 +56,7 @@ private:
 
 class AclForwarder {
 public:
-    AclForwarder(const RteAcl& acl, std::span<const FilterRule> rules, dp::MemorySource& source);
+    AclForwarder(const RteAcl& acl, std::span<const FilterRule> rules, dp::PacketSource& source);
 
     /// Until the source has made `packets` more.
     void run(std::uint64_t packets) noexcept;
@@ -67,7 +67,7 @@ private:
 
     const RteAcl& acl_;
     std::vector<std::uint8_t> allows_;  ///< by answer
-    dp::MemorySource& source_;
+    dp::PacketSource& source_;
     std::uint64_t refused_{};
 };
 

@@ -45,6 +45,8 @@ public:
     /// Reads every counter that a worker writes, and makes the text that Prometheus gets. The product reads the
     /// counters once a second, and scrapes get the copy: this is the dearer way. From one thread.
     std::string scrape();
+    /// What a client of /metrics gets: from the copy. From any thread.
+    std::string metrics() { return service_->metrics(false); }
 
     /// Starts the REST server. Error: a sentence.
     Expected<ctl::ClientConfig, std::string> serve();

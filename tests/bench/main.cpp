@@ -31,15 +31,20 @@ const std::map<std::string, BenchFn>& benches() {
     static const std::map<std::string, BenchFn> all{
         {"classify", bench_classify},
         {"established", bench_established},
+        {"flood", bench_flood},
         {"flow-index", bench_flow_index},
         {"flow-pages", bench_flow_pages},
+        {"latency", bench_latency},
         {"lifecycle", bench_lifecycle},
+        {"mixed", bench_mixed},
         {"new-flows", bench_new_flows},
         {"patch", bench_patch},
         {"plan", bench_plan},
         {"policy-swap", bench_policy_swap},
         {"records", bench_records},
         {"rejudge", bench_rejudge},
+        {"scrape", bench_scrape},
+        {"workers", bench_workers},
     };
     return all;
 }

@@ -43,13 +43,18 @@ int bench_established(const Options& options, const Machine& machine);
 int bench_new_flows(const Options& options, const Machine& machine);
 int bench_lifecycle(const Options& options, const Machine& machine);
 int bench_classify(const Options& options, const Machine& machine);
+int bench_flood(const Options& options, const Machine& machine);
 int bench_flow_index(const Options& options, const Machine& machine);
 int bench_flow_pages(const Options& options, const Machine& machine);
+int bench_latency(const Options& options, const Machine& machine);
+int bench_mixed(const Options& options, const Machine& machine);
 int bench_patch(const Options& options, const Machine& machine);
 int bench_plan(const Options& options, const Machine& machine);
 int bench_policy_swap(const Options& options, const Machine& machine);
 int bench_records(const Options& options, const Machine& machine);
 int bench_rejudge(const Options& options, const Machine& machine);
+int bench_scrape(const Options& options, const Machine& machine);
+int bench_workers(const Options& options, const Machine& machine);
 
 /// `sluice_bench: WHAT` on stderr; returns 1.
 int failed(const std::string& what);

@@ -17,6 +17,7 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/control_side.hpp"
+#include "tests/bench/every_tenth.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/other_cpus.hpp"
 #include "tests/bench/policy_text.hpp"
@@ -32,7 +33,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint8_t kTcp = 6;
 constexpr std::size_t kChangedRules = 10;
-constexpr auto kPeriod = std::chrono::milliseconds{100};
 constexpr std::uint64_t kLateNs = 50'000;
 constexpr std::uint64_t kPacketsBetween = 4096;  ///< the worker goes on while somebody waits for it
 
@@ -50,28 +50,6 @@ std::string edits_json(const std::vector<FilterRule>& rules, bool more) {
 double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
-
-/// Does something at once and then every 100 ms, late rather than twice, until it is told to stop.
-class EveryTenth {
-public:
-    /// `again`: after a stop, as long as it says so.
-    EveryTenth(std::function<void()> what, std::function<bool()> again)
-        : thread_{[this, what = std::move(what), again = std::move(again)] {
-              do {
-                  const auto next = Clock::now() + kPeriod;
-                  what();
-                  while (!stop_ && Clock::now() < next) std::this_thread::sleep_for(std::chrono::milliseconds{1});
-              } while (!stop_ || again());
-              ended_ = true;
-          }} {}
-    void stop() noexcept { stop_ = true; }
-    bool ended() const noexcept { return ended_; }
-    void join() { thread_.join(); }
-
-private:
-    std::atomic<bool> stop_{false}, ended_{false};
-    std::thread thread_;  // last: it uses the others
-};
 
 /// Who changes the policy and who scrapes, for one turn.
 class Disturbance {

@@ -99,6 +99,55 @@ def lifecycle():
     assert abs(result["lives_per_second_m"] * 8 / result["mpps"] - 1) < 1e-3, result
 
 
+def mixed():
+    result = one("mixed", "--flows", "1k", "--rules", "10", "--count", "200k")
+    assert result["drops"] == 0 and result["params"]["flows"] == 1024, result
+    assert 3 < result["new_flows_percent"] < 7, result
+    assert result["flows_created"] > 1024 and result["gbit_s"] > 0 and result["source_cycles"] > 0, result
+
+
+def latency():
+    added, sampling = bench("latency", "--flows", "1k", "--rules", "10", "--count", "100k")
+    assert (added["variant"], sampling["variant"]) == ("half-load", "sampling")
+    assert added["p99_us"] >= added["p50_us"] > 0 and added["peer_p99_us"] >= added["peer_p50_us"] > 0, added
+    assert added["offered_mpps"] > 0 and added["drops"] == 0 and added["product_p99_us"] >= added["product_p50_us"] > 0, added
+    assert sampling["ratio"] > 0 and sampling["drops"] == 0 and sampling["flows_read_back"] == 1024, sampling
+
+
+def flood():
+    syns, headers = bench("flood", "--flows", "1k", "--rules", "30", "--count", "200k")
+    assert (syns["variant"], headers["variant"]) == ("syn-flood", "arbitrary-headers")
+    assert syns["goodput_percent"] == 100 and syns["meant_connections"] > 0, syns
+    assert 9 < syns["flood_packets"] / syns["meant_connections"] < 11, syns
+    assert headers["denied"] >= 3 * 200_000 and headers["ratio"] > 0, headers
+
+
+def workers():
+    results = bench("workers", "--flows", "4k", "--rules", "16", "--count", "100k")
+    assert [result["params"]["workers"] for result in results] == [1, 2, 4, 8], results
+    for result, share in zip(results, (0, 50, 75, 87.5)):
+        assert abs(result["handed_over_percent"] - share) < 8, result
+        assert result["ratio"] > 0, result
+
+
+def scrape():
+    result = one("scrape", "--flows", "640", "--rules", "100", "--count", "50k")
+    flows_and_drops(result, 640)
+    assert result["scrapes"] >= 40 and result["scrape_bytes"] > 1_000 and result["late_per_s"] >= 0, result
+
+
+def a_report_of_one_row():
+    """The whole takes a quarter of an hour; a row runs as all do, and the document stays as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "report.jsonl")
+        out, _ = tools_bench("report", "--only", "patch --rules 10k", "--build", _BUILD, "--no-build", "--json-file", path)
+        assert "| 10k rules: PUT to adopted, s | 0.2 | 0.1 |" in out and "0 commands gave none" in out, out
+        with open(path, encoding="utf-8") as file:
+            assert [list(json.loads(line))[0] for line in file] == ["environment", "bench"]
+    _, said = tools_bench("report", "--only", "no such row", "--build", _BUILD, "--no-build", expect=2)
+    assert "no row's command has" in said, said
+
+
 def classify_made_rules():
     result = one("classify", "--rules", "200", "--count", "10k")
     assert result["params"]["rules"] == 200 and result["disagreements"] == 0, result
@@ -214,7 +263,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "classify", "flow-index", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -225,7 +274,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
-    classify_families, flow_index, flow_pages,
+    classify_families, flow_index, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
     patch, plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 LONG_TESTS = [flow_pages_of_ten_million]

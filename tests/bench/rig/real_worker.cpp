@@ -16,16 +16,19 @@ namespace {
 constexpr std::size_t kRingRecords = 4096;  ///< overwritten, never read: events cost what they cost in the product
 constexpr std::uint32_t kSpareSlots = 64;   ///< the built-in rules' and some
 
-dp::WorkerConfig worker_config(std::uint32_t flow_entries_max, const dp::TscRate& tsc) {
+dp::WorkerConfig worker_config(std::uint32_t flow_entries_max, const dp::TscRate& tsc, const WorkerSetup& setup) {
     dp::WorkerConfig c;
     c.port_count = 2;
     c.wire_partner.fill(dp::kNoPort);
     c.wire_partner[0] = dp::MemorySource::kServers;
     c.wire_partner[1] = dp::MemorySource::kClients;
     c.flow_entries_max = flow_entries_max;
-    c.half_open_percent = 100;  // some benches open flows and never answer; whether any was evicted they check
+    c.half_open_percent = setup.half_open_percent;
+    c.index = setup.index;
+    c.worker_count = setup.worker_count;
+    c.steering = setup.steering;
     c.tsc = tsc;
-    c.times.clock = []() noexcept { return dp::tsc_now().cycles; };  // as in the product: its cost is in
+    if (setup.times) c.times.clock = []() noexcept { return dp::tsc_now().cycles; };
     c.hash_secret = {0x243f6a8885a308d3, 0x13198a2e03707344};
     return c;
 }
@@ -67,20 +70,21 @@ dp::WorkerTelemetry RealWorker::OwnTelemetry::view() noexcept {
     return {.counters = &counters, .rules = rules, .ring = &ring, .ring_slots = ring_slots};
 }
 
-RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
-                       const dp::TscRate& tsc)
+RealWorker::RealWorker(dp::PacketSource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
+                       const dp::TscRate& tsc, const WorkerSetup& setup)
     : source_{source},
       stopped_{dp::tsc_now()},
       own_telemetry_{std::make_unique<OwnTelemetry>(rule_slots)},
       telemetry_{own_telemetry_->view()},
-      worker_{std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc), source, telemetry_, own_tables_)} {}
+      worker_{
+          std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc, setup), source, telemetry_, own_tables_)} {}
 
-RealWorker::RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
+RealWorker::RealWorker(dp::PacketSource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
                        dp::TablesQsbr& published, const dp::TscRate& tsc)
     : source_{source},
       stopped_{dp::tsc_now()},
       telemetry_{telemetry},
-      worker_{std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc), source, telemetry_, published)} {}
+      worker_{std::make_unique<dp::Worker>(worker_config(flow_entries_max, tsc, {}), source, telemetry_, published)} {}
 
 void RealWorker::publish(const Tables& tables) {
     auto generation = std::make_shared<dp::Generation>();
@@ -178,7 +182,7 @@ std::string RealWorker::complaint(std::uint64_t flows_expected) const {
     return what.substr(0, what.empty() ? 0 : what.size() - 2);
 }
 
-void run_alone(dp::MemorySource& source, std::uint64_t packets) noexcept {
+void run_alone(dp::PacketSource& source, std::uint64_t packets) noexcept {
     std::array<dp::Packet, dp::kBurstMax> burst;
     const std::uint64_t end = source.made() + packets;
     while (source.made() < end) {

@@ -17,6 +17,7 @@
 #include "dataplane/manager/generations.hpp"
 #include "dataplane/pipeline/worker.hpp"
 #include "dataplane/port/memory_source.hpp"
+#include "dataplane/port/packet_source.hpp"
 
 namespace sluice::bench {
 
@@ -45,17 +46,31 @@ private:
     double compile_s_{};
 };
 
+/// In what a bench's worker differs from the usual one.
+struct WorkerSetup {
+    bool times{true};  ///< latency and cycles are sampled, as in the product
+    std::uint32_t half_open_percent{
+        100};  ///< some benches open flows and never answer; whether any was evicted they check
+    std::uint32_t index{}, worker_count{1};
+    dp::Steering* steering{};  ///< outlives the worker
+};
+
 class RealWorker {
 public:
-    RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
-               const dp::TscRate& tsc);
+    RealWorker(dp::PacketSource& source, std::uint32_t flow_entries_max, std::uint32_t rule_slots,
+               const dp::TscRate& tsc, const WorkerSetup& setup = {});
     /// Counts where others can read it, and takes up what a manager publishes; both outlive the worker.
-    RealWorker(dp::MemorySource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
+    RealWorker(dp::PacketSource& source, std::uint32_t flow_entries_max, const dp::WorkerTelemetry& telemetry,
                dp::TablesQsbr& published, const dp::TscRate& tsc);
 
     /// From the next burst on. Not if a manager publishes.
     void publish(const Tables& tables);
     dp::FlowDumpMailbox& dump_mailbox() noexcept { return worker_->dump_mailbox(); }
+
+    /// For who runs several in turns: `step` is one loop, between the other two.
+    void begin_run() noexcept;
+    void step() noexcept { worker_->run_once(now()); }
+    void end_run() noexcept;
 
     /// Until the source has made `packets` more. The first run brings the worker online.
     void run(std::uint64_t packets) noexcept;
@@ -68,6 +83,7 @@ public:
     /// source made a second in the worst `window`, by the wall: of all the time if that was shorter.
     double run_until_rejudged(dp::TscSpan window, double tsc_hz) noexcept;
 
+    const abi::WorkerCounters& counters() const noexcept { return *telemetry_.counters; }
     std::uint64_t flows() const noexcept { return counters().flows.read(); }
     std::uint64_t flows_rejudged() const noexcept { return counters().flows_rejudged.read(); }
     std::uint64_t flows_created() const noexcept { return counters().flows_created.read(); }
@@ -88,13 +104,10 @@ private:
         std::vector<abi::EventSlot> ring_slots;
     };
 
-    const abi::WorkerCounters& counters() const noexcept { return *telemetry_.counters; }
     /// The worker's clock stands still between runs: no flow ends because a peer had its turn.
     dp::TscTime now() const noexcept;
-    void begin_run() noexcept;
-    void end_run() noexcept;
 
-    dp::MemorySource& source_;
+    dp::PacketSource& source_;
     dp::TscTime stopped_;
     std::uint64_t paused_cycles_{};
     bool online_{};
@@ -106,6 +119,6 @@ private:
 };
 
 /// The source by itself, as a worker fetches from it: packets are made and taken back.
-void run_alone(dp::MemorySource& source, std::uint64_t packets) noexcept;
+void run_alone(dp::PacketSource& source, std::uint64_t packets) noexcept;
 
 }  // namespace sluice::bench

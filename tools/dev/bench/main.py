@@ -3,6 +3,10 @@
     established   packets of live TCP flows through the whole worker; peer: rte_acl with parse and forward
     new-flows     first packets: miss, lookup in N rules, insert; same peer
     lifecycle     whole TCP connections, SYN to last ACK in 8 packets, 2 s closing timer; same peer
+    mixed         IMIX frames, one packet in twenty begins a connection; same peer
+    latency       what the worker adds at half load, p50 and p99; peer: a control run. What sampling of latency costs
+    flood         a SYN flood beside live traffic, and arbitrary headers against few allowed; peers: control runs
+    workers       1, 2, 4 and 8 workers that hand packets over; peer: the same with flows on their owners' queues
     classify      the classifier alone over a ClassBench file or rules of a family; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
     flow-pages    all flows read in pages over the REST API, some ended by filter; peer: a control run without a reader
@@ -10,8 +14,10 @@
     plan          the semantic diff of a plan for random edits of one rule, and the search for odd rules; no peer
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     records       flow records of a control plane on one core, from the rings to the disk; peer: the flow log's lines
+    scrape        20 clients that scrape the metrics at 10 Hz; peer: a control run without them
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
     end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
+    report        all that docs/PERFORMANCE.md tells, its table written anew, held against the baseline of this CPU
     compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
 
 Figures are by thread CPU time; the wall's are beside them. Ours and the peer's runs alternate in one process."""
@@ -22,12 +28,15 @@ import sys
 
 from lab.names import ROOT, Trouble
 
-from . import compare, end_to_end, environment, runner
+from . import compare, end_to_end, environment, report, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "flow-pages": "10M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
-_BENCHES = ("established", "new-flows", "lifecycle", "classify", "flow-index", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge")
+_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "flow-pages": "10M", "policy-swap": "100k", "rejudge": "1M"}
+_DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_BENCHES = (
+    "established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "classify", "flow-index", "flow-pages", "patch",
+    "plan", "policy-swap", "scrape", "records", "rejudge",
+)  # fmt: skip
 _FAMILIES = ("acl", "fw", "ipc", "cloud")
 _TRACES = ("uniform", "zipf", "worst")
 
@@ -46,7 +55,7 @@ def number(text):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=(*_BENCHES, "end-to-end", "compare"), metavar="NAME", help="one of the above")
+    parser.add_argument("name", choices=(*_BENCHES, "end-to-end", "report", "compare"), metavar="NAME", help="one of the above")
     parser.add_argument("files", nargs="*", metavar="FILE", help="compare: the two result files")
     parser.add_argument("--json", action="store_true", help="one line for the environment, one for each result")
     parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
@@ -60,12 +69,16 @@ def parse(arguments):
     parser.add_argument("--count", type=number, help="packets or lookups of a run, edits of patch and plan; " + _said(_DEFAULT_COUNT))
     parser.add_argument("--burst", type=number, default=32, help="classify: packets of a lookup, at most 64 (32)")
     parser.add_argument("--sw-csum", action="store_true", help="the source does not mark checksums as good")
-    parser.add_argument("--stages", action="store_true", help="established, new-flows, lifecycle: cycles by stage too, the source's in rx and tx")
+    parser.add_argument("--stages", action="store_true", help="established, new-flows, lifecycle, mixed: cycles by stage too, the source's in rx and tx")
     parser.add_argument("--sw", action="store_true", help="classify: both sides without vector instructions")
     parser.add_argument("--seed", type=number, default=1, help="of orders and traces (1)")
     parser.add_argument("--cpu", type=int, help="the worker's; the last that we may use")
     parser.add_argument("--seconds", type=float, default=2.0, help="end-to-end: of a stream (2)")
     parser.add_argument("--lab", default="bench", help="end-to-end: name of the lab, at most 7 letters (bench)")
+    parser.add_argument("--only", default="", help="report: only rows whose command has this in it; the document stays")
+    parser.add_argument("--json-file", help="report: where the lines of JSON go (report.jsonl in the build folder)")
+    parser.add_argument("--save-baseline", action="store_true", help="report: this CPU's baseline is from now on this one")
+    parser.add_argument("--no-update", dest="update", action="store_false", help="report: docs/PERFORMANCE.md stays as it is")
     parser.add_argument("--build", default=runner.BUILD, help="folder of the programs (build-bench, a release)")
     parser.add_argument("--no-build", action="store_true", help="the programs are there already")
     options = parser.parse_args(arguments)
@@ -178,6 +191,8 @@ def main(arguments):
         return compare.compare(*options.files)
     options.build = os.path.join(ROOT, options.build)
     try:
+        if options.name == "report":
+            return report.report(options)
         if options.name == "end-to-end":
             return end_to_end.measure(options, Output(options))
         if not options.no_build:
