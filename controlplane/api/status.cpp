@@ -78,6 +78,7 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
                                    {"syn_cookies", status.syn_cookies},
                                    {"kept", status.flows_kept},
                                    {"lost", status.flows_lost}}},
+            {"overload", status.overload},
             {"flow_log", json::object{{"trouble", valid_utf8(status.flow_log_trouble)}}},
             {"flow_records", json::object{{"enabled", status.records_enabled},
                                           {"bytes", status.records_bytes},

@@ -190,6 +190,7 @@ struct SystemStatus {
     std::string steering{"none"};  ///< none (one worker), rss, software
     std::uint64_t flows{}, flow_capacity{}, flows_half_open{}, flow_half_open_max{};
     std::string flow_pressure{"none"};         ///< none, half_open, closing, full
+    std::string overload{"none"};              ///< none, samples, events, half_open, new_flows
     std::uint64_t flows_proxied{};             ///< begun by a SYN cookie
     bool syn_cookies{};                        ///< SYNs are being answered with them
     std::uint64_t flows_kept{}, flows_lost{};  ///< when the running dataplane process started

@@ -65,6 +65,7 @@ SystemStatus PolicyServiceImpl::status() {
     status.flow_capacity = snapshot->flow_capacity;
     status.flows_half_open = snapshot->flows_half_open;
     status.flow_half_open_max = snapshot->flow_half_open_max;
+    status.overload = telemetry_.overload();
     status.flow_pressure = abi::to_string(snapshot->pressure);
     status.flows_proxied = snapshot->flows_proxied;
     status.syn_cookies = snapshot->syn_cookies_active;

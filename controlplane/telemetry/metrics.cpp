@@ -285,6 +285,12 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     Families::add(events, {{"result", "lost"}}, c.events_lost);
     Families::add(events, {{"result", "invalid"}}, c.events_invalid);
     Families::add(events, {{"result", "suppressed"}}, t.events_suppressed);
+    auto& overload = all.family("sluice_overload", MetricType::Gauge,
+                                "1 for what was given up in the last two seconds, the cheapest first: sampled events, "
+                                "events, flows that nobody has answered, new flows. Flows of two ends never are.");
+    for (std::size_t s = 0; s < kOverloadStepCount; ++s) {
+        Families::add(overload, {{"step", std::string{kOverloadSteps[s]}}}, c.overload[s] ? 1.0 : 0.0);
+    }
     auto& log = all.family("sluice_flow_log_lines_total", MetricType::Counter, "Lines of the flow log, by result.");
     Families::add(log, {{"result", "written"}}, c.flow_log_lines);
     Families::add(log, {{"result", "failed"}}, c.flow_log_failed);

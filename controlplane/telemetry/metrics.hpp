@@ -9,6 +9,7 @@
 
 #include "controlplane/telemetry/collector.hpp"
 #include "controlplane/telemetry/names.hpp"
+#include "controlplane/telemetry/overload.hpp"
 
 namespace sluice::cp {
 
@@ -40,6 +41,7 @@ struct ControlMetrics {
     std::map<std::string, std::uint64_t> publishes;  ///< by result
     ApplyDurations apply;
     std::uint64_t events_read{}, events_lost{}, events_invalid{};
+    std::array<bool, kOverloadStepCount> overload{};
     std::uint64_t flow_log_lines{}, flow_log_failed{};
     RecordMetrics records;
     std::uint64_t audit_entries{};  ///< number of the last one: the chain goes on over restarts

@@ -77,6 +77,7 @@ void Telemetry::run() {
             lock.unlock();
             collector_.collect();
             lock.lock();
+            watch_overload_locked();
             collect_at = now + kCollectEvery;
         }
         wake_.wait_for(lock, kDrainEvery, [&] { return stopping_; });
@@ -92,6 +93,29 @@ void Telemetry::add_to(ControlMetrics& metrics) const {
     metrics.events_read = reader_.read();
     metrics.events_lost = reader_.lost();
     metrics.events_invalid = reader_.invalid();
+    const auto now = abi::MonoTime::now();
+    for (std::size_t s = 0; s < kOverloadStepCount; ++s) {
+        metrics.overload[s] = overload_.on(static_cast<OverloadStep>(s), now);
+    }
+}
+
+void Telemetry::watch_overload_locked() {
+    const auto snapshot = collector_.snapshot();
+    const Totals& t = snapshot->totals;
+    std::uint64_t refused = 0;
+    for (const auto& [name, port] : t.ports) {
+        for (const auto reason : {abi::DropReason::flow_table_full, abi::DropReason::flow_index_full}) {
+            refused += port.drops[static_cast<std::size_t>(reason)];
+        }
+    }
+    overload_.add(abi::MonoTime::now(),
+                  {t.events_suppressed, reader_.lost(), t.syn_early_drop + t.closing_early_drop, refused});
+}
+
+std::string Telemetry::overload() const {
+    const std::lock_guard lock{mutex_};
+    const auto step = overload_.highest(abi::MonoTime::now());
+    return step ? std::string{kOverloadSteps[static_cast<std::size_t>(*step)]} : "none";
 }
 
 std::string Telemetry::flow_log_trouble() const { return lines_.stats().trouble; }

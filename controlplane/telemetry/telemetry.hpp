@@ -46,12 +46,15 @@ public:
     EventRing& events() noexcept { return events_; }
     /// Fills in what the event side knows.
     void add_to(ControlMetrics& metrics) const;
+    /// The last step of the overload ladder that was taken of late; "none".
+    std::string overload() const;
     /// Why lines of the flow log are being lost, for people; empty while all is well.
     std::string flow_log_trouble() const;
 
 private:
     void run();
     void drain_locked();
+    void watch_overload_locked();
 
     Collector collector_;
     NameBook names_;
@@ -60,9 +63,10 @@ private:
     const EventKeeper keeper_;
     EventLines lines_;
 
-    mutable std::mutex mutex_;  // reader_, stopping_
+    mutable std::mutex mutex_;  // reader_, overload_, stopping_
     std::condition_variable wake_;
     EventReader reader_;
+    OverloadLadder overload_;
     bool stopping_{false};
     bool attached_before_{false};
     std::thread thread_;

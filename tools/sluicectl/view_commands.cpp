@@ -100,6 +100,9 @@ void print_status(const json::value& answer, bool colours) {
         std::cout << "; " << count_text(proxied) << " proxied";
     }
     std::cout << restart_note(flows) << '\n';
+    if (const auto step = text_of(answer, "overload"); !step.empty() && step != "none") {
+        std::cout << "overload   " << painted("gives up " + step, Colour::yellow, colours) << '\n';
+    }
     if (const auto trouble = text_of(answer.at("audit"), "trouble"); !trouble.empty()) {
         std::cout << "audit      " << painted("in trouble", Colour::red, colours) << ": " << trouble << '\n';
     }
