@@ -305,10 +305,13 @@ Expected<void, std::string> run(const Config& config) {
         units[w].io->attach(devices->queues_of(w), *own_pool);
         mailboxes.push_back(&units[w].worker->dump_mailbox());
     }
+    auto sets = SetMemory::open(stored);
+    if (!sets) return Failed{sets.error()};
     auto store = DescriptorStore::open(Notifier::from_environment(), std::move(stored));
     if (!store) return Failed{store.error()};
-    Manager manager{manager_options(config, boot_id, *devices, std::move(made->kept)), **telemetry, tables,
-                    std::move(*store), mailboxes};
+    ManagerOptions options = manager_options(config, boot_id, *devices, std::move(made->kept));
+    options.sets = std::make_shared<SetMemory>(std::move(*sets));
+    Manager manager{std::move(options), **telemetry, tables, std::move(*store), mailboxes};
     manager.restore(*last_good);
     if (auto ok = manager.listen(); !ok) return ok;
     log_info("started; ports={} workers={} eal_ms={} ports_ms={} memory_ms={} tables_ms={}", config.ports.size(),

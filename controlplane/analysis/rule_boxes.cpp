@@ -57,6 +57,8 @@ Expansion expand(const Policy& policy, Bits&& bits) {
     Expansion expansion;
     expansion.first.assign(policy.rules.size() + 1, 0);
     for (const Term& term : builder.terms()) {
+        // Sets with members over the API are taken for empty: what a plan tells must not change with every address.
+        if (term.from.members != 0 || term.to.members != 0) continue;
         Box box{.from = bits(term.from.zones), .to = bits(term.to.zones)};
         if (box.from.none() || box.to.none()) continue;
         for (std::size_t f = 0; f < 2; ++f) {
@@ -85,7 +87,8 @@ public:
         for (std::uint32_t s = 0; s < after.sets.size(); ++s) sets.emplace(after.sets[s].name, s);
         for (const NetSet& set : before.sets) {
             const auto at = sets.find(set.name);
-            const bool same = at != sets.end() && after.sets[at->second].nets == set.nets;
+            const bool same = at != sets.end() && after.sets[at->second].nets == set.nets &&
+                              after.sets[at->second].by_api == set.by_api;
             set_after_.push_back(same ? at->second : kNone);
         }
     }
@@ -140,7 +143,7 @@ Policy only(const Policy& policy, const std::vector<std::size_t>& rules) {
         for (const auto* side : {&policy.rules[r].from, &policy.rules[r].to}) {
             for (const Endpoint& end : *side) {
                 for (const std::uint16_t set : end.sets) {
-                    if (part.sets[set].nets.empty()) part.sets[set].nets = policy.sets[set].nets;
+                    if (part.sets[set].nets.empty()) part.sets[set] = policy.sets[set];
                 }
             }
         }

@@ -45,7 +45,10 @@ struct Box {
     const AddressList* src{};
     const AddressList* dst{};
     const ServiceList* service{};
+    SetBits from_members{}, to_members{};  ///< of one of these, if not 0; compared where both have the same such sets
 };
+
+bool asks_no_more(SetBits wide, SetBits narrow) { return wide == 0 || (narrow != 0 && (narrow & ~wide) == 0); }
 
 bool overlaps(const Box& a, const Box& b) {
     if ((a.from & b.from).none() || (a.to & b.to).none() || !overlaps(*a.service, *b.service)) return false;
@@ -64,7 +67,7 @@ public:
     void for_each_of(std::size_t rule, Visit&& visit) const {
         terms_->for_each_term_of(static_cast<std::uint32_t>(rule), [&](const Term& t) {
             visit(Box{t.from.zones, t.to.zones, addresses(t.from.addresses), addresses(t.to.addresses),
-                      &terms_->services()[t.service]});
+                      &terms_->services()[t.service], t.from.members, t.to.members});
         });
     }
     std::vector<Box> of(std::size_t rule) const {
@@ -126,8 +129,17 @@ public:
 private:
     /// Numbers of zones stand in flows, and terms are made of them.
     bool same_zones() const {
-        return std::ranges::equal(base_.policy->zones, after_.zones, [](const Zone& a, const Zone& b) {
-            return a.name == b.name && a.limits == b.limits && std::ranges::is_permutation(a.ports, b.ports);
+        return same_changing_sets() &&
+               std::ranges::equal(base_.policy->zones, after_.zones, [](const Zone& a, const Zone& b) {
+                   return a.name == b.name && a.limits == b.limits && std::ranges::is_permutation(a.ports, b.ports);
+               });
+    }
+
+    /// Terms name them by number.
+    bool same_changing_sets() const {
+        const auto was = changing_sets(*base_.policy), is = changing_sets(after_);
+        return std::ranges::equal(was, is, [&](std::uint16_t a, std::uint16_t b) {
+            return base_.policy->sets[a].name == after_.sets[b].name;
         });
     }
 
@@ -209,9 +221,10 @@ private:
 
     bool covers(const Box& wide, const Box& narrow) {
         ++comparisons_;
-        return (narrow.from & ~wide.from).none() && (narrow.to & ~wide.to).none() &&
-               addresses_.of(narrow.src, wide.src) == nullptr && addresses_.of(narrow.dst, wide.dst) == nullptr &&
-               services_.of(narrow.service, wide.service) == nullptr;
+        return asks_no_more(wide.from_members, narrow.from_members) &&
+               asks_no_more(wide.to_members, narrow.to_members) && (narrow.from & ~wide.from).none() &&
+               (narrow.to & ~wide.to).none() && addresses_.of(narrow.src, wide.src) == nullptr &&
+               addresses_.of(narrow.dst, wide.dst) == nullptr && services_.of(narrow.service, wide.service) == nullptr;
     }
 
     /// What rule i takes from the rules behind it that it did not take before.
@@ -237,6 +250,11 @@ private:
 
     /// A product less another lies in the union of the products in which one dimension is replaced by what it has more.
     void add_difference(const Box& now, const Box& old) {
+        // Nobody knows how the members of two sets overlap.
+        if (!asks_no_more(old.from_members, now.from_members) || !asks_no_more(old.to_members, now.to_members)) {
+            growth_.push_back(now);
+            return;
+        }
         const auto add = [&](auto change) {
             Box part = now;
             if (change(part)) growth_.push_back(part);

@@ -135,6 +135,23 @@ std::optional<Unexpected<CompileRefusal>> too_many_classes(const ClassifiedTerms
                           " different combinations of rules, at most " + figure(classes_max) +
                           "; use fewer overlapping port ranges",
                       c.transport.count, classes_max);
+    const std::size_t uses = c.zones.asked.uses.size();
+    if (uses > abi::kSetUsesMax)
+        return refuse("too-many-sets",
+                      "rules ask " + figure(uses) + " questions about sets with members over the API, at most " +
+                          figure(abi::kSetUsesMax) + " (a set in from is one, in to another)",
+                      uses, abi::kSetUsesMax);
+    if (c.zones.places > abi::kZonePlacesMax)
+        return refuse("too-many-sets",
+                      "pairs of zones and " + figure(uses) + " questions about sets with members over the API make " +
+                          figure(c.zones.places) + " combinations, at most " + figure(abi::kZonePlacesMax) +
+                          "; use fewer zones or fewer such sets",
+                      c.zones.places, abi::kZonePlacesMax);
+    if (c.zones.count > classes_max)
+        return refuse("too-many-sets",
+                      "zones and sets with members over the API make " + figure(c.zones.count) +
+                          " different combinations of rules, at most " + figure(classes_max),
+                      c.zones.count, classes_max);
     return std::nullopt;
 }
 
@@ -210,6 +227,8 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
     put(SectionKind::trees, write_trees(*trees, classified, static_cast<std::uint32_t>(policy.zones.size()),
                                         static_cast<std::uint32_t>(policy.rules.size() + 1)));
     out.manifest = make_manifest(policy, rule_slots, out);
+    out.manifest.set_epoch = options.set_epoch;
+    out.manifest.set_delta = options.set_delta;
     renumber(out, options.generation, options.created_unix_ns);
     return out;
 }

@@ -28,12 +28,13 @@
 namespace sluice::cp {
 
 /// Part of the generation digest: raise it when the same policy gives other bytes.
-inline constexpr std::uint32_t kCompilerVersion = 5;
+inline constexpr std::uint32_t kCompilerVersion = 6;
 
 struct CompileOptions {
     std::uint64_t generation{};
     std::uint64_t created_unix_ns{};
-    std::uint64_t bytes_max{256ULL << 20};  ///< all sections together
+    std::uint64_t set_epoch{}, set_delta{};  ///< Manifest's
+    std::uint64_t bytes_max{256ULL << 20};   ///< all sections together
     std::uint32_t terms_max{abi::kTermsMax};
     /// The generation that runs now, if it is known: then the new one tells which flows it does not concern.
     std::optional<ChangeBase> base;
@@ -55,7 +56,8 @@ struct CompiledGeneration {
 };
 
 struct CompileRefusal {
-    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, slot-missing, too-many-zones
+    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, slot-missing, too-many-zones,
+                       ///< too-many-sets
     std::string detail;
     std::uint64_t needed{}, allowed{};
 };

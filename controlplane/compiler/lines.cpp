@@ -31,30 +31,44 @@ Ranges<std::uint32_t> places_of(const Ranges<std::uint32_t>& protos) {
 
 struct Scope {
     ZoneBits from, to;
+    std::uint32_t from_any_of{}, to_any_of{};  ///< bits of answers of which one must be yes; 0 = nothing is asked
     bool operator==(const Scope&) const = default;
 };
 struct ScopeHash {
     std::size_t operator()(const Scope& s) const noexcept {
-        return std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to);
+        return std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to) ^
+               (std::uint64_t{s.from_any_of} << 16 | s.to_any_of) * 0xa0761d6478bd642fULL;
     }
 };
 
-/// Pairs (from, to) as numbers from * zone_count + to.
-Ranges<std::uint32_t> pairs_of(const Scope& scope, std::size_t zone_count) {
-    Ranges<std::uint32_t> pairs;
+/// Pairs (from, to) and answers as numbers (from * zone_count + to) << uses | answers.
+Ranges<std::uint32_t> places_of(const Scope& scope, std::size_t zone_count, std::size_t uses) {
+    Ranges<std::uint32_t> places;
+    const auto add = [&](std::uint32_t first, std::uint32_t last) {
+        if (!places.empty() && places.back().last + 1 == first) {
+            places.back().last = last;
+        } else {
+            places.push_back({.first = first, .last = last});
+        }
+    };
     for (std::size_t from = 0; from < zone_count; ++from) {
         if (!scope.from.test(from)) continue;
         for (std::size_t to = 0; to < zone_count; ++to) {
             if (!scope.to.test(to)) continue;
-            const auto pair = static_cast<std::uint32_t>(from * zone_count + to);
-            if (!pairs.empty() && pairs.back().last + 1 == pair) {
-                pairs.back().last = pair;
-            } else {
-                pairs.push_back({.first = pair, .last = pair});
+            const auto base = static_cast<std::uint32_t>((from * zone_count + to) << uses);
+            const std::uint32_t answers = 1U << uses;
+            if (scope.from_any_of == 0 && scope.to_any_of == 0) {
+                add(base, base + answers - 1);
+                continue;
+            }
+            for (std::uint32_t a = 0; a < answers; ++a) {
+                const bool from_is = scope.from_any_of == 0 || (a & scope.from_any_of) != 0;
+                const bool to_is = scope.to_any_of == 0 || (a & scope.to_any_of) != 0;
+                if (from_is && to_is) add(base + a, base + a);
             }
         }
     }
-    return pairs;
+    return places;
 }
 
 }  // namespace
@@ -100,23 +114,45 @@ TransportClasses transport_classes(const SharedList<ServiceList>& lists) {
     return out;
 }
 
+SetQuestions set_questions(const std::vector<Term>& terms) {
+    std::array<SetBits, 2> asked{};
+    for (const Term& term : terms) {
+        asked[0] |= term.from.members;
+        asked[1] |= term.to.members;
+    }
+    SetQuestions questions;
+    for (std::uint16_t set = 0; set < 64; ++set) {
+        for (std::uint8_t side = 0; side < 2; ++side) {
+            if ((asked[side] >> set & 1U) != 0) questions.uses.push_back({.set = set, .side = side});
+        }
+    }
+    return questions;
+}
+
 ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count) {
     ZoneClasses out;
+    out.asked = set_questions(terms);
+    const std::size_t uses = out.asked.uses.size();
+    out.places = std::uint64_t{zone_count * zone_count} << uses;
+    if (uses > abi::kSetUsesMax || out.places > abi::kZonePlacesMax) return out;
     std::unordered_map<Scope, std::uint32_t, ScopeHash> scopes;
     std::vector<Cut<std::uint32_t>> cuts;
     for (const Term& term : terms) {
-        const Scope scope{.from = term.from.zones, .to = term.to.zones};
+        const Scope scope{.from = term.from.zones,
+                          .to = term.to.zones,
+                          .from_any_of = out.asked.any_of(term.from.members, 0),
+                          .to_any_of = out.asked.any_of(term.to.members, 1)};
         const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
-        if (fresh) add_cuts(cuts, it->second, pairs_of(scope, zone_count));
+        if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, uses));
         out.scope_of_term.push_back(it->second);
     }
     ClassNumbers numbers{scopes.size()};
     // A policy without zones has no pairs; one class is there all the same.
-    const auto pair_count = static_cast<std::uint32_t>(zone_count * zone_count);
-    const auto intervals = numbers.add_line(cuts, std::max(pair_count, 1U) - 1);
+    const auto place_count = static_cast<std::uint32_t>(out.places);
+    const auto intervals = numbers.add_line(cuts, std::max(place_count, 1U) - 1);
     out.count = numbers.count();
     out.of_scope = numbers.take_lists();
-    out.pairs = direct_table(intervals, pair_count);
+    out.pairs = direct_table(intervals, place_count);
     return out;
 }
 
@@ -143,6 +179,7 @@ ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& polic
     dst = address_classes(all, &Term::to, builder.addresses());
     transport = transport_classes(builder.services());
     zones = zone_classes(all, policy.zones.size());
+    if (zones.count == 0) return;  // too many questions: refused by who asked
     const abi::ClassPoint count = class_count();
     for (std::size_t d = 0; d < any.size(); ++d) any[d] = {{.first = 0, .last = count[d] - 1}};
 

@@ -31,7 +31,9 @@ struct TransportClasses {
 
 struct ZoneClasses {
     std::uint32_t count{};
-    std::vector<std::uint16_t> pairs;  ///< by from * zone count + to
+    SetQuestions asked;
+    std::uint64_t places{};            ///< pairs times answers; `pairs` is empty if they are too many
+    std::vector<std::uint16_t> pairs;  ///< by (from * zone count + to) << uses | answers
     std::vector<ClassRanges> of_scope;
     std::vector<std::uint32_t> scope_of_term;
 };
@@ -39,6 +41,9 @@ struct ZoneClasses {
 AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists);
 TransportClasses transport_classes(const SharedList<ServiceList>& lists);
 ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count);
+
+/// What all terms together ask sets.
+SetQuestions set_questions(const std::vector<Term>& terms);
 
 /// A class for every number below `count` of a line.
 std::vector<std::uint16_t> direct_table(const Intervals<std::uint32_t>& intervals, std::uint32_t count);

@@ -20,17 +20,20 @@ bool any_holds(const std::vector<Prefix>& nets, abi::IpFamily family, const abi:
 }
 
 bool endpoint_holds(const Policy& policy, const Endpoint& e, abi::ZoneId zone, abi::IpFamily family,
-                    const abi::IpAddr& addr) {
+                    const abi::IpAddr& addr, const Membership& members) {
     if (e.zone && abi::ZoneId{*e.zone} != zone) return false;
     if (e.any_addr || any_holds(e.nets, family, addr)) return true;
-    return std::any_of(e.sets.begin(), e.sets.end(),
-                       [&](std::uint16_t set) { return any_holds(policy.sets[set].nets, family, addr); });
+    return std::any_of(e.sets.begin(), e.sets.end(), [&](std::uint16_t index) {
+        const NetSet& set = policy.sets[index];
+        if (set.by_api) return members && members(set.name, family, addr);
+        return any_holds(set.nets, family, addr);
+    });
 }
 
 bool side_holds(const Policy& policy, const std::vector<Endpoint>& side, abi::ZoneId zone, abi::IpFamily family,
-                const abi::IpAddr& addr) {
+                const abi::IpAddr& addr, const Membership& members) {
     return std::any_of(side.begin(), side.end(),
-                       [&](const Endpoint& e) { return endpoint_holds(policy, e, zone, family, addr); });
+                       [&](const Endpoint& e) { return endpoint_holds(policy, e, zone, family, addr, members); });
 }
 
 /// ICMP is IPv4's and ICMPv6 is IPv6's: a packet of the other family with that protocol number is not ICMP.
@@ -52,10 +55,10 @@ bool service_holds(const ServiceTerm& term, const dp::LookupKey& key) {
 
 }  // namespace
 
-std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule,
-                                                      const dp::LookupKey& key) {
-    if (!side_holds(policy, rule.from, key.from, key.family, key.src)) return "from";
-    if (!side_holds(policy, rule.to, key.to, key.family, key.dst)) return "to";
+std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
+                                                      const Membership& members) {
+    if (!side_holds(policy, rule.from, key.from, key.family, key.src, members)) return "from";
+    if (!side_holds(policy, rule.to, key.to, key.family, key.dst, members)) return "to";
     // A rule without services means all that carry something (RFC 8200 section 4.7): 59 must be named.
     const bool any = rule.service.empty() && key.proto != abi::L4Proto::ipv6_no_next;
     const bool service = any || std::any_of(rule.service.begin(), rule.service.end(),
@@ -64,10 +67,10 @@ std::optional<std::string_view> first_excluding_field(const Policy& policy, cons
     return std::nullopt;
 }
 
-dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key) {
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, const Membership& members) {
     dp::LookupResult result{.rule = static_cast<abi::RuleIndex>(policy.rules.size())};
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
-        if (first_excluding_field(policy, policy.rules[i], key)) continue;
+        if (first_excluding_field(policy, policy.rules[i], key, members)) continue;
         const auto index = static_cast<abi::RuleIndex>(i);
         if (policy.rules[i].mode == abi::RuleMode::enforce) {
             result.rule = index;

@@ -2,6 +2,7 @@
 /// what `explain` asks why a rule did not match. Kept free of everything that the compiler uses.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -10,12 +11,16 @@
 
 namespace sluice::cp {
 
+/// Whether an address is a member of a set whose members come over the API; empty: no such set has any.
+using Membership = std::function<bool(std::string_view, abi::IpFamily, const abi::IpAddr&)>;
+
 /// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default), and the first
 /// observe rule before it.
-dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key);
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, const Membership& members = {});
 
 /// "from", "to" or "service": the first field that keeps `rule` from matching; nothing if it matches.
-std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key);
+std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
+                                                      const Membership& members = {});
 
 /// What the policy says for a rule index, `pass` and the default resolved.
 abi::Verdict reference_verdict(const Policy& policy, abi::RuleIndex rule);

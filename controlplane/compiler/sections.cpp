@@ -1,5 +1,6 @@
 #include "controlplane/compiler/sections.hpp"
 
+#include "controlplane/compiler/changing_sets.hpp"
 #include "controlplane/compiler/section_writer.hpp"
 
 namespace sluice::cp {
@@ -35,8 +36,14 @@ SectionContent write_zones(const Policy& policy) {
         zones.push_back({.name = out.add_text(zone.name), .limits = zone.limits});
         for (const std::string& port : zone.ports) bindings.push_back({.port = out.add_text(port), .zone = id});
     }
+    std::vector<abi::SetRecord> sets;
+    for (const std::uint16_t set : changing_sets(policy)) {
+        const std::string& name = policy.sets[set].name;
+        sets.push_back({.name = out.add_text(name), .id = set_id(name)});
+    }
     out.section.zones = out.put(zones);
     out.section.bindings = out.put(bindings);
+    out.section.sets = out.put(sets);
     out.section.text = out.put_text();
     return out.finish();
 }
@@ -96,6 +103,7 @@ SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified
     out.section.rule_count = rule_count;
     out.section.node_visits_max = trees.node_visits_max;
     out.section.block_words_max = trees.block_words_max;
+    out.section.set_uses = out.put(classified.zones.asked.uses);
     out.section.zone_pairs = out.put(classified.zones.pairs);
     out.section.roots = out.put(trees.roots);
     out.section.nodes = out.put_lines(trees.nodes);

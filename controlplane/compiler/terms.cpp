@@ -100,6 +100,9 @@ bool same_names(const Policy& a, const Policy& b) {
 
 TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, const TermBuilder* before) {
     for (std::size_t z = 0; z < policy.zones.size(); ++z) every_zone_.set(z);
+    bit_of_set_.resize(policy.sets.size());
+    const auto changing = changing_sets(policy);
+    for (std::size_t i = 0; i < changing.size(); ++i) bit_of_set_[changing[i]] = SetBits{1} << i;
     // A pool that holds more than twice what is used is left behind.
     const bool goes_on = before != nullptr && same_names(policy, *policy_before) &&
                          before->pool_->size() <= 2 * (before->addresses().size() + before->services().size()) + 1024;
@@ -152,8 +155,10 @@ std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<End
         const Endpoint& e = alternatives.front();
         const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
         if (zones.none()) return {};
-        const ListIndex list = e.any_addr ? kAnyList : pool_->addresses({.sets = e.sets, .nets = e.nets}, policy.sets);
-        return {{.zones = zones, .addresses = list}};
+        if (e.any_addr) return {{.zones = zones}};
+        std::vector<Side> sides;
+        add_sides(policy, sides, zones, {.sets = e.sets, .nets = e.nets});
+        return sides;
     }
     ZoneBits whole;                                         // zones allowed with any address
     std::map<std::uint32_t, ListPool::AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone
@@ -172,16 +177,36 @@ std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<End
     for (auto& [zone, key] : by_zone) {
         const ZoneBits zones = (zone == abi::kZonesMax ? every_zone_ : ZoneBits{}.set(zone)) & ~whole;
         if (zones.none()) continue;
-        const ListIndex list = pool_->addresses(std::move(key), policy.sets);
-        const auto same = std::ranges::find(sides, list, &Side::addresses);
-        if (same != sides.end()) {
-            same->zones |= zones;
-        } else {
-            sides.push_back({.zones = zones, .addresses = list});
-        }
+        add_sides(policy, sides, zones, std::move(key));
     }
     if (whole.any()) sides.push_back({.zones = whole, .addresses = kAnyList});
     return sides;
+}
+
+SetBits TermBuilder::split(ListPool::AddressKey& key) const {
+    SetBits members = 0;
+    std::erase_if(key.sets, [&](std::uint16_t set) {
+        members |= bit_of_set_[set];
+        return bit_of_set_[set] != 0;
+    });
+    return members;
+}
+
+/// What the policy knows is a list; what it does not know is a side of its own.
+void TermBuilder::add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones,
+                            ListPool::AddressKey key) {
+    const SetBits members = split(key);
+    const auto add = [&](ListIndex list, SetBits asked) {
+        const auto same =
+            std::ranges::find_if(sides, [&](const Side& s) { return s.addresses == list && s.members == asked; });
+        if (same != sides.end()) {
+            same->zones |= zones;
+        } else {
+            sides.push_back({.zones = zones, .addresses = list, .members = asked});
+        }
+    };
+    if (members == 0 || !key.sets.empty() || !key.nets.empty()) add(pool_->addresses(std::move(key), policy.sets), 0);
+    if (members != 0) add(kAnyList, members);
 }
 
 std::vector<Term> TermBuilder::terms() const {

@@ -14,6 +14,7 @@
 
 #include <sluice/abi/tables.hpp>
 
+#include "controlplane/compiler/changing_sets.hpp"
 #include "controlplane/compiler/ranges.hpp"
 #include "controlplane/policy/model.hpp"
 
@@ -29,6 +30,7 @@ inline constexpr ListIndex kAnyList = 0xffffffff;
 struct Side {
     ZoneBits zones;
     ListIndex addresses{kAnyList};
+    SetBits members{};  ///< if not 0: a member of one of these; then every address is in `addresses`
 };
 
 struct Term {
@@ -111,10 +113,17 @@ private:
     std::vector<Side> group(const Policy& policy, const std::vector<Endpoint>& alternatives);
     void number_lists();
     Side local(const Side& side) const {
-        return {.zones = side.zones, .addresses = side.addresses == kAnyList ? kAnyList : address_of_[side.addresses]};
+        return {.zones = side.zones,
+                .addresses = side.addresses == kAnyList ? kAnyList : address_of_[side.addresses],
+                .members = side.members};
     }
 
+    /// Takes sets with members over the API out of the key.
+    SetBits split(ListPool::AddressKey& key) const;
+    void add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones, ListPool::AddressKey key);
+
     ZoneBits every_zone_;
+    std::vector<SetBits> bit_of_set_;  ///< by position in the policy; 0 = its members stand there
     std::shared_ptr<ListPool> pool_;
     SharedList<ExpandedRule> rules_;
     ListPool::Lists lists_;

@@ -63,7 +63,13 @@ struct NetSet {
     std::string name;
     std::vector<Prefix> nets;
     SourcePos pos;
+    bool by_api{};                ///< its members come over the API, and none stand here
+    std::uint32_t members_max{};  ///< by_api: at most so many
 };
+/// Of a set that does not say.
+inline constexpr std::uint32_t kSetMembersStandard = 100'000;
+inline constexpr std::size_t kSetsByApiMax = 32;  ///< half of the dataplane's slots: the rest is for replacements
+inline constexpr std::uint32_t kSetMembersMost = 2'000'000;
 
 /// As the policy defines it; rules hold its terms.
 struct NamedService {

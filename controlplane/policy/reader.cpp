@@ -275,7 +275,7 @@ private:
         for_each_member("sets", [&](const Node& key, const Node& value, const Path& path) {
             if (!fits(key, path, policy_.sets.size(), std::numeric_limits<std::uint16_t>::max(), "sets")) return;
             symbols_.define(path, key, Symbols::Kind::set, static_cast<std::uint16_t>(policy_.sets.size()));
-            NetSet set{std::string{key.text}, {}, key.pos};
+            NetSet set{.name = std::string{key.text}, .nets = {}, .pos = key.pos};
             if (const auto* nets = value.find("nets")) {
                 for_each_of(*nets, Path{path, "nets"}, [&](const Node& net, const Path& at) {
                     if (net.kind != Node::Kind::scalar) return;
@@ -286,8 +286,36 @@ private:
                     }
                 });
             }
+            read_members(set, value, path);
             policy_.sets.push_back(std::move(set));
         });
+    }
+
+    /// Either `nets` or `members: api`.
+    void read_members(NetSet& set, const Node& value, const Path& path) {
+        if (value.kind != Node::Kind::map) return;
+        const auto* nets = value.find("nets");
+        const auto* members = value.find("members");
+        const auto* max_ips = value.find("max_ips");
+        if (nets == nullptr && members == nullptr) {
+            report_.add(path, value.pos, "missing-key",
+                        "a set needs nets, or members: api if its members come over the API");
+        } else if (nets != nullptr && members != nullptr) {
+            report_.add(Path{path, "nets"}, nets->pos, "members-twice",
+                        "members come over the API, or stand here; remove nets or members");
+        } else if (members == nullptr && max_ips != nullptr) {
+            report_.add(Path{path, "max_ips"}, max_ips->pos, "never-used",
+                        "max_ips is about members that come over the API; write members: api, or remove it");
+        }
+        set.by_api = members != nullptr;
+        if (!set.by_api) return;
+        const std::uint32_t most = count_of_word(value, "max_ips");
+        set.members_max = most == 0 ? kSetMembersStandard : std::min(most, kSetMembersMost);
+        const auto count = std::ranges::count(std::as_const(policy_.sets), true, &NetSet::by_api);
+        if (count == static_cast<std::ptrdiff_t>(kSetsByApiMax)) {
+            report_.add(path, value.pos, "too-many",
+                        "more than " + std::to_string(kSetsByApiMax) + " sets with members over the API; remove some");
+        }
     }
 
     void read_services() {

@@ -5,6 +5,8 @@
 
 #include <sluice/abi/tables.hpp>
 
+#include "controlplane/policy/model.hpp"
+
 namespace sluice::cp {
 
 namespace {
@@ -20,6 +22,7 @@ constexpr std::array<std::string_view, 3> kSeqChecks{"strict", "log", "off"};
 constexpr std::array<std::string_view, 3> kOnChanges{"reevaluate", "keep", "kill"};
 constexpr std::array<std::string_view, 2> kOvers{"refuse", "syn-cookie"};
 constexpr std::array<std::string_view, 3> kPromises{"on", "learn", "off"};
+constexpr std::array<std::string_view, 1> kMembers{"api"};
 constexpr std::array<std::string_view, 3> kOps{"insert", "replace", "remove"};
 
 constexpr Field unsupported(std::string_view key) { return {.key = key, .shape = Shape::unsupported}; }
@@ -137,14 +140,17 @@ constexpr std::array kZoneFields{
 constexpr ObjectSchema kZone{"a zone", kZoneFields};
 
 constexpr std::array kSetFields{
-    required("nets", Shape::prefixes, "Addresses and prefixes; a bare address is a host."),
+    optional("nets", Shape::prefixes, "Addresses and prefixes; a bare address is a host."),
+    late_choice("members", kMembers, "",
+                "Instead of nets: api means that members come and go by /v1/sets/NAME/members, without a change of the "
+                "policy."),
+    count("max_ips", kSetMembersMost, "With members: api, how many there may be (100000)."),
     unsupported("asn"),
     unsupported("fqdn"),
     unsupported("feed"),
     unsupported("geo"),
     unsupported("identity"),
     unsupported("kind"),
-    unsupported("max_ips"),
     unsupported("not"),
 };
 constexpr ObjectSchema kSet{"a set", kSetFields};

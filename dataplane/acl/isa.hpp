@@ -23,18 +23,24 @@ bool supported(Isa isa) noexcept;
 Isa chosen_isa() noexcept;
 
 /// As `lookup`, with a given body. Precondition: supported(isa).
-void lookup_using(Isa isa, const TableView& table, std::span<const LookupKey> keys,
-                  std::span<LookupResult> results) noexcept;
+std::uint32_t lookup_using(Isa isa, const TableView& table, std::span<const LookupKey> keys,
+                           std::span<LookupResult> results) noexcept;
 
-// The bodies; asked through the functions above.
+/// What sets say about each key: bit u is the answer to use u of the tables.
+using SetAnswers = const std::uint16_t*;
+
+// The bodies; asked through the functions above. `answers`: null where the tables ask nothing.
 namespace scalar {
-void lookup(const TableView& table, std::span<const LookupKey> keys, std::span<LookupResult> results) noexcept;
+void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+            std::span<LookupResult> results) noexcept;
 }
 namespace avx2 {
-void lookup(const TableView& table, std::span<const LookupKey> keys, std::span<LookupResult> results) noexcept;
+void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+            std::span<LookupResult> results) noexcept;
 }
 namespace avx512 {
-void lookup(const TableView& table, std::span<const LookupKey> keys, std::span<LookupResult> results) noexcept;
+void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+            std::span<LookupResult> results) noexcept;
 }
 
 }  // namespace sluice::dp

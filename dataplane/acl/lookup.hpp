@@ -28,6 +28,8 @@ struct LookupResult {
 inline constexpr std::size_t kLookupBatchMax = 64;
 
 /// `keys` and `results` have the same length, at most kLookupBatchMax. Zones must be below the view's zone count.
-void lookup(const TableView& table, std::span<const LookupKey> keys, std::span<LookupResult> results) noexcept;
+/// Sets with changing members are those of `table.members`. Returns how many keys are from or to a member of one that
+/// the tables ask for.
+std::uint32_t lookup(const TableView& table, std::span<const LookupKey> keys, std::span<LookupResult> results) noexcept;
 
 }  // namespace sluice::dp

@@ -57,7 +57,7 @@ SLUICE_ISA_TARGET inline void find_addresses(std::span<const LookupKey> keys, ab
     }
 }
 
-SLUICE_ISA_TARGET void lookup(const TableView& table, std::span<const LookupKey> keys,
+SLUICE_ISA_TARGET void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
                               std::span<LookupResult> results) noexcept {
     assert(keys.size() <= kLookupBatchMax && results.size() == keys.size());
     abi::ClassPoint points[kLookupBatchMax];
@@ -80,7 +80,8 @@ SLUICE_ISA_TARGET void lookup(const TableView& table, std::span<const LookupKey>
         const auto from = static_cast<std::uint32_t>(keys[i].from), to = static_cast<std::uint32_t>(keys[i].to);
         assert(from < trees.zone_count && to < trees.zone_count);
         points[i][2] = *transport[i];
-        points[i][3] = trees.zone_pairs[from * trees.zone_count + to];
+        const std::uint32_t answered = answers == nullptr ? 0 : answers[i];
+        points[i][3] = trees.zone_pairs[((from * trees.zone_count + to) << trees.set_use_count) | answered];
         results[i] = {.rule = table.default_rule(), .observe = abi::kNoRule};
     }
     find_rules(trees, points, count, results.data());

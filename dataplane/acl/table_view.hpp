@@ -12,6 +12,8 @@
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
 
+#include "dataplane/acl/set_view.hpp"
+
 namespace sluice::dp {
 
 struct AddressView {
@@ -28,6 +30,7 @@ struct TransportView {
 
 struct TreesView {
     std::uint32_t zone_count{};
+    std::uint32_t set_use_count{};
     const std::uint16_t* zone_pairs{};
     std::span<const std::uint32_t> roots;
     const abi::TreeNode* nodes{};
@@ -52,9 +55,14 @@ struct TableView {
 
     std::span<const abi::ZoneRecord> zones;
     std::span<const abi::ZoneBinding> bindings;
+    std::span<const abi::SetRecord> sets;  ///< those that change without a generation
+    std::span<const abi::SetUse> set_uses;
     const char* zones_text{};
     /// Zone of untagged traffic per port of the validator's port list; kNoZone where the port has none.
     std::array<abi::ZoneId, abi::kPortsMax> port_zone{};
+
+    /// What sets with changing members say now; filled in by whoever publishes the view. Empty: none has a member.
+    SetView members;
 
     AddressView src_v4, dst_v4, src_v6, dst_v6;
     TransportView transport;
@@ -63,6 +71,9 @@ struct TableView {
     abi::RuleIndex default_rule() const noexcept { return static_cast<abi::RuleIndex>(rules.size() - 1); }
     std::string_view rule_id(abi::RuleIndex i) const noexcept {
         return {rules_text + rules[i].id.offset, rules[i].id.bytes};
+    }
+    std::string_view set_name(std::size_t set) const noexcept {
+        return {zones_text + sets[set].name.offset, sets[set].name.bytes};
     }
     std::string_view zone_name(abi::ZoneId z) const noexcept {
         const auto& name = zones[static_cast<std::size_t>(z)].name;

@@ -12,6 +12,7 @@ namespace {
 using R = abi::RefuseReason;
 
 struct Arrays {
+    std::span<const abi::SetUse> set_uses;
     std::span<const std::uint16_t> zone_pairs;
     std::span<const std::uint32_t> roots;
     std::span<const abi::TreeNode> nodes;
@@ -30,7 +31,11 @@ bool on_a_line(Check& check, std::string_view name, const abi::ArrayRef& ref) {
 
 bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
     return check.require(s.zone_count <= abi::kZonesMax, R::budget, s.zone_count, " zones, at most ", abi::kZonesMax) &&
-           check.array("zone_pairs", s.zone_pairs, std::uint64_t{s.zone_count} * s.zone_count, a.zone_pairs) &&
+           check.require(s.set_uses.count <= abi::kSetUsesMax, R::budget, s.set_uses.count, " uses of sets, at most ",
+                         abi::kSetUsesMax) &&
+           check.array("set_uses", s.set_uses, a.set_uses) &&
+           check.array("zone_pairs", s.zone_pairs, (std::uint64_t{s.zone_count} * s.zone_count) << s.set_uses.count,
+                       a.zone_pairs) &&
            check.require(s.roots.count <= abi::kTreesMax, R::budget, s.roots.count, " trees, at most ",
                          abi::kTreesMax) &&
            check.array("roots", s.roots, a.roots) && on_a_line(check, "nodes", s.nodes) &&
@@ -298,6 +303,15 @@ bool check_trees(Check& check, const abi::TreesSection& s) {
         return false;
     for (const std::uint32_t count : s.class_count) {
         if (!check.require(count >= 1, R::bounds, "a dimension has no class")) return false;
+    }
+    for (std::size_t u = 0; u < a.set_uses.size(); ++u) {
+        const abi::SetUse& use = a.set_uses[u];
+        const auto place = [](const abi::SetUse& x) { return x.set * 2 + x.side; };
+        if (!check.require(use.side <= 1 && use.must_be_zero == 0, R::enum_value, "use ", u, " of a set has side ",
+                           static_cast<std::uint64_t>(use.side)) ||
+            !check.require(u == 0 || place(a.set_uses[u - 1]) < place(use), R::order, "use ", u,
+                           " of a set does not stand behind the one before"))
+            return false;
     }
     for (const std::uint16_t pair : a.zone_pairs) {
         if (!check.require(pair < s.class_count[3], R::index, "a pair of zones has class ", pair, " of ",

@@ -3,6 +3,8 @@
 #include <tuple>
 #include <vector>
 
+#include <sluice/abi/set_messages.hpp>
+
 #include "dataplane/acl/check.hpp"
 
 namespace sluice::dp {
@@ -53,6 +55,21 @@ bool check_binding(Check& check, const abi::ZoneBinding& b, std::size_t index, s
            check.require(b.vni <= kVniMax, R::bounds, "binding ", index, " has VNI ", b.vni);
 }
 
+bool check_sets(Check& check, const abi::ZonesSection& s, std::span<const char> text,
+                std::span<const abi::SetRecord>& sets) {
+    if (!check.require(s.sets.count <= abi::kSetSlotsMax, R::budget, s.sets.count, " sets, at most ",
+                       abi::kSetSlotsMax) ||
+        !check.array("sets", s.sets, sets))
+        return false;
+    for (std::size_t i = 0; i < sets.size(); ++i) {
+        if (!check.name("set", i, sets[i].name, text, kNameBytesMax) ||
+            !check.require(sets[i].id > (i == 0 ? abi::kNoSet : sets[i - 1].id), R::order, "set ", i,
+                           " does not have an id above the one before"))
+            return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 bool check_settings(Check& check, const abi::SettingsSection& s) {
@@ -85,9 +102,10 @@ bool check_zones(Check& check, const abi::ZonesSection& s) {
     std::span<const abi::ZoneRecord> zones;
     std::span<const abi::ZoneBinding> bindings;
     std::span<const char> text;
+    std::span<const abi::SetRecord> sets;
     if (!check.require(s.zones.count <= abi::kZonesMax, R::budget, s.zones.count, " zones, at most ", abi::kZonesMax) ||
         !check.array("zones", s.zones, zones) || !check.array("bindings", s.bindings, bindings) ||
-        !check.array("text", s.text, text))
+        !check.array("text", s.text, text) || !check_sets(check, s, text, sets))
         return false;
 
     std::vector<std::string_view> names;

@@ -220,6 +220,7 @@ bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
     const auto& s = as<abi::TreesSection>(bytes);
     const Opened open{bytes};
     view.trees = {.zone_count = s.zone_count,
+                  .set_use_count = static_cast<std::uint32_t>(s.set_uses.count),
                   .zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
                   .roots = open.array<std::uint32_t>(s.roots),
                   .nodes = open.array<abi::TreeNode>(s.nodes).data(),
@@ -232,10 +233,14 @@ bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
                   .node_visits_max = s.node_visits_max,
                   .block_words_max = s.block_words_max};
     const auto& classes = s.class_count;
+    view.set_uses = open.array<abi::SetUse>(s.set_uses);
+    const bool uses_known = std::all_of(view.set_uses.begin(), view.set_uses.end(),
+                                        [&](const abi::SetUse& use) { return use.set < view.sets.size(); });
     return check.require(s.rule_count == view.rules.size(), R::bounds, "the trees are of ", s.rule_count,
                          " rules, the rules section has ", view.rules.size()) &&
            check.require(s.zone_count == view.zones.size(), R::bounds, "the trees are of ", s.zone_count,
                          " zones, the zones section has ", view.zones.size()) &&
+           check.require(uses_known, R::index, "the trees ask for a set that the zones section does not have") &&
            check_modes(check, s, open, view.rules) &&
            view_addresses(check, SectionKind::src_v4, sections, classes[0], view.src_v4) &&
            view_addresses(check, SectionKind::dst_v4, sections, classes[1], view.dst_v4) &&
@@ -259,6 +264,7 @@ bool view_zones(Check& check, const SectionBytes& sections, const ValidationLimi
     const Opened open{bytes};
     view.zones = open.array<abi::ZoneRecord>(s.zones);
     view.bindings = open.array<abi::ZoneBinding>(s.bindings);
+    view.sets = open.array<abi::SetRecord>(s.sets);
     view.zones_text = open.array<char>(s.text).data();
     view.port_zone.fill(abi::kNoZone);
 
@@ -309,6 +315,9 @@ std::string_view to_string(abi::RefuseReason reason) noexcept {
         case R::nothing_to_confirm: return "nothing_to_confirm";
         case R::malformed_message: return "malformed_message";
         case R::permissions: return "permissions";
+        case R::sets_behind: return "sets_behind";
+        case R::delta_order: return "delta_order";
+        case R::sets_full: return "sets_full";
     }
     return "unknown";
 }

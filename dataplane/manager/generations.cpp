@@ -8,6 +8,13 @@ namespace sluice::dp {
 // The owner ends the workers first: from here on nobody reads the tables.
 Generations::~Generations() { tables_.publish(nullptr); }
 
+void Generations::take_sets(Node& node) const {
+    if (!set_source_ || node.active.view.set_uses.empty()) return;
+    auto [view, index] = set_source_(node.active.view);
+    node.active.view.members = view;
+    node.index = std::move(index);
+}
+
 bool Generations::may_switch() { return collect() < kUnretiredMax; }
 
 std::vector<std::uint32_t> Generations::valid_since(const Generation& next, std::uint32_t policy_seq) const {
@@ -52,7 +59,9 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     const auto low = static_cast<std::uint32_t>(sequence_);
     if (low == 0) ++sequence_;  // a flow's 0 means "never judged"
     node->active.view = generation->view;
+    take_sets(*node);
     node->active.sequence = sequence_;
+    node->active.tables_sequence = sequence_;
     node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
     node->active.pickup_until = pickup_until_;
     node->valid_since = valid_since(*generation, node->active.policy_seq);
@@ -73,6 +82,32 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     return sequence_;
 }
 
+bool Generations::may_refresh_sets(abi::MonoTime now) {
+    // A publication takes some hundred bytes and the numbers of slots: a worker that stalls for a day may hold a day of
+    // them, one a second.
+    constexpr std::size_t held_max = 64;
+    collect();
+    return retiring_.size() < held_max || now >= next_slow_refresh_;
+}
+
+std::uint64_t Generations::refresh_sets(abi::MonoTime now) {
+    auto node = std::make_unique<Node>();
+    ++sequence_;
+    if (static_cast<std::uint32_t>(sequence_) == 0) ++sequence_;  // as in switch_to
+    node->active = current_->active;
+    node->active.sequence = sequence_;
+    node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
+    node->valid_since = current_->valid_since;
+    node->active.valid_since = node->valid_since;
+    node->generation = current_->generation;
+    node->is_refresh = true;
+    take_sets(*node);
+    tables_.publish(&node->active);
+    retiring_.push_back({std::exchange(current_, std::move(node)), sequence_});
+    next_slow_refresh_ = {now.ns + 1'000'000'000};
+    return sequence_;
+}
+
 bool Generations::confirm(std::uint64_t generation) {
     if (confirm_deadline_.ns == 0 || !running_ || running_->manifest.generation != generation) return false;
     confirm_deadline_ = {};
@@ -89,7 +124,9 @@ bool Generations::revert(std::uint64_t leave, abi::StateSource source) {
 
 std::size_t Generations::collect() {
     std::erase_if(retiring_, [this](const Retiring& r) { return tables_.readers_before(r.left_at) == 0; });
-    return retiring_.size() + (current_ ? 1U : 0U);
+    const auto switches =
+        std::count_if(retiring_.begin(), retiring_.end(), [](const Retiring& r) { return !r.node->is_refresh; });
+    return static_cast<std::size_t>(switches) + (current_ ? 1U : 0U);
 }
 
 }  // namespace sluice::dp

@@ -10,14 +10,19 @@
 /// compared with. Is that the one that runs, the flows of untouched slots stay as they are. In every other case (a
 /// revert, a publisher that lost its memory, a restart of this process) all flows are judged again.
 ///
+/// A change of sets is no switch: the tables that run are published again with another number and other views of sets
+/// (set_keeper.hpp), and nothing else changes.
+///
 /// `previous` is always the last generation that nobody has to confirm any more. While a confirmation is pending, a
 /// newer publish leaves it where it is; the deadline belongs to the newest publish.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <sluice/abi/clock.hpp>
@@ -51,6 +56,22 @@ public:
     bool confirm(std::uint64_t generation);
     /// Back to `previous`; false: there is none, or another generation runs than the one to leave, or !may_switch().
     bool revert(std::uint64_t leave, abi::StateSource source);
+    /// Who tells what sets say to which tables, and what must stay for as long as a worker has that view. Before the
+    /// first switch; without it no set has members.
+    using SetSource = std::function<std::pair<SetView, std::shared_ptr<const SetIndex>>(const TableView&)>;
+    void take_sets_from(SetSource source) { set_source_ = std::move(source); }
+    /// The tables that run ask sets.
+    bool ask_sets() const noexcept { return current_ && !current_->active.view.set_uses.empty(); }
+    /// Stalled workers hold so many publications that the next one has to wait.
+    bool may_refresh_sets(abi::MonoTime now);
+    /// Publishes what runs with views of sets as they are now. Precondition: ask_sets(), may_refresh_sets().
+    std::uint64_t refresh_sets(abi::MonoTime now);
+    /// That the next publication will have.
+    std::uint32_t next_policy_seq() const noexcept {
+        const auto next = static_cast<std::uint32_t>(sequence_ + 1);
+        return next == 0 ? 1 : next;
+    }
+
     /// After a restart: the generation that an earlier process could have returned to.
     void restore_previous(Held previous) { previous_ = std::move(previous); }
     /// After a restart: what an earlier process has seen is not new to this one.
@@ -63,7 +84,7 @@ public:
 
     /// Bit set of online workers that may run something older than `sequence`.
     std::uint64_t late_workers(std::uint64_t sequence) const noexcept { return tables_.readers_before(sequence); }
-    /// Frees what no worker can hold any more; returns how many nodes are still unretired, the running one included.
+    /// Frees what no worker can hold any more; returns how many switches are still unretired, the running one included.
     std::size_t collect();
 
     const Held& running() const noexcept { return running_; }
@@ -79,12 +100,15 @@ private:
         std::vector<std::uint32_t> valid_since;  ///< by rule slot; `active` shows both
         std::vector<std::uint64_t> live_slots;
         Held generation;
+        std::shared_ptr<const SetIndex> index;  ///< that `active` shows
+        bool is_refresh{};                      ///< of sets, and no switch
     };
     struct Retiring {
         std::unique_ptr<Node> node;
         std::uint64_t left_at{};  ///< sequence of the switch that replaced it
     };
 
+    void take_sets(Node& node) const;
     std::vector<std::uint32_t> valid_since(const Generation& next, std::uint32_t policy_seq) const;
 
     TablesQsbr& tables_;
@@ -96,6 +120,8 @@ private:
     std::uint64_t sequence_;
     std::uint64_t highest_seen_{};
     abi::MonoTime pickup_until_{};
+    SetSource set_source_;
+    abi::MonoTime next_slow_refresh_{};
 };
 
 }  // namespace sluice::dp

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "dataplane/manager/log.hpp"
@@ -16,6 +17,18 @@ constexpr std::uint64_t kTickNs = 100'000'000;
 constexpr std::uint64_t kPortReadNs = 1'000'000'000;
 /// While somebody waits for workers: a worker answers within a loop, which is microseconds or one idle sleep.
 constexpr std::uint64_t kWaitingNs = 100'000;
+
+/// For managers that no later process follows: tests.
+std::shared_ptr<SetMemory> sets_or_own(std::shared_ptr<SetMemory> sets) {
+    constexpr std::uint32_t records = 1U << 16;
+    if (sets) return sets;
+    auto own = SetMemory::open({}, records);
+    if (!own) {
+        log_error("{}", own.error());
+        std::abort();
+    }
+    return std::make_shared<SetMemory>(std::move(own.value()));
+}
 
 std::vector<const abi::WorkerCounters*> worker_counters(const TelemetrySegments& telemetry, std::uint32_t count) {
     std::vector<const abi::WorkerCounters*> all;
@@ -32,6 +45,7 @@ Manager::Manager(ManagerOptions options, TelemetrySegments& telemetry, TablesQsb
       store_{std::move(store)},
       attacher_{port_views(), options_.rule_slots_max, options_.publishers},
       generations_{tables},
+      sets_{sets_or_own(options_.sets), generations_},
       watch_{worker_counters(telemetry, options_.worker_count), options_.clock()},
       dumps_{std::move(mailboxes)},
       started_{options_.clock()} {
@@ -97,7 +111,12 @@ void Manager::tell_of_flows() {
         const auto text = fmt::format("kept {} flows of the process before, lost {}{}", count.kept, lost, causes);
         lost == 0 ? log_info("{}", text) : log_warning("{}", text);
     }
-    store_.keep_flows(options_.flows.fds);
+    auto kept = options_.flows.fds;
+    if (options_.sets) kept.emplace_back(SetMemory::name(), options_.sets->fd());
+    store_.keep_flows(std::move(kept));
+    counters.set_members_max.set(sets_.memory().memory().records.size());
+    if (const auto members = sets_.table().counts().members; members != 0)
+        log_info("kept {} members of sets of the process before", members);
 }
 
 bool Manager::restore_from_store(const LastGood& last_good) {
@@ -192,6 +211,7 @@ bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
     const abi::MonoTime now = options_.clock();
     tell_ready();
     answer_pending(now);
+    turn_sets(now);
     revert_at_deadline(now);
     send_dumps(now);
     if (now >= next_tick_) {
@@ -212,8 +232,11 @@ bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
 
 std::uint64_t Manager::wait_ns(abi::MonoTime now, std::uint64_t wait_max_ns) const {
     std::uint64_t wait = wait_max_ns;
-    if (!told_ready_ || !pending_.empty() || dumps_.busy()) wait = std::min(wait, kWaitingNs);
+    if (!told_ready_ || !pending_.empty() || !pending_sets_.empty() || sets_.busy() || dumps_.busy())
+        wait = std::min(wait, kWaitingNs);
     if (options_.watchdog_period_ns != 0) wait = std::min(wait, options_.watchdog_period_ns / 6);
+    const abi::MonoTime expiry = sets_.next_expiry();
+    if (expiry.ns != 0) wait = std::min(wait, expiry > now ? expiry.ns - now.ns : 0);
     const abi::MonoTime deadline = generations_.confirm_deadline();
     if (deadline > now) wait = std::min(wait, deadline.ns - now.ns);
     return wait;
@@ -304,6 +327,8 @@ abi::ProcessState Manager::state() const {
     if (const auto& previous = generations_.previous()) s.previous_generation = previous->manifest.generation;
     s.started = started_;
     s.confirm_deadline = generations_.confirm_deadline();
+    s.set_epoch = sets_.table().epoch();
+    s.last_delta = sets_.table().number();
     s.stalled_workers = watch_.stalled();
     s.worker_count = options_.worker_count;
     s.port_count = static_cast<std::uint32_t>(options_.port_names.size());

@@ -1,7 +1,7 @@
 /// The thread that is no worker: takes generations over the tables socket, has them checked, switches workers to them,
 /// keeps the way back open until a confirmation, watches the workers, and tells the supervisor and clients about it.
 /// One poll loop, nothing in it blocks; no DPDK. Neighbours: tables_socket (transport), attach (what may be trusted),
-/// generations (what runs), descriptor_store and last_good (what outlives us).
+/// generations (what runs), set_keeper (sets with changing members), descriptor_store and last_good (what outlives us).
 #pragma once
 
 #include <poll.h>
@@ -23,6 +23,7 @@
 #include "dataplane/manager/flow_memory.hpp"
 #include "dataplane/manager/generations.hpp"
 #include "dataplane/manager/last_good.hpp"
+#include "dataplane/manager/set_keeper.hpp"
 #include "dataplane/manager/tables_socket.hpp"
 #include "dataplane/manager/telemetry_segments.hpp"
 #include "dataplane/manager/worker_watch.hpp"
@@ -44,6 +45,7 @@ struct ManagerOptions {
     std::uint64_t watchdog_period_ns{};  ///< 0 = none
     std::uint64_t pickup_ns{};           ///< after a restart that lost flows; 0 = none are picked up
     KeptFlows flows{};
+    std::shared_ptr<SetMemory> sets;  ///< null: in memory that goes with the manager
     /// Injected by tests; the product's is abi::MonoTime::now.
     std::function<abi::MonoTime()> clock{abi::MonoTime::now};
     /// Called once a second: device counters and link state into the manager's block.
@@ -78,6 +80,15 @@ private:
         abi::MonoTime started{}, deadline{};
     };
 
+    /// A batch of set changes whose publisher waits for the workers.
+    struct PendingSets {
+        ClientId client{};
+        std::uint32_t request{};
+        std::uint64_t number{};
+        std::uint64_t sequence{};  ///< by which it is in force; 0 = not published yet
+        abi::MonoTime started{}, deadline{};
+    };
+
     void connected(ClientId client) override;
     bool message(ClientId client, std::span<const std::byte> bytes, std::vector<UniqueFd> fds) override;
     void disconnected(ClientId client) override;
@@ -90,6 +101,10 @@ private:
     void on_get_status(ClientId client, const abi::GetStatus& request);
     bool on_dump_flows(ClientId client, const abi::DumpFlows& request);
     bool on_end_flows(ClientId client, const abi::EndFlows& request);
+    bool on_change_sets(ClientId client, const abi::ChangeSets& batch);
+    bool on_get_members(ClientId client, const abi::GetMembers& request);
+    void send_sets_refused(ClientId client, std::uint32_t request, const Refusal& refusal);
+    void turn_sets(abi::MonoTime now);
 
     Expected<std::shared_ptr<const Generation>, Refusal> accept_offer(ClientId client, const abi::Offer& offer,
                                                                       GenerationFds fds);
@@ -119,11 +134,13 @@ private:
     DescriptorStore store_;
     Attacher attacher_;
     Generations generations_;
+    SetKeeper sets_;
     WorkerWatch watch_;
     FlowDumps dumps_;
     std::optional<TablesSocket> socket_;
     ClientId publisher_{};  ///< 0 = nobody
     std::vector<Pending> pending_;
+    std::vector<PendingSets> pending_sets_;
     std::vector<pollfd> polled_;
     bool told_ready_{};
     abi::MonoTime started_, next_tick_, next_port_read_, next_watchdog_;

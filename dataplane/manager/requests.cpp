@@ -17,7 +17,8 @@ constexpr std::uint64_t kConfirmWithinMsMax = std::uint64_t{24} * 3600 * 1000;
 template <typename Message>
 Message read_as(std::span<const std::byte> bytes) {
     Message message;
-    std::memcpy(&message, bytes.data(), sizeof message);  // the socket has checked the length
+    // The socket has checked the length; an array at the end may be shorter than it could be.
+    std::memcpy(&message, bytes.data(), std::min(bytes.size(), sizeof message));
     return message;
 }
 
@@ -73,6 +74,8 @@ bool Manager::message(ClientId client, std::span<const std::byte> bytes, std::ve
         case abi::MessageType::get_status: on_get_status(client, read_as<abi::GetStatus>(bytes)); return true;
         case abi::MessageType::dump_flows: return on_dump_flows(client, read_as<abi::DumpFlows>(bytes));
         case abi::MessageType::end_flows: return on_end_flows(client, read_as<abi::EndFlows>(bytes));
+        case abi::MessageType::change_sets: return on_change_sets(client, read_as<abi::ChangeSets>(bytes));
+        case abi::MessageType::get_members: return on_get_members(client, read_as<abi::GetMembers>(bytes));
         default: return false;
     }
 }
@@ -147,6 +150,13 @@ Expected<std::shared_ptr<const Generation>, Refusal> Manager::accept_offer(Clien
     const abi::Manifest& manifest = (*attached)->manifest;
     if (manifest.generation != offer.generation || manifest.generation_digest != offer.digest) {
         return no(abi::RefuseReason::digest_wrong, "the manifest names another generation or digest than the offer");
+    }
+    const bool sets_are_there =
+        manifest.set_epoch == sets_.table().epoch() && manifest.set_delta <= sets_.table().number();
+    if (!(*attached)->view.set_uses.empty() && manifest.set_epoch != 0 && !sets_are_there) {
+        return no(abi::RefuseReason::sets_behind,
+                  fmt::format("it asks for sets after change {}, the last one here is {}", manifest.set_delta,
+                              sets_.table().number()));
     }
     return attached;
 }

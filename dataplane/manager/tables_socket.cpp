@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+
+#include <sluice/abi/set_messages.hpp>
 
 #include "dataplane/manager/log.hpp"
 
@@ -18,9 +21,22 @@ namespace {
 
 constexpr int kSendBufferBytes = 512 * 1024;  // a few flow dumps: a client that reads gets them without queueing
 
+/// A message that ends with an array: as many elements as it says.
+template <typename Message>
+std::size_t bytes_with(std::span<const std::byte> bytes, std::size_t head, std::size_t element) {
+    if (bytes.size() < head || bytes.size() > sizeof(Message)) return 0;
+    Message message;
+    std::memcpy(&message, bytes.data(), head);
+    return head + message.count * element;
+}
+
 /// Length of what a client may send; 0 = no client sends this.
-std::size_t request_bytes(abi::MessageType type) {
+std::size_t request_bytes(abi::MessageType type, std::span<const std::byte> bytes) {
     switch (type) {
+        case abi::MessageType::change_sets:
+            return bytes_with<abi::ChangeSets>(bytes, offsetof(abi::ChangeSets, changes), sizeof(abi::SetChange));
+        case abi::MessageType::get_members:
+            return bytes_with<abi::GetMembers>(bytes, offsetof(abi::GetMembers, members), sizeof(abi::SetMember));
         case abi::MessageType::claim: return sizeof(abi::Claim);
         case abi::MessageType::offer: return sizeof(abi::Offer);
         case abi::MessageType::confirm: return sizeof(abi::Confirm);
@@ -151,7 +167,8 @@ void TablesSocket::read_one(Client& client, Handler& handler) {
     if (good) {
         std::memcpy(&header, bytes.data(), sizeof header);
         good = header.magic == abi::kMessageMagic && header.bytes == bytes.size() &&
-               request_bytes(header.type) == bytes.size() && (fds.empty() || header.type == abi::MessageType::offer);
+               request_bytes(header.type, bytes) == bytes.size() &&
+               (fds.empty() || header.type == abi::MessageType::offer);
     }
     if (good) good = handler.message(client.id, bytes, std::move(fds));
     if (!good) {

@@ -132,7 +132,8 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         // The flow it belonged to when the burst was tracked ended on the way (at most once per packet of a burst).
         Inquiry& q = d.burst.inquiry[i];
         q.question = own_question(d.burst, i);
-        lookup(d.view, std::span<const LookupKey>{&q.question, 1}, std::span<LookupResult>{&q.answer, 1});
+        d.counters.set_hits.add(
+            lookup(d.view, std::span<const LookupKey>{&q.question, 1}, std::span<LookupResult>{&q.answer, 1}));
         d.counters.lookups.add(1);
     }
     const LookupResult& answer = d.burst.inquiry[i].answer;

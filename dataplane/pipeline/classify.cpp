@@ -48,7 +48,8 @@ void classify(Burst& burst, const TableView& view, abi::WorkerCounters& counters
         whose[count++] = static_cast<std::uint8_t>(i);
     }
     if (count == 0) return;
-    lookup(view, std::span<const LookupKey>{keys.data(), count}, std::span<LookupResult>{results.data(), count});
+    counters.set_hits.add(
+        lookup(view, std::span<const LookupKey>{keys.data(), count}, std::span<LookupResult>{results.data(), count}));
     for (std::size_t k = 0; k < count; ++k) {
         burst.inquiry[whose[k]].answer = results[k];
         __builtin_prefetch(&view.rules[results[k].rule]);

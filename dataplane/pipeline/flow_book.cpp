@@ -76,19 +76,38 @@ void FlowBook::take_over(const FlowSlab& old, const FlowMove& move, const Recove
 void FlowBook::use(const PolicyStamp& stamp, const TableView& view, bool pickup_open) noexcept {
     pickup_open_ = pickup_open;
     if (stamp.policy_seq == stamp_.policy_seq) return;  // then everything else is the same, too
+    const bool other_tables = stamp.tables_sequence != stamp_.tables_sequence;
     stamp_ = stamp;
-    known_stamps_[next_stamp_] = {stamp.generation, stamp.policy_seq, {}};
-    next_stamp_ = (next_stamp_ + 1) % kStampsKept;
+    if (!other_tables) {  // a set has changed, and nothing else
+        known_tables_[newest_tables_].last = stamp.policy_seq;
+        return;
+    }
+    newest_tables_ = (newest_tables_ + 1) % kStampsKept;
+    known_tables_[newest_tables_] = {stamp.generation, stamp.tables_sequence, stamp.policy_seq, stamp.policy_seq};
     seq_check_ = view.settings->seq_check;
     table.set_timeouts(TimeoutTable{view.settings->timeouts});
     limits_.use(view);
     syn_proxy.use(view);
 }
 
+/// A set that the tables ask about has changed, and one of the flow's addresses may be what came or went.
+bool FlowBook::set_changed(FlowHandle h) const noexcept {
+    const FlowHot& e = table.hot(h);
+    const SetView& sets = *stamp_.members;
+    if (static_cast<std::int32_t>(e.policy_seq - sets.since) < 0) return true;
+    if (sets.stamps == nullptr) return false;
+    const FlowTuple tuple = table.original_tuple(h);
+    for (const abi::IpAddr* const addr : {&tuple.src, &tuple.dst}) {
+        if (changed_since(sets, e.policy_seq, set_key(*addr, e.family(), 64).high, e.family())) return true;
+    }
+    return false;
+}
+
 std::uint64_t FlowBook::generation_of(std::uint32_t policy_seq) const noexcept {
-    const auto known = std::find_if(known_stamps_.begin(), known_stamps_.end(),
-                                    [=](const PolicyStamp& s) { return s.policy_seq == policy_seq; });
-    return known == known_stamps_.end() ? 0 : known->generation;  // judged long ago: 0 = no longer known
+    const auto known = std::find_if(known_tables_.begin(), known_tables_.end(), [=](const KnownTables& t) {
+        return t.generation != 0 && policy_seq - t.first <= t.last - t.first;
+    });
+    return known == known_tables_.end() ? 0 : known->generation;  // judged long ago: 0 = no longer known
 }
 
 void FlowBook::feel(abi::FlowPressure pressure, const Moment& moment) noexcept {

@@ -39,8 +39,10 @@ struct Admission {
 struct PolicyStamp {
     std::uint64_t generation{};
     std::uint32_t policy_seq{};
+    std::uint64_t tables_sequence{};
     std::span<const std::uint32_t> valid_since;  ///< ActiveTables::valid_since; holds for this loop
     std::span<const std::uint64_t> live_slots;   ///< ActiveTables::live_slots; the same
+    const SetView* members{};                    ///< null: the tables ask no set
 };
 
 class FlowBook {
@@ -73,7 +75,8 @@ public:
         // A kept flow is not decided by the rule that it stands under, and one that was never judged (0: marked, or of
         // the process before this one) by none: nothing is known about them.
         if (e.kept() || e.policy_seq == 0 || slot >= stamp_.valid_since.size()) return true;
-        return static_cast<std::int32_t>(e.policy_seq - stamp_.valid_since[slot]) < 0;
+        if (static_cast<std::int32_t>(e.policy_seq - stamp_.valid_since[slot]) < 0) return true;
+        return stamp_.members != nullptr && set_changed(h);
     }
     bool stale(FlowHandle h) const noexcept { return old(h) && concerned(h); }
 
@@ -129,6 +132,13 @@ private:
     static constexpr std::uint32_t kSourcesMin = 1024;  ///< 32 KiB
     static constexpr std::size_t kStampsKept = 8;
 
+    /// The tables of a policy, and the numbers under which they have spoken.
+    struct KnownTables {
+        std::uint64_t generation{}, tables_sequence{};
+        std::uint32_t first{}, last{};  ///< policy_seq
+    };
+
+    bool set_changed(FlowHandle h) const noexcept;
     abi::FlowEvent event_about(FlowHandle h, abi::EventKind kind, const Moment& moment) const noexcept;
     void say_end(FlowHandle h, abi::FlowEnd why, const Ruling& ruling, const Moment& moment) noexcept;
     void set_zones(FlowHandle h, const Passage& passage) noexcept;
@@ -165,8 +175,8 @@ private:
     PolicyStamp stamp_{};
     abi::SeqCheck seq_check_{};
     bool pickup_open_{};
-    std::array<PolicyStamp, kStampsKept> known_stamps_{};  ///< to tell under which generation a flow was judged
-    std::size_t next_stamp_{};
+    std::array<KnownTables, kStampsKept> known_tables_{};  ///< to tell under which generation a flow was judged
+    std::size_t newest_tables_{};
     abi::FlowPressure pressure_{};
     std::uint32_t pressure_tick_{};  ///< when it was felt last
     std::uint32_t marks_{};          ///< entries that are only marks

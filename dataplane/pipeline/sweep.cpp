@@ -22,8 +22,8 @@ void judge_all(std::span<const FlowHandle> batch, const TableView& view, FlowBoo
         passages[k] = flows.original_passage(batch[k], view);
         keys[k] = flow_question(passages[k], batch[k], flows.table);
     }
-    lookup(view, std::span<const LookupKey>{keys.data(), batch.size()},
-           std::span<LookupResult>{answers.data(), batch.size()});
+    counters.set_hits.add(lookup(view, std::span<const LookupKey>{keys.data(), batch.size()},
+                                 std::span<LookupResult>{answers.data(), batch.size()}));
     counters.lookups.add(batch.size());
     for (std::size_t k = 0; k < batch.size(); ++k) {
         judge(batch[k], view, answers[k], passages[k], flows, rules, moment, counters);

@@ -165,7 +165,11 @@ std::size_t Worker::run_once(TscTime now) noexcept {
     const Moment moment = w.moment_of(now);
     const ActiveTables* active = w.tables.current();  // one generation for the whole loop
     if (active != nullptr) {
-        w.flows.use({active->view.generation, active->policy_seq, active->valid_since, active->live_slots},
+        w.flows.use({.generation = active->view.generation,
+                     .policy_seq = active->policy_seq,
+                     .tables_sequence = active->tables_sequence,
+                     .valid_since = active->valid_since,
+                     .members = active->view.set_uses.empty() ? nullptr : &active->view.members},
                     active->view, moment.mono < active->pickup_until);
     }
     w.flows.syn_proxy.turn(moment.tick);

@@ -23,9 +23,10 @@ struct Steering;  // hand_over.hpp
 /// What is published to workers: a validated view and its place in the order of switches. Never changes once published.
 struct ActiveTables {
     TableView view;
-    std::uint64_t
-        sequence{};  ///< counts switches, from 2 (1 = "online, nothing seen yet"); never repeats, unlike generations
-    std::uint32_t policy_seq{};  ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
+    /// Counts switches and changes of sets, from 2 (1 = "online, nothing seen yet"); never repeats, unlike generations.
+    std::uint64_t sequence{};
+    std::uint64_t tables_sequence{};  ///< of the switch that brought these tables: since then only sets have changed
+    std::uint32_t policy_seq{};       ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
     /// By rule slot: the policy_seq since which nothing has changed for the flows that this slot decides. Flows of
     /// slots behind the end have to be judged under `policy_seq` itself.
     std::span<const std::uint32_t> valid_since;

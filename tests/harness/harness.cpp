@@ -88,6 +88,7 @@ void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables>
     const std::uint64_t sequence = published_.size() + 2 + skipped_switches_;
     next->active = {.view = view,
                     .sequence = sequence,
+                    .tables_sequence = sequence,
                     .policy_seq = static_cast<std::uint32_t>(sequence),
                     .valid_since = next->valid_since,
                     .live_slots = next->live_slots,

@@ -199,6 +199,12 @@ void CompiledTables::make(const cp::Policy& policy, cp::SlotMap& slots, std::uin
     view_ = *view;
 }
 
+void CompiledTables::ask_for_sets_after(std::uint64_t epoch, std::uint64_t delta) {
+    compiled_.manifest.set_epoch = epoch;
+    compiled_.manifest.set_delta = delta;
+    renumber(compiled_.manifest.generation);
+}
+
 void CompiledTables::renumber(std::uint64_t generation) {
     cp::renumber(compiled_, generation, 0);
     view_.generation = generation;

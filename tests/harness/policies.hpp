@@ -70,6 +70,8 @@ public:
     CompiledTables(const CompiledTables&) = delete;
     CompiledTables& operator=(const CompiledTables&) = delete;
 
+    /// They name that change of sets (Manifest).
+    void ask_for_sets_after(std::uint64_t epoch, std::uint64_t delta);
     /// The same tables as another generation.
     void renumber(std::uint64_t generation);
 

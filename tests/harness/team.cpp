@@ -128,6 +128,7 @@ void Team::use(const cp::Policy& policy) {
     compiled_ = std::make_unique<CompiledTables>(policy, slots_, 1, names);
     active_ = {.view = compiled_->view(),
                .sequence = 2,
+               .tables_sequence = 2,
                .policy_seq = 2,
                .valid_since = {},
                .live_slots = {},

@@ -157,6 +157,7 @@ Rig::Rig(Options options) : stop_fd_{eventfd(0, EFD_CLOEXEC)} {
     mo.fail_open = options.fail_open;
     mo.pickup_ns = options.pickup_ns;
     mo.flows = options.flows;
+    mo.sets = options.sets;
     mo.clock = [this] { return abi::MonoTime{abi::MonoTime::now().ns + offset_ns}; };
     std::vector<dp::FlowDumpMailbox*> mailboxes;
     for (std::uint32_t w = 0; w < options.workers; ++w) {

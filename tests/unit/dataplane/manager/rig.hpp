@@ -91,6 +91,7 @@ public:
         bool fail_open{false};
         std::uint64_t pickup_ns{30'000'000'000};
         dp::KeptFlows flows{};
+        std::shared_ptr<dp::SetMemory> sets{};
     };
     Rig() : Rig(Options{}) {}
     explicit Rig(Options options);

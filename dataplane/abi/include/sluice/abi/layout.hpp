@@ -11,6 +11,7 @@
 #include <sluice/abi/last_good.hpp>
 #include <sluice/abi/layout_hash.hpp>
 #include <sluice/abi/messages.hpp>
+#include <sluice/abi/set_messages.hpp>
 #include <sluice/abi/tables.hpp>
 #include <sluice/abi/telemetry.hpp>
 #include <sluice/abi/times.hpp>
@@ -51,7 +52,7 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(SectionHeader, magic, abi_version, kind, layout_hash, bytes, digest, must_be_zero),
     SLUICE_LAYOUT(SectionRef, kind, must_be_zero, bytes, digest),
     SLUICE_LAYOUT(Manifest, magic, abi_version, section_count, layout_hash, bytes, digest, generation,
-        generation_digest, policy_version, created_unix_ns, compiler_version, rule_slots, policy_name, sections),
+        generation_digest, policy_version, created_unix_ns, compiler_version, rule_slots, set_epoch, set_delta, policy_name, sections),
     SLUICE_LAYOUT(FlowTimeouts, tcp_opening_ms, tcp_established_ms, tcp_closing_ms, tcp_closed_ms, udp_oneway_ms,
         udp_stream_ms, icmp_ms, other_ms, tcp_unacknowledged_ms),
     SLUICE_LAYOUT(SynProxySettings, mss, wscale, sack, timestamps, must_be_zero),
@@ -60,7 +61,8 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(ZoneLimits, states_max, new_per_second_max),
     SLUICE_LAYOUT(ZoneRecord, name, limits),
     SLUICE_LAYOUT(ZoneBinding, port, zone, vlan, vni),
-    SLUICE_LAYOUT(ZonesSection, header, zones, bindings, text),
+    SLUICE_LAYOUT(SetRecord, name, id),
+    SLUICE_LAYOUT(ZonesSection, header, zones, bindings, sets, text),
     SLUICE_LAYOUT(RuleLimits, states_max, states_per_source_max, new_per_second_max, new_per_second_per_source_max,
         half_open_max, over, must_be_zero),
     SLUICE_LAYOUT(RuleRecord, slot, verdict, mode, log, is_pass, id, limits, on_change, must_be_zero),
@@ -82,8 +84,9 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(BlockSide, first, width, map, starts, start_count, row_count, rows, must_be_zero),
     SLUICE_LAYOUT(Block, kind, rule_count, word_count, rules, observe, pairs, pair_count, finals, sides),
     SLUICE_LAYOUT(BlockAnswer, rule, observe),
+    SLUICE_LAYOUT(SetUse, set, side, must_be_zero),
     SLUICE_LAYOUT(TreesSection, header, class_count, zone_count, rule_count, node_visits_max, block_words_max,
-        zone_pairs, roots, nodes, records, leaf_rules, conditions, ranges, blocks, words),
+        set_uses, zone_pairs, roots, nodes, records, leaf_rules, conditions, ranges, blocks, words),
     SLUICE_LAYOUT(Counter, value),
     SLUICE_LAYOUT(LatencyHistogram, packets, sum_ns),
     SLUICE_LAYOUT(StageHistogram, packets, sum_cycles),
@@ -96,14 +99,15 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(WorkerCounters, worker, lcore, heartbeat_ns, generation, bursts, idle_sleeps, busy_ns, flows,
         flows_created, flows_expired, flows_closed, flows_ended_by_policy, flows_ended_by_request, flows_rejudged,
         flows_kept_on_change, rejudge_left, flows_half_open, syn_early_drop,
-        closing_early_drop, flow_pressure, sources, lookups, events_written, events_suppressed, tcp_inexact_rst,
+        closing_early_drop, flow_pressure, sources, lookups, set_hits, events_written, events_suppressed, tcp_inexact_rst,
         udp_zero_csum6, flow_reopen, tcp_overshoot, flow_pickup, tcp_window_unknown, tcp_seq_logged, rejects_limited,
         frag_reassembled, frag_duplicates, frag_held_bytes, syn_cookies_sent, syn_cookies_accepted,
         syn_cookies_active, syn_proxy_repeats, syn_proxy_unanswered, syn_proxy_refused, syn_proxy_data, flows_proxied,
         icmp_related, steering_misplaced,
         ports, times),
     SLUICE_LAYOUT(ManagerCounters, generation, publishes_adopted, publishes_refused, publishes_stalled, reverts,
-        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, flows_kept, steering, tsc_hz, flows_lost,
+        confirm_deadline_ns, fail_open, flow_capacity, flow_half_open_max, flows_kept, steering, tsc_hz, set_members,
+        set_members_max, set_changes, set_expired, flows_lost,
         port_rx_missed, port_link_up),
     SLUICE_LAYOUT(RuleCounters, hits, packets, bytes, first_hit_ns, last_hit_ns, must_be_zero),
     SLUICE_LAYOUT(FlowEvent, time, generation, packets, bytes, started, src, dst, sport, dport, slot, suppressed,
@@ -112,7 +116,7 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(EventRingHeader, written),
     SLUICE_LAYOUT(MessageHeader, magic, type, bytes, sequence),
     SLUICE_LAYOUT(ProcessState, boot_id, running_generation, running_digest, running_policy_version, started,
-        confirm_deadline, previous_generation, last_delta, stalled_workers, worker_count, port_count, pid, fail_open,
+        confirm_deadline, previous_generation, set_epoch, last_delta, stalled_workers, worker_count, port_count, pid, fail_open,
         source, must_be_zero),
     SLUICE_LAYOUT(WirePair, a, b),
     SLUICE_LAYOUT(Hello, header, abi_version, rule_slots_max, layout_hash, state, ports, wires, wire_count,
@@ -137,6 +141,13 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(FlowRecord, src, dst, packets, bytes, generation, age_ms, idle_ms, slot, sport, dport, from_zone,
         to_zone, family, proto, state, worker, kept, proxied, must_be_zero),
     SLUICE_LAYOUT(FlowDump, header, next, count, last, flows),
+    SLUICE_LAYOUT(SetMember, addr, family, bits, must_be_zero),
+    SLUICE_LAYOUT(SetChange, set, expires_unix_ns, member, op, must_be_zero),
+    SLUICE_LAYOUT(ChangeSets, header, epoch, number, adopt_within_ms, count, is_first, must_be_zero, changes),
+    SLUICE_LAYOUT(SetsChanged, header, kind, reason, epoch, number, members, stalled_workers, enforced_ns, where),
+    SLUICE_LAYOUT(GetMembers, header, set, count, must_be_zero, members),
+    SLUICE_LAYOUT(MemberState, hits, found),
+    SLUICE_LAYOUT(Members, header, count, must_be_zero, states),
     SLUICE_LAYOUT(LastGoodHeader, magic, layout_hash, bytes, xxh3, must_be_zero),
 });
 // clang-format on

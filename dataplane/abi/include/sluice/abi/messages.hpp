@@ -14,6 +14,8 @@
 ///       |  get_running -> <- running {…} + fds    | fds: manifest, sections by kind
 ///       |  dump_flows ->  <- flow_dump …          | the last one has `last` set
 ///       |  end_flows ->   <- flows_ended …        | publisher only; as above
+///       |  change_sets -> <- sets_changed       | publisher only; set_messages.hpp
+///       |  get_members -> <- members            | set_messages.hpp
 ///       |            <- notice                    | publisher only: reverted at the deadline, worker stalled or back
 #pragma once
 
@@ -50,6 +52,10 @@ enum class MessageType : std::uint32_t {
     status = 14,
     end_flows = 15,
     flows_ended = 16,
+    change_sets = 17,
+    sets_changed = 18,
+    get_members = 19,
+    members = 20,
 };
 
 struct MessageHeader {
@@ -67,7 +73,8 @@ struct ProcessState {
     MonoTime started{};
     MonoTime confirm_deadline{};          ///< 0 = nothing to confirm
     std::uint64_t previous_generation{};  ///< what a revert returns to; 0 = nothing
-    std::uint64_t last_delta{};           ///< set deltas applied; 0 in this version
+    std::uint64_t set_epoch{};            ///< whose set changes were applied; 0 = nobody's
+    std::uint64_t last_delta{};           ///< number of the last one
     std::uint64_t stalled_workers{};      ///< bit per worker
     std::uint32_t worker_count{};
     std::uint32_t port_count{};
@@ -144,8 +151,11 @@ enum class RefuseReason : std::uint32_t {
     nothing_to_confirm,
     malformed_message,
     permissions,  ///< owner or mode of a descriptor
+    sets_behind,  ///< the generation names set changes that have not been applied
+    delta_order,  ///< a set change is not the next one
+    sets_full,    ///< no room for members or sets
 };
-inline constexpr RefuseReason kRefuseReasonLast = RefuseReason::permissions;
+inline constexpr RefuseReason kRefuseReasonLast = RefuseReason::sets_full;
 
 struct Answer {
     MessageHeader header{.type = MessageType::answer};

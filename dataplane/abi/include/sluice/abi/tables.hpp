@@ -14,7 +14,8 @@
 ///
 /// Classification model. Four numbers tell all that rules can ask of a packet: the *class* of its source, of its
 /// destination, of its protocol and port, of its pair of zones. Two packets with the same four classes match the same
-/// rules. Address classes come from compressed tables (`AddressSection`), the others from direct ones. Classes are
+/// rules. Address classes come from compressed tables (`AddressSection`), the others from direct ones. Sets with
+/// changing members are asked beside the tables; their answers are part of the question about zones. Classes are
 /// numbered so that what one prefix covers is one range of classes; a set of any size is a short list of ranges. The
 /// four numbers then go down a few cut trees (`TreesSection`) whose leaves hold a handful of rules or a block of bit
 /// rows. Everything is bounded by the tables alone, never by traffic, and the tables say by how much.
@@ -105,7 +106,11 @@ struct Manifest {
     Digest256 policy_version{};
     std::uint64_t created_unix_ns{};  ///< for people
     std::uint32_t compiler_version{};
-    std::uint32_t rule_slots{};                            ///< highest slot in use + 1
+    std::uint32_t rule_slots{};  ///< highest slot in use + 1
+    /// Whose set changes the control plane had sent when it made this, and the last one's number (set_messages.hpp).
+    /// Not run before those are applied: a rule that asks for a set needs its members.
+    std::uint64_t set_epoch{};
+    std::uint64_t set_delta{};
     std::array<char, 64> policy_name{};                    ///< for people; zero-padded
     std::array<SectionRef, kSectionKindCount> sections{};  ///< ascending by kind
 };
@@ -209,10 +214,21 @@ struct ZoneBinding {
     std::uint32_t vni{};
 };
 
+/// A set whose members come and go without a generation. What names it in every generation and every change: the first
+/// eight bytes of the SHA-256 of its name, as a little-endian number; 0 is none.
+enum class SetId : std::uint64_t {};
+inline constexpr SetId kNoSet{0};
+
+struct SetRecord {
+    TextRef name;
+    SetId id{};
+};
+
 struct ZonesSection {
     SectionHeader header{};
     ArrayRef zones;     ///< ZoneRecord
     ArrayRef bindings;  ///< ZoneBinding; (port, vlan, vni) unique
+    ArrayRef sets;      ///< SetRecord, ascending by id
     ArrayRef text;      ///< char
 };
 
@@ -439,6 +455,18 @@ struct BlockAnswer {
 };
 static_assert(sizeof(Block) == 160 && sizeof(BlockAnswer) == 8);
 
+/// A question about a packet that sets with changing members answer: is its source (side 0), or its destination (1), a
+/// member of the set?
+struct SetUse {
+    std::uint16_t set{};  ///< index into ZonesSection::sets
+    std::uint8_t side{};
+    std::uint8_t must_be_zero{};
+    bool operator==(const SetUse&) const = default;
+};
+inline constexpr std::uint32_t kSetUsesMax = 16;
+/// Pairs of zones times combinations of answers.
+inline constexpr std::uint32_t kZonePlacesMax = 1U << 18;
+
 struct TreesSection {
     SectionHeader header{};
     ClassPoint class_count{};  ///< as the sections that give the classes say
@@ -446,7 +474,10 @@ struct TreesSection {
     std::uint32_t rule_count{};       ///< RulesSection::rules.count
     std::uint32_t node_visits_max{};  ///< all trees together: nodes, leaves included, on the longest ways
     std::uint32_t block_words_max{};  ///< widest row of a block that has bits
-    ArrayRef zone_pairs;  ///< uint16[zone_count * zone_count]: class of (from, to), index = from * zone_count + to
+    ArrayRef set_uses;                ///< SetUse, ascending, at most kSetUsesMax
+    /// uint16[zone_count * zone_count << uses]: class of (from, to, answers), index = (from * zone_count + to) << uses
+    /// | answers; bit i of the answers is that to use i.
+    ArrayRef zone_pairs;
     ArrayRef roots;       ///< uint32[at most kTreesMax], nodes
     ArrayRef nodes;       ///< TreeNode
     ArrayRef records;     ///< LeafRecord; kLeafPadding more than leaves name; `offset` is a multiple of 64

@@ -113,6 +113,7 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter flow_pressure;           ///< level: FlowPressure, the highest of the last second
     Counter sources;                 ///< level: places of the table of sources that are taken
     Counter lookups;                 ///< classifier decisions
+    Counter set_hits;                ///< those about a packet from or to a member of a set that the tables ask for
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
     Counter flow_pickup;           ///< flows taken up in mid-stream after a restart
@@ -163,6 +164,10 @@ struct alignas(kCacheLine) ManagerCounters {
     Counter flows_kept;           ///< taken over from the process before this one; set at start
     Counter steering;             ///< SteeringMode; set at start
     Counter tsc_hz;               ///< what a cycle of StageHistogram is worth; set at start
+    Counter set_members;          ///< level: of sets that change without a generation, staged ones included
+    Counter set_members_max;
+    Counter set_changes;                             ///< members added or removed on request
+    Counter set_expired;                             ///< members whose time was over
     std::array<Counter, kFlowLossCount> flows_lost;  ///< and those that were not, by FlowLoss
     std::array<Counter, kPortsMax> port_rx_missed;   ///< dropped by the device before we saw them
     std::array<Counter, kPortsMax> port_link_up;
