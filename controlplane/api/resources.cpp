@@ -20,6 +20,7 @@ void add_index_routes(Router& router) {
                                                       {"tokens", "/v1/tokens"},
                                                       {"status", "/v1/status"},
                                                       {"rules", "/v1/rules"},
+                                                      {"sets", "/v1/sets"},
                                                       {"flows", "/v1/flows"},
                                                       {"explain", "/v1/explain"},
                                                       {"events", "/v1/events"},
@@ -54,6 +55,7 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_token_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
+    add_set_routes(router, service);
     add_flow_routes(router, service);
     add_explain_routes(router, service);
     add_event_routes(router, service);

@@ -38,6 +38,7 @@ void add_audit_routes(Router& router, PolicyService& service);
 void add_token_routes(Router& router, PolicyService& service);
 void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters);
 void add_rule_routes(Router& router, PolicyService& service);
+void add_set_routes(Router& router, PolicyService& service);
 void add_flow_routes(Router& router, PolicyService& service);
 void add_explain_routes(Router& router, PolicyService& service);
 void add_event_routes(Router& router, PolicyService& service);

@@ -272,6 +272,13 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
                                       " holds the right to publish; stop it; nothing was stored"));
     }
     const auto created = prepared->compiled.manifest.created_unix_ns;
+    {
+        // Changes that are under way are behind us then, and what the dataplane lacks goes first.
+        const std::lock_guard sets{sets_mutex_};
+        (void)sync_sets();  // can't it be, the dataplane says so
+        prepared->compiled.manifest.set_epoch = store_->sets().epoch();
+        prepared->compiled.manifest.set_delta = store_->sets().number();
+    }
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());

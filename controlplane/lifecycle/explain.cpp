@@ -1,6 +1,7 @@
 /// What the tables would answer, and why every rule before the answer did not.
 #include <algorithm>
 
+#include "controlplane/compiler/changing_sets.hpp"
 #include "controlplane/compiler/reference.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "dataplane/acl/lookup.hpp"
@@ -62,7 +63,17 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     const dp::LookupKey key{query.src,           query.dst,    abi::ZoneId{*from}, abi::ZoneId{*to},
                             query.dport_or_icmp, query.family, query.proto};
     dp::LookupResult found;
-    dp::lookup(active->view, {&key, 1}, {&found, 1});
+    dp::TableView view = active->view;
+    const auto members = members_about(policy, key);
+    if (!members) return Unexpected(members.error());
+    view.members = (**members)->view(view, nullptr, 0);
+    dp::lookup(view, {&key, 1}, {&found, 1});
+    const auto is_member = [&](std::string_view set, abi::IpFamily family, const abi::IpAddr& addr) {
+        for (std::uint32_t bits = 0; bits <= (family == abi::IpFamily::v4 ? 32U : 128U); ++bits) {
+            if ((**members)->member(set_id(set), dp::member_around(addr, family, bits)).found != 0) return true;
+        }
+        return false;
+    };
 
     ExplainResult result;
     result.verdict = active->view.rules[found.rule].verdict;
@@ -73,7 +84,7 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     result.to_zone = policy.zones[*to].name;
     for (std::size_t r = 0; r < std::min<std::size_t>(found.rule, policy.rules.size()); ++r) {
         const auto& rule = policy.rules[r];
-        if (const auto field = first_excluding_field(policy, rule, key)) {
+        if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
             result.skipped.push_back({rule.id, std::string{*field}});
         } else if (rule.mode == abi::RuleMode::enforce) {
             // The oracle says that an earlier rule decides: tables and policy contradict each other.

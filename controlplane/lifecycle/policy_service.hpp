@@ -164,6 +164,42 @@ struct HistoryView {
     std::vector<PlanChange> changes;  ///< from `against` to `adoption`
 };
 
+/// A set whose members come over the API.
+struct SetInfo {
+    std::string name;
+    std::uint64_t members{}, members_max{};
+    bool in_policy{};  ///< false: it has members that no policy asks for
+};
+struct SetMemberView {
+    Prefix member;
+    std::optional<std::int64_t> expires_ns;  ///< UTC since 1970
+    std::optional<std::uint64_t> hits;       ///< since it came; nothing if the dataplane could not be asked
+};
+struct SetPage {
+    std::vector<SetMemberView> members;
+    std::optional<std::string> next;
+    std::string etag;
+};
+struct SetMemberEdit {
+    Prefix member;
+    std::uint64_t ttl_s{};  ///< 0 = it stays
+};
+struct SetChangeQuery {
+    std::string name;
+    SetEdit edit{};
+    std::vector<SetMemberEdit> members;
+    std::optional<std::string> if_match;  ///< of a replacement
+    Caller caller{};
+};
+struct SetChangeResult {
+    std::uint64_t added{}, removed{}, members{};
+    std::string etag;
+    /// Every worker decides by it, live flows included. Else it is stored, and will be when the dataplane is there, or
+    /// when its stalled workers turn.
+    bool enforced{};
+    std::string trouble;  ///< why it is not enforced
+};
+
 struct WorkerStatus {
     std::uint32_t index{}, lcore{};
     std::uint64_t generation{}, flows{};
@@ -227,6 +263,11 @@ public:
                                                         std::optional<std::uint64_t> against) = 0;
     virtual AuditLog& audit() = 0;
     virtual TokenStore& tokens() = 0;
+
+    virtual std::vector<SetInfo> sets() = 0;
+    virtual Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
+                                                   const std::string& cursor) = 0;
+    virtual Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) = 0;
 
     virtual std::optional<CurrentPolicy> current() = 0;
     virtual SystemStatus status() = 0;

@@ -23,6 +23,7 @@
 #include "controlplane/records/record_store.hpp"
 #include "controlplane/store/policy_store.hpp"
 #include "controlplane/telemetry/telemetry.hpp"
+#include "dataplane/acl/set_table.hpp"
 
 namespace sluice::cp {
 
@@ -58,6 +59,11 @@ public:
                                                 std::optional<std::uint64_t> against) override;
     AuditLog& audit() override { return store_->audit(); }
     TokenStore& tokens() override { return store_->tokens(); }
+
+    std::vector<SetInfo> sets() override;
+    Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
+                                           const std::string& cursor) override;
+    Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) override;
 
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
@@ -118,6 +124,13 @@ private:
     DryRunResult dry_run_of(Read read);
     UnusedFor unused_rules(const Shared& now);
 
+    // --- sets.cpp; all but the first need sets_mutex_
+    std::optional<SetInfo> find_set(const std::string& name) const;
+    std::string send_changes(std::span<const abi::SetChange> changes, std::uint64_t first_number, bool is_first);
+    std::string sync_sets();
+    /// The members that hold an address, and nothing else: what a lookup about that address needs.
+    Expected<std::shared_ptr<dp::OwnSetTable>, Problem> members_about(const Policy& policy, const dp::LookupKey& key);
+
     // --- reconcile.cpp
     void keep();
     void reconcile();
@@ -168,8 +181,12 @@ private:
     RecordStore records_;
     Telemetry telemetry_;  // hands events to records_
 
+    std::mutex sets_mutex_;             // taken behind commit_mutex_
+    bool sets_sent_{false};             // sets_mutex_: the dataplane has what the store has
+    std::int64_t sets_expire_at_ns_{};  // the keeper's
+
     std::mutex commit_mutex_;
-    std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit, history and tokens
+    std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit, history, tokens and sets
     AuditCheck check_at_start_;           // fixed
     bool started_{false};                 // between start and stop
     AuditRecord promote_record_;          // commit_mutex_

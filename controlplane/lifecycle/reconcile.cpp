@@ -70,6 +70,11 @@ void PolicyServiceImpl::keep() {
         lock.unlock();
         if (wanted) reconcile();
         retry_writes();
+        // The dataplane lets members go at their instant; here they only take room.
+        if (const auto at = token_clock_ns(); at > sets_expire_at_ns_) {
+            sets_expire_at_ns_ = at + 10'000'000'000;
+            (void)store_->sets().expire(at);
+        }
         store_->audit().maintain();
         lock.lock();
     }
@@ -83,6 +88,12 @@ void PolicyServiceImpl::reconcile() {
         load_current();  // with the wires known, what could not be read before may be read now
     }
     settle_intent(*running);
+    {
+        const std::lock_guard sets{sets_mutex_};
+        sets_sent_ = running->set_epoch == store_->sets().epoch() && running->last_delta == store_->sets().number();
+        if (const auto why = sync_sets(); !why.empty())
+            std::fprintf(stderr, "sluice-controlplane: sets: %s\n", why.c_str());
+    }
     republish(*running);
 }
 

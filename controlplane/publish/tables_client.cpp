@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <system_error>
 
@@ -359,6 +360,33 @@ Expected<FlowsEndedPart, ClientError> TablesClient::end_flows(std::uint64_t curs
         return Unexpected(ClientError{ClientError::Kind::not_publisher, "the dataplane takes no changes from here"});
     }
     return FlowsEndedPart{ended.count, ended.next, ended.last != 0};
+}
+
+Expected<abi::SetsChanged, ClientError> TablesClient::change_sets(abi::ChangeSets& batch,
+                                                                  std::chrono::milliseconds enforce_within) {
+    batch.adopt_within_ms = static_cast<std::uint32_t>(enforce_within.count());
+    const std::size_t bytes = offsetof(abi::ChangeSets, changes) + batch.count * sizeof(abi::SetChange);
+    auto answer = ask(bytes_of(batch).first(bytes), {}, abi::MessageType::sets_changed, enforce_within + 5s, true);
+    if (!answer) return Unexpected(answer.error());
+    return answer->as<abi::SetsChanged>();
+}
+
+Expected<std::vector<abi::MemberState>, ClientError> TablesClient::get_members(
+    abi::SetId set, std::span<const abi::SetMember> members) {
+    abi::GetMembers request;
+    request.set = set;
+    request.count = static_cast<std::uint32_t>(std::min<std::size_t>(members.size(), abi::kSetChangesMax));
+    std::copy_n(members.begin(), request.count, request.members.begin());
+    const std::size_t bytes = offsetof(abi::GetMembers, members) + request.count * sizeof(abi::SetMember);
+    auto answer = ask(bytes_of(request).first(bytes), {}, abi::MessageType::members, 5s);
+    if (!answer) return Unexpected(answer.error());
+    std::uint32_t count{};
+    std::memcpy(&count, answer->bytes.data() + offsetof(abi::Members, count), sizeof count);
+    if (count != request.count)
+        return Unexpected(ClientError{ClientError::Kind::local, "an answer about other members"});
+    std::vector<abi::MemberState> states(count);
+    std::memcpy(states.data(), answer->bytes.data() + offsetof(abi::Members, states), count * sizeof(abi::MemberState));
+    return states;
 }
 
 Expected<FlowDumpPage, ClientError> TablesClient::dump_flows(std::uint64_t cursor, std::uint32_t count_max,

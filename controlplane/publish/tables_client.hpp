@@ -19,11 +19,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <sluice/abi/messages.hpp>
+#include <sluice/abi/set_messages.hpp>
 #include <sluice/expected.hpp>
 
 #include "controlplane/publish/generation_memfds.hpp"
@@ -98,6 +100,12 @@ public:
     Expected<RunningTables, ClientError> get_running();
     Expected<FlowDumpPage, ClientError> dump_flows(std::uint64_t cursor, std::uint32_t count_max,
                                                    const abi::FlowFilter& filter = {});
+    /// One batch; `bytes`, `sequence` and the length of `batch` are filled in. Waits until every worker decides by it.
+    Expected<abi::SetsChanged, ClientError> change_sets(abi::ChangeSets& batch,
+                                                        std::chrono::milliseconds enforce_within);
+    /// Of at most kSetChangesMax members, in their order.
+    Expected<std::vector<abi::MemberState>, ClientError> get_members(abi::SetId set,
+                                                                     std::span<const abi::SetMember> members);
     /// A part of the walk, as with a dump.
     Expected<FlowsEndedPart, ClientError> end_flows(std::uint64_t cursor, bool answered, const abi::FlowFilter& filter);
 

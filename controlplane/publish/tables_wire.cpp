@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include <sluice/abi/layout.hpp>
+#include <sluice/abi/set_messages.hpp>
 
 namespace sluice::cp {
 namespace {
@@ -30,6 +31,8 @@ std::size_t fixed_bytes(MessageType type) noexcept {
         case MessageType::running: return sizeof(abi::Running);
         case MessageType::flow_dump: return offsetof(abi::FlowDump, flows);
         case MessageType::flows_ended: return sizeof(abi::FlowsEnded);
+        case MessageType::sets_changed: return sizeof(abi::SetsChanged);
+        case MessageType::members: return offsetof(abi::Members, states);
         case MessageType::notice: return sizeof(abi::Notice);
         case MessageType::status: return sizeof(abi::Status);
         default: return 0;
@@ -86,7 +89,8 @@ Expected<void, std::string> check(const Datagram& datagram) {
     if (fixed == 0) {
         return Fault("datagram of unknown type " + std::to_string(static_cast<std::uint32_t>(header.type)));
     }
-    if (header.type == MessageType::flow_dump ? size < fixed : size != fixed) {
+    const bool has_list = header.type == MessageType::flow_dump || header.type == MessageType::members;
+    if (has_list ? size < fixed : size != fixed) {
         return Fault("datagram of type " + std::to_string(static_cast<std::uint32_t>(header.type)) + " with " +
                      std::to_string(size) + " bytes");
     }
@@ -117,6 +121,21 @@ Expected<void, std::string> check(const Datagram& datagram) {
             std::memcpy(&count, datagram.bytes.data() + offsetof(abi::FlowDump, count), sizeof count);
             if (count > abi::kFlowsPerDumpMax || size != fixed + count * sizeof(abi::FlowRecord)) {
                 return Fault("flow dump whose count and length disagree");
+            }
+            return {};
+        }
+        case MessageType::sets_changed: {
+            const auto& changed = datagram.as<abi::SetsChanged>();
+            if (!valid_enum(changed.kind) || changed.reason > abi::kRefuseReasonLast || !terminated(changed.where)) {
+                return Fault("answer to set changes of unknown kind");
+            }
+            return {};
+        }
+        case MessageType::members: {
+            std::uint32_t count{};
+            std::memcpy(&count, datagram.bytes.data() + offsetof(abi::Members, count), sizeof count);
+            if (count > abi::kSetChangesMax || size != fixed + count * sizeof(abi::MemberState)) {
+                return Fault("answer about members whose count and length disagree");
             }
             return {};
         }

@@ -14,7 +14,7 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-constexpr std::int64_t kSchemaVersion = 2;  ///< 1: without tokens
+constexpr std::int64_t kSchemaVersion = 3;  ///< 1: without tokens; 2: without members of sets
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -66,6 +66,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
     tokens_.reset();
+    sets_.reset();
     audit_.reset();
     database_.reset();
     const std::string path = dir_ + std::string{kDatabaseName};
@@ -89,6 +90,7 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     }
     audit_ = std::make_unique<AuditLog>(*database_, ops_, dir_, options.print);
     tokens_ = std::make_unique<TokenStore>(*database_, *audit_);
+    sets_ = std::make_unique<SetStore>(*database_, *audit_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
     } else if (version < kSchemaVersion) {
@@ -104,7 +106,10 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
     record.result = "done";
     record.detail = "from version " + std::to_string(from) + " to " + std::to_string(kSchemaVersion);
     return in_transaction(std::move(record), [&](std::uint64_t) -> Outcome {
-        for (const auto statement : token_schema()) {
+        std::vector<std::string_view> statements;
+        if (from < 2) statements.insert(statements.end(), token_schema().begin(), token_schema().end());
+        statements.insert(statements.end(), set_schema().begin(), set_schema().end());
+        for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
         return database_->run("PRAGMA user_version=" + std::to_string(kSchemaVersion));
@@ -130,7 +135,8 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     std::optional<AuditEntry> first;
     const auto lock = database_->lock();
     auto made = database_->transaction([&]() -> Outcome {
-        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema()}) {
+        for (const auto statements :
+             {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -184,7 +190,8 @@ PolicyStore::Outcome PolicyStore::load() {
     for (const auto& ref : {current_, pending_}) {
         if (ref) generation_last_ = std::max(generation_last_, ref->generation);
     }
-    return read ? tokens_->load() : read;
+    if (read) read = tokens_->load();
+    return read ? sets_->load() : read;
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading

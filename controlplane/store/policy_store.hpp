@@ -27,6 +27,7 @@
 #include "controlplane/store/audit_log.hpp"
 #include "controlplane/store/database.hpp"
 #include "controlplane/store/policy_ref.hpp"
+#include "controlplane/store/set_store.hpp"
 #include "controlplane/store/token_store.hpp"
 
 namespace sluice::cp {
@@ -66,6 +67,7 @@ public:
     const std::string& slots() const noexcept { return slots_; }
     AuditLog& audit() noexcept { return *audit_; }
     TokenStore& tokens() noexcept { return *tokens_; }
+    SetStore& sets() noexcept { return *sets_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -115,6 +117,7 @@ private:
     std::unique_ptr<Database> database_;
     std::unique_ptr<AuditLog> audit_;
     std::unique_ptr<TokenStore> tokens_;
+    std::unique_ptr<SetStore> sets_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t generation_last_{};
     std::string slots_;

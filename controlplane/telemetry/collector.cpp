@@ -48,6 +48,7 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.frag_reassembled += from.frag_reassembled.read();
     into.frag_duplicates += from.frag_duplicates.read();
     into.icmp_related += from.icmp_related.read();
+    into.set_hits += from.set_hits.read();
     into.syn_cookies_sent += from.syn_cookies_sent.read();
     into.syn_cookies_accepted += from.syn_cookies_accepted.read();
     into.syn_proxy_repeats += from.syn_proxy_repeats.read();
@@ -111,6 +112,9 @@ Totals& Totals::operator+=(const Totals& o) {
     frag_reassembled += o.frag_reassembled;
     frag_duplicates += o.frag_duplicates;
     icmp_related += o.icmp_related;
+    set_hits += o.set_hits;
+    set_changes += o.set_changes;
+    set_expired += o.set_expired;
     syn_cookies_sent += o.syn_cookies_sent;
     syn_cookies_accepted += o.syn_cookies_accepted;
     syn_proxy_repeats += o.syn_proxy_repeats;
@@ -175,6 +179,8 @@ Totals Collector::read_totals() const {
     totals.publishes_stalled = manager.publishes_stalled.read();
     totals.reverts = manager.reverts.read();
     totals.flows_kept = manager.flows_kept.read();
+    totals.set_changes = manager.set_changes.read();
+    totals.set_expired = manager.set_expired.read();
     for (std::size_t i = 0; i < totals.flows_lost.size(); ++i) totals.flows_lost[i] = manager.flows_lost[i].read();
     return totals;
 }
@@ -182,6 +188,8 @@ Totals Collector::read_totals() const {
 void Collector::read_levels(Snapshot& into) {
     const auto& manager = segments_->manager();
     into.flow_capacity = manager.flow_capacity.read();
+    into.set_members = manager.set_members.read();
+    into.set_members_max = manager.set_members_max.read();
     into.flow_half_open_max = manager.flow_half_open_max.read();
     into.flows_kept = manager.flows_kept.read();
     for (const abi::Counter& lost : manager.flows_lost) into.flows_lost += lost.read();

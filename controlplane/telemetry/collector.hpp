@@ -46,6 +46,7 @@ struct Totals {
     std::uint64_t tcp_inexact_rst{}, udp_zero_csum6{}, flow_reopen{}, tcp_overshoot{};
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};
     std::uint64_t frag_reassembled{}, frag_duplicates{}, icmp_related{};
+    std::uint64_t set_hits{}, set_changes{}, set_expired{};
     std::uint64_t syn_cookies_sent{}, syn_cookies_accepted{};
     std::uint64_t syn_proxy_repeats{}, syn_proxy_unanswered{}, syn_proxy_refused{}, syn_proxy_data{};
     std::uint64_t publishes_adopted{}, publishes_refused{}, publishes_stalled{}, reverts{};
@@ -76,6 +77,7 @@ struct Snapshot {
     std::vector<WorkerLevels> workers;
     std::vector<PortLevels> ports;  ///< in the dataplane's order
     std::uint64_t flows{}, flow_capacity{}, generation{}, frag_held_bytes{};
+    std::uint64_t set_members{}, set_members_max{};
     std::uint64_t flows_half_open{}, flow_half_open_max{}, sources{}, flows_proxied{};
     bool syn_cookies_active{};
     abi::SteeringMode steering{};

@@ -171,6 +171,9 @@ void level_families(Families& all, const Snapshot& s) {
               static_cast<double>(s.frag_held_bytes));
     all.gauge("sluice_flows", "Flows being tracked.", static_cast<double>(s.flows));
     all.gauge("sluice_flow_table_capacity", "Flows that can be tracked.", static_cast<double>(s.flow_capacity));
+    all.gauge("sluice_set_members", "Members of sets (members: api), replacements that are on their way included.",
+              static_cast<double>(s.set_members));
+    all.gauge("sluice_set_members_max", "Members that there is room for.", static_cast<double>(s.set_members_max));
     all.gauge("sluice_flows_half_open", "Flows that the other side has not agreed to.",
               static_cast<double>(s.flows_half_open));
     all.gauge("sluice_flow_half_open_max", "Half-open flows that may be tracked.",
@@ -225,6 +228,12 @@ void total_families(Families& all, const Totals& t) {
     all.counter("sluice_flows_kept_on_change_total",
                 "Judgements that a flow goes on although no rule allows it (on_change: keep).", t.flows_kept_on_change);
     all.counter("sluice_lookups_total", "Classifier decisions.", t.lookups);
+    all.counter(
+        "sluice_set_hits_total",
+        "Classifier decisions about packets from or to a member of a set that the policy asks for (members: api).",
+        t.set_hits);
+    all.counter("sluice_set_changes_total", "Members that were added to sets or removed on request.", t.set_changes);
+    all.counter("sluice_set_expired_total", "Members of sets whose time was over.", t.set_expired);
     all.counter("sluice_rejects_limited_total", "Rejected packets without an answer because of the rate limit.",
                 t.rejects_limited);
     all.counter("sluice_frag_reassembled_total", "Datagrams whose fragments were all there, judged as one packet.",

@@ -42,6 +42,17 @@ inline SetKey set_key(const abi::IpAddr& addr, abi::IpFamily family, std::uint32
     return key;
 }
 
+/// The prefix of that length around `addr`.
+inline abi::SetMember member_around(const abi::IpAddr& addr, abi::IpFamily family, std::uint32_t bits) noexcept {
+    const SetKey key = set_key(addr, family, bits);
+    abi::SetMember m{.family = family, .bits = static_cast<std::uint8_t>(bits)};
+    for (std::size_t i = 0; i < 8; ++i) {
+        m.addr.bytes[i] = static_cast<std::uint8_t>(key.high >> (56 - 8 * i));
+        m.addr.bytes[8 + i] = static_cast<std::uint8_t>(key.low >> (56 - 8 * i));
+    }
+    return m;
+}
+
 /// What all lookups of one index share; keyed, so that nobody who chooses addresses chooses where they fall.
 struct SetHash {
     std::uint64_t key0{}, key1{};

@@ -117,7 +117,11 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"flow_half_open_max", &manager.flow_half_open_max},
         {"flows_kept", &manager.flows_kept},
         {"steering", &manager.steering},
-        {"tsc_hz", &manager.tsc_hz}};
+        {"tsc_hz", &manager.tsc_hz},
+        {"set_members", &manager.set_members},
+        {"set_members_max", &manager.set_members_max},
+        {"set_changes", &manager.set_changes},
+        {"set_expired", &manager.set_expired}};
     for (const auto& [name, counter] : manager_fields) counters.others.emplace_back(name, counter->read());
     for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
         counters.others.emplace_back(fmt::format("flows_lost{{cause=\"{}\"}}", abi::kFlowLosses[i].name),
@@ -160,6 +164,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"frag_reassembled", &worker.frag_reassembled},
             {"frag_duplicates", &worker.frag_duplicates},
             {"frag_held_bytes", &worker.frag_held_bytes},
+            {"set_hits", &worker.set_hits},
             {"icmp_related", &worker.icmp_related},
             {"steering_misplaced", &worker.steering_misplaced},
             {"syn_cookies_sent", &worker.syn_cookies_sent},

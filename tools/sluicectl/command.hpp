@@ -82,6 +82,16 @@ int audit(const Context& context, const AuditOptions& options);
 /// Exit code 1 if the chain is broken.
 int audit_verify(const Context& context);
 
+// set_commands.cpp
+/// All sets, or the members of one.
+int set_list(const Context& context, const std::string& name, std::uint64_t count_max);
+/// `for_time`: a duration; empty = they stay.
+int set_add(const Context& context, const std::string& name, const std::vector<std::string>& members,
+            const std::string& for_time);
+int set_remove(const Context& context, const std::string& name, const std::vector<std::string>& members);
+/// `file`: a member a line, - = standard input.
+int set_replace(const Context& context, const std::string& name, const std::string& file);
+
 // token_commands.cpp
 /// Prints the token's text, which nobody shows again. `expires`: a duration, `never`, or empty = 90 days.
 int token_create(const Context& context, const std::string& name, const std::vector<std::string>& roles,

@@ -28,6 +28,8 @@ struct Options {
     std::string reason, user, action;
     bool text{};
     std::string token_name, expires;
+    std::string set_name, for_time;
+    std::vector<std::string> members;
     std::vector<std::string> roles;
 };
 
@@ -69,6 +71,7 @@ public:
         app_.add_option("--reason", options_.reason, "why; it stands in the audit and in the history");
         add_policy_commands();
         add_history_commands();
+        add_set_commands();
         add_token_commands();
         add_view_commands();
         refuse_unknown_commands(argc, argv);
@@ -193,6 +196,30 @@ private:
         add_limit(audit_command);
         audit_verify_ = command(*audit_command, "verify", "is the chain whole? exit code 0 yes, 1 no",
                                 [](const Context& c) { return audit_verify(c); });
+    }
+
+    void add_set_commands() {
+        auto* set = app_.add_subcommand("set", "sets whose members come and go without a change of the policy");
+        set->require_subcommand(1);
+        set->fallthrough();
+        auto* list = command(*set, "list", "all of them, or the members of one",
+                             [this](const Context& c) { return set_list(c, options_.set_name, options_.limit); });
+        list->add_option("NAME", options_.set_name, "the set");
+        add_limit(list);
+        auto* add = command(*set, "add", "members that it is to have, too", [this](const Context& c) {
+            return set_add(c, options_.set_name, options_.members, options_.for_time);
+        });
+        auto* remove = command(*set, "remove", "members that it is not to have",
+                               [this](const Context& c) { return set_remove(c, options_.set_name, options_.members); });
+        for (auto* one : {add, remove}) {
+            one->add_option("NAME", options_.set_name, "the set")->required();
+            one->add_option("MEMBER", options_.members, "addresses and prefixes")->required();
+        }
+        add->add_option("--for", options_.for_time, "how long, e.g. 1h; without it they stay");
+        auto* replace = command(*set, "replace", "other members, all at once",
+                                [this](const Context& c) { return set_replace(c, options_.set_name, options_.file); });
+        replace->add_option("NAME", options_.set_name, "the set")->required();
+        replace->add_option("FILE", options_.file, "a member a line; - is standard input")->required();
     }
 
     void add_token_commands() {

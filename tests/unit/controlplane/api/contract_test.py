@@ -84,6 +84,25 @@ def drive_commits_and_history(at):
     at.ask("GET", "/v1/audit:verify")
 
 
+def drive_sets(at):
+    at.ask("GET", "/v1/sets")
+    members = "/v1/sets/blocked/members"
+    one = json.dumps({"members": ["198.51.100.7"]})
+    later = json.dumps({"members": [{"member": "2001:db8::/48", "ttl_s": 60}], "ttl_s": 90})
+    nobody = json.dumps({"members": ["203.0.113.99"]})
+    for body in (one, later, nobody):
+        at.ask("POST", members, body=body, headers=JSON)
+    at.ask("GET", members)
+    at.ask("GET", members + "?limit=1")
+    at.ask("PUT", members, body=one, headers=JSON)
+    at.ask("PUT", members, body=nobody, headers=JSON)
+    at.ask("DELETE", members, body=one, headers=JSON)
+    at.ask("DELETE", members, body=nobody, headers=JSON)
+    at.ask("PUT", members, body=one, headers=JSON | {"If-Match": '"s0"'})
+    at.ask("POST", members, body=json.dumps({"members": ["198.51.100.7/8"]}), headers=JSON)
+    at.ask("GET", "/v1/sets/unknown/members")
+
+
 def drive_tokens(at):
     at.ask("GET", "/v1/tokens")
     for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
@@ -116,7 +135,7 @@ class Contract(unittest.TestCase):
     def test_every_promise_is_kept(self):
         with Server(BINARY) as server:
             at = Recorder(server)
-            for drive in (drive_the_policy, drive_commits_and_history, drive_tokens, drive_insight):
+            for drive in (drive_the_policy, drive_commits_and_history, drive_sets, drive_tokens, drive_insight):
                 drive(at)
         self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
         driven = {name for name, _, _ in at.seen}

@@ -30,6 +30,11 @@ public:
                                                 std::optional<std::uint64_t> against) override;
     AuditLog& audit() override { return store_->audit(); }
     TokenStore& tokens() override { return store_->tokens(); }
+    /// One set, `blocked`, of at most three members; the member 203.0.113.99 is stored and not enforced.
+    std::vector<SetInfo> sets() override;
+    Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
+                                           const std::string& cursor) override;
+    Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) override;
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
@@ -70,6 +75,8 @@ private:
     std::string flow_log_trouble_, records_trouble_;
     std::vector<EventPage::Line> events_;
     std::uint64_t newest_{};
+    std::vector<SetMemberEdit> members_;
+    std::uint64_t set_number_{1};
     std::mutex gate_mutex_;
     std::condition_variable gate_;
     bool released_{};
