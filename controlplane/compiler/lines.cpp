@@ -11,6 +11,8 @@ namespace sluice::cp {
 
 namespace {
 
+constexpr std::size_t kZoneCutsMax = 16'000'000;  ///< 128 MiB: thousands of rules with answers in many patterns
+
 constexpr auto kNoNext = static_cast<std::uint32_t>(abi::L4Proto::ipv6_no_next);
 
 /// IPv6 "no next header" stands last on the line of protocols: a rule for any service means all but that, which makes
@@ -145,6 +147,10 @@ ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count)
         const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
         if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, uses));
         out.scope_of_term.push_back(it->second);
+        if (cuts.size() > kZoneCutsMax) {
+            out.places = std::uint64_t{abi::kZonePlacesMax} + 1;
+            return out;
+        }
     }
     ClassNumbers numbers{scopes.size()};
     // A policy without zones has no pairs; one class is there all the same.

@@ -31,6 +31,8 @@ GROUPS = {
                   "dataplane/pipeline/translate.cpp"],
     "shm": ["dataplane/manager/attach.cpp", "dataplane/manager/generations.cpp", "dataplane/manager/memfd.cpp",
             "dataplane/manager/last_good.cpp"],
+    "sets": ["dataplane/acl/set_table.cpp", "dataplane/acl/set_view.hpp", "dataplane/manager/set_keeper.cpp",
+             "controlplane/compiler/changing_sets.cpp"],
     "compiler": ["controlplane/compiler/address_table.cpp", "controlplane/compiler/classes.cpp",
                  "controlplane/compiler/lines.cpp", "controlplane/compiler/tree.cpp",
                  "controlplane/compiler/tree_block.cpp", "controlplane/compiler/tree_cut.cpp",

@@ -205,5 +205,76 @@ TEST_F(AgainstManager, AStalledWorkerIsNamedAndThePolicyHolds) {
     EXPECT_TRUE(eventually([&] { return rig->workers[1]->generation == result->generation; }));
 }
 
+Prefix address(std::string_view text) { return test::prefix(text); }
+
+std::string policy_with_set() {
+    return "sluice: 1\nname: edge\ndefault: {action: deny}\n"
+           "zones:\n  outside: {ports: [p0]}\n  inside: {ports: [p1]}\n"
+           "sets:\n  blocked: {members: api, max_ips: 3}\n"
+           "rules:\n  - {id: no, from: blocked, to: any, action: reject}\n"
+           "  - {id: web-in, from: outside, to: any, service: https, action: allow}\n";
+}
+
+TEST_F(AgainstManager, MembersOfSetsAreInForceWhenTheCallReturnsAndAfterEitherDies) {
+    const auto memory = std::make_shared<dp::SetMemory>(std::move(dp::SetMemory::open({}, 1024).value()));
+    start_dataplane({.sets = memory});
+    start_service();
+    ASSERT_TRUE(put(policy_with_set()));
+    const auto change = [&](SetEdit edit, std::vector<SetMemberEdit> members,
+                            std::optional<std::string> if_match = {}) {
+        return service->change_set(
+            {.name = "blocked", .edit = edit, .members = std::move(members), .if_match = if_match});
+    };
+    const auto decides = [&](std::string_view src) {
+        const auto key = test::address(src);
+        const auto dst = test::address("198.51.100.80");
+        const auto said = service->explain({"p0", abi::IpFamily::v4, key, dst, abi::L4Proto::tcp, 40000, 443});
+        return said ? said->rule : said.error().detail;
+    };
+    const auto added = change(SetEdit::add, {{address("192.0.2.1")}, {address("203.0.113.0/24")}});
+    ASSERT_TRUE(added) << added.error().detail;
+    EXPECT_TRUE(added->enforced) << added->trouble;
+    EXPECT_EQ(added->added, 2U);
+    EXPECT_EQ(decides("192.0.2.1"), "no");
+    EXPECT_EQ(decides("203.0.113.9"), "no");
+    EXPECT_EQ(decides("192.0.2.2"), "web-in");
+    EXPECT_EQ(change(SetEdit::add, {{address("10.0.0.1")}, {address("10.0.0.2")}}).error().code, "set-full");
+    EXPECT_EQ(change(SetEdit::replace, {}, "s0").error().status, 412);
+    EXPECT_EQ(
+        service->change_set({.name = "other", .edit = SetEdit::add, .members = {{address("10.0.0.1")}}}).error().status,
+        404);
+
+    rig.reset();  // the next process has the same memory: nothing is sent to it
+    start_dataplane({.sets = memory});
+    start_service();
+    EXPECT_TRUE(eventually([&] { return service->set_members("blocked", 10, "")->members.front().hits.has_value(); }));
+    rig.reset();  // and one without any is sent everything
+    start_dataplane();
+    start_service();
+    const auto page = service->set_members("blocked", 10, "");
+    ASSERT_TRUE(page);
+    ASSERT_EQ(page->members.size(), 2U);
+    for (const auto& m : page->members) EXPECT_TRUE(m.hits.has_value());
+    const auto replaced = change(SetEdit::replace, {{address("192.0.2.2"), 3600}});
+    ASSERT_TRUE(replaced && replaced->enforced);
+    EXPECT_EQ(decides("192.0.2.1"), "web-in");
+    EXPECT_EQ(decides("192.0.2.2"), "no");
+
+    rig->workers[0]->stall = true;
+    const auto stalled = change(SetEdit::remove, {{address("192.0.2.2")}});
+    ASSERT_TRUE(stalled);
+    EXPECT_FALSE(stalled->enforced);
+    rig->workers[0]->stall = false;
+    rig.reset();  // no dataplane: it is stored
+    ASSERT_TRUE(eventually([&] { return !service->status().dataplane_connected; }));
+    const auto alone = change(SetEdit::add, {{address("10.0.0.1")}});
+    ASSERT_TRUE(alone);
+    EXPECT_FALSE(alone->enforced);
+    start_dataplane();
+    start_service();
+    EXPECT_EQ(decides("10.0.0.1"), "no");
+    EXPECT_TRUE(eventually([&] { return service->set_members("blocked", 10, "")->members.front().hits.has_value(); }));
+}
+
 }  // namespace
 }  // namespace sluice::cp

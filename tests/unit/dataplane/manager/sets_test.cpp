@@ -6,6 +6,7 @@
 #include <sluice/abi/set_messages.hpp>
 
 #include "controlplane/compiler/changing_sets.hpp"
+#include "dataplane/manager/set_keeper.hpp"
 #include "dataplane/manager/set_memory.hpp"
 #include "tests/unit/dataplane/manager/rig.hpp"
 
