@@ -8,6 +8,7 @@
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
+#include "controlplane/policy/schedule.hpp"
 
 namespace sluice::cp::api {
 namespace json = boost::json;
@@ -114,6 +115,14 @@ Expected<ExplainQuery, Problem> parse_explain_query(std::string_view body) {
         read_transport(reader, query);
     } else {
         for (const auto* name : {"sport", "dport", "icmp_type", "icmp_code"}) reader.find(name);
+    }
+    if (const auto text = reader.has("at") ? reader.text("at") : std::nullopt) {
+        auto at = parse_instant(*text);
+        if (at) {
+            query.at = *at;
+        } else {
+            reader.fail("at", "bad-instant", std::move(at.error().detail));
+        }
     }
     reader.refuse_unknown();
     if (!errors.empty()) return Unexpected(bad_fields("bad-question", "question", std::move(errors)));

@@ -112,7 +112,7 @@ public:
     }
 
     std::vector<std::uint64_t> untouched(std::span<const abi::RuleSlot> slots) {
-        if (!same_zones()) return {};
+        if (!same_zones() || !same_schedules()) return {};
         for (std::size_t i = 0; i < after_.rules.size(); ++i) {
             if (untouched_rule(i, slots[i])) set(slots[i]);
             if (!shared_[i]) add_growth(i);
@@ -142,6 +142,17 @@ private:
             return base_.policy->sets[a].name == after_.sets[b].name;
         });
     }
+
+    /// Rules name schedules by their numbers.
+    bool same_schedules() const {
+        return std::ranges::equal(base_.policy->schedules, after_.schedules, [](const Schedule& a, const Schedule& b) {
+            return a.name == b.name && a.time_zone == b.time_zone && a.days == b.days &&
+                   a.first_minute == b.first_minute && a.end_minute == b.end_minute;
+        });
+    }
+
+    /// Boxes know nothing of time: a rule that got other times is taken for one that was not there.
+    static bool same_times(const Rule& a, const Rule& b) { return a.when == b.when && a.expires == b.expires; }
 
     /// `place_[i]`: where the i-th rule stood, among rules whose order is as it was. A longest such run is kept; what
     /// is not in it is taken for new.
@@ -198,6 +209,7 @@ private:
             !(was->limits == is.limits)) {
             return false;
         }
+        if (!same_times(*was, is)) return false;
         if (place_[i] >= base_.records.size() || base_.records[place_[i]].slot != slot) return false;
         if (shared_[i] && growth_.empty()) return true;
         const auto reached = [&](const Box& old) {
@@ -231,7 +243,7 @@ private:
     void add_growth(std::size_t i) {
         if (after_.rules[i].mode != abi::RuleMode::enforce) return;
         const Rule* was = before(i);
-        const bool decided = was != nullptr && was->mode == abi::RuleMode::enforce;
+        const bool decided = was != nullptr && was->mode == abi::RuleMode::enforce && same_times(*was, after_.rules[i]);
         const auto now = new_boxes_.of(i);
         if (!decided) {
             growth_.insert(growth_.end(), now.begin(), now.end());

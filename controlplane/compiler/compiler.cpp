@@ -143,16 +143,28 @@ std::optional<Unexpected<CompileRefusal>> too_many_classes(const ClassifiedTerms
                       uses, abi::kSetUsesMax);
     if (c.zones.places > abi::kZonePlacesMax)
         return refuse("too-many-sets",
-                      "pairs of zones and " + figure(uses) + " questions about sets with members over the API make " +
+                      "periods, pairs of zones and " + figure(uses) + " questions about sets with members over the API make " +
                           figure(c.zones.places) + " combinations, at most " + figure(abi::kZonePlacesMax) +
-                          "; use fewer zones or fewer such sets",
+                          "; use fewer zones, schedules or such sets",
                       c.zones.places, abi::kZonePlacesMax);
     if (c.zones.count > classes_max)
-        return refuse("too-many-sets",
-                      "zones and sets with members over the API make " + figure(c.zones.count) +
-                          " different combinations of rules, at most " + figure(classes_max),
+        return refuse("too-many-combinations",
+                      "zones, schedules, expiries and sets with members over the API make " + figure(c.zones.count) +
+                          " different combinations of rules, at most " + figure(classes_max) +
+                          "; use fewer of them that overlap",
                       c.zones.count, classes_max);
     return std::nullopt;
+}
+
+/// The tables have a line of pairs of zones for every period.
+std::optional<Unexpected<CompileRefusal>> too_many_periods(const Policy& policy, const Periods& periods) {
+    const std::uint64_t pairs = std::uint64_t{policy.zones.size()} * policy.zones.size();
+    if (periods.count() * pairs <= abi::kZonePlacesMax) return std::nullopt;
+    return refuse("too-many-periods",
+                  "schedules and expiries make " + figure(periods.count()) +
+                      " different combinations of rules in force, at most " + figure(abi::kZonePlacesMax / pairs) +
+                      " with " + figure(policy.zones.size()) + " zones; use fewer schedules that overlap",
+                  periods.count(), abi::kZonePlacesMax / pairs);
 }
 
 struct AddressPart {
@@ -197,7 +209,13 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
     const auto terms = std::make_shared<const TermBuilder>(policy, options.edited_from, options.terms_before);
     const TermBuilder& builder = *terms;
     if (auto refusal = too_many(policy, builder, options)) return std::move(*refusal);
-    const ClassifiedTerms classified{builder, policy};
+    const auto periods = Periods::of(policy, static_cast<UnixSeconds>(options.created_unix_ns / 1'000'000'000));
+    if (!periods) {
+        const TooMuchTime& e = periods.error();
+        return refuse(e.code, e.detail, e.needed, e.allowed);
+    }
+    if (auto refusal = too_many_periods(policy, *periods)) return std::move(*refusal);
+    const ClassifiedTerms classified{builder, policy, *periods};
     if (auto refusal = too_many_classes(classified)) return std::move(*refusal);
 
     CompiledGeneration out;
@@ -224,7 +242,7 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
         budget.take("trees", std::max(trees.error().bytes, budget.left() + 1));
         return *budget.refusal();
     }
-    put(SectionKind::trees, write_trees(*trees, classified, static_cast<std::uint32_t>(policy.zones.size()),
+    put(SectionKind::trees, write_trees(*trees, classified, *periods, static_cast<std::uint32_t>(policy.zones.size()),
                                         static_cast<std::uint32_t>(policy.rules.size() + 1)));
     out.manifest = make_manifest(policy, rule_slots, out);
     out.manifest.set_epoch = options.set_epoch;

@@ -32,7 +32,7 @@ inline constexpr std::uint32_t kCompilerVersion = 6;
 
 struct CompileOptions {
     std::uint64_t generation{};
-    std::uint64_t created_unix_ns{};
+    std::uint64_t created_unix_ns{};         ///< schedules are written out from that year on
     std::uint64_t set_epoch{}, set_delta{};  ///< Manifest's
     std::uint64_t bytes_max{256ULL << 20};   ///< all sections together
     std::uint32_t terms_max{abi::kTermsMax};
@@ -56,8 +56,8 @@ struct CompiledGeneration {
 };
 
 struct CompileRefusal {
-    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, slot-missing, too-many-zones,
-                       ///< too-many-sets
+    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, too-many-periods,
+                       ///< too-many-transitions, too-many-sets, too-many-combinations, slot-missing, too-many-zones
     std::string detail;
     std::uint64_t needed{}, allowed{};
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -33,42 +34,55 @@ Ranges<std::uint32_t> places_of(const Ranges<std::uint32_t>& protos) {
 
 struct Scope {
     ZoneBits from, to;
+    std::uint32_t activity{};
     std::uint32_t from_any_of{}, to_any_of{};  ///< bits of answers of which one must be yes; 0 = nothing is asked
     bool operator==(const Scope&) const = default;
 };
 struct ScopeHash {
     std::size_t operator()(const Scope& s) const noexcept {
-        return std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to) ^
-               (std::uint64_t{s.from_any_of} << 16 | s.to_any_of) * 0xa0761d6478bd642fULL;
+        return (std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to) ^
+                (std::uint64_t{s.from_any_of} << 16 | s.to_any_of) * 0xa0761d6478bd642fULL) +
+               s.activity;
     }
 };
 
-/// Pairs (from, to) and answers as numbers (from * zone_count + to) << uses | answers.
-Ranges<std::uint32_t> places_of(const Scope& scope, std::size_t zone_count, std::size_t uses) {
-    Ranges<std::uint32_t> places;
-    const auto add = [&](std::uint32_t first, std::uint32_t last) {
-        if (!places.empty() && places.back().last + 1 == first) {
-            places.back().last = last;
-        } else {
-            places.push_back({.first = first, .last = last});
-        }
-    };
+void add_place(Ranges<std::uint32_t>& places, std::uint32_t first, std::uint32_t last) {
+    if (!places.empty() && places.back().last + 1 == first) {
+        places.back().last = last;
+    } else {
+        places.push_back({.first = first, .last = last});
+    }
+}
+
+/// A pair of zones: the answers of sets that fit, as numbers from `base` on.
+void add_answers(Ranges<std::uint32_t>& places, const Scope& scope, std::uint32_t base, std::uint32_t answers) {
+    if (scope.from_any_of == 0 && scope.to_any_of == 0) return add_place(places, base, base + answers - 1);
+    for (std::uint32_t a = 0; a < answers; ++a) {
+        const bool from_is = scope.from_any_of == 0 || (a & scope.from_any_of) != 0;
+        const bool to_is = scope.to_any_of == 0 || (a & scope.to_any_of) != 0;
+        if (from_is && to_is) add_place(places, base + a, base + a);
+    }
+}
+
+/// Pairs (from, to) and answers of one period.
+void add_pairs(Ranges<std::uint32_t>& places, const Scope& scope, std::size_t zone_count, std::size_t period,
+               std::size_t uses) {
     for (std::size_t from = 0; from < zone_count; ++from) {
         if (!scope.from.test(from)) continue;
         for (std::size_t to = 0; to < zone_count; ++to) {
             if (!scope.to.test(to)) continue;
-            const auto base = static_cast<std::uint32_t>((from * zone_count + to) << uses);
-            const std::uint32_t answers = 1U << uses;
-            if (scope.from_any_of == 0 && scope.to_any_of == 0) {
-                add(base, base + answers - 1);
-                continue;
-            }
-            for (std::uint32_t a = 0; a < answers; ++a) {
-                const bool from_is = scope.from_any_of == 0 || (a & scope.from_any_of) != 0;
-                const bool to_is = scope.to_any_of == 0 || (a & scope.to_any_of) != 0;
-                if (from_is && to_is) add(base + a, base + a);
-            }
+            const std::size_t pair = (period * zone_count + from) * zone_count + to;
+            add_answers(places, scope, static_cast<std::uint32_t>(pair << uses), 1U << uses);
         }
+    }
+}
+
+/// Periods, pairs (from, to) and answers as numbers ((period * zone_count + from) * zone_count + to) << uses | answers.
+Ranges<std::uint32_t> places_of(const Scope& scope, std::size_t zone_count, const PeriodBits& active,
+                                std::size_t uses) {
+    Ranges<std::uint32_t> places;
+    for (std::size_t period = 0; period < active.size(); ++period) {
+        if (active[period]) add_pairs(places, scope, zone_count, period, uses);
     }
     return places;
 }
@@ -131,21 +145,24 @@ SetQuestions set_questions(const std::vector<Term>& terms) {
     return questions;
 }
 
-ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count) {
+ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
+                         const std::vector<PeriodBits>& activities) {
     ZoneClasses out;
     out.asked = set_questions(terms);
     const std::size_t uses = out.asked.uses.size();
-    out.places = std::uint64_t{zone_count * zone_count} << uses;
-    if (uses > abi::kSetUsesMax || out.places > abi::kZonePlacesMax) return out;
+    if (uses > abi::kSetUsesMax) return out;
+    out.places = (std::uint64_t{activities[0].size()} * zone_count * zone_count) << uses;
+    if (out.places > abi::kZonePlacesMax) return out;
     std::unordered_map<Scope, std::uint32_t, ScopeHash> scopes;
     std::vector<Cut<std::uint32_t>> cuts;
     for (const Term& term : terms) {
         const Scope scope{.from = term.from.zones,
                           .to = term.to.zones,
+                          .activity = term.activity,
                           .from_any_of = out.asked.any_of(term.from.members, 0),
                           .to_any_of = out.asked.any_of(term.to.members, 1)};
         const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
-        if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, uses));
+        if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, activities[scope.activity], uses));
         out.scope_of_term.push_back(it->second);
         if (cuts.size() > kZoneCutsMax) {
             out.places = std::uint64_t{abi::kZonePlacesMax} + 1;
@@ -179,12 +196,64 @@ std::vector<std::uint16_t> proto_table(const Intervals<std::uint32_t>& intervals
     return table;
 }
 
-ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy) {
-    const std::vector<Term> all = builder.terms();
+namespace {
+
+/// Which terms are there when, and as what.
+class Timed {
+public:
+    Timed(const TermBuilder& builder, const Policy& policy, const Periods& periods)
+        : policy_{policy}, periods_{periods}, activities{PeriodBits(periods.count(), true)} {
+        terms = builder.terms();
+        if (periods.count() == 1 && periods.transitions().size() == 1 && !depends_on_time(policy)) {
+            for (Term& term : terms) term.observe = policy.rules[term.rule].mode == abi::RuleMode::observe;
+            return;
+        }
+        std::vector<Term> always;
+        always.swap(terms);
+        for (const Term& term : always) add(term);
+    }
+
+private:
+    void add(Term term) {
+        const Rule& rule = policy_.rules[term.rule];
+        if (!depends_on_time(rule)) {
+            term.observe = rule.mode == abi::RuleMode::observe;
+            terms.push_back(term);
+            return;
+        }
+        for (const Standing standing : {Standing::enforced, Standing::observed}) {
+            term.activity = activity_of(periods_.bits(rule, standing));
+            term.observe = standing == Standing::observed;
+            if (term.activity != kNever) terms.push_back(term);
+        }
+    }
+
+    std::uint32_t activity_of(const PeriodBits& bits) {
+        if (std::find(bits.begin(), bits.end(), true) == bits.end()) return kNever;
+        const auto [it, fresh] = index_.try_emplace(bits, static_cast<std::uint32_t>(activities.size()));
+        if (fresh) activities.push_back(bits);
+        return it->second;
+    }
+
+    static constexpr std::uint32_t kNever = 0xffffffff;
+    const Policy& policy_;
+    const Periods& periods_;
+    std::map<PeriodBits, std::uint32_t> index_;
+
+public:
+    std::vector<Term> terms;
+    std::vector<PeriodBits> activities;
+};
+
+}  // namespace
+
+ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods) {
+    const Timed timed{builder, policy, periods};
+    const std::vector<Term>& all = timed.terms;
     src = address_classes(all, &Term::from, builder.addresses());
     dst = address_classes(all, &Term::to, builder.addresses());
     transport = transport_classes(builder.services());
-    zones = zone_classes(all, policy.zones.size());
+    zones = zone_classes(all, policy.zones.size(), timed.activities);
     if (zones.count == 0) return;  // too many questions: refused by who asked
     const abi::ClassPoint count = class_count();
     for (std::size_t d = 0; d < any.size(); ++d) any[d] = {{.first = 0, .last = count[d] - 1}};
@@ -198,7 +267,7 @@ ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& polic
             .ranges = {addresses(src, all[t].from.addresses, any[0]), addresses(dst, all[t].to.addresses, any[1]),
                        &transport.of_list[all[t].service], &zones.of_scope[zones.scope_of_term[t]]},
             .rule = all[t].rule,
-            .observe = policy.rules[all[t].rule].mode == abi::RuleMode::observe};
+            .observe = all[t].observe};
         const auto empty = [](const ClassRanges* ranges) { return ranges->empty(); };
         if (std::none_of(term.ranges.begin(), term.ranges.end(), empty)) terms.push_back(term);
     }

@@ -1,5 +1,5 @@
-/// The lines that rules cut into classes: addresses of either side, services, pairs of zones. From terms to class
-/// numbers, and from terms to what the tree builder takes.
+/// The lines that rules cut into classes: addresses of either side, services, pairs of zones in each period. From terms
+/// to class numbers, and from terms to what the tree builder takes.
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <sluice/abi/tables.hpp>
 
 #include "controlplane/compiler/classes.hpp"
+#include "controlplane/compiler/periods.hpp"
 #include "controlplane/compiler/terms.hpp"
 #include "controlplane/compiler/tree_terms.hpp"
 
@@ -32,15 +33,17 @@ struct TransportClasses {
 struct ZoneClasses {
     std::uint32_t count{};
     SetQuestions asked;
-    std::uint64_t places{};            ///< pairs times answers; `pairs` is empty if they are too many
-    std::vector<std::uint16_t> pairs;  ///< by (from * zone count + to) << uses | answers
+    std::uint64_t places{};            ///< periods times pairs times answers; `pairs` is empty if they are too many
+    std::vector<std::uint16_t> pairs;  ///< by ((period * zone count + from) * zone count + to) << uses | answers
     std::vector<ClassRanges> of_scope;
     std::vector<std::uint32_t> scope_of_term;
 };
 
 AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists);
 TransportClasses transport_classes(const SharedList<ServiceList>& lists);
-ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count);
+/// `activities`: what Term::activity means, the first one being "in all periods".
+ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
+                         const std::vector<PeriodBits>& activities = {{true}});
 
 /// What all terms together ask sets.
 SetQuestions set_questions(const std::vector<Term>& terms);
@@ -58,7 +61,7 @@ struct ClassifiedTerms {
     std::array<ClassRanges, abi::kDimensionCount> any;
     std::vector<TreeTerm> terms;  ///< without those that nothing matches; they point into the members above
 
-    ClassifiedTerms(const TermBuilder& builder, const Policy& policy);
+    ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods = {});
     ClassifiedTerms(const ClassifiedTerms&) = delete;
     ClassifiedTerms& operator=(const ClassifiedTerms&) = delete;
 

@@ -32,13 +32,15 @@ std::string disagreement(const Policy& policy, const PolicyTest& test, const dp:
 
 }  // namespace
 
-Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& policy, const dp::TableView& tables) {
+Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& policy, const dp::TableView& tables,
+                                                                 UnixSeconds now) {
     std::vector<TestOutcome> outcomes;
     for (const PolicyTest& test : policy.tests) {
         const dp::LookupKey key = key_of(test);
         dp::LookupResult compiled;
-        dp::lookup(tables, std::span{&key, 1}, std::span{&compiled, 1});
-        const dp::LookupResult reference = reference_lookup(policy, key);
+        const UnixSeconds at = test.at.value_or(now);
+        dp::lookup(tables.at(static_cast<std::uint64_t>(at)), std::span{&key, 1}, std::span{&compiled, 1});
+        const dp::LookupResult reference = reference_lookup(policy, key, at);
         const abi::Verdict got = tables.rules[compiled.rule].verdict;
         const std::string_view got_rule = tables.rule_id(compiled.rule);
         if (compiled.rule != reference.rule || compiled.observe != reference.observe ||

@@ -8,6 +8,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/policy/model.hpp"
+#include "controlplane/policy/schedule.hpp"
 
 namespace sluice::dp {
 struct TableView;
@@ -25,7 +26,9 @@ struct TestOutcome {
 
 /// In the policy's order. Error: a sentence that names the test and both answers. Precondition: `tables` was compiled
 /// from `policy`.
-Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& policy, const dp::TableView& tables);
+/// `now`: for tests that name no instant.
+Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& policy, const dp::TableView& tables,
+                                                                 UnixSeconds now = unix_now());
 
 bool all_passed(const std::vector<TestOutcome>& outcomes);
 

@@ -67,12 +67,14 @@ std::optional<std::string_view> first_excluding_field(const Policy& policy, cons
     return std::nullopt;
 }
 
-dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, const Membership& members) {
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, UnixSeconds at,
+                                  const Membership& members) {
     dp::LookupResult result{.rule = static_cast<abi::RuleIndex>(policy.rules.size())};
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
-        if (first_excluding_field(policy, policy.rules[i], key, members)) continue;
+        const Standing standing = standing_of(policy, policy.rules[i], at);
+        if (standing == Standing::absent || first_excluding_field(policy, policy.rules[i], key, members)) continue;
         const auto index = static_cast<abi::RuleIndex>(i);
-        if (policy.rules[i].mode == abi::RuleMode::enforce) {
+        if (standing == Standing::enforced) {
             result.rule = index;
             break;
         }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "controlplane/policy/model.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "dataplane/acl/lookup.hpp"
 
 namespace sluice::cp {
@@ -16,9 +17,16 @@ using Membership = std::function<bool(std::string_view, abi::IpFamily, const abi
 
 /// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default), and the first
 /// observe rule before it.
-dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, const Membership& members = {});
+dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, UnixSeconds at,
+                                  const Membership& members = {});
+/// The same where no rule depends on time.
+inline dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key,
+                                         const Membership& members = {}) {
+    return reference_lookup(policy, key, 0, members);
+}
 
-/// "from", "to" or "service": the first field that keeps `rule` from matching; nothing if it matches.
+/// "from", "to" or "service": the first field that keeps `rule` from matching; nothing if it matches. Its schedule is
+/// not looked at: standing_of tells.
 std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
                                                       const Membership& members = {});
 

@@ -60,7 +60,8 @@ SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot
                            .is_pass = rule.action == Action::pass ? std::uint8_t{1} : std::uint8_t{0},
                            .id = out.add_text(rule.id),
                            .limits = rule.limits,
-                           .on_change = rule.on_change.value_or(policy.on_change)});
+                           .on_change = rule.on_change.value_or(policy.on_change),
+                           .turns_to_observe = rule.expires ? std::uint8_t{1} : std::uint8_t{0}});
     }
     records.push_back({.slot = abi::kSlotDefault,
                        .verdict = verdict_of(policy.default_action, Action::deny),
@@ -95,8 +96,8 @@ SectionContent write_transport(const TransportClasses& classes) {
     return out.finish();
 }
 
-SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, std::uint32_t zone_count,
-                           std::uint32_t rule_count) {
+SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, const Periods& periods,
+                           std::uint32_t zone_count, std::uint32_t rule_count) {
     SectionWriter<abi::TreesSection> out{SectionKind::trees};
     out.section.class_count = classified.class_count();
     out.section.zone_count = zone_count;
@@ -104,6 +105,8 @@ SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified
     out.section.node_visits_max = trees.node_visits_max;
     out.section.block_words_max = trees.block_words_max;
     out.section.set_uses = out.put(classified.zones.asked.uses);
+    out.section.period_count = periods.count();
+    out.section.transitions = out.put(periods.transitions());
     out.section.zone_pairs = out.put(classified.zones.pairs);
     out.section.roots = out.put(trees.roots);
     out.section.nodes = out.put_lines(trees.nodes);

@@ -23,7 +23,7 @@ SectionContent write_zones(const Policy& policy);
 SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots);
 SectionContent write_addresses(abi::SectionKind kind, const AddressTable& table, std::uint32_t class_count);
 SectionContent write_transport(const TransportClasses& classes);
-SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, std::uint32_t zone_count,
-                           std::uint32_t rule_count);
+SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, const Periods& periods,
+                           std::uint32_t zone_count, std::uint32_t rule_count);
 
 }  // namespace sluice::cp

@@ -37,6 +37,8 @@ struct Term {
     std::uint32_t rule{};
     Side from, to;
     ListIndex service{};
+    std::uint32_t activity{};  ///< in which periods, an index; 0 = in all of them
+    bool observe{};
 };
 
 /// Lists that policies after each other have in common, each made once and found again by what it is made of. One pool

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "controlplane/compiler/changing_sets.hpp"
+#include "controlplane/compiler/periods.hpp"
 #include "controlplane/compiler/reference.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "dataplane/acl/lookup.hpp"
@@ -62,8 +63,16 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     }
     const dp::LookupKey key{query.src,           query.dst,    abi::ZoneId{*from}, abi::ZoneId{*to},
                             query.dport_or_icmp, query.family, query.proto};
+    const UnixSeconds at = query.at.value_or(unix_now());
+    const auto known =
+        written_out(policy, static_cast<UnixSeconds>(active->compiled.manifest.created_unix_ns / 1'000'000'000));
+    if (depends_on_time(policy) && !known.contains(at)) {
+        return Unexpected(problem(422, "too-far-away", "The tables do not know that time",
+                                  "schedules are written out from " + instant_text(known.first) + " to " +
+                                      instant_text(known.last) + "; ask about an instant in between"));
+    }
     dp::LookupResult found;
-    dp::TableView view = active->view;
+    dp::TableView view = active->view.at(static_cast<std::uint64_t>(at));
     const auto members = members_about(policy, key);
     if (!members) return Unexpected(members.error());
     view.members = (**members)->view(view, nullptr, 0);
@@ -84,9 +93,12 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     result.to_zone = policy.zones[*to].name;
     for (std::size_t r = 0; r < std::min<std::size_t>(found.rule, policy.rules.size()); ++r) {
         const auto& rule = policy.rules[r];
-        if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
+        const Standing standing = standing_of(policy, rule, at);
+        if (standing == Standing::absent) {
+            result.skipped.push_back({rule.id, "when"});
+        } else if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
             result.skipped.push_back({rule.id, std::string{*field}});
-        } else if (rule.mode == abi::RuleMode::enforce) {
+        } else if (standing == Standing::enforced) {
             // The oracle says that an earlier rule decides: tables and policy contradict each other.
             return Unexpected(
                 problem(500, "internal-error", "Tables and policy disagree",

@@ -75,6 +75,11 @@ public:
         told_.findings.unpaired = findings.unpaired;
         const Policy& policy = *after_.policy;
         for (const Finding& finding : findings.told) {
+            if (by_time(finding)) {
+                --told_.findings.counts[static_cast<std::size_t>(finding.kind)];
+                ++told_.findings.unexamined;
+                continue;
+            }
             PlanFinding one{.kind = finding.kind};
             one.rule = reference_rule_id(policy, finding.rule);
             one.pos = policy.pos_of_rule(finding.rule);
@@ -99,6 +104,13 @@ private:
             return Decision{std::string{view.rule_id(rule)}, view.rules[rule].verdict};
         };
         return {decision(found.rule), found.observe == abi::kNoRule ? Decision{} : decision(found.observe)};
+    }
+
+    /// At another time it might not be so.
+    bool by_time(const Finding& finding) const {
+        const auto& rules = after_.policy->rules;
+        const auto timed = [&](std::uint32_t rule) { return rule < rules.size() && depends_on_time(rules[rule]); };
+        return timed(finding.rule) || std::ranges::any_of(finding.others, timed);
     }
 
     bool answers(const ChangedBox& box) {
@@ -170,8 +182,40 @@ private:
 
 }  // namespace
 
-PlanAnalysis analyse(const AnalysedPolicy& before, const AnalysedPolicy& after, const WireHint& wires,
-                     const UnusedFor& unused_for) {
+namespace {
+
+/// A policy and its tables as they stand at an instant: a rule whose schedule is closed matches nothing.
+class AsItStands {
+public:
+    AsItStands(const AnalysedPolicy& whole, UnixSeconds at) : analysed_{whole} {
+        if (whole.policy == nullptr || !depends_on_time(*whole.policy)) return;
+        policy_ = *whole.policy;
+        for (std::size_t i = 0; i < policy_.rules.size(); ++i) {
+            if (!depends_on_time(std::as_const(policy_.rules)[i])) continue;
+            Rule& rule = policy_.rules[i];
+            const Standing standing = standing_of(policy_, rule, at);
+            if (standing == Standing::absent) rule.from.clear();
+            if (standing == Standing::observed) rule.mode = abi::RuleMode::observe;
+        }
+        view_ = whole.view->at(static_cast<std::uint64_t>(at));
+        analysed_ = {&policy_, &view_};
+    }
+    AsItStands(const AsItStands&) = delete;
+    AsItStands& operator=(const AsItStands&) = delete;
+    const AnalysedPolicy& analysed() const noexcept { return analysed_; }
+
+private:
+    Policy policy_;
+    dp::TableView view_;
+    AnalysedPolicy analysed_;
+};
+
+}  // namespace
+
+PlanAnalysis analyse(const AnalysedPolicy& before_whole, const AnalysedPolicy& after_whole, const WireHint& wires,
+                     const UnusedFor& unused_for, UnixSeconds now) {
+    const AsItStands was{before_whole, now}, is{after_whole, now};
+    const AnalysedPolicy &before = was.analysed(), &after = is.analysed();
     const EntryPlaces places{before.policy, *after.policy, &wires};
     if (!places.representable()) {
         PlanAnalysis nothing;

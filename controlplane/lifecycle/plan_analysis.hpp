@@ -16,6 +16,7 @@
 #include "controlplane/analysis/semantic_diff.hpp"
 #include "controlplane/policy/model.hpp"
 #include "controlplane/policy/reader.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "dataplane/acl/table_view.hpp"
 
 namespace sluice::cp {
@@ -76,8 +77,9 @@ struct AnalysedPolicy {
     const dp::TableView* view{};
 };
 
-/// `before` may have no policy: then nothing is compared.
+/// `before` may have no policy: then nothing is compared. Both policies are looked at as they stand at `now`; nothing
+/// is found about rules that depend on time, nor because of them.
 PlanAnalysis analyse(const AnalysedPolicy& before, const AnalysedPolicy& after, const WireHint& wires,
-                     const UnusedFor& unused_for);
+                     const UnusedFor& unused_for, UnixSeconds now = unix_now());
 
 }  // namespace sluice::cp

@@ -8,6 +8,7 @@
 
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/duration.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/service.hpp"
 
 namespace sluice::cp {
@@ -105,6 +106,17 @@ Words words_of(const NetSet& set) {
 Words words_of(const Zone& zone) { return {zone.ports.begin(), zone.ports.end()}; }
 Words words_of(const NamedService& service) { return words_of(service.terms); }
 
+/// Written out, so that another content of a schedule shows at the rules that it changes.
+std::string text_of(const Schedule& schedule) {
+    std::string days;
+    for (std::size_t d = 0; d < std::size(kDayNames); ++d) {
+        if ((schedule.days >> d & 1U) != 0) days += (days.empty() ? "" : " ") + std::string{kDayNames[d]};
+    }
+    if (schedule.days == kEveryDay) days = "daily";
+    return schedule.name + " (" + days + " " + day_time_text(schedule.first_minute) + "-" +
+           day_time_text(schedule.end_minute) + " " + schedule.time_zone + ")";
+}
+
 std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
     return {{"action", "", text_of(rule.action)},
             {"from", "", text_of(policy, rule.from)},
@@ -113,7 +125,12 @@ std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
             {"mode", "", text_of(rule.mode)},
             {"log", "", text_of(rule.log)},
             {"limits", "", text_of(rule.limits)},
-            {"on_change", "", rule.on_change ? text_of(*rule.on_change) : std::string{kAsThePolicySays}}};
+            {"on_change", "", rule.on_change ? text_of(*rule.on_change) : std::string{kAsThePolicySays}},
+            {"when", "", rule.when ? text_of(policy.schedules[*rule.when]) : "always"},
+            {"expires", "", rule.expires ? instant_text(*rule.expires) : "never"},
+            {"owner", "", rule.notes ? rule.notes->owner : std::string{}},
+            {"ticket", "", rule.notes ? rule.notes->ticket : std::string{}},
+            {"reason", "", rule.notes ? rule.notes->reason : std::string{}}};
 }
 
 /// Fields that differ; both lists have the same fields in the same order.

@@ -7,6 +7,7 @@
 
 #include "controlplane/compiler/longest_run.hpp"
 #include "controlplane/lifecycle/plan_changes.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {
@@ -26,11 +27,18 @@ std::string text_of(const Policy& policy, const Endpoint& end) {
     return text;
 }
 
+std::string text_of(const Schedule& s) {
+    return s.time_zone + " " + std::to_string(s.days) + " " + std::to_string(s.first_minute) + "-" +
+           std::to_string(s.end_minute);
+}
+
 /// What a rule says, with every name resolved, so that another content of a set shows in the rules that use it.
 std::string text_of(const Policy& policy, const Rule& rule) {
     std::string text = std::to_string(static_cast<int>(rule.action)) + "/" +
                        std::to_string(static_cast<int>(rule.mode)) + "/" + std::to_string(static_cast<int>(rule.log)) +
-                       "/" + (rule.on_change ? std::to_string(static_cast<int>(*rule.on_change)) : "");
+                       "/" + (rule.expires ? instant_text(*rule.expires) : "") + "/" +
+                       (rule.when ? text_of(policy.schedules[*rule.when]) : "") + "/" +
+                       (rule.on_change ? std::to_string(static_cast<int>(*rule.on_change)) : "");
     for (const auto* side : {&rule.from, &rule.to}) {
         std::set<std::string> ends;
         for (const auto& end : *side) ends.insert(text_of(policy, end));

@@ -90,6 +90,7 @@ struct ExplainQuery {
     abi::IpAddr src{}, dst{};
     abi::L4Proto proto{};
     std::uint16_t sport{}, dport_or_icmp{};  ///< as dp::LookupKey
+    std::optional<std::int64_t> at;          ///< UTC in seconds; absent = now
 };
 
 struct ExplainResult {
@@ -100,7 +101,7 @@ struct ExplainResult {
     std::string from_zone, to_zone;
     struct Skipped {
         std::string rule;
-        std::string field;  ///< first field that excluded it: from | to | service
+        std::string field;  ///< first field that excluded it: when | from | to | service
     };
     std::vector<Skipped> skipped;  ///< rules that stand before the deciding one, in order
 };

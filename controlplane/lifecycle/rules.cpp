@@ -2,12 +2,15 @@
 #include <algorithm>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {
 namespace {
 
 using std::chrono::system_clock;
+
+constexpr UnixSeconds kExpiryToldBefore = 14 * 86'400;
 
 std::string action_text(Action action) {
     switch (action) {
@@ -51,9 +54,11 @@ std::vector<RuleStats> PolicyServiceImpl::rules() {
         out.push_back(std::move(stats));
     };
     const auto& policy = active->policy;
+    const UnixSeconds at = unix_now();
     for (std::size_t r = 0; r < policy.rules.size(); ++r) {
         const auto& rule = policy.rules[r];
-        add(rule.id, action_text(rule.action), rule.mode == abi::RuleMode::observe ? "observe" : "enforce",
+        const bool expired = rule.expires && at >= *rule.expires;
+        add(rule.id, action_text(rule.action), expired || rule.mode == abi::RuleMode::observe ? "observe" : "enforce",
             active->view.rules[r].slot);
     }
     add(std::string{abi::kIdDefault}, action_text(policy.default_action), "enforce", abi::kSlotDefault);
@@ -68,10 +73,17 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     const auto now = shared();
     ControlMetrics control;
     if (now.current != nullptr) {
+        const UnixSeconds at = unix_now();
         control.policy_name = now.current->policy.name;
         control.version = now.current->version;
         control.hash = now.current->hash;
         control.stored_generation = now.current->generation();
+        for (const Rule& rule : now.current->policy.rules) {
+            if (!rule.expires || rule.mode == abi::RuleMode::observe) continue;
+            control.rule_expiries.emplace_back(rule.id, *rule.expires);
+            control.rules_expired += *rule.expires <= at ? 1 : 0;
+            control.rules_expiring += *rule.expires > at && *rule.expires - at <= kExpiryToldBefore ? 1 : 0;
+        }
     }
     control.connected = now.connected;
     control.in_sync = now.runs(now.current);

@@ -10,6 +10,7 @@
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/emit.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/schema.hpp"
 #include "controlplane/policy/service.hpp"
 #include "controlplane/policy/shape.hpp"
@@ -153,6 +154,10 @@ private:
         return json_string(ms ? duration_text(*ms) : std::string{text});
     }
 
+    static std::string instant(const Expected<UnixSeconds, ValueError>& at, std::string_view text) {
+        return json_string(at ? instant_text(*at) : std::string{text});
+    }
+
     static std::string test_source(std::string_view text) {
         const auto source = parse_test_source(text);
         if (!source) return json_string(text);
@@ -190,8 +195,14 @@ private:
             case Shape::test_target: return test_target(node.text);
             case Shape::test_service: return service(node.text);
             case Shape::duration: return duration(node.text);
+            case Shape::days: return words(node, json_string);
+            case Shape::instant: return instant(parse_instant(node.text), node.text);
+            case Shape::expiry: return instant(parse_expiry(node.text), node.text);
             case Shape::name:
             case Shape::choice:
+            case Shape::time_zone:
+            case Shape::day_time:
+            case Shape::note:
             case Shape::unsupported: break;
         }
         return json_string(node.text);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,6 +78,22 @@ struct NamedService {
     std::vector<ServiceTerm> terms;
 };
 
+inline constexpr std::size_t kSchedulesMax = 256;
+
+/// Times of the week in a zone, as one's clock shows them there: schedule.hpp.
+struct Schedule {
+    std::string name, time_zone;
+    std::uint8_t days{};                         ///< bit 0 = Monday
+    std::uint16_t first_minute{}, end_minute{};  ///< of the day; an end that is not behind is one of the next day
+    SourcePos pos;
+};
+
+/// What a rule says to people only. Kept apart: most rules have none.
+struct RuleNotes {
+    std::string owner, ticket, reason;
+    bool operator==(const RuleNotes&) const = default;
+};
+
 struct Rule {
     std::string id;
     std::vector<Endpoint> from, to;    ///< OR; never empty
@@ -86,19 +103,23 @@ struct Rule {
     abi::RuleLog log{};
     abi::RuleLimits limits{};                ///< none unless it allows
     std::optional<abi::OnChange> on_change;  ///< of live flows that this rule decides against; absent = the policy's
+    std::optional<std::uint16_t> when;       ///< index into Policy::schedules; absent = always
+    std::optional<std::int64_t> expires;     ///< UTC in seconds: from then on it observes
+    std::shared_ptr<const RuleNotes> notes;  ///< may be null
 };
 
 /// Source port of a policy test that names none: the first of the dynamic ports (RFC 6335 section 6).
 inline constexpr std::uint16_t kTestSourcePort = 49152;
 
-/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", expect, by}`
+/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", at, expect, by}`
 struct PolicyTest {
     abi::IpFamily family{};
     abi::IpAddr src{}, dst{};
     std::uint16_t from_zone{}, to_zone{};
     abi::L4Proto proto{};
     std::uint16_t sport{kTestSourcePort};
-    std::uint16_t dport_or_icmp{};  ///< as dp::LookupKey
+    std::uint16_t dport_or_icmp{};   ///< as dp::LookupKey
+    std::optional<std::int64_t> at;  ///< UTC in seconds; absent = when it is run
     abi::Verdict expect{};
     std::string by;                  ///< rule id, empty = any
     std::string text_from, text_to;  ///< as written
@@ -155,6 +176,7 @@ struct Policy {
     std::vector<Zone> zones;
     SharedList<NetSet> sets;
     std::vector<NamedService> services;
+    std::vector<Schedule> schedules;
     SharedList<Rule> rules;
     /// By rule; shorter where nobody knows. Not in the rule: a line more above would make it another one.
     std::vector<SourcePos> rule_pos;

@@ -8,6 +8,7 @@
 #include "controlplane/policy/canonical.hpp"
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/service.hpp"
 #include "controlplane/policy/shape.hpp"
 #include "controlplane/policy/symbols.hpp"
@@ -107,6 +108,7 @@ private:
         read_syn_proxy();
         read_zones();
         check_every_port_has_a_zone();
+        read_schedules();
     }
 
     void read_default() {
@@ -318,6 +320,55 @@ private:
         }
     }
 
+    /// `when` alone names them: they share no names with zones, sets and services.
+    void read_schedules() {
+        for_each_member("schedules", [&](const Node& key, const Node& value, const Path& path) {
+            if (!fits(key, path, policy_.schedules.size(), kSchedulesMax, "schedules")) return;
+            Schedule schedule{std::string{key.text}, std::string{word(value, "tz")}, kEveryDay, 0, 0, key.pos};
+            if (const auto first = parse_day_time(word(value, "from"))) schedule.first_minute = *first;
+            if (const auto end = parse_day_time(word(value, "to"))) schedule.end_minute = *end;
+            if (const auto* days = value.find("days")) {
+                schedule.days = 0;
+                for_each_of(*days, Path{path, "days"}, [&](const Node& day, const Path& at) {
+                    if (day.kind == Node::Kind::scalar) schedule.days |= read_day(day, at);
+                });
+            }
+            policy_.schedules.push_back(std::move(schedule));
+        });
+    }
+
+    std::uint8_t read_day(const Node& day, const Path& path) {
+        const std::uint8_t bit = day_bit(day.text);
+        if (bit == 0) {
+            const std::vector<std::string_view> known{std::begin(kDayNames), std::end(kDayNames)};
+            auto hint = did_you_mean(day.text, known);
+            if (hint.empty()) hint = "; write mon, tue, wed, thu, fri, sat or sun";
+            report_.add(path, day.pos, "bad-choice", quoted(day.text) + " is no day of the week" + hint);
+        }
+        return bit;
+    }
+
+    std::optional<std::uint16_t> schedule_named(const Node& when, const Path& path) {
+        std::vector<std::string_view> known;
+        for (const Schedule& schedule : policy_.schedules) {
+            if (schedule.name == when.text) return static_cast<std::uint16_t>(known.size());
+            known.push_back(schedule.name);
+        }
+        auto hint = did_you_mean(when.text, known);
+        if (hint.empty()) hint = "; define it in schedules";
+        report_.add(path, when.pos, "undefined-name", "schedule " + quoted(when.text) + " is not defined" + hint);
+        return std::nullopt;
+    }
+
+    void read_times(Rule& rule, const Node& node, const Path& path) {
+        const auto* when = node.find("when");
+        if (when != nullptr && when->kind == Node::Kind::scalar) rule.when = schedule_named(*when, Path{path, "when"});
+        if (const auto at = parse_expiry(word(node, "expires"))) rule.expires = *at;
+        RuleNotes notes{std::string{word(node, "owner")}, std::string{word(node, "ticket")},
+                        std::string{word(node, "reason")}};
+        if (notes != RuleNotes{}) rule.notes = std::make_shared<const RuleNotes>(std::move(notes));
+    }
+
     void read_services() {
         for_each_member("services", [&](const Node& key, const Node& value, const Path& path) {
             symbols_.define(path, key, Symbols::Kind::service, 0);
@@ -350,6 +401,7 @@ private:
         rule.mode = word(node, "mode") == "observe" ? abi::RuleMode::observe : abi::RuleMode::enforce;
         rule.log = log_of(word(node, "log"));
         rule.limits = read_rule_limits(node, path, rule.action);
+        read_times(rule, node, path);
         if (const auto* on_change = node.find("on_change")) {
             rule.on_change = on_change_of(on_change->text);
             if (rule.action == Action::allow) {
@@ -393,6 +445,7 @@ private:
         test.expect = expect == "allow"    ? abi::Verdict::allow
                       : expect == "reject" ? abi::Verdict::reject
                                            : abi::Verdict::deny;
+        if (const auto at = parse_instant(word(node, "at"))) test.at = *at;
         if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"}, names);
         if (!test.text_from.empty() && !test.text_to.empty()) read_ends(node, path, test);
         policy_.tests.push_back(std::move(test));

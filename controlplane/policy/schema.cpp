@@ -167,6 +167,14 @@ constexpr std::array kEndpointFields{
 };
 constexpr ObjectSchema kEndpoint{"an endpoint", kEndpointFields};
 
+constexpr std::array kScheduleFields{
+    required("tz", Shape::time_zone, "Time zone whose clocks count, by its name: Asia/Shanghai, UTC."),
+    optional("days", Shape::days, "Days on which it opens; absent means every day."),
+    required("from", Shape::day_time, "When it opens, HH:MM."),
+    required("to", Shape::day_time, "When it closes, HH:MM; not behind `from` means on the next day."),
+};
+constexpr ObjectSchema kSchedule{"a schedule", kScheduleFields};
+
 constexpr std::array kRuleFields{
     required("id", Shape::name, "Unique; counters, logs and tests use it."),
     required("from", Shape::endpoints, "Where the flow comes from: a list means OR; any must be written."),
@@ -178,16 +186,17 @@ constexpr std::array kRuleFields{
     optional("limits", Shape::object, "How many flows a rule that allows may have.", &kRuleLimits),
     late_choice("on_change", kOnChanges, "",
                 "What becomes of a live flow that this rule no longer lets pass; absent means what the policy says."),
+    optional("when", Shape::name, "The schedule within which the rule is there; absent means always."),
+    optional("expires", Shape::expiry,
+             "A day (until its end, UTC) or an instant from which on the rule observes only."),
+    optional("owner", Shape::note, "Whom to ask about the rule."),
+    optional("ticket", Shape::note, "What the rule was asked for with."),
+    optional("reason", Shape::note, "Why the rule is there."),
     unsupported("active"),
-    unsupported("expires"),
     unsupported("not"),
-    unsupported("owner"),
-    unsupported("reason"),
     unsupported("sample"),
     unsupported("sni"),
     unsupported("tag"),
-    unsupported("ticket"),
-    unsupported("when"),
 };
 constexpr ObjectSchema kRule{"a rule", kRuleFields};
 
@@ -197,7 +206,7 @@ constexpr std::array kTestFields{
     optional("service", Shape::test_service, "Instead of :PORT/proto in `to`."),
     choice("expect", kVerdicts, "", "The verdict that must come out."),
     optional("by", Shape::name, "The rule that must decide: an id, or default."),
-    unsupported("at"),
+    optional("at", Shape::instant, "The instant that is asked about, 2026-12-05T02:00+08:00; absent means now."),
     unsupported("given"),
     unsupported("limit"),
     unsupported("repeat"),
@@ -230,6 +239,7 @@ constexpr std::array kDocumentFields{
           .object = &kZone},
     optional("sets", Shape::object_map, "Named addresses.", &kSet),
     optional("services", Shape::service_map, "Named services; dns, http, https, ntp, ping and ssh are known."),
+    optional("schedules", Shape::object_map, "Named times of the week, for `when` of rules.", &kSchedule),
     optional("rules", Shape::object_list, "Top to bottom, the first match decides.", &kRule),
     optional("tests", Shape::object_list, "Run before the policy is put in force.", &kTest),
     unsupported("active"),
@@ -239,7 +249,6 @@ constexpr std::array kDocumentFields{
     unsupported("limits"),
     unsupported("nat"),
     unsupported("never_block"),
-    unsupported("schedules"),
 };
 constexpr ObjectSchema kDocument{"the policy", kDocumentFields};
 

@@ -27,6 +27,12 @@ enum class Shape : std::uint8_t {
     test_source,   ///< ADDR@zone[:PORT]
     test_target,   ///< ADDR[@zone][:PORT/proto]
     test_service,  ///< one name or term
+    time_zone,     ///< schedule.hpp: check_time_zone
+    days,          ///< one or a list of schedule.hpp: kDayNames
+    day_time,      ///< schedule.hpp: parse_day_time
+    instant,       ///< schedule.hpp: parse_instant
+    expiry,        ///< schedule.hpp: parse_expiry
+    note,          ///< a line for people
     unsupported,   ///< part of the language, not of this version
 };
 

@@ -5,6 +5,7 @@
 
 #include "controlplane/policy/emit.hpp"
 #include "controlplane/policy/names.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/schema.hpp"
 
 namespace sluice::cp {
@@ -63,9 +64,19 @@ json::object value(const Field& field) {
             return result;
         }
         case Shape::count: return {{"type", "integer"}, {"minimum", field.least}, {"maximum", field.most}};
+        case Shape::days: {
+            json::array words;
+            for (const auto word : kDayNames) words.emplace_back(view(word));
+            return one_or_more({{"enum", std::move(words)}});
+        }
+        case Shape::day_time: return {{"type", "string"}, {"pattern", "^([01][0-9]|2[0-4]):[0-5][0-9]$"}};
         case Shape::test_source:
         case Shape::test_target:
         case Shape::test_service:
+        case Shape::time_zone:
+        case Shape::instant:
+        case Shape::expiry:
+        case Shape::note:
         case Shape::unsupported: break;
     }
     return text();

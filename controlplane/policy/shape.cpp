@@ -8,6 +8,7 @@
 
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
+#include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/tree_builder.hpp"
 
 namespace sluice::cp {
@@ -82,6 +83,23 @@ void check_choice(const Node& node, const Field& field, const Path& path, Report
 void check_duration(const Node& node, const Path& path, Report& report) {
     if (!check_text(node, path, report)) return;
     if (const auto ms = parse_duration(node.text); !ms) report.add(path, node.pos, ms.error());
+}
+
+/// `parse` says what is wrong with a text.
+template <typename Parse>
+void check_value(const Node& node, const Path& path, Report& report, Parse&& parse) {
+    if (!check_text(node, path, report)) return;
+    if (auto value = parse(node.text); !value) report.add(path, node.pos, std::move(value.error()));
+}
+
+/// One line of at most so many bytes.
+constexpr std::size_t kNoteBytesMax = 200;
+void check_note(const Node& node, const Path& path, Report& report) {
+    if (!check_text(node, path, report)) return;
+    const bool one_line = std::ranges::all_of(node.text, [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
+    if (!node.text.empty() && node.text.size() <= kNoteBytesMax && one_line) return;
+    report.add(path, node.pos, "bad-note",
+               "this is for people: write one line of 1 to " + std::to_string(kNoteBytesMax) + " bytes");
 }
 
 void check_count(const Node& node, const Field& field, const Path& path, Report& report) {
@@ -166,6 +184,12 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::test_source:
         case Shape::test_target:
         case Shape::test_service: return void(check_text(node, path, report));
+        case Shape::time_zone: return check_value(node, path, report, check_time_zone);
+        case Shape::day_time: return check_value(node, path, report, parse_day_time);
+        case Shape::instant: return check_value(node, path, report, parse_instant);
+        case Shape::expiry: return check_value(node, path, report, parse_expiry);
+        case Shape::days: return check_words(node, true, "a list of days: [mon, tue]", path, report);
+        case Shape::note: return check_note(node, path, report);
         case Shape::object_map:
             return check_map(node, "a map from names", path, report, [&](const Node& value, const Path& at) {
                 check_object(value, *field.object, at, report);

@@ -125,6 +125,7 @@ Totals& Totals::operator+=(const Totals& o) {
     publishes_refused += o.publishes_refused;
     publishes_stalled += o.publishes_stalled;
     reverts += o.reverts;
+    transitions += o.transitions;
     flows_kept += o.flows_kept;
     for (std::size_t i = 0; i < flows_lost.size(); ++i) flows_lost[i] += o.flows_lost[i];
     return *this;
@@ -178,6 +179,7 @@ Totals Collector::read_totals() const {
     totals.publishes_refused = manager.publishes_refused.read();
     totals.publishes_stalled = manager.publishes_stalled.read();
     totals.reverts = manager.reverts.read();
+    totals.transitions = manager.transitions.read();
     totals.flows_kept = manager.flows_kept.read();
     totals.set_changes = manager.set_changes.read();
     totals.set_expired = manager.set_expired.read();

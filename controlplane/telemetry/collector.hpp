@@ -49,7 +49,7 @@ struct Totals {
     std::uint64_t set_hits{}, set_changes{}, set_expired{};
     std::uint64_t syn_cookies_sent{}, syn_cookies_accepted{};
     std::uint64_t syn_proxy_repeats{}, syn_proxy_unanswered{}, syn_proxy_refused{}, syn_proxy_data{};
-    std::uint64_t publishes_adopted{}, publishes_refused{}, publishes_stalled{}, reverts{};
+    std::uint64_t publishes_adopted{}, publishes_refused{}, publishes_stalled{}, reverts{}, transitions{};
     std::uint64_t flows_kept{};  ///< over restarts of the dataplane
     std::array<std::uint64_t, abi::kFlowLossCount> flows_lost{};
     Totals& operator+=(const Totals& other);

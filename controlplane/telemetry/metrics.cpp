@@ -263,6 +263,8 @@ void total_families(Families& all, const Totals& t) {
     Families::add(switches, {{"result", "refused"}}, t.publishes_refused);
     Families::add(switches, {{"result", "stalled"}}, t.publishes_stalled);
     Families::add(switches, {{"result", "reverted"}}, t.reverts);
+    all.counter("sluice_transitions_total", "Times at which rules came into force or went by their schedule or expiry.",
+                t.transitions);
 }
 
 void record_families(Families& all, const RecordMetrics& r) {
@@ -327,6 +329,10 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
         Families::add(version, {{"hash", c.hash}, {"name", c.policy_name}, {"version", c.version}}, 1.0);
     }
     all.gauge("sluice_stored_generation", "Generation of the stored policy.", static_cast<double>(c.stored_generation));
+    all.gauge("sluice_rules_expiring", "Rules of the stored policy that turn to observe within 14 days.",
+              static_cast<double>(c.rules_expiring));
+    all.gauge("sluice_rules_expired", "Rules of the stored policy that have expired and observe only.",
+              static_cast<double>(c.rules_expired));
     all.gauge("sluice_dataplane_connected", "1 while the dataplane answers.", c.connected ? 1 : 0);
     all.gauge("sluice_policy_in_sync", "1 while the dataplane runs what is stored.", c.in_sync ? 1 : 0);
     all.gauge("sluice_confirm_pending", "1 while a commit waits for its confirmation.", c.confirm_pending ? 1 : 0);
@@ -365,7 +371,13 @@ std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control
     total_families(all, snapshot.totals);
     control_families(all, snapshot.totals, control);
     record_families(all, control.records);
-    if (with_rules) rule_families(all, snapshot.totals, names);
+    if (with_rules) {
+        rule_families(all, snapshot.totals, names);
+        auto& expiry = all.family("sluice_rule_expiry_timestamp_seconds", MetricType::Gauge,
+                                  "When a rule that expires turns to observe, in seconds since 1970.");
+        for (const auto& [rule, at] : control.rule_expiries)
+            Families::add(expiry, {{"rule", rule}}, static_cast<double>(at));
+    }
     return all.text();
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "controlplane/telemetry/collector.hpp"
 #include "controlplane/telemetry/names.hpp"
@@ -37,6 +39,8 @@ struct RecordMetrics {
 struct ControlMetrics {
     std::string policy_name, version, hash;  ///< empty hash = no policy
     std::uint64_t stored_generation{};
+    std::uint64_t rules_expiring{}, rules_expired{};                  ///< levels; expiring: within 14 days
+    std::vector<std::pair<std::string, std::int64_t>> rule_expiries;  ///< id, UTC in seconds
     bool connected{}, in_sync{}, confirm_pending{};
     std::map<std::string, std::uint64_t> publishes;  ///< by result
     ApplyDurations apply;

@@ -3,8 +3,10 @@
 /// Needs no DPDK; the control plane links it so that `explain` and `plan` cannot disagree with enforcement.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
 
@@ -31,7 +33,9 @@ struct TransportView {
 struct TreesView {
     std::uint32_t zone_count{};
     std::uint32_t set_use_count{};
-    const std::uint16_t* zone_pairs{};
+    const std::uint16_t* zone_pairs{};  ///< of the period that the view is for
+    const std::uint16_t* all_zone_pairs{};
+    std::span<const abi::Transition> transitions;  ///< ascending, the first at 0
     std::span<const std::uint32_t> roots;
     const abi::TreeNode* nodes{};
     const abi::LeafRecord* records{};
@@ -67,6 +71,22 @@ struct TableView {
     AddressView src_v4, dst_v4, src_v6, dst_v6;
     TransportView transport;
     TreesView trees;
+
+    /// Which period is in force at an instant, in seconds of UTC.
+    std::uint32_t period_at(std::uint64_t unix_s) const noexcept {
+        const auto behind = std::ranges::upper_bound(trees.transitions, unix_s, {}, &abi::Transition::at_unix_s);
+        return behind == trees.transitions.begin() ? 0 : std::prev(behind)->period;
+    }
+    void use_period(std::uint32_t period) noexcept {
+        const std::size_t places = std::size_t{trees.zone_count} * trees.zone_count << trees.set_use_count;
+        trees.zone_pairs = trees.all_zone_pairs + period * places;
+    }
+    /// These tables as they answer then.
+    TableView at(std::uint64_t unix_s) const noexcept {
+        TableView then = *this;
+        then.use_period(period_at(unix_s));
+        return then;
+    }
 
     abi::RuleIndex default_rule() const noexcept { return static_cast<abi::RuleIndex>(rules.size() - 1); }
     std::string_view rule_id(abi::RuleIndex i) const noexcept {

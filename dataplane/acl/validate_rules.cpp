@@ -49,6 +49,8 @@ bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index
                          static_cast<std::uint64_t>(rule.is_pass)) &&
            check.require(static_cast<std::uint8_t>(rule.on_change) < abi::kOnChangeCount, R::enum_value, "rule ", index,
                          " has on_change ", static_cast<std::uint64_t>(rule.on_change)) &&
+           check.require(rule.turns_to_observe <= 1, R::enum_value, "rule ", index, " has turns_to_observe ",
+                         static_cast<std::uint64_t>(rule.turns_to_observe)) &&
            check.require(rule.must_be_zero == decltype(rule.must_be_zero){}, R::bounds, "rule ", index,
                          " has padding that is not zero") &&
            check_limits(check, rule, index);
@@ -58,8 +60,8 @@ bool check_default(Check& check, const abi::RuleRecord& rule, std::span<const ch
     return check.require(text_of(rule.id, text) == abi::kIdDefault, R::order, "the last rule is not the default") &&
            check.require(rule.slot == abi::kSlotDefault, R::index, "the default has slot ",
                          static_cast<std::uint64_t>(rule.slot)) &&
-           check.require(rule.mode == abi::RuleMode::enforce && rule.is_pass == 0, R::enum_value,
-                         "the default is in observe mode or a pass");
+           check.require(rule.mode == abi::RuleMode::enforce && rule.is_pass == 0 && rule.turns_to_observe == 0,
+                         R::enum_value, "the default is in observe mode or a pass");
 }
 
 /// Two rules with one slot would count each other's hits; two with one id could not be told apart in a log.

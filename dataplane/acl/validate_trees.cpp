@@ -13,6 +13,7 @@ using R = abi::RefuseReason;
 
 struct Arrays {
     std::span<const abi::SetUse> set_uses;
+    std::span<const abi::Transition> transitions;
     std::span<const std::uint16_t> zone_pairs;
     std::span<const std::uint32_t> roots;
     std::span<const abi::TreeNode> nodes;
@@ -29,13 +30,42 @@ bool on_a_line(Check& check, std::string_view name, const abi::ArrayRef& ref) {
                          ", not on a line");
 }
 
-bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
+/// Time: a period is in force at every instant, and each has its pairs of zones.
+bool open_periods(Check& check, const abi::TreesSection& s, Arrays& a) {
+    const std::uint64_t pairs = std::uint64_t{s.zone_count} * s.zone_count;
     return check.require(s.zone_count <= abi::kZonesMax, R::budget, s.zone_count, " zones, at most ", abi::kZonesMax) &&
+           check.require(s.must_be_zero == 0, R::bounds, "padding is not zero") &&
+           check.require(s.period_count >= 1 && s.period_count <= abi::kTransitionsMax, R::bounds, s.period_count,
+                         " periods") &&
            check.require(s.set_uses.count <= abi::kSetUsesMax, R::budget, s.set_uses.count, " uses of sets, at most ",
                          abi::kSetUsesMax) &&
            check.array("set_uses", s.set_uses, a.set_uses) &&
-           check.array("zone_pairs", s.zone_pairs, (std::uint64_t{s.zone_count} * s.zone_count) << s.set_uses.count,
-                       a.zone_pairs) &&
+           check.require((s.period_count * pairs) << s.set_uses.count <= abi::kZonePlacesMax, R::budget,
+                         s.period_count, " periods with ", pairs, " pairs of zones and ", s.set_uses.count,
+                         " uses of sets, at most ", abi::kZonePlacesMax, " places together") &&
+           check.array("zone_pairs", s.zone_pairs, (s.period_count * pairs) << s.set_uses.count, a.zone_pairs) &&
+           check.require(s.transitions.count >= 1 && s.transitions.count <= abi::kTransitionsMax, R::bounds,
+                         s.transitions.count, " transitions") &&
+           check.array("transitions", s.transitions, a.transitions);
+}
+
+bool check_transitions(Check& check, const abi::TreesSection& s, const Arrays& a) {
+    std::uint64_t before = 0;
+    for (std::size_t i = 0; i < a.transitions.size(); ++i) {
+        const abi::Transition& t = a.transitions[i];
+        if (!check.require(i == 0 ? t.at_unix_s == 0 : t.at_unix_s > before, R::order, "transition ", i, " is at ",
+                           t.at_unix_s) ||
+            !check.require(t.period < s.period_count, R::index, "transition ", i, " names period ", t.period, " of ",
+                           s.period_count) ||
+            !check.require(t.must_be_zero == 0, R::bounds, "transition ", i, " has padding that is not zero"))
+            return false;
+        before = t.at_unix_s;
+    }
+    return true;
+}
+
+bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
+    return open_periods(check, s, a) &&
            check.require(s.roots.count <= abi::kTreesMax, R::budget, s.roots.count, " trees, at most ",
                          abi::kTreesMax) &&
            check.array("roots", s.roots, a.roots) && on_a_line(check, "nodes", s.nodes) &&
@@ -299,7 +329,7 @@ bool check_blocks(Check& check, const abi::TreesSection& s, const Arrays& a) {
 bool check_trees(Check& check, const abi::TreesSection& s) {
     Arrays a;
     if (!check.require(s.rule_count >= 1 && s.rule_count <= abi::kObserveBit, R::bounds, s.rule_count, " rules") ||
-        !open_arrays(check, s, a))
+        !open_arrays(check, s, a) || !check_transitions(check, s, a))
         return false;
     for (const std::uint32_t count : s.class_count) {
         if (!check.require(count >= 1, R::bounds, "a dimension has no class")) return false;

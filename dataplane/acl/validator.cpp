@@ -191,6 +191,7 @@ bool check_modes(Check& check, const abi::TreesSection& s, const Opened& open, s
     const auto agrees = [&](std::uint32_t rule) {
         const std::uint32_t at = rule & ~abi::kObserveBit;
         const bool observe = rules[at].mode == abi::RuleMode::observe;
+        if (rules[at].turns_to_observe != 0) return true;  // it stands there as either, for different periods
         return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
                              " differ about observe mode");
     };
@@ -222,6 +223,8 @@ bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
     view.trees = {.zone_count = s.zone_count,
                   .set_use_count = static_cast<std::uint32_t>(s.set_uses.count),
                   .zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
+                  .all_zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
+                  .transitions = open.array<abi::Transition>(s.transitions),
                   .roots = open.array<std::uint32_t>(s.roots),
                   .nodes = open.array<abi::TreeNode>(s.nodes).data(),
                   .records = open.array<abi::LeafRecord>(s.records).data(),

@@ -22,7 +22,7 @@ std::vector<std::uint32_t> Generations::valid_since(const Generation& next, std:
     constexpr auto zones = static_cast<std::size_t>(abi::SectionKind::zones) - 1;
     // A flow is looked at once in every lap of the sweep; what is older than this can only be a mistake.
     constexpr std::uint32_t age_max = 1U << 30;
-    if (!running_ || !current_ || next.view.settings == nullptr) return {};
+    if (!running_ || !current_ || next.view.settings == nullptr || !on_time()) return {};
     const abi::Manifest& ran = running_->manifest;
     const abi::SettingsSection& said = *next.view.settings;
     if (said.base_generation != ran.generation || said.base_rules != ran.sections[rules].digest ||
@@ -53,18 +53,30 @@ std::vector<std::uint64_t> live_slots_of(const TableView& view) {
 
 }  // namespace
 
-std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {
+bool Generations::on_time() const noexcept { return current_->period == current_->generation->view.period_at(unix_s_); }
+
+bool Generations::tell_time(std::uint64_t unix_s) {
+    unix_s_ = unix_s;
+    if (!current_ || on_time() || !may_switch()) return false;
+    publish(running_, false);
+    return true;
+}
+
+/// `compare`: flows that the generation does not concern stay as they are.
+void Generations::publish(const Held& generation, bool compare) {
     auto node = std::make_unique<Node>();
     ++sequence_;
     const auto low = static_cast<std::uint32_t>(sequence_);
     if (low == 0) ++sequence_;  // a flow's 0 means "never judged"
+    node->period = generation->view.period_at(unix_s_);
     node->active.view = generation->view;
+    node->active.view.use_period(node->period);
     take_sets(*node);
     node->active.sequence = sequence_;
     node->active.tables_sequence = sequence_;
     node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
     node->active.pickup_until = pickup_until_;
-    node->valid_since = valid_since(*generation, node->active.policy_seq);
+    if (compare) node->valid_since = valid_since(*generation, node->active.policy_seq);
     node->active.valid_since = node->valid_since;
     node->live_slots = live_slots_of(generation->view);
     node->active.live_slots = node->live_slots;
@@ -72,7 +84,10 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     tables_.publish(&node->active);
     if (current_) retiring_.push_back({std::move(current_), sequence_});
     current_ = std::move(node);
+}
 
+std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {
+    publish(generation, true);
     const bool unconfirmed = confirm_deadline_.ns != 0;
     if (!unconfirmed && running_) previous_ = running_;
     running_ = std::move(generation);
@@ -99,6 +114,9 @@ std::uint64_t Generations::refresh_sets(abi::MonoTime now) {
     node->active.policy_seq = static_cast<std::uint32_t>(sequence_);
     node->valid_since = current_->valid_since;
     node->active.valid_since = node->valid_since;
+    node->live_slots = current_->live_slots;
+    node->active.live_slots = node->live_slots;
+    node->period = current_->period;
     node->generation = current_->generation;
     node->is_refresh = true;
     take_sets(*node);

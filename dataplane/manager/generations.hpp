@@ -13,6 +13,9 @@
 /// A change of sets is no switch: the tables that run are published again with another number and other views of sets
 /// (set_keeper.hpp), and nothing else changes.
 ///
+/// Where rules depend on time, a node is for one period of its generation. A transition is the switch to a node for
+/// another period; all flows are judged again.
+///
 /// `previous` is always the last generation that nobody has to confirm any more. While a confirmation is pending, a
 /// newer publish leaves it where it is; the deadline belongs to the newest publish.
 #pragma once
@@ -50,6 +53,10 @@ public:
 
     /// False: too many nodes are still unretired. Frees what can be freed first.
     bool may_switch();
+    /// Seconds of UTC, before everything that switches. True: what runs came to a transition, and was published for the
+    /// period that is in force now. That is a switch like others, under the same generation; where too many nodes are
+    /// unretired it waits for the next call.
+    bool tell_time(std::uint64_t unix_s);
     /// Publishes. Precondition: may_switch(). `confirm_deadline` 0 = confirmed at once. Returns the sequence.
     std::uint64_t switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline);
     /// False: nothing waits for a confirmation, or another generation does.
@@ -97,6 +104,7 @@ public:
 private:
     struct Node {
         ActiveTables active;
+        std::uint32_t period{};
         std::vector<std::uint32_t> valid_since;  ///< by rule slot; `active` shows both
         std::vector<std::uint64_t> live_slots;
         Held generation;
@@ -110,6 +118,9 @@ private:
 
     void take_sets(Node& node) const;
     std::vector<std::uint32_t> valid_since(const Generation& next, std::uint32_t policy_seq) const;
+    /// The running node's period is the one that is in force.
+    bool on_time() const noexcept;
+    void publish(const Held& generation, bool compare);
 
     TablesQsbr& tables_;
     std::unique_ptr<Node> current_;
@@ -119,6 +130,7 @@ private:
     abi::StateSource source_{abi::StateSource::none};
     std::uint64_t sequence_;
     std::uint64_t highest_seen_{};
+    std::uint64_t unix_s_{};
     abi::MonoTime pickup_until_{};
     SetSource set_source_;
     abi::MonoTime next_slow_refresh_{};

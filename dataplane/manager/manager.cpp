@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -37,6 +38,11 @@ std::vector<const abi::WorkerCounters*> worker_counters(const TelemetrySegments&
 }
 
 }  // namespace
+
+std::uint64_t utc_seconds() noexcept {
+    using namespace std::chrono;
+    return static_cast<std::uint64_t>(duration_cast<seconds>(system_clock::now().time_since_epoch()).count());
+}
 
 Manager::Manager(ManagerOptions options, TelemetrySegments& telemetry, TablesQsbr& tables, DescriptorStore store,
                  std::vector<FlowDumpMailbox*> mailboxes)
@@ -78,6 +84,7 @@ void Manager::tell_ready() {
 // ------------------------------------------------------------------------------------------------------------ restart
 
 void Manager::restore(const LastGood& last_good) {
+    follow_time();
     tell_of_flows();
     // A generation that is restored had flows. Those that are gone may be picked up in mid-stream; where none is gone
     // there is nothing to pick up. Whoever starts with no generation has had none.
@@ -199,6 +206,7 @@ void Manager::run(int stop_fd) {
 }
 
 bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
+    follow_time();  // before requests: what they switch to is for now
     polled_.clear();
     polled_.push_back({stop_fd, POLLIN, 0});
     if (socket_) socket_->add_to(polled_);
@@ -209,6 +217,7 @@ bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
     if (ready > 0 && socket_) socket_->handle(std::span{polled_}.subspan(1), *this);
 
     const abi::MonoTime now = options_.clock();
+    follow_time();
     tell_ready();
     answer_pending(now);
     turn_sets(now);
@@ -276,6 +285,13 @@ void Manager::revert_at_deadline(abi::MonoTime now) {
     log_warning("generation {} was not confirmed in time; reverted to generation {}", left,
                 generations_.running()->manifest.generation);
     notice(abi::NoticeKind::reverted, 0);
+}
+
+/// Rules come and go at their time whether anybody is there or not.
+void Manager::follow_time() {
+    if (!generations_.tell_time(options_.unix_s())) return;
+    telemetry_.manager().transitions.add(1);
+    log_info("rules came into force or went at their time; generation={}", generations_.running()->manifest.generation);
 }
 
 void Manager::watch_workers(abi::MonoTime now) {

@@ -30,6 +30,8 @@
 
 namespace sluice::dp {
 
+std::uint64_t utc_seconds() noexcept;
+
 struct ManagerOptions {
     std::string tables_socket;
     std::optional<std::uint32_t> tables_socket_gid;
@@ -48,6 +50,8 @@ struct ManagerOptions {
     std::shared_ptr<SetMemory> sets;  ///< null: in memory that goes with the manager
     /// Injected by tests; the product's is abi::MonoTime::now.
     std::function<abi::MonoTime()> clock{abi::MonoTime::now};
+    /// Seconds since 1970 in UTC: when rules with a schedule or an expiry come and go. Injected by tests.
+    std::function<std::uint64_t()> unix_s{utc_seconds};
     /// Called once a second: device counters and link state into the manager's block.
     std::function<void(abi::ManagerCounters&)> read_ports{[](abi::ManagerCounters&) {}};
 };
@@ -113,6 +117,7 @@ private:
     void tell_ready();  ///< once, when every worker turns
     void answer_pending(abi::MonoTime now);
     void revert_at_deadline(abi::MonoTime now);
+    void follow_time();
     void watch_workers(abi::MonoTime now);
     void send_dumps(abi::MonoTime now);
     void feed_watchdog(abi::MonoTime now);

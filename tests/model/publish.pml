@@ -207,7 +207,8 @@ inline next_live() {
     od
 }
 
-/* Generations::switch_to. Precondition: unretired < UNRETIRED_MAX. */
+/* Generations::switch_to. Precondition: unretired < UNRETIRED_MAX. A transition (tell_time) is a switch to the
+ * generation that runs already: for workers and nodes the same steps. */
 inline make_node(generation) {
 #ifdef SHOW_ADOPTED_AFTER_WRAP
     wrapped = wrapped || (NEXT(sequence) < sequence);

@@ -78,7 +78,11 @@ ORDERED = {
         ),
     },
     "dataplane/manager/generations.cpp": {
-        "std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {": (
+        "bool Generations::tell_time(std::uint64_t unix_s) {": (
+            "!may_switch()) return false;",
+            "publish(running_, false);",
+        ),
+        "void Generations::publish(const Held& generation, bool compare) {": (
             "    ++sequence_;\n",
             "node->active.sequence = sequence_;",
             "node->active.policy_seq = static_cast<std::uint32_t>(sequence_);",
@@ -87,6 +91,9 @@ ORDERED = {
             "tables_.publish(&node->active);",
             "retiring_.push_back(",
             "current_ = std::move(node);",
+        ),
+        "std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline) {": (
+            "publish(generation, true);",
             "if (!unconfirmed && running_) previous_ = running_;",
             "running_ = std::move(generation);",
             "confirm_deadline_ = confirm_deadline;",

@@ -112,6 +112,7 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
         {"publishes_refused", &manager.publishes_refused},
         {"publishes_stalled", &manager.publishes_stalled},
         {"reverts", &manager.reverts},
+        {"transitions", &manager.transitions},
         {"fail_open", &manager.fail_open},
         {"flow_capacity", &manager.flow_capacity},
         {"flow_half_open_max", &manager.flow_half_open_max},

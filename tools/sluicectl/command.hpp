@@ -109,7 +109,8 @@ int get_flows(const Context& context, std::uint64_t count_max, const std::string
 int end_flows(const Context& context, const std::string& filter, bool all, bool answer);
 
 // explain_command.cpp
-int explain(const Context& context, std::string in_port, std::vector<std::string> arguments);
+/// `at`: an instant; empty = now.
+int explain(const Context& context, std::string in_port, std::vector<std::string> arguments, const std::string& at);
 /// The body of POST /v1/explain; throws CommandError with the way to write it.
 boost::json::object explain_question(const std::string& in_port, const std::string& src, const std::string& dst);
 

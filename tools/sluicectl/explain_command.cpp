@@ -131,7 +131,7 @@ json::object explain_question(const std::string& in_port, const std::string& src
     return question;
 }
 
-int explain(const Context& context, std::string in_port, std::vector<std::string> arguments) {
+int explain(const Context& context, std::string in_port, std::vector<std::string> arguments, const std::string& at) {
     if (in_port.empty() && arguments.size() == 3) {
         in_port = arguments.front();
         arguments.erase(arguments.begin());
@@ -141,7 +141,8 @@ int explain(const Context& context, std::string in_port, std::vector<std::string
             "explain needs the port of arrival, a source and a destination; write: sluicectl explain outside "
             "198.51.100.7 198.51.100.80:443/tcp"};
     }
-    const auto question = explain_question(in_port, arguments[0], arguments[1]);
+    auto question = explain_question(in_port, arguments[0], arguments[1]);
+    if (!at.empty()) question["at"] = at;
     const auto reply = send(context, {.method = "POST",
                                       .target = "/v1/explain",
                                       .headers = {{"Content-Type", "application/json"}},

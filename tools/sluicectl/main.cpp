@@ -19,7 +19,7 @@ struct Options {
     std::string token_file{"/var/lib/sluice/control/token"};
     std::string output{"table"};
 
-    std::string file, confirm, in_port, verdict;
+    std::string file, confirm, in_port, at, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
     std::string filter, since, until;
@@ -303,8 +303,9 @@ private:
         add_filter(flows);
         auto* explain_command =
             command(app_, "explain", "what would happen to a packet, and why",
-                    [this](const Context& c) { return explain(c, options_.in_port, options_.words); });
+                    [this](const Context& c) { return explain(c, options_.in_port, options_.words, options_.at); });
         explain_command->add_option("--in", options_.in_port, "port of arrival");
+        explain_command->add_option("--at", options_.at, "instant, such as 2026-12-05T02:00+08:00 (now)");
         explain_command
             ->add_option("WHAT", options_.words, "[PORT] SRC DST, e.g. outside 198.51.100.7 198.51.100.80:443/tcp")
             ->required();

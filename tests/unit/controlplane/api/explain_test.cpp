@@ -25,6 +25,13 @@ TEST(ExplainQuery, TcpOverIpv6) {
     EXPECT_EQ(query->dst.bytes[15], 0x80);
 }
 
+TEST(ExplainQuery, MayBeAboutAnotherTime) {
+    const std::string head = R"({"in_port":"p","src":"192.0.2.1","dst":"192.0.2.2","proto":"proto/47")";
+    EXPECT_EQ(parse_explain_query(head + "}")->at, std::nullopt);
+    EXPECT_EQ(parse_explain_query(head + R"(,"at":"2026-12-05T02:00+08:00"})")->at, 1'796'407'200);
+    EXPECT_EQ(pointers(head + R"(,"at":"tomorrow"})"), std::vector<std::string>{"/at"});
+}
+
 TEST(ExplainQuery, IcmpTypeAndCodeShareOneNumber) {
     const auto query = parse_explain_query(
         R"({"in_port":"p","src":"192.0.2.1","dst":"192.0.2.2","proto":1,"icmp_type":3,"icmp_code":4})");

@@ -96,6 +96,18 @@ TEST(ChangeReach, VerdictAndLogAreTheRulesOwn) {
     EXPECT_EQ(untouched(observed.build()), (Ids{"dns", "egress", "default"}));
 }
 
+/// At the instant of the switch it may be in force where it was not.
+TEST(ChangeReach, ARuleThatGetsOtherTimesIsTakenForANewOne) {
+    PolicyBuilder p = base();
+    p.policy.rules[0].expires = 1'800'000'000;
+    const Ids changed = untouched(p.build());
+    EXPECT_EQ(std::ranges::count(changed, "web"), 0);
+    EXPECT_EQ(std::ranges::count(changed, "default"), 0) << "what it matches may have been the default's";
+    PolicyBuilder scheduled = base();
+    scheduled.policy.schedules = {{"week", "UTC", 0x1f, 0, 60, {}}};
+    EXPECT_EQ(untouched(scheduled.build()), Ids{}) << "rules name schedules by their numbers";
+}
+
 TEST(ChangeReach, WhatGoesTouchesNobodyElse) {
     PolicyBuilder p = base();
     p.policy.rules.erase(p.policy.rules.begin());

@@ -64,6 +64,29 @@ TEST(PolicyTests, FailOnAnotherVerdictAndOnAnotherRule) {
     EXPECT_FALSE(all_passed(*outcomes));
 }
 
+/// Saturdays and Sundays only; the tables are those of the week in which the tests are.
+TEST(PolicyTests, AskAboutTheirInstant) {
+    test::PolicyBuilder b;
+    b.zone("z", {"p0"});
+    b.rule({.id = "weekend", .service = {"tcp/22"}, .action = Action::allow});
+    b.policy.schedules = {{"weekend", "UTC", 0x60, 0, 24 * 60, {}}};
+    b.policy.rules[0].when = 0;
+    auto saturday = test_for("198.51.100.80", 22, abi::Verdict::allow, "weekend");
+    auto monday = test_for("198.51.100.80", 22, abi::Verdict::deny, "default");
+    saturday.at = parse_instant("2026-12-05T02:00+08:00").value() + 86'400;
+    monday.at = parse_instant("2026-12-07T12:00Z").value();
+    b.policy.tests = {saturday, monday, monday};
+    b.policy.tests[2].at.reset();
+    const Policy p = b.build();
+    const test::CompiledTables t{p};  // compiled in 1970: the instants of tests are written out all the same
+    const auto outcomes = run_policy_tests(p, t.view(), *saturday.at);
+    ASSERT_TRUE(outcomes) << outcomes.error();
+    EXPECT_TRUE((*outcomes)[0].passed);
+    EXPECT_TRUE((*outcomes)[1].passed);
+    EXPECT_FALSE((*outcomes)[2].passed) << "asked about now, which is Saturday";
+    EXPECT_EQ((*outcomes)[2].got_rule, "weekend");
+}
+
 TEST(PolicyTests, CallTablesOfAnotherPolicyAnInternalError) {
     const Policy p = sample().build();
     test::PolicyBuilder other = sample();

@@ -34,6 +34,42 @@ TEST_F(PolicyServiceTest, CountersFollowTheRuleNotItsPlace) {
 
 abi::IpAddr v4(std::uint32_t host) { return abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(host)); }
 
+/// "later" is there on Saturdays and Sundays, "gone" observes since the year 2001.
+TEST_F(PolicyServiceTest, WhatDependsOnTimeIsAskedAboutAndShownAsItStands) {
+    start_service();
+    std::string text = policy_text(
+        "  - {id: gone, from: internet, to: any, service: tcp/22, action: allow, expires: 2001-01-01}\n"
+        "  - {id: soon, from: internet, to: any, service: tcp/23, action: allow, expires: \"" +
+        instant_text(unix_now() + 86'400) +
+        "\"}\n"
+        "  - {id: later, from: internet, to: any, action: allow, when: weekend}\n");
+    text.insert(text.find("rules:"),
+                "schedules:\n  weekend: {tz: UTC, days: [sat, sun], from: \"00:00\", to: \"24:00\"}\n");
+    must_put(text);
+    ExplainQuery query{"outside", abi::IpFamily::v4, v4(0xc6336407), v4(0xc6336450), abi::L4Proto::tcp, 40000, 22};
+    const UnixSeconds monday = unix_now() / 604'800 * 604'800 + 11 * 86'400;  // 1 January 1970 was a Thursday
+    query.at = monday - 1;
+    auto answer = service->explain(query);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_EQ(answer->rule, "later");
+    EXPECT_EQ(answer->observed, "gone");
+    query.at = monday;
+    answer = service->explain(query);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_NE(answer->rule, "later");
+    ASSERT_FALSE(answer->skipped.empty());
+    EXPECT_EQ(answer->skipped.back().rule, "later");
+    EXPECT_EQ(answer->skipped.back().field, "when");
+    query.at = monday + 20LL * 365 * 86'400;
+    EXPECT_EQ(service->explain(query).error().code, "too-far-away");
+    const auto rules = service->rules();
+    EXPECT_EQ(rules[0].mode, "observe");
+    EXPECT_EQ(rules[1].mode, "enforce");
+    EXPECT_NE(service->metrics(false).find("sluice_rules_expired 1\n"), std::string::npos);
+    EXPECT_NE(service->metrics(false).find("sluice_rules_expiring 1\n"), std::string::npos);
+    EXPECT_NE(service->metrics(true).find("sluice_rule_expiry_timestamp_seconds{rule=\"soon\"}"), std::string::npos);
+}
+
 TEST_F(PolicyServiceTest, ExplainSaysWhoDecidesAndWhyOthersDidNot) {
     start_service();
     must_put(policy_text(kTrial + kSshOut + kWebIn));

@@ -67,6 +67,8 @@ const Damage kDamages[] = {
     {"id behind the text", [](auto& g) { rule(g, 0).id.offset = ~0U; }, R::text},
     {"id called default", [](auto& g) { rule(g, 0).id = rule(g, 3).id; }, R::order},
     {"default missing", [](auto& g) { rules(g).rules.count = 3; }, R::order},
+    {"default that expires", [](auto& g) { rule(g, 3).turns_to_observe = 1; }, R::enum_value},
+    {"expires more than once", [](auto& g) { rule(g, 0).turns_to_observe = 2; }, R::enum_value},
     {"default in observe mode", [](auto& g) { rule(g, 3).mode = abi::RuleMode::observe; }, R::enum_value},
     {"default with a rule's slot", [](auto& g) { rule(g, 3).slot = abi::RuleSlot{20}; }, R::index},
 };

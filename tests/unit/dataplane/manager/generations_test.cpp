@@ -148,6 +148,89 @@ TEST(ValidSince, NumbersWrapAndNeverGetTooOldToCompare) {
     EXPECT_EQ(since(tables, 2), (Since{0xffff'fffeU, 1}));
 }
 
+/// Period 1 from second 100 on, period 0 again from 200 on; the pairs of zones of period p are p.
+struct Timed {
+    dp::Generation generation;
+    std::vector<abi::Transition> transitions{{0, 0, 0}, {100, 1, 0}, {200, 0, 0}};
+    std::vector<std::uint16_t> pairs{0, 1};
+};
+std::shared_ptr<dp::Generation> timed(std::uint64_t number) {
+    auto t = std::make_shared<Timed>();
+    t->generation.manifest.generation = t->generation.view.generation = number;
+    t->generation.view.trees.zone_count = 1;
+    t->generation.view.trees.all_zone_pairs = t->pairs.data();
+    t->generation.view.trees.transitions = t->transitions;
+    return {t, &t->generation};
+}
+std::uint16_t period_of(const dp::TablesQsbr& tables) { return *tables.current()->view.trees.zone_pairs; }
+
+TEST(Transitions, AreSwitchesUnderTheSameGenerationAndJudgeAllFlowsAgain) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    EXPECT_FALSE(g.tell_time(10)) << "nothing runs";
+    g.switch_to(timed(1), abi::StateSource::publisher, {});
+    EXPECT_EQ(period_of(tables), 0);
+    EXPECT_FALSE(g.tell_time(99));
+    const auto seq = tables.current()->policy_seq;
+    EXPECT_TRUE(g.tell_time(100));
+    EXPECT_EQ(period_of(tables), 1);
+    EXPECT_EQ(tables.current()->view.generation, 1U);
+    EXPECT_EQ(tables.current()->policy_seq, seq + 1);
+    EXPECT_TRUE(tables.current()->valid_since.empty()) << "no slot is excepted";
+    EXPECT_FALSE(g.tell_time(150));
+    EXPECT_TRUE(g.tell_time(200));
+    EXPECT_EQ(period_of(tables), 0);
+    EXPECT_TRUE(g.tell_time(150)) << "somebody put the clock back";
+    EXPECT_EQ(period_of(tables), 1);
+    EXPECT_EQ(g.previous(), nullptr) << "there is nothing to return to";
+    EXPECT_EQ(g.running()->manifest.generation, 1U);
+}
+
+TEST(Transitions, ASwitchIsForThePeriodThatIsInForceThen) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    g.tell_time(150);
+    g.switch_to(timed(1), abi::StateSource::last_good, {});
+    EXPECT_EQ(period_of(tables), 1);
+    g.switch_to(numbered(2), abi::StateSource::publisher, {});
+    g.tell_time(250);
+    EXPECT_TRUE(g.revert(2, abi::StateSource::reverted));
+    EXPECT_EQ(period_of(tables), 0);
+}
+
+TEST(Transitions, WaitForWorkersThatHoldTheNodes) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    tables.online(0);
+    g.switch_to(timed(1), abi::StateSource::publisher, {});
+    while (g.may_switch()) g.switch_to(timed(g.running()->manifest.generation + 1), abi::StateSource::publisher, {});
+    EXPECT_FALSE(g.tell_time(100));
+    EXPECT_EQ(period_of(tables), 0);
+    tables.quiesce(0, tables.current());
+    EXPECT_TRUE(g.tell_time(100)) << "with the next call";
+    EXPECT_EQ(period_of(tables), 1);
+}
+
+/// A publisher compares two policies at one instant: flows judged in another period are not excepted.
+TEST(Transitions, OneThatWaitsTakesTheExceptionsFromASwitch) {
+    dp::TablesQsbr tables;
+    Generations g{tables};
+    auto first = timed(1), second = timed(2);
+    auto settings = std::make_shared<abi::SettingsSection>();
+    settings->base_generation = 1;
+    const std::vector<std::uint64_t> untouched{1};
+    second->view.settings = settings.get();
+    second->view.untouched = untouched;
+    g.switch_to(std::move(first), abi::StateSource::publisher, {});
+    tables.online(0);
+    while (g.may_switch()) g.switch_to(g.running(), abi::StateSource::publisher, {});
+    EXPECT_FALSE(g.tell_time(100));
+    tables.quiesce(0, tables.current());
+    g.switch_to(std::move(second), abi::StateSource::publisher, {});
+    EXPECT_TRUE(tables.current()->valid_since.empty());
+    EXPECT_EQ(period_of(tables), 1);
+}
+
 TEST(Generations, NeverMoreThanFourUnretired) {
     dp::TablesQsbr tables;
     Generations generations{tables};

@@ -268,7 +268,8 @@ struct RuleRecord {
     TextRef id;
     RuleLimits limits;     ///< all 0 unless `verdict` is allow
     OnChange on_change{};  ///< of live flows that this rule decides against; resolved, never "as the policy says"
-    std::array<std::uint8_t, 3> must_be_zero{};
+    std::uint8_t turns_to_observe{};  ///< 1: it expires; from then on the trees name it as an observe rule
+    std::array<std::uint8_t, 2> must_be_zero{};
 };
 static_assert(sizeof(RuleRecord) == 44);
 
@@ -464,8 +465,22 @@ struct SetUse {
     bool operator==(const SetUse&) const = default;
 };
 inline constexpr std::uint32_t kSetUsesMax = 16;
-/// Pairs of zones times combinations of answers.
-inline constexpr std::uint32_t kZonePlacesMax = 1U << 18;
+
+/// From `at_unix_s` (UTC, seconds) on, until the next transition, `period` is in force.
+///
+/// Rules that are not always in force: time is cut into *periods*, in each of which the same rules are in force. Every
+/// period has its own table of pairs of zones, so that a class of zones tells which rules can match now; all other
+/// tables know nothing of time, and a lookup does not look at a clock. A transition is the switch to another table.
+struct Transition {
+    std::uint64_t at_unix_s{};
+    std::uint32_t period{};
+    std::uint32_t must_be_zero{};
+    bool operator==(const Transition&) const = default;
+};
+static_assert(sizeof(Transition) == 16);
+inline constexpr std::uint32_t kTransitionsMax = 1U << 18;
+/// Periods times pairs of zones times combinations of answers.
+inline constexpr std::uint32_t kZonePlacesMax = 1U << 20;
 
 struct TreesSection {
     SectionHeader header{};
@@ -474,9 +489,12 @@ struct TreesSection {
     std::uint32_t rule_count{};       ///< RulesSection::rules.count
     std::uint32_t node_visits_max{};  ///< all trees together: nodes, leaves included, on the longest ways
     std::uint32_t block_words_max{};  ///< widest row of a block that has bits
-    ArrayRef set_uses;                ///< SetUse, ascending, at most kSetUsesMax
-    /// uint16[zone_count * zone_count << uses]: class of (from, to, answers), index = (from * zone_count + to) << uses
-    /// | answers; bit i of the answers is that to use i.
+    std::uint32_t period_count{};     ///< 1 where nothing depends on time
+    std::uint32_t must_be_zero{};
+    ArrayRef transitions;  ///< Transition, ascending, the first at 0
+    ArrayRef set_uses;     ///< SetUse, ascending, at most kSetUsesMax
+    /// uint16[period_count * zone_count * zone_count << uses]: class of (from, to, answers) in a period, index =
+    /// ((period * zone_count + from) * zone_count + to) << uses | answers; bit i of the answers is that to use i.
     ArrayRef zone_pairs;
     ArrayRef roots;       ///< uint32[at most kTreesMax], nodes
     ArrayRef nodes;       ///< TreeNode

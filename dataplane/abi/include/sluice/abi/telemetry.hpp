@@ -157,6 +157,7 @@ constexpr const char* to_string(SteeringMode mode) noexcept {
 struct alignas(kCacheLine) ManagerCounters {
     Counter generation;  ///< adopted; 0 = none
     Counter publishes_adopted, publishes_refused, publishes_stalled, reverts;
+    Counter transitions;          ///< rules came into force or went at their time, under the same generation
     Counter confirm_deadline_ns;  ///< MonoTime, 0 = nothing to confirm
     Counter fail_open;            ///< 1 while traffic passes without a policy because the configuration says so
     Counter flow_capacity;        ///< all workers
