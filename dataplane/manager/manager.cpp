@@ -206,7 +206,7 @@ void Manager::run(int stop_fd) {
 }
 
 bool Manager::run_once(std::uint64_t wait_max_ns, int stop_fd) {
-    follow_time();  // before requests: what they switch to is for now
+    follow_time();  // before requests: what they switch to is for this instant
     polled_.clear();
     polled_.push_back({stop_fd, POLLIN, 0});
     if (socket_) socket_->add_to(polled_);
