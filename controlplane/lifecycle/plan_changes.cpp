@@ -258,6 +258,8 @@ private:
             if (at == old.end()) {
                 std::erase_if(fields, [](const PlanField& field) {
                     return field.after == "enforce" || field.after == kAsThePolicySays ||
+                           (field.name == "when" && field.after == "always") ||
+                           (field.name == "expires" && field.after == "never") || field.after.empty() ||
                            (field.name == "log" && field.after == "none") ||
                            (field.name == "service" && field.after == "any") ||
                            (field.name == "limits" && field.after == "none");
@@ -287,7 +289,8 @@ private:
                 const ServiceTerm sent{test.proto, test.dport_or_icmp, test.dport_or_icmp};
                 const bool told = test.text_to.find('/') != std::string::npos;
                 out.insert(test.text_from + " -> " + test.text_to + (told ? "" : " " + to_text(sent)) + " expect " +
-                           text_of(test.expect) + (test.by.empty() ? "" : " by " + test.by));
+                           text_of(test.expect) + (test.by.empty() ? "" : " by " + test.by) +
+                           (test.at ? " at " + instant_text(*test.at) : ""));
             }
             return out;
         };
