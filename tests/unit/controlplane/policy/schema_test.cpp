@@ -30,7 +30,7 @@ TEST(Schema, IsJsonAndAllowsNoOtherKeys) {
     EXPECT_EQ(rule.at("additionalProperties").as_bool(), false);
     EXPECT_EQ(rule.at("required").as_array().size(), 4U);
     EXPECT_EQ(rule.at("properties").at("mode").at("default").as_string(), "enforce");
-    EXPECT_FALSE(rule.at("properties").as_object().contains("owner"));
+    EXPECT_FALSE(rule.at("properties").as_object().contains("sni"));
 }
 
 void check_table(const ObjectSchema& schema) {
