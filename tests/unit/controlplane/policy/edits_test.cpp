@@ -179,9 +179,9 @@ TEST(Edits, PointAtWhatIsWrong) {
          "/1/rule/from",
          "did you mean \"wan\"?",
          {1, 76}},
-        {R"([{"op": "insert", "rule": {"id": "n", "from": "any", "to": "any", "action": "deny", "owner": "me"}}])",
+        {R"([{"op": "insert", "rule": {"id": "n", "from": "any", "to": "any", "action": "deny", "sni": "me"}}])",
          "not-supported-yet",
-         "/0/rule/owner",
+         "/0/rule/sni",
          "not supported yet",
          {1, 85}},
         // Elsewhere in the policy: what an edit breaks is shown where it stands in the stored text.
