@@ -96,7 +96,11 @@ int main(int argc, char** argv) {
     auto service = PolicyServiceImpl::open(*config);
     if (!service) return fail(service.error());
     api::ApiServer server{
-        {.listen = config->listen, .state_dir = config->state_dir, .metrics_open = config->metrics_open}, **service};
+        {.listen = config->listen,
+         .state_dir = config->state_dir,
+         .metrics_open = config->metrics_open,
+         .client_tls = {config->client_ca, config->client_crl, config->client_required, config->clients}},
+        **service};
     if (const auto opened = server.open(); !opened) return fail(opened.error());
     (*service)->start();
     if (server.first_start()) {

@@ -1,6 +1,7 @@
 #include "controlplane/api/api_server.hpp"
 
 #include <atomic>
+#include <ctime>
 
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
@@ -75,6 +76,7 @@ struct ApiServer::Core {
     }
 
     Expected<void, std::string> load_tls(const ServerSecrets& secrets);
+    Expected<void, std::string> ask_for_certificates();
     asio::awaitable<void> accept_loop();
     asio::awaitable<void> finish();
     void stop_threads() {
@@ -92,6 +94,7 @@ struct ApiServer::Core {
     Authenticator authenticator;
     std::optional<Gateway> gateway;
     asio::ssl::context tls{asio::ssl::context::tls_server};
+    std::unique_ptr<ClientTrust> trust;
     std::optional<EventHub> hub;
     std::optional<SessionShared> shared;
     asio::io_context io{1};
@@ -122,6 +125,27 @@ Expected<void, std::string> ApiServer::Core::load_tls(const ServerSecrets& secre
     if (SSL_CTX_check_private_key(tls.native_handle()) != 1) {
         return Unexpected(fmt::format("{} does not belong to {}", secrets.key.string(), secrets.certificate.string()));
     }
+    const auto* own = SSL_CTX_get0_certificate(tls.native_handle());
+    std::tm end{};
+    if (own != nullptr && ASN1_TIME_to_tm(X509_get0_notAfter(own), &end) == 1)
+        counters.certificate_expires_unix_s = static_cast<std::uint64_t>(::timegm(&end));
+    return config.client_tls.ca.empty() ? Expected<void, std::string>{} : ask_for_certificates();
+}
+
+/// The handshake takes any certificate; ClientTrust judges it with every request.
+Expected<void, std::string> ApiServer::Core::ask_for_certificates() {
+    auto opened = ClientTrust::open(config.client_tls);
+    if (!opened) return Unexpected(opened.error());
+    trust = std::move(*opened);
+    auto* context = tls.native_handle();
+    SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(trust->ca().c_str()));
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_cert_verify_callback(
+        context, [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
+    // A resumed session would bring a certificate that was shown long ago.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
     return {};
 }
 
@@ -197,6 +221,7 @@ Expected<void, std::string> ApiServer::open() {
                                       .gateway = *core.gateway,
                                       .service = core.service,
                                       .hub = *core.hub,
+                                      .trust = core.trust.get(),
                                       .counters = core.counters,
                                       .tls = core.tls,
                                       .reads = core.reads,

@@ -11,7 +11,7 @@
 
 #include <sluice/expected.hpp>
 
-#include "controlplane/api/authenticator.hpp"
+#include "controlplane/api/client_trust.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
 
 namespace sluice::cp::api {
@@ -38,6 +38,7 @@ struct ApiConfig {
     std::string listen{"127.0.0.1:8443"};  ///< `ADDRESS:PORT` or `[ADDRESS]:PORT`; port 0 = any
     std::filesystem::path state_dir;
     bool metrics_open{};  ///< /readyz and /metrics need no token
+    ClientTlsConfig client_tls{};
     ApiLimits limits{};
 };
 

@@ -55,11 +55,7 @@ Response get_audit(const Request& request, PolicyService& service) {
             query.action = value;
         } else if (name == "since" || name == "until") {
             const auto moment = parse_record_time(value, now_ns);
-            if (!moment) {
-                return problem_response(400, "bad-query",
-                                        name + " is a time like 2026-11-26T05:00:00Z, or how long ago: 90s, 1h30m, 7d",
-                                        request.id);
-            }
+            if (!moment) return problem_response(400, "bad-query", no_record_time(name, value), request.id);
             if (name == "since") query.since_ns = *moment;
             if (name == "until") query.until_ns = moment;
         } else if (name == "limit") {

@@ -34,6 +34,13 @@ enum class AuthResult : std::uint8_t {
     expired,    ///< it was right until then
     revoked,    ///< the same
     throttled,  ///< not even looked at
+    // of certificates (client_trust.hpp)
+    certificate_missing,    ///< and one is required
+    certificate_wrong,      ///< no authority of ours vouches for it
+    certificate_expired,    ///< or not valid yet
+    certificate_revoked,    ///< its authority says so
+    certificate_unchecked,  ///< nobody can say: the list of revoked ones is missing or too old
+    certificate_unknown,    ///< a good one, of nobody who has a role here
 };
 
 struct AuthDecision {
@@ -42,6 +49,7 @@ struct AuthDecision {
     std::string actor{"anonymous"};
     Roles roles;
     std::chrono::seconds retry_after{};  ///< throttled
+    bool by_certificate{};               ///< granted: to a certificate, not to a token
 };
 
 struct AuthLimits {

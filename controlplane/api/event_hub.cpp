@@ -3,7 +3,7 @@
 namespace sluice::cp::api {
 namespace {
 
-/// Bounds how long stop() waits.
+/// Bounds how long stop() waits, and how late a new entry of the audit is noticed while no flow event comes.
 constexpr std::chrono::milliseconds kWait{250};
 
 }  // namespace
@@ -39,25 +39,19 @@ void EventHub::stop() {
 
 void EventHub::run(std::uint64_t seen) {
     std::unique_lock lock{mutex_};
+    std::uint64_t seen_audit = 0;
     while (true) {
         changed_.wait(lock, [&] { return stopping_ || !followers_.empty(); });
         if (stopping_) return;
         lock.unlock();
         const auto page = service_.events_after(seen, 1, kWait);
         if (!page.lines.empty()) seen = std::max(service_.newest_event(), page.lines.back().id);
+        const auto audit = service_.audit().head().number;
         lock.lock();
-        if (page.lines.empty()) continue;
+        if (page.lines.empty() && audit == seen_audit) continue;
+        seen_audit = audit;
         for (const auto& [id, wake] : followers_) wake();
     }
-}
-
-std::string event_stream_text(const PolicyService::EventPage& page) {
-    std::string out;
-    if (page.lost != 0) out += "event: lost\ndata: {\"lost\":" + std::to_string(page.lost) + "}\n\n";
-    for (const auto& line : page.lines) {
-        out += "id: " + std::to_string(line.id) + "\nevent: flow\ndata: " + line.json + "\n\n";
-    }
-    return out;
 }
 
 }  // namespace sluice::cp::api

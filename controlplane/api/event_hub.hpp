@@ -1,6 +1,6 @@
 /// Tells the followers of /v1/events that there is something new. One thread waits in the policy service, and only
-/// while somebody follows; each follower then fetches from its own place. So a slow follower holds up nobody and
-/// nothing is buffered for it: what falls out of the service's ring before it comes back is counted as lost.
+/// while somebody follows; each follower then fetches (event_feed.hpp) from its own place. So a slow follower holds up
+/// nobody and nothing is buffered for it: what falls out of the service's ring before it comes back is counted as lost.
 #pragma once
 
 #include <condition_variable>
@@ -37,8 +37,5 @@ private:
     bool stopping_{false};
     std::thread thread_;
 };
-
-/// Lines as server-sent events; a count of lost ones goes first.
-std::string event_stream_text(const PolicyService::EventPage& page);
 
 }  // namespace sluice::cp::api

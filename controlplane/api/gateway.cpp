@@ -24,6 +24,22 @@ Refusal refusal_of(AuthResult result) {
         case AuthResult::revoked: return {401, "token-revoked", "this token was revoked; ask an admin for another"};
         case AuthResult::throttled:
             return {429, "too-many-attempts", "too many wrong tokens from this address; wait, then send the right one"};
+        case AuthResult::certificate_missing:
+            return {401, "certificate-missing", "this control plane asks for a client certificate; send one"};
+        case AuthResult::certificate_wrong:
+            return {401, "certificate-wrong", "no authority that is trusted here vouches for this client certificate"};
+        case AuthResult::certificate_expired:
+            return {401, "certificate-expired", "this client certificate has expired, or is not valid yet"};
+        case AuthResult::certificate_revoked:
+            return {401, "certificate-revoked", "this client certificate was revoked; ask for another"};
+        case AuthResult::certificate_unchecked:
+            return {401, "certificate-unchecked",
+                    "whether this client certificate was revoked can't be said: the list of its authority is missing "
+                    "or too old"};
+        case AuthResult::certificate_unknown:
+            return {403, "certificate-unknown",
+                    "this client certificate is good, but its name has no role here; tls.clients in controlplane.yaml "
+                    "says which have"};
         default: return {401, "token-wrong", "this control plane has no such token"};
     }
 }
@@ -85,10 +101,14 @@ bool Gateway::is_open(const RouteMatch& match) const {
     return access == Access::open || (access == Access::monitoring && metrics_open_);
 }
 
-std::optional<AuthDecision> Gateway::recognise(const Request& request) const {
+std::optional<AuthDecision> Gateway::recognise(const Request& request,
+                                               const std::optional<AuthDecision>& certificate) const {
     // An open route costs no hash, and is there for those who sent too many wrong tokens.
     if (is_open(router_.match(request.method, request.path))) return AuthDecision{.result = AuthResult::not_needed};
-    return authenticator_.recognise(request.header("Authorization"), request.peer);
+    if (certificate && certificate->result != AuthResult::granted) return certificate;
+    const auto token = request.header("Authorization");
+    if (certificate && !token) return certificate;
+    return authenticator_.recognise(token, request.peer);
 }
 
 AuthDecision Gateway::verify(const Request& request) const {
@@ -132,7 +152,7 @@ Response Gateway::turn_away(const Request& request, const RouteMatch& match, con
     auto response = problem_response(refusal.status, refusal.code, refusal.detail, request.id);
     if (throttled) {
         response.headers.push_back({"Retry-After", std::to_string(who.retry_after.count())});
-    } else {
+    } else if (refusal.status == 401) {
         // RFC 6750 section 3.1: no error code when no credentials were sent at all.
         response.headers.push_back({"WWW-Authenticate", who.result == AuthResult::missing
                                                             ? R"(Bearer realm="sluice")"

@@ -28,7 +28,10 @@ public:
           audit_{audit} {}
 
     /// Who asks. Nothing: it takes a while to find out; ask `verify`, where that holds nobody up.
-    std::optional<AuthDecision> recognise(const Request& request) const;
+    /// `certificate`: what the peer's says, if certificates are asked for here. One that is not good is never let in;
+    /// beside a good one a token says who asks.
+    std::optional<AuthDecision> recognise(const Request& request,
+                                          const std::optional<AuthDecision>& certificate = {}) const;
     AuthDecision verify(const Request& request) const;
     /// `has_body`: the header announces one. The answer to a refused request is complete.
     std::variant<Admitted, Response> admit(const Request& request, bool has_body, const AuthDecision& who) const;

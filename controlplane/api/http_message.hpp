@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,10 +33,7 @@ struct Request {
     std::optional<std::string_view> header(std::string_view name) const { return find_header(headers, name); }
 };
 
-/// Where a stream of events starts: behind this event.
-struct EventStart {
-    std::uint64_t after{};
-};
+class EventFeed;  // event_feed.hpp
 
 /// A body that is made while it is sent: the next piece, or nothing at the end. Called on the route's lane. An
 /// exception ends the connection short of the body's end, so that nobody takes it for whole.
@@ -46,8 +44,8 @@ struct Response {
     std::string content_type;  ///< empty = no body
     std::vector<Header> headers;
     std::string body;
-    BodySource pieces;                 ///< set: instead of `body`
-    std::optional<EventStart> stream;  ///< set: the session follows the events instead of writing `body`
+    BodySource pieces;                  ///< set: instead of `body`
+    std::shared_ptr<EventFeed> stream;  ///< set: the session follows the events instead of writing `body`
 };
 
 Response json_response(int status, std::string body);

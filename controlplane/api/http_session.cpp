@@ -21,6 +21,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "controlplane/api/event_feed.hpp"
 #include "controlplane/api/problem.hpp"
 
 namespace sluice::cp::api {
@@ -34,7 +35,6 @@ using Stream = asio::ssl::stream<beast::tcp_stream>;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr std::size_t kRequestIdCharsMax = 64;
-constexpr std::size_t kEventsPerPage = 256;
 /// A refused request's body is read and thrown away up to here, so that the peer finds our answer and no reset.
 constexpr std::uint64_t kDrainBytesMax = 64 * 1024 * 1024;
 constexpr std::uint64_t kDrainStrangerBytesMax = 256 * 1024;
@@ -178,6 +178,7 @@ public:
         co_await stream_.async_handshake(asio::ssl::stream_base::server,
                                          asio::redirect_error(asio::use_awaitable, error));
         if (error) co_return;
+        take_certificate();
         while (!shared_.stopping) {
             if (!co_await serve_one()) break;
         }
@@ -217,7 +218,7 @@ private:
         if (refused)
             co_return co_await answer_and_close(std::move(*refused), request, head, has_body, kDrainStrangerBytesMax);
 
-        auto who = shared_.gateway.recognise(request);
+        auto who = shared_.gateway.recognise(request, judged_certificate());
         if (!who) {
             // By a name of its own: clang 14 lets no lambda have a structured binding.
             who = co_await offload(shared_.checks, [this, &asked = request] { return shared_.gateway.verify(asked); });
@@ -250,6 +251,29 @@ private:
             if (!co_await read_body(parser, request, head)) co_return false;
         }
         co_return co_await handle(admitted, std::move(request), head, keep_alive, chunks);
+    }
+
+    void take_certificate() {
+        if (shared_.trust == nullptr) return;
+        CertificatePtr own{SSL_get1_peer_certificate(stream_.native_handle())};
+        if (!own) return;
+        certificate_.emplace(PeerCertificate{std::move(own), {}});
+        const auto* chain = SSL_get_peer_cert_chain(stream_.native_handle());  // a server's is without the peer's own
+        for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+            auto* one = sk_X509_value(chain, i);
+            if (X509_up_ref(one) == 1) certificate_->chain.emplace_back(one);
+        }
+    }
+
+    /// Nothing: there is none, and none is required.
+    std::optional<AuthDecision> judged_certificate() {
+        if (shared_.trust == nullptr || (!certificate_ && !shared_.trust->required())) return std::nullopt;
+        return shared_.trust->judge(certificate_ ? &*certificate_ : nullptr);
+    }
+
+    bool still_live(const Admitted& admitted) {
+        if (certificate_ && !shared_.trust->still_live(*certificate_)) return false;
+        return admitted.who.by_certificate || shared_.gateway.still_live(admitted);
     }
 
     /// False: it has been answered or the connection is broken.
@@ -295,7 +319,7 @@ private:
                 problem_response(503, "too-many-streams", "too many clients follow events", request.id), request.id,
                 head, keep_alive);
         }
-        co_await follow(admitted, response.stream->after, request.id);
+        co_await follow(admitted, response.stream, request.id);
         co_return false;
     }
 
@@ -411,7 +435,7 @@ private:
         }
     }
 
-    asio::awaitable<void> follow(const Admitted& admitted, std::uint64_t after, const std::string& id) {
+    asio::awaitable<void> follow(const Admitted& admitted, std::shared_ptr<EventFeed> feed, const std::string& id) {
         const HeldCounter streaming{shared_.counters.event_streams};
         // Wakes this coroutine from the hub's thread. What the hub holds outlives us if need be, and touches us only
         // here, on the I/O thread, and only while we live.
@@ -441,7 +465,7 @@ private:
             "X-Content-Type-Options: nosniff\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\nretry: 1000\n\n",
             http_date(), id);
         // A token that is taken back ends its streams too, with the next event or the next sign of life.
-        while (!shared_.stopping && shared_.gateway.still_live(admitted)) {
+        while (!shared_.stopping && still_live(admitted)) {
             if (!co_await write_event_text(text)) co_return;
             text.clear();
             error_code error;
@@ -452,12 +476,9 @@ private:
             }
             if (!wake->news) continue;
             wake->news = false;
-            const auto page = co_await offload(shared_.reads,
-                                               [&] { return shared_.service.events_after(after, kEventsPerPage, {}); });
-            if (page.lines.empty()) continue;
-            after = page.lines.back().id;
-            wake->news = true;  // there may be more than a page
-            text = event_stream_text(page);
+            const auto ask = [feed] { return feed->next(); };
+            text = co_await offload(shared_.reads, ask);
+            wake->news = wake->news || !text.empty();  // there may be more than a page
         }
     }
 
@@ -480,6 +501,7 @@ private:
     SessionShared& shared_;
     std::string peer_;
     Stream stream_;
+    std::optional<PeerCertificate> certificate_;
     beast::flat_buffer buffer_;
     std::uint64_t drain_bytes_{};
 };

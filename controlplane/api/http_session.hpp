@@ -11,6 +11,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "controlplane/api/api_server.hpp"
+#include "controlplane/api/client_trust.hpp"
 #include "controlplane/api/event_hub.hpp"
 #include "controlplane/api/gateway.hpp"
 
@@ -22,6 +23,7 @@ struct SessionShared {
     const Gateway& gateway;
     PolicyService& service;
     EventHub& hub;
+    ClientTrust* trust{};  ///< null: certificates of clients are not asked for
     ApiCounters& counters;
     boost::asio::ssl::context& tls;
     boost::asio::thread_pool& reads;

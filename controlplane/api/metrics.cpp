@@ -25,6 +25,8 @@ std::string with_own(std::string text, const ApiCounters& counters) {
                   "Requests answered 429 because of too many wrong tokens.", counters.auth_throttled);
     append_metric(text, "sluice_api_role_refusals_total", "counter", "Requests whose token lacks the role.",
                   counters.role_refusals);
+    append_metric(text, "sluice_api_certificate_expires_timestamp_seconds", "gauge",
+                  "When the server's own certificate runs out, Unix time.", counters.certificate_expires_unix_s);
     append_metric(text, "sluice_api_event_streams", "gauge", "Clients that follow events.", counters.event_streams);
     append_metric(text, "sluice_api_event_streams_dropped_total", "counter",
                   "Followers dropped because they did not read.", counters.event_streams_dropped);

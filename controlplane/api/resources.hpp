@@ -22,6 +22,7 @@ struct ApiCounters {
     std::atomic<std::uint64_t> auth_failures{};
     std::atomic<std::uint64_t> auth_throttled{};
     std::atomic<std::uint64_t> role_refusals{};
+    std::atomic<std::uint64_t> certificate_expires_unix_s{};  ///< of the server's own; set once
 };
 
 /// The longest promise to confirm: a day. Longer is no protection any more.

@@ -1,5 +1,6 @@
 #include "controlplane/lifecycle/config.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -107,6 +108,63 @@ bool is_listen_address(std::string_view text) {
     return failed == std::errc{} && end == port.data() + port.size() && value <= 65535;
 }
 
+/// `{subject: "CN=deploy,O=Example", roles: [editor]}` or `{san: "dns:scraper.example", roles: [viewer]}`
+void read_client(Reader& reader, const Node& node, ControlConfig& config) {
+    ClientName client;
+    bool named = false;
+    reader.members(node, "a client", "subject, san, roles", [&](std::string_view key, const Node& value) {
+        if (key == "subject" || key == "san") {
+            if (named) reader.error(value.pos, "a client has one name: subject or san; make two clients of it");
+            named = true;
+            client.kind = key == "san" ? ClientName::Kind::san : ClientName::Kind::subject;
+            reader.text(value, key, client.text);
+            const auto& t = client.text;
+            if (key == "san" && !t.starts_with("dns:") && !t.starts_with("email:") && !t.starts_with("uri:"))
+                reader.error(value.pos, "san must be dns:NAME, email:NAME or uri:TEXT");
+            if (key == "san" && t.starts_with("dns:") &&
+                std::ranges::any_of(t, [](char c) { return c >= 'A' && c <= 'Z'; }))
+                reader.error(value.pos, "write dns names in lower case");
+        } else if (key == "roles") {
+            if (value.kind != Node::Kind::list) return reader.error(value.pos, "roles must be a list: [viewer]"), true;
+            for (const auto& item : value.children) {
+                const auto role = role_from(item.text);
+                if (item.kind != Node::Kind::scalar || !role) {
+                    reader.error(item.pos, "a role is viewer, operator, editor, approver, auditor or admin");
+                } else {
+                    client.roles.add(*role);
+                }
+            }
+        } else {
+            return false;
+        }
+        return true;
+    });
+    if (node.kind != Node::Kind::map) return;
+    if (!named) reader.error(node.pos, "a client needs a subject or a san");
+    if (client.roles.empty()) reader.error(node.pos, "a client needs roles: [viewer]");
+    config.clients.push_back(std::move(client));
+}
+
+void read_tls(Reader& reader, const Node& node, ControlConfig& config) {
+    reader.members(node, "tls", "client_ca, crl, required, clients", [&](std::string_view key, const Node& value) {
+        if (key == "client_ca") {
+            reader.text(value, key, config.client_ca);
+        } else if (key == "crl") {
+            reader.text(value, key, config.client_crl);
+        } else if (key == "required") {
+            reader.flag(value, key, config.client_required);
+        } else if (key == "clients") {
+            if (value.kind != Node::Kind::list) reader.error(value.pos, "clients must be a list");
+            for (const auto& item : value.children) read_client(reader, item, config);
+        } else {
+            return false;
+        }
+        return true;
+    });
+    if (config.client_ca.empty() && node.kind == Node::Kind::map)
+        reader.error(node.pos, "tls needs client_ca: the file with the authorities of clients");
+}
+
 }  // namespace
 
 Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text, std::string_view file_name) {
@@ -120,7 +178,8 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
         return config;  // an empty file: all defaults
     }
     reader.members(
-        root, "controlplane.yaml", "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open",
+        root, "controlplane.yaml",
+        "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open, tls",
         [&](std::string_view key, const Node& value) {
             if (key == "listen") {
                 reader.text(value, key, config.listen);
@@ -135,6 +194,8 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
                 reader.text(value, key, config.last_good, true);
             } else if (key == "metrics_open") {
                 reader.flag(value, key, config.metrics_open);
+            } else if (key == "tls") {
+                read_tls(reader, value, config);
             } else if (key == "flow_log") {
                 reader.members(value, "flow_log", "path, rotate_bytes, keep",
                                [&](std::string_view sub, const Node& node) {

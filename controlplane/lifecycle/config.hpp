@@ -9,6 +9,8 @@
 
 #include <sluice/expected.hpp>
 
+#include "controlplane/identity/client_name.hpp"
+
 namespace sluice::cp {
 
 struct ControlConfig {
@@ -22,6 +24,10 @@ struct ControlConfig {
     std::string flow_records_path{"/var/log/sluice/records"};  ///< a directory; empty = no store
     std::uint64_t flow_records_bytes_max{2ULL << 30};
     std::uint64_t flow_records_age_max_s{7 * 86'400};
+    std::string client_ca;   ///< empty = certificates of clients are not asked for
+    std::string client_crl;  ///< empty = none
+    bool client_required{};
+    std::vector<ClientName> clients;
     bool metrics_open{false};  ///< /readyz and /metrics answer without a token
 };
 

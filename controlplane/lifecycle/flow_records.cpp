@@ -35,11 +35,7 @@ Expected<RecordRange, Problem> range_of(const RecordQuery& query) {
     const auto read = [&](const char* name, const std::string& text, std::int64_t& into) -> std::optional<Problem> {
         if (text.empty()) return std::nullopt;
         const auto time = parse_record_time(text, now_ns);
-        if (!time) {
-            return bad_query(std::string{name} +
-                             " is a time, such as 2026-11-26T05:00:00Z, or how long ago, such as "
-                             "90s, 1h30m or 7d");
-        }
+        if (!time) return bad_query(no_record_time(name, text));
         into = *time;
         return std::nullopt;
     };

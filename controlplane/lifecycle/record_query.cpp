@@ -96,6 +96,13 @@ std::optional<std::int64_t> parse_record_time(std::string_view text, std::int64_
     return parse_rfc3339(text);
 }
 
+std::string no_record_time(std::string_view name, std::string_view text) {
+    constexpr std::size_t kQuotedBytesMax = 60;
+    const bool long_one = text.size() > kQuotedBytesMax;
+    return std::string{name} + " is \"" + std::string{text.substr(0, kQuotedBytesMax)} + (long_one ? "..." : "") +
+           "\", which is no time; write 2026-11-26T05:00:00Z, or how long ago, such as 90s, 1h30m or 7d";
+}
+
 std::string record_cursor(const RecordRange& range) {
     return "r" + std::to_string(range.after) + "." + std::to_string(range.since_ns) + "." +
            std::to_string(range.until_ns);

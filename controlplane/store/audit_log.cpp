@@ -284,6 +284,26 @@ Expected<AuditPage, FileError> AuditLog::page(const AuditQuery& query) {
     return page;
 }
 
+Expected<std::vector<AuditEntry>, FileError> AuditLog::entries_behind(std::uint64_t after, std::uint64_t last,
+                                                                      std::initializer_list<std::string_view> actions,
+                                                                      std::size_t count_max) {
+    std::vector<AuditEntry> entries;
+    const auto lock = database_.lock();
+    // In parts: what fits may be rare between many that do not.
+    while (after < last && entries.size() < count_max) {
+        const auto until = std::min(last, after + kVerifiedAtOnce);
+        const auto read = read_entries(
+            "WHERE number > ? AND number <= ? ORDER BY number", {sql(after), sql(until)}, [&](AuditEntry&& e) {
+                const auto fits = [&](std::string_view a) { return e.record.action.starts_with(a); };
+                if (entries.size() == count_max || std::ranges::none_of(actions, fits)) return;
+                entries.push_back(std::move(e));
+            });
+        if (!read) return Unexpected(read.error());
+        after = until;
+    }
+    return entries;
+}
+
 Expected<std::optional<AuditEntry>, FileError> AuditLog::entry(std::uint64_t number) {
     std::optional<AuditEntry> found;
     const auto lock = database_.lock();

@@ -86,6 +86,10 @@ public:
     void maintain(bool last = false);
 
     Expected<AuditPage, FileError> page(const AuditQuery& query);
+    /// Those with one of these beginnings of `action` behind `after`, up to `last` itself, oldest first.
+    Expected<std::vector<AuditEntry>, FileError> entries_behind(std::uint64_t after, std::uint64_t last,
+                                                                std::initializer_list<std::string_view> actions,
+                                                                std::size_t count_max);
     Expected<std::optional<AuditEntry>, FileError> entry(std::uint64_t number);
     AuditCheck verify();
     AuditHead head();

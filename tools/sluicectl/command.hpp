@@ -118,6 +118,8 @@ boost::json::object explain_question(const std::string& in_port, const std::stri
 /// An event or a record as people read it; `date` in front of its time of day.
 std::string event_line(const boost::json::object& event, bool date, bool colours);
 int follow_flows(const Context& context, const std::string& verdict);
+/// What becomes of the policy, line by line.
+int follow_policy(const Context& context);
 
 // records_command.cpp
 struct RecordsWanted {

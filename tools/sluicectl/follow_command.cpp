@@ -1,4 +1,4 @@
-/// How an event is told, and flows -f: events as they happen, across restarts of the control plane.
+/// How an event is told; flows -f and watch: events as they happen, across restarts of the control plane.
 #include <chrono>
 #include <iostream>
 #include <thread>
@@ -75,13 +75,37 @@ std::string event_line(const json::object& event, bool date, bool colours) {
 
 namespace {
 
+Colour result_colour(std::string_view result) {
+    if (result == "adopted" || result == "done") return Colour::green;
+    return result == "refused" || result == "failed" ? Colour::red : Colour::yellow;
+}
+
+/// 12:00:01.123  policy.put  adopted  generation 6 -> 7  by token:ci/7f3a9c21  "CHG-1"  detail
+std::string policy_line(const json::object& event, bool colours) {
+    const auto generation = [&](std::string_view key) {
+        const auto* state = event.if_contains({key.data(), key.size()});
+        return state == nullptr || !state->is_object() ? std::string{"none"} : field(state->get_object(), "generation");
+    };
+    const auto result = field(event, "result");
+    const auto before = generation("before"), after = generation("after");
+    auto line =
+        fmt::format("{}  {:<16}  {}{:<{}}", clock_text(field(event, "time"), true), field(event, "action"),
+                    painted(result, result_colour(result), colours), "", result.size() < 9 ? 9 - result.size() : 0);
+    if (before != after) line += fmt::format("  generation {} -> {}", before, after);
+    line += "  by " + field(event, "actor");
+    if (const auto reason = field(event, "reason"); !reason.empty()) line += "  \"" + reason + '"';
+    if (const auto detail = field(event, "detail"); !detail.empty()) line += "  " + detail;
+    return line;
+}
+
 class Follower {
 public:
-    Follower(const Context& context, const std::string& verdict) : context_{context}, verdict_{verdict} {}
+    Follower(const Context& context, std::string topic, std::string verdict)
+        : context_{context}, topic_{std::move(topic)}, verdict_{std::move(verdict)} {}
 
     int run() {
         while (true) {
-            HttpRequest request{.method = "GET", .target = "/v1/events?topics=flows", .headers = {}, .body = {}};
+            HttpRequest request{.method = "GET", .target = "/v1/events?topics=" + topic_, .headers = {}, .body = {}};
             if (!last_id_.empty()) request.headers.emplace_back("Last-Event-ID", last_id_);
             EventStreamReader reader;
             const auto reply = context_.client.stream(request, [&](std::string_view piece) {
@@ -111,17 +135,24 @@ private:
             std::cerr << field(object, "lost") << " events were lost: this reader or the control plane was too slow\n";
             return;
         }
+        if (event.type == "restarted") {
+            std::cerr << "the control plane was restarted: flow events in between are missing here, sluicectl flows "
+                         "--since has them\n";
+            return;
+        }
+        const bool policy = event.type == "policy";
         const bool drop = field(object, "event") == "drop";
         if (!verdict_.empty() && verdict_ != (drop ? "drop" : field(object, "verdict"))) return;
         if (context_.json) {
             std::cout << event.data << '\n';
         } else {
-            std::cout << event_line(object, false, context_.colours) << '\n';
+            std::cout << (policy ? policy_line(object, context_.colours) : event_line(object, false, context_.colours))
+                      << '\n';
         }
     }
 
     const Context& context_;
-    const std::string& verdict_;
+    const std::string topic_, verdict_;
     std::string last_id_;
     bool connected_{};
     bool told_{};  ///< once per outage
@@ -129,6 +160,10 @@ private:
 
 }  // namespace
 
-int follow_flows(const Context& context, const std::string& verdict) { return Follower{context, verdict}.run(); }
+int follow_flows(const Context& context, const std::string& verdict) {
+    return Follower{context, "flows", verdict}.run();
+}
+
+int follow_policy(const Context& context) { return Follower{context, "policy", ""}.run(); }
 
 }  // namespace sluice::ctl

@@ -75,6 +75,16 @@ public:
                 "cannot read the CA certificate {}: {}; is the control plane on this machine? else pass --ca",
                 config_.ca_file, error.message()));
         }
+        if (!config_.certificate_file.empty()) {
+            tls_.use_certificate_chain_file(config_.certificate_file, error);
+            if (error)
+                return failed(fmt::format("cannot read the client certificate {}: {}; check --cert",
+                                          config_.certificate_file, error.message()));
+            tls_.use_private_key_file(config_.key_file, asio::ssl::context::pem, error);
+            if (error)
+                return failed(fmt::format("cannot use the key {}: {}; --key must be the one of {}", config_.key_file,
+                                          error.message(), config_.certificate_file));
+        }
         asio::co_spawn(io_, talk(), [this](const std::exception_ptr& thrown) {
             if (thrown) result_ = failed("the connection broke down");
         });
@@ -131,7 +141,7 @@ private:
         http::request<http::string_body> message{http::string_to_verb(request_.method), request_.target, 11};
         message.set(http::field::host, server_.authority);
         message.set(http::field::user_agent, "sluicectl");
-        message.set(http::field::authorization, "Bearer " + config_.token);
+        if (!config_.token.empty()) message.set(http::field::authorization, "Bearer " + config_.token);
         for (const auto& [name, value] : request_.headers) message.set(name, value);
         message.body() = request_.body;
         message.keep_alive(false);

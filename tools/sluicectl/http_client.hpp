@@ -14,9 +14,10 @@
 namespace sluice::ctl {
 
 struct ClientConfig {
-    std::string url;      ///< https://HOST[:PORT]
-    std::string ca_file;  ///< what signed the server's certificate; nothing else is trusted
-    std::string token;
+    std::string url;                         ///< https://HOST[:PORT]
+    std::string ca_file;                     ///< what signed the server's certificate; nothing else is trusted
+    std::string token;                       ///< empty = none is sent
+    std::string certificate_file, key_file;  ///< PEM; empty = no client certificate
     std::chrono::seconds connect_timeout{5};
     std::chrono::seconds answer_timeout{180};  ///< a commit may wait for workers
 };

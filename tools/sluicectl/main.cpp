@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/sluicectl/command.hpp"
+#include "tools/sluicectl/completion.hpp"
 #include "tools/sluicectl/output.hpp"
 
 namespace {
@@ -17,6 +18,7 @@ struct Options {
     std::string url{"https://127.0.0.1:8443"};
     std::string ca{"/var/lib/sluice/control/ca.pem"};
     std::string token_file{"/var/lib/sluice/control/token"};
+    std::string certificate, key;
     std::string output{"table"};
 
     std::string file, confirm, in_port, at, verdict;
@@ -64,6 +66,10 @@ public:
             app_.add_option("--token-file", options_.token_file,
                             "file with the token (Env:SLUICE_TOKEN_FILE); SLUICE_TOKEN holds the token itself")
                 ->capture_default_str();
+        certificate_option_ =
+            app_.add_option("--cert", options_.certificate, "client certificate, PEM; no token is needed beside it")
+                ->envname("SLUICE_CERT");
+        app_.add_option("--key", options_.key, "its key, PEM; default: the same file")->envname("SLUICE_KEY");
         app_.add_option("-o,--output", options_.output, "table or json")
             ->check(CLI::IsMember({"table", "json"}))
             ->capture_default_str();
@@ -74,6 +80,7 @@ public:
         add_set_commands();
         add_token_commands();
         add_view_commands();
+        add_completion();
         refuse_unknown_commands(argc, argv);
         try {
             app_.parse(argc, argv);
@@ -84,17 +91,26 @@ public:
     }
 
 private:
+    /// Beside a certificate only one that was asked for: the default file may be anybody's.
+    std::string token() const {
+        const char* of_environment = std::getenv("SLUICE_TOKEN");
+        const bool asked = token_option_->count() > 0 || (of_environment != nullptr && *of_environment != '\0') ||
+                           std::getenv("SLUICE_TOKEN_FILE") != nullptr;
+        if (certificate_option_->count() > 0 && !asked) return {};
+        return read_token(options_, token_option_->count() > 0);
+    }
+
     /// Names the word that is no command; the parser would only say that one is missing.
     void refuse_unknown_commands(int argc, char** argv) const {
         const CLI::App* at = &app_;
         for (int i = 1; i < argc; ++i) {
             const std::string_view word = argv[i];
             if (word.starts_with('-')) {
-                const bool takes_value = word == "--url" || word == "--ca" || word == "--token-file" || word == "-o" ||
-                                         word == "--output" || word == "--filter" || word == "--limit" ||
-                                         word == "--verdict" || word == "--reason" || word == "--since" ||
-                                         word == "--until" || word == "--user" || word == "--action" ||
-                                         word == "--role" || word == "--expires";
+                const bool takes_value =
+                    word == "--url" || word == "--ca" || word == "--token-file" || word == "--cert" ||
+                    word == "--key" || word == "-o" || word == "--output" || word == "--filter" || word == "--limit" ||
+                    word == "--verdict" || word == "--reason" || word == "--since" || word == "--until" ||
+                    word == "--user" || word == "--action" || word == "--role" || word == "--expires";
                 if (takes_value) ++i;
                 continue;
             }
@@ -116,12 +132,15 @@ private:
         auto* added = parent.add_subcommand(name, help);
         added->fallthrough();
         added->callback([this, call] {
-            const Context context{.client = HttpClient{{.url = options_.url,
-                                                        .ca_file = options_.ca,
-                                                        .token = read_token(options_, token_option_->count() > 0)}},
-                                  .json = options_.output == "json",
-                                  .reason = options_.reason,
-                                  .colours = colours_wanted()};
+            const Context context{
+                .client = HttpClient{{.url = options_.url,
+                                      .ca_file = options_.ca,
+                                      .token = token(),
+                                      .certificate_file = options_.certificate,
+                                      .key_file = options_.key.empty() ? options_.certificate : options_.key}},
+                .json = options_.output == "json",
+                .reason = options_.reason,
+                .colours = colours_wanted()};
             exit_code_ = call(context);
         });
         return added;
@@ -261,7 +280,19 @@ private:
         to->add_option("--filter", options_.filter, "e.g. \"proto==tcp and dport in {443,8443} and idle_s>30\"");
     }
 
+    /// It asks nobody: no token is read for it.
+    void add_completion() {
+        auto* completion = app_.add_subcommand("completion", "a script that completes commands and options in a shell");
+        completion->require_subcommand(1);
+        completion->add_subcommand("bash", "source <(sluicectl completion bash)")->callback([this] {
+            std::cout << bash_completion(app_);
+        });
+    }
+
     void add_view_commands() {
+        command(app_, "watch",
+                "what becomes of the policy, as it happens: who changed it, adopted, refused, taken back",
+                [](const Context& c) { return follow_policy(c); });
         command(app_, "status", "dataplane, policy, ports, workers", [](const Context& c) { return status(c); });
         auto* get = app_.add_subcommand("get", "rules, drops, flows, workers or policy");
         get->require_subcommand(1);
@@ -313,7 +344,7 @@ private:
 
     CLI::App app_{"Sluice: plan, apply and watch the policy of a stateful firewall", "sluicectl"};
     Options options_;
-    CLI::Option* token_option_{};
+    CLI::Option *token_option_{}, *certificate_option_{};
     CLI::App* flows_end_{};
     CLI::Option* flows_limit_{};
     CLI::App* history_show_{};

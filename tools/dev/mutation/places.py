@@ -39,6 +39,8 @@ GROUPS = {
                  "controlplane/compiler/compiler.cpp",
                  "controlplane/compiler/ranges.cpp", "controlplane/compiler/slot_map.cpp",
                  "controlplane/compiler/terms.cpp"],
+    "access": ["controlplane/api/authenticator.cpp", "controlplane/api/event_feed.cpp",
+               "controlplane/api/gateway.cpp", "controlplane/identity/attempt_limit.cpp"],
 }  # fmt: skip
 
 

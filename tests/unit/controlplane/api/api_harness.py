@@ -29,10 +29,10 @@ class Reply:
 class Server:
     """`with Server(binary, key=value...)`: a fresh state directory unless one is given."""
 
-    def __init__(self, binary, state_dir=None, **limits):
+    def __init__(self, binary, state_dir=None, more=(), **limits):
         self.own_dir = state_dir is None
         self.dir = pathlib.Path(state_dir or tempfile.mkdtemp(prefix="sluice-api-"))
-        self.process = subprocess.Popen([binary, str(self.dir)] + ["%s=%s" % item for item in limits.items()],
+        self.process = subprocess.Popen([binary, str(self.dir)] + ["%s=%s" % item for item in limits.items()] + list(more),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("port "):
@@ -71,17 +71,17 @@ class Server:
         answer = self.process.stdout.readline()
         assert answer == "done\n", "the server said %r to %r" % (answer, line)
 
-    def connect(self):
-        return self.tls.wrap_socket(socket.create_connection(("127.0.0.1", self.port), HANG_LIMIT_S),
+    def connect(self, tls=None):
+        return (tls or self.tls).wrap_socket(socket.create_connection(("127.0.0.1", self.port), HANG_LIMIT_S),
                                     server_hostname="127.0.0.1")
 
     def rss_kib(self):
         status = pathlib.Path("/proc/%d/status" % self.process.pid).read_text(encoding="ascii")
         return int(status.split("VmRSS:")[1].split()[0])
 
-    def request(self, method, target, body=None, headers=None, token=True, check=True):
+    def request(self, method, target, body=None, headers=None, token=True, check=True, tls=None):
         """One request; the answer is held against openapi.yaml unless `check` is off."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=HANG_LIMIT_S)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=tls or self.tls, timeout=HANG_LIMIT_S)
         sent = dict(headers or {})
         if token:
             sent.setdefault("Authorization", "Bearer " + (self.token if token is True else token))

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "controlplane/lifecycle/record_query.hpp"
+
 namespace sluice::cp::api::test {
 namespace {
 
@@ -543,7 +545,7 @@ Expected<FlowPage, Problem> MemoryPolicyService::flows(const FlowQuery& query) {
 
 Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuery& query) {
     constexpr std::uint32_t kRecordCount = 4'500;
-    if (query.since == "nonsense") return problem(400, "bad-query", "since is a time");
+    if (query.since == "nonsense") return problem(400, "bad-query", no_record_time("since", query.since));
     if (!query.filter.empty() && query.filter != "rule==web-in")
         return problem(400, "bad-filter", "column 1: not this filter");
     std::uint32_t first = 0;

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "controlplane/api/event_hub.hpp"
 #include "controlplane/api/json_keys.hpp"
 #include "controlplane/api/problem.hpp"
 
@@ -67,14 +66,6 @@ TEST(JsonKeys, FindsTheSameKeyTwiceInOneObjectOnly) {
     EXPECT_EQ(duplicate_key(R"({"a":1,"b":{"a":2},"c":[{"a":1},{"a":1}]})"), std::nullopt);
     EXPECT_EQ(duplicate_key(R"({"b":{"a":2,"a":3}})"), "a");
     EXPECT_EQ(duplicate_key(R"({"a":1,"\u0061":2})"), "a");  // the same key, written in two ways
-}
-
-TEST(EventStream, TellsLossesFirst) {
-    PolicyService::EventPage page;
-    page.lines = {{7, "{}"}};
-    EXPECT_EQ(event_stream_text(page), "id: 7\nevent: flow\ndata: {}\n\n");
-    page.lost = 3;
-    EXPECT_TRUE(event_stream_text(page).starts_with("event: lost\ndata: {\"lost\":3}\n\nid: 7\n"));
 }
 
 }  // namespace

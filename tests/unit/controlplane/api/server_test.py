@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -389,9 +390,9 @@ class Explain(unittest.TestCase):
 
 
 class Events(unittest.TestCase):
-    def follow(self, server, headers=b""):
+    def follow(self, server, headers=b"", topics=b"flows"):
         connection = server.connect()
-        connection.sendall(b"GET /v1/events?topics=flows HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token.encode() +
+        connection.sendall(b"GET /v1/events?topics=" + topics + b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token.encode() +
                            b"\r\n" + headers + b"\r\n")
         return connection
 
@@ -413,31 +414,63 @@ class Events(unittest.TestCase):
             self.assertIn(b"Content-Type: text/event-stream", head)
             self.assertNotIn(b"\nid: ", head)  # what was before is not repeated
             server.tell("events 2")
-            data = self.read_until(stream, b"id: 7\n")
-            self.assertIn(b"id: 6\nevent: flow\ndata: {", data)
+            data = self.read_until(stream, b"-7-0\n")
+            run = re.search(rb"id: ([0-9a-f]{8})-6-0\nevent: flow\ndata: {", data).group(1)
             stream.close()
-            again = self.follow(server, b"Last-Event-ID: 3\r\n")
-            data = self.read_until(again, b"id: 7\n")
-            self.assertIn(b"id: 4\n", data)
-            self.assertNotIn(b"id: 3\n", data)
+            again = self.follow(server, b"Last-Event-ID: %s-3-0\r\n" % run)
+            data = self.read_until(again, b"-7-0\n")
+            self.assertIn(b"id: %s-4-0\n" % run, data)
+            self.assertNotIn(b"-3-0\n", data)
+            self.assertNotIn(b"restarted", data)
             again.close()
+
+    def test_what_becomes_of_the_policy_is_told_and_outlives_the_process(self):
+        with Server(BINARY) as server:
+            stream = self.follow(server, topics=b"flows,policy")
+            self.read_until(stream, b"retry: ")
+            server.first_policy()
+            data = self.read_until(stream, b'"result":"adopted"')
+            self.assertRegex(data, rb'event: policy\ndata: {[^\n]*"action":"policy.put","result":"adopted","actor":"token:first-start/0{8}"')
+            self.assertNotIn(b"restarted", data)
+            server.tell("events 1")
+            data += self.read_until(stream, b"event: flow")
+            last = re.findall(rb"id: (\S+)\n", data)[-1]
+            stream.close()
+            # Whoever comes from another process is told that flow events may be missing; of the audit none is.
+            stream = self.follow(server, b"Last-Event-ID: 00000000-9-%s\r\n" % last.rsplit(b"-", 1)[1], topics=b"flows,policy")
+            data = self.read_until(stream, b"event: flow")
+            self.assertIn(b"event: restarted\ndata: {}\n\n", data)
+            self.assertNotIn(b"event: policy", data)
+            stream.close()
+            # A door that is knocked at is in the audit, and is nobody's news.
+            stream = self.follow(server, topics=b"policy")
+            self.read_until(stream, b"retry: ")
+            server.request("GET", "/v1/status", token="wrong")
+            server.tell("events 1")
+            etag = server.request("GET", "/v1/policy").headers["ETag"]
+            server.put("b", headers={"If-Match": etag})
+            data = self.read_until(stream, b'"result":"adopted"')
+            for word in (b"event: flow", b"access", b"restarted"):
+                self.assertNotIn(word, data)
+            stream.close()
 
     def test_lost_events_are_counted(self):
         with Server(BINARY) as server:
             server.tell("events 2500")  # the ring holds 2000
-            stream = self.follow(server, b"Last-Event-ID: 100\r\n")
-            data = self.read_until(stream, b"id: 2500\n")
-            self.assertIn(b'event: lost\ndata: {"lost":400}\n\n', data)
+            stream = self.follow(server, b"Last-Event-ID: 00000000-1-0\r\n")
+            data = self.read_until(stream, b"-2500-0\n")
+            self.assertIn(b'event: restarted\ndata: {}\n\nevent: lost\ndata: {"lost":500}\n\n', data)
             self.assertEqual(data.count(b"\nid: "), 2000)
             stream.close()
 
     def test_keepalive_bad_ids_and_the_cap(self):
         with Server(BINARY, event_keepalive_ms=50, event_streams_max=2) as server:
-            for value in (b"x", b"-1", b"1.0"):
+            for value in (b"x", b"7", b"00000000-1", b"00000000-1-x", b"0000000-1-1", b"00000000--1-1"):
                 bad = self.follow(server, b"Last-Event-ID: " + value + b"\r\n")
                 self.assertIn(b"400 Bad Request", self.read_until(bad, b"\r\n"))
                 bad.close()
             self.assertEqual(server.request("GET", "/v1/events?topics=alerts").status, 400)
+            self.assertEqual(server.request("GET", "/v1/events?topics=flows,flows").status, 400)
             streams = [self.follow(server), self.follow(server)]
             for stream in streams:
                 self.read_until(stream, b": still here")

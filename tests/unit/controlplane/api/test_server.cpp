@@ -24,6 +24,16 @@ ApiConfig read_config(int argc, char** argv) {
         const auto key = argument.substr(0, equals);
         const auto number = std::strtoull(argument.c_str() + equals + 1, nullptr, 10);
         if (key == "metrics_open") config.metrics_open = number != 0;
+        if (key == "client_ca") config.client_tls.ca = argument.substr(equals + 1);
+        if (key == "crl") config.client_tls.crl = argument.substr(equals + 1);
+        if (key == "required") config.client_tls.required = number != 0;
+        if (key == "subject" || key == "san") {  // NAME|ROLES
+            const auto bar = argument.rfind('|');
+            config.client_tls.clients.push_back(
+                {key == "san" ? sluice::cp::ClientName::Kind::san : sluice::cp::ClientName::Kind::subject,
+                 argument.substr(equals + 1, bar - equals - 1),
+                 sluice::cp::roles_from(argument.substr(bar + 1)).value()});
+        }
         if (key == "listen") config.listen = argument.substr(equals + 1);
         if (key == "connections_max") config.limits.connections_max = number;
         if (key == "event_streams_max") config.limits.event_streams_max = number;

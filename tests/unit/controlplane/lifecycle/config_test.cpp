@@ -30,6 +30,40 @@ TEST(ControlConfig, ReadsEveryKeyAndHasDefaults) {
     EXPECT_EQ(parse_control_config("", "c.yaml")->state_dir, "/var/lib/sluice/control");
 }
 
+TEST(ControlConfig, ClientsHaveRolesByTheirCertificates) {
+    const auto config = parse_control_config(
+        "tls:\n  client_ca: /etc/sluice/clients.pem\n  crl: /etc/sluice/clients.crl\n  required: true\n  clients:\n"
+        "    - {subject: \"CN=deploy,O=Example\", roles: [editor, viewer]}\n"
+        "    - {san: \"dns:scraper.example\", roles: [viewer]}\n",
+        "c.yaml");
+    ASSERT_TRUE(config) << config.error().front();
+    EXPECT_EQ(config->client_ca, "/etc/sluice/clients.pem");
+    EXPECT_EQ(config->client_crl, "/etc/sluice/clients.crl");
+    EXPECT_TRUE(config->client_required);
+    ASSERT_EQ(config->clients.size(), 2U);
+    EXPECT_EQ(config->clients[0].text, "CN=deploy,O=Example");
+    EXPECT_EQ(config->clients[0].roles, (Roles{Role::viewer, Role::editor}));
+    EXPECT_EQ(config->clients[1].kind, ClientName::Kind::san);
+
+    const auto wrong = parse_control_config(
+        "tls:\n  clients:\n    - {subject: a, san: \"dns:B\", roles: [root]}\n    - {san: scraper, roles: viewer}\n    "
+        "- x\n",
+        "c.yaml");
+    ASSERT_FALSE(wrong);
+    const std::vector<std::string> expected{
+        "c.yaml:3:24: a client has one name: subject or san; make two clients of it",
+        "c.yaml:3:24: write dns names in lower case",
+        "c.yaml:3:40: a role is viewer, operator, editor, approver, auditor or admin",
+        "c.yaml:3:7: a client needs roles: [viewer]",
+        "c.yaml:4:13: san must be dns:NAME, email:NAME or uri:TEXT",
+        "c.yaml:4:29: roles must be a list: [viewer]",
+        "c.yaml:4:7: a client needs roles: [viewer]",
+        "c.yaml:5:7: a client must be a map of keys; known: subject, san, roles",
+        "c.yaml:2:3: tls needs client_ca: the file with the authorities of clients",
+    };
+    EXPECT_EQ(wrong.error(), expected);
+}
+
 TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const auto config = parse_control_config(
         "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n"
@@ -39,7 +73,7 @@ TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const std::vector<std::string> expected{
         "c.yaml:1:9: listen must be ADDRESS:PORT, such as 127.0.0.1:8443",
         "c.yaml:2:1: unknown key \"state_dri\" in controlplane.yaml; known: listen, state_dir, tables_socket, "
-        "flow_log, flow_records, last_good, metrics_open",
+        "flow_log, flow_records, last_good, metrics_open, tls",
         "c.yaml:3:15: metrics_open must be true or false",
         "c.yaml:4:26: rotate_bytes must be a size from 4096 to 1099511627776; write 64MiB, 512KiB or bytes",
         "c.yaml:4:37: keep must be a number from 0 to 1000",

@@ -96,7 +96,10 @@ TEST_F(FlowRecordsTest, QuestionsThatMakeNoSenseAreRefusedWithTheRemedy) {
     };
     EXPECT_EQ(
         refused({.count_max = 1, .since = "yesterday"}),
-        "400 bad-query: since is a time, such as 2026-11-26T05:00:00Z, or how long ago, such as 90s, 1h30m or 7d");
+        "400 bad-query: since is \"yesterday\", which is no time; write 2026-11-26T05:00:00Z, or how long ago, such as "
+        "90s, 1h30m or 7d");
+    EXPECT_NE(refused({.count_max = 1, .since = std::string(61, 'x')}).find(std::string(60, 'x') + "...\""),
+              std::string::npos);
     EXPECT_EQ(refused({.count_max = 1, .since = "1h", .until = "2h"}), "400 bad-query: until must be later than since");
     EXPECT_EQ(refused({.count_max = 1, .cursor = "r1"}), "400 bad-cursor: leave it out to start from the front");
     EXPECT_EQ(refused({.count_max = 1, .filter = "dport"}).substr(0, 25), "400 bad-filter: column 6:");

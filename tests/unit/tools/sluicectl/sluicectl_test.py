@@ -1,4 +1,5 @@
 """The sluicectl binary against the real REST server: what it prints where, and its exit codes."""
+import glob
 import json
 import os
 import pathlib
@@ -249,7 +250,7 @@ class ViewCommands(Case):
         self.assertEqual([json.loads(line)["sport"] for line in some.stdout.splitlines()], [0, 2, 4, 6, 8, 10, 12])
         self.assertIn("more records", some.stderr)
         self.assertIn("3 records are missing: 2 blocks of the store are damaged", self.run_ctl("flows", "--since", "damage").stderr)
-        self.assertIn("since is a time", self.run_ctl("flows", "--since", "nonsense", code=1).stderr)
+        self.assertIn('since is "nonsense", which is no time; write 2026-', self.run_ctl("flows", "--since", "nonsense", code=1).stderr)
         self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--since", "1h", code=1).stderr)
         self.assertIn("--filter verdict==deny", self.run_ctl("flows", "--since", "1h", "--verdict", "deny", code=1).stderr)
 
@@ -294,8 +295,56 @@ class ViewCommands(Case):
             process.wait(HANG_LIMIT_S)
             process.stdout.close()
 
+    def test_watch_tells_what_becomes_of_the_policy(self):
+        watcher = subprocess.Popen([SLUICECTL, "watch"], stdout=subprocess.PIPE, text=True, env=self.environment)
+        wait_until(lambda: json.loads(self.run_ctl("status", "-o", "json").stdout)["api"]["event_streams"] == 1)
+        self.server.tell("events 4")  # of flows: not asked for
+        self.run_ctl("apply", "-f", self.file("a"), "--reason", "CHG-20418")
+        lines = [watcher.stdout.readline(), watcher.stdout.readline()]
+        self.assertRegex(lines[-1], r'^\d{4}-\d\d-\d\d [\d:.]{12}  policy\.put +adopted +generation none -> 1  by token:first-start/0{8}  "CHG-20418"')
+        watcher.terminate()
+        watcher.wait(HANG_LIMIT_S)
+        watcher.stdout.close()
+
+
+class Completion(unittest.TestCase):
+    def complete(self, line):
+        """What bash would offer for the last word of the line; it may be empty."""
+        words = line.split(" ")
+        script = ('source <("$0" completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _sluicectl; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        run = subprocess.run(["bash", "-c", script, SLUICECTL, *words], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S,
+                             env={"PATH": os.environ["PATH"], "SLUICE_TOKEN_FILE": "/nope"})
+        self.assertEqual(run.stderr, "")
+        return run.stdout.split()
+
+    def test_commands_options_and_values(self):
+        self.assertEqual(self.complete("sluicectl st"), ["status"])
+        self.assertEqual(self.complete("sluicectl get "), sorted(["--ca", "--cert", "--help", "--key", "--output", "--reason", "--token-file", "--url",
+                                                                  "--version", "-h", "-o", "drops", "flows", "policy", "rules"]))
+        self.assertEqual(self.complete("sluicectl -o json get ru"), ["rules"])
+        self.assertEqual(self.complete("sluicectl get rules -o "), ["json", "table"])
+        self.assertEqual(self.complete("sluicectl flows --verdict d"), ["deny", "drop"])
+        self.assertEqual(self.complete("sluicectl --reason get st"), ["status"])  # the word behind --reason is no command
+        self.assertEqual(self.complete("sluicectl flows end --al"), ["--all"])
+        self.assertEqual(self.complete("sluicectl plan -f /etc/host"), sorted(glob.glob("/etc/host*")))
+        self.assertEqual(self.complete("sluicectl nonsense --conf"), [])
+
+    def test_every_command_of_the_help_is_offered(self):
+        told = subprocess.run([SLUICECTL, "--help"], capture_output=True, text=True, check=True).stdout.split("Subcommands:")[1]
+        commands = {line.split()[0] for line in told.splitlines() if line.startswith("  ") and not line.startswith("   ")}
+        self.assertGreater(len(commands), 10)
+        self.assertEqual({word for word in self.complete("sluicectl ") if not word.startswith("-")}, commands)
+
 
 class Connection(Case):
+    def test_a_client_certificate_that_is_no_file(self):
+        for arguments, words in ((("--cert", "/nope"), "cannot read the client certificate /nope"),
+                                 (("--cert", os.path.join(self.server.dir, "server.pem"), "--key", "/nope"), "cannot use the key /nope")):
+            run = self.run_ctl(*arguments, "status", code=1)
+            self.assertIn(words, run.stderr)
+            self.assertEqual((run.stdout, run.stderr.count("\n")), ("", 1))
+
     def test_what_is_wrong_is_said_in_one_line(self):
         for arguments, words in ((("--url", "https://127.0.0.1:1"), "Connection refused; is sluice-controlplane running there?"),
                                  (("--url", "http://127.0.0.1:1"), "write https://HOST:PORT"), (("--ca", "/nope"), "cannot read the CA certificate /nope"),

@@ -1,0 +1,70 @@
+"""docs/API.md: it has an example of every operation of openapi.yaml, the examples run from top to bottom against the real server
+as a reader would run them, and it lists every code of a problem that the sources have. Needs curl and jq."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from api_harness import HANG_LIMIT_S, ROOT, SPEC, Server, binary_from  # noqa: E402
+
+BINARY = binary_from("API_TEST_SERVER")
+PAGE = (ROOT / "docs/API.md").read_text(encoding="utf-8")
+OPERATIONS = {operation["operationId"] for item in SPEC["paths"].values() for method, operation in item.items() if method != "parameters"}
+# What the last lines of an example's output must have: an example that runs and shows nothing teaches nothing.
+SHOWS = {"getIndex": r'"policy": "/v1/policy"', "getOpenApi": r"/v1/policy\n", "putPolicy": r"demo@[0-9a-f]{6}\ntrue\n", "confirmCommit": r"^2\n",
+         "getPolicy": r"id: web-in[^$]*\n304\n", "patchPolicy": r"^3\n", "rollbackCommit": r"^\d+\n", "getHistory": r"CHG-20418",
+         "getAudit": r"policy\.put\tadopted", "verifyAudit": r"^true\n", "getTokens": r"ci-plan\tlive", "getToken": r"^live\n", "revokeToken": r"^revoked\n",
+         "getRules": r"web-in\tallow\t\d+", "getFlows": r"\n50\n|\n5\n", "endFlows": r"^50\n", "explain": r'"verdict": "allow"', "getEvents": r"^retry: 1000\n",
+         "getLivez": r'"live":\s*true', "getReadyz": r'"ready":\s*true', "getMetrics": r"sluice_flows 250", "getRuleMetrics": r"sluice_rule_hits_total"}
+
+
+def examples():
+    """(heading or nothing, text) of every block of shell."""
+    heading = None
+    for part in re.findall(r"^### (\w+)$|^```sh\n(.*?)^```$", PAGE, re.S | re.M):
+        heading = part[0] or heading
+        if part[1]:
+            yield heading, part[1]
+
+
+class Page(unittest.TestCase):
+    def test_every_operation_has_an_example_and_no_other(self):
+        self.assertEqual({heading for heading, _ in examples() if heading}, OPERATIONS)
+
+    def test_every_example_runs_and_shows_what_it_is_for(self):
+        with Server(BINARY) as server, tempfile.TemporaryDirectory() as folder:
+            lines = ["set -euo pipefail"]
+            for heading, text in examples():
+                lines += ["echo '== %s'" % heading, text]
+            script = "\n".join(lines)
+            for ours, theirs in (("https://127.0.0.1:8443", "https://127.0.0.1:%d" % server.port), ("/var/lib/sluice/control", str(server.dir))):
+                self.assertEqual(script.count(ours), 1)
+                script = script.replace(ours, theirs)
+            run = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=HANG_LIMIT_S * 4, check=False,
+                                 env={"PATH": os.environ["PATH"]})
+            self.assertEqual((run.returncode, re.sub(r"curl: \(28\).*\n", "", run.stderr)), (0, ""), run.stdout[-2000:])
+            shown = dict.fromkeys(OPERATIONS, "")
+            for part in run.stdout.split("== ")[1:]:
+                heading, _, text = part.partition("\n")
+                if heading in shown:
+                    shown[heading] += text
+            for heading, words in SHOWS.items():
+                with self.subTest(operation=heading):
+                    self.assertRegex(shown[heading], re.compile(words, re.M))
+
+    def test_every_code_of_a_problem_is_listed(self):
+        used, told = set(), set()
+        for path in (ROOT / "controlplane").rglob("*.cpp"):
+            used |= set(re.findall(r'\b([45]\d\d),\s*"([a-z]+(?:-[a-z]+)+)"', path.read_text(encoding="utf-8")))
+        for status, codes in re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.M):
+            told |= {(status, code) for code in re.findall(r"`([a-z-]+)`", codes)}
+        self.assertGreater(len(used), 60)
+        self.assertEqual(used, told)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

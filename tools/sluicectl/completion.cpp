@@ -1,0 +1,115 @@
+#include "tools/sluicectl/completion.hpp"
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+namespace sluice::ctl {
+namespace {
+
+/// Options whose value is a file.
+const std::set<std::string> kFiles{"--file", "-f", "--ca", "--token-file", "--cert", "--key"};
+
+struct Known {
+    std::map<std::string, std::set<std::string>> words;  ///< by the path of commands: what may stand next
+    std::set<std::string> with_value;                    ///< `path option`: the next word is its value
+    std::map<std::string, std::string> choices;          ///< `path option` -> its values
+};
+
+std::vector<std::string> names_of(const CLI::Option& option) {
+    std::vector<std::string> names;
+    for (const auto& name : option.get_lnames()) names.push_back("--" + name);
+    for (const auto& name : option.get_snames()) names.push_back("-" + name);
+    return names;
+}
+
+/// CLI11 tells the values of an option only in its help: `TEXT:{table,json}`.
+std::string choices_of(const CLI::Option& option) {
+    const auto type = option.get_type_name();
+    const auto open = type.find('{'), close = type.find('}');
+    if (open == std::string::npos || close == std::string::npos) return {};
+    auto values = type.substr(open + 1, close - open - 1);
+    for (auto& c : values) {
+        if (c == ',') c = ' ';
+    }
+    return values;
+}
+
+void add_options(const CLI::App& app, const std::string& path, Known& known) {
+    for (const auto* option : app.get_options()) {
+        for (const auto& name : names_of(*option)) {
+            known.words[path].insert(name);
+            if (option->get_items_expected_max() == 0) continue;
+            known.with_value.insert(path + " " + name);
+            if (const auto choices = choices_of(*option); !choices.empty()) known.choices[path + " " + name] = choices;
+        }
+    }
+}
+
+/// `above`: the commands that this one stands in; their options are taken here too.
+void walk(const CLI::App& app, const std::string& path, std::vector<const CLI::App*> above, Known& known) {
+    add_options(app, path, known);
+    for (const auto* outer : above) add_options(*outer, path, known);
+    above.push_back(&app);
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        known.words[path].insert(command->get_name());
+        walk(*command, path + " " + command->get_name(), above, known);
+    }
+}
+
+std::string joined(const std::set<std::string>& words) {
+    std::string out;
+    for (const auto& word : words) out += (out.empty() ? "" : " ") + word;
+    return out;
+}
+
+}  // namespace
+
+std::string bash_completion(const CLI::App& app) {
+    Known known;
+    walk(app, app.get_name(), {}, known);
+    std::string words, with_value, choices;
+    for (const auto& [path, list] : known.words) words += fmt::format("    ['{}']='{}'\n", path, joined(list));
+    for (const auto& option : known.with_value) with_value += fmt::format("    ['{}']=1\n", option);
+    for (const auto& [option, values] : known.choices) choices += fmt::format("    ['{}']='{}'\n", option, values);
+    std::string files;
+    for (const auto& name : kFiles) files += (files.empty() ? "" : "|") + name;
+    return "# Completion of sluicectl for bash, made by `sluicectl completion bash`.\n"
+           "declare -A _sluicectl_words=(\n" +
+           words + ")\ndeclare -A _sluicectl_values=(\n" + with_value + ")\ndeclare -A _sluicectl_choices=(\n" +
+           choices +
+           ")\n"
+           R"(_sluicectl() {
+    local path=sluicectl word current="${COMP_WORDS[COMP_CWORD]}" i option=
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ -n $option ]]; then
+            option=
+        elif [[ $word == -* ]]; then
+            [[ -n ${_sluicectl_values["$path $word"]} ]] && option=$word
+        elif [[ -n ${_sluicectl_words["$path $word"]} ]]; then
+            path="$path $word"
+        fi
+    done
+    case $option in
+        )" +
+           files +
+           R"()
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            ;;
+        '')
+            mapfile -t COMPREPLY < <(compgen -W "${_sluicectl_words["$path"]}" -- "$current")
+            ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W "${_sluicectl_choices["$path $option"]}" -- "$current")
+            ;;
+    esac
+}
+complete -o filenames -F _sluicectl sluicectl
+)";
+}
+
+}  // namespace sluice::ctl

@@ -1,0 +1,16 @@
+/// Completion for shells, made of the same table of commands and options that the parser has: what it knows is offered,
+/// and nothing else.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace sluice::ctl {
+
+/// A script for bash: `source <(sluicectl completion bash)`.
+std::string bash_completion(const CLI::App& app);
+
+}  // namespace sluice::ctl
