@@ -25,6 +25,12 @@ using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<&GENERAL_NAMES_free>
 using CrlPtr = std::unique_ptr<X509_CRL, OpensslFree<&X509_CRL_free>>;
 using ContextPtr = std::unique_ptr<X509_STORE_CTX, OpensslFree<&X509_STORE_CTX_free>>;
 
+/// Of certificates that somebody else owns.
+struct StackFree {
+    void operator()(STACK_OF(X509) * stack) const noexcept { sk_X509_free(stack); }
+};
+using StackPtr = std::unique_ptr<STACK_OF(X509), StackFree>;
+
 BioPtr open_file(const std::filesystem::path& path) { return BioPtr{BIO_new_file(path.c_str(), "r")}; }
 
 std::string with_reason(std::string_view what, const std::filesystem::path& path) {
@@ -157,8 +163,7 @@ void ClientTrust::look_at_crl() {
 
 AuthResult ClientTrust::verify(const PeerCertificate& peer) const {
     const ContextPtr context{X509_STORE_CTX_new()};
-    const std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })> chain{
-        sk_X509_new_null()};
+    const StackPtr chain{sk_X509_new_null()};
     if (!context || !chain) return AuthResult::certificate_unchecked;
     for (const auto& one : peer.chain) {
         if (sk_X509_push(chain.get(), one.get()) == 0) return AuthResult::certificate_unchecked;
