@@ -24,6 +24,7 @@ using Tcp = asio::ip::tcp;
 
 constexpr std::size_t kReadThreads = 2;
 constexpr std::size_t kWalkThreads = 1;
+constexpr std::size_t kPlanThreads = 1;
 constexpr std::size_t kCommitThreads = 1;
 constexpr std::size_t kCheckThreads = 1;
 /// Pause after a failed accept (descriptors used up): retrying at once would only burn the CPU.
@@ -83,6 +84,7 @@ struct ApiServer::Core {
         if (hub) hub->stop();
         reads.join();
         walks.join();
+        plans.join();
         commits.join();
         checks.join();
     }
@@ -100,6 +102,7 @@ struct ApiServer::Core {
     asio::io_context io{1};
     asio::thread_pool reads{kReadThreads};
     asio::thread_pool walks{kWalkThreads};
+    asio::thread_pool plans{kPlanThreads};
     asio::thread_pool commits{kCommitThreads};
     asio::thread_pool checks{kCheckThreads};
     std::optional<Tcp::acceptor> acceptor;
@@ -226,6 +229,7 @@ Expected<void, std::string> ApiServer::open() {
                                       .tls = core.tls,
                                       .reads = core.reads,
                                       .walks = core.walks,
+                                      .plans = core.plans,
                                       .commits = core.commits,
                                       .checks = core.checks});
     asio::co_spawn(core.io, core.accept_loop(), asio::detached);

@@ -304,15 +304,16 @@ private:
     asio::awaitable<bool> handle(const Admitted& admitted, Request request, bool head, bool keep_alive, bool chunks) {
         expires_never();
         const Route& route = *admitted.route;
+        const Lane lane = lane_for(route, request);
         const auto call = [&] { return call_handler(route, request, admitted.parameters); };
         Response response;
-        if (route.lane == Lane::inline_) {
+        if (lane == Lane::inline_) {
             response = call();
         } else {
-            response = co_await offload(pool_of(route.lane), call);
+            response = co_await offload(pool_of(lane), call);
         }
         if (response.pieces && !head)
-            co_return co_await write_pieces(std::move(response), route.lane, request.id, keep_alive, chunks);
+            co_return co_await write_pieces(std::move(response), lane, request.id, keep_alive, chunks);
         if (!response.stream || head) co_return co_await write(std::move(response), request.id, head, keep_alive);
         if (shared_.counters.event_streams.load(std::memory_order_relaxed) >= shared_.limits.event_streams_max) {
             co_return co_await write(
@@ -325,6 +326,7 @@ private:
 
     asio::thread_pool& pool_of(Lane lane) const {
         if (lane == Lane::commits) return shared_.commits;
+        if (lane == Lane::plans) return shared_.plans;
         return lane == Lane::walks ? shared_.walks : shared_.reads;
     }
 

@@ -28,6 +28,7 @@ struct SessionShared {
     boost::asio::ssl::context& tls;
     boost::asio::thread_pool& reads;
     boost::asio::thread_pool& walks;
+    boost::asio::thread_pool& plans;
     boost::asio::thread_pool& commits;
     boost::asio::thread_pool&
         checks;                    ///< of tokens that are new here: one thread, so that guessing costs one core at most

@@ -7,6 +7,7 @@
 #include "controlplane/api/http_message.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/wire_text.hpp"
+#include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp::api {
 namespace json = boost::json;
@@ -87,6 +88,63 @@ json::object findings_json(const PlanFindings& findings) {
             {"unpaired", findings.unpaired}};
 }
 
+std::string_view on_change_text(abi::OnChange on_change) noexcept {
+    switch (on_change) {
+        case abi::OnChange::keep: return "keep";
+        case abi::OnChange::kill: return "kill";
+        case abi::OnChange::reevaluate: break;
+    }
+    return "reevaluate";
+}
+
+json::object flow_effect_json(const FlowEffect& effect, bool live) {
+    json::array groups;
+    for (const auto& group : effect.groups) {
+        json::array peers;
+        for (const auto& peer : group.peers) {
+            peers.push_back(json::object{{"src", address_text(peer.family, peer.src)},
+                                         {"flows", peer.flows},
+                                         {"example", packet_json(peer.example)}});
+        }
+        json::object item{{"before", decision_json(group.before)},
+                          {"after", decision_json(group.after)},
+                          {"flows", group.flows},
+                          {"peers", std::move(peers)},
+                          {"flows_left_out", group.flows_left_out}};
+        if (live) item["on_change"] = on_change_text(group.on_change);
+        groups.push_back(std::move(item));
+    }
+    return {{"flows", effect.flows},
+            {"changed", effect.changed},
+            {"other_rule", effect.other_rule},
+            {"unplaced", effect.unplaced},
+            {"complete", effect.incomplete.empty()},
+            {"incomplete", valid_utf8(effect.incomplete)},
+            {"groups", std::move(groups)},
+            {"groups_left_out", effect.groups_left_out}};
+}
+
+json::value live_json(const std::optional<LiveEffect>& effect) {
+    if (!effect) return nullptr;
+    auto out = flow_effect_json(*effect, true);
+    out["live"] = effect->live;
+    out["kept"] = effect->kept;
+    out["ended"] = effect->ended;
+    out["answered"] = effect->answered;
+    return out;
+}
+
+json::value recorded_json(const std::optional<RecordedEffect>& effect) {
+    if (!effect) return nullptr;
+    auto out = flow_effect_json(*effect, false);
+    out["records"] = effect->records;
+    out["since"] = effect->records == 0 ? json::value{} : json::value{rfc3339(effect->since_ns)};
+    out["until"] = effect->records == 0 ? json::value{} : json::value{rfc3339(effect->until_ns)};
+    out["suppressed"] = effect->suppressed;
+    out["lost"] = effect->lost;
+    return out;
+}
+
 }  // namespace
 
 json::array tests_json(const std::vector<TestOutcome>& tests) {
@@ -137,6 +195,8 @@ json::object plan_json(const DryRunResult& plan) {
             {"changes", changes_json(plan.changes)},
             {"effect", effect_json(plan.analysis.effect)},
             {"findings", findings_json(plan.analysis.findings)},
+            {"live", live_json(plan.live)},
+            {"recorded", recorded_json(plan.recorded)},
             {"compared_with", plan.compared_with},
             {"waiting", plan.waiting}};
 }

@@ -13,18 +13,25 @@ namespace {
 constexpr std::string_view kYaml = "application/yaml";
 constexpr std::string_view kJson = "application/json";
 
-/// nothing = not a boolean
-std::optional<bool> wants_dry_run(const Request& request) {
-    std::optional<bool> wanted{false};
+struct Wanted {
+    bool dry_run{};
+    PlanOptions plan{};
+};
+
+Expected<Wanted, std::string> wanted_of(const Request& request) {
+    Wanted wanted;
     for (const auto& [name, value] : request.query) {
-        if (value == "true") {
-            wanted = true;
-        } else if (value == "false") {
-            wanted = false;
+        if (name == "flows_since") {
+            if (value.empty()) return Unexpected<std::string>("flows_since is a time, or how long ago, such as 24h");
+            wanted.plan.flows_since = value;
+        } else if (value == "true" || value == "false") {
+            wanted.dry_run = value == "true";
         } else {
-            return std::nullopt;
+            return Unexpected<std::string>("dry_run is true or false");
         }
     }
+    if (!wanted.dry_run && !wanted.plan.flows_since.empty())
+        return Unexpected<std::string>("flows_since goes with dry_run=true");
     return wanted;
 }
 
@@ -33,16 +40,12 @@ Response plan_response(const Expected<DryRunResult, Problem>& result, const Requ
     return json_response(200, json::serialize(plan_json(*result)));
 }
 
-Response bad_dry_run(const Request& request) {
-    return problem_response(400, "bad-query", "dry_run is true or false", request.id);
-}
-
 Response put_policy(const Request& request, PolicyService& service) {
-    const auto dry_run = wants_dry_run(request);
-    if (!dry_run) return bad_dry_run(request);
+    const auto wanted = wanted_of(request);
+    if (!wanted) return problem_response(400, "bad-query", wanted.error(), request.id);
     const auto type = media_type(request.header("Content-Type").value_or(""));
     const auto format = type == kJson ? PolicyFormat::json : PolicyFormat::yaml;
-    if (*dry_run) return plan_response(service.dry_run(request.body, format), request);
+    if (wanted->dry_run) return plan_response(service.dry_run(request.body, format, wanted->plan), request);
     CommitOptions options;
     if (const auto problem = read_commit_options(request, service, options))
         return problem_response(*problem, request.id);
@@ -50,9 +53,9 @@ Response put_policy(const Request& request, PolicyService& service) {
 }
 
 Response patch_policy(const Request& request, PolicyService& service) {
-    const auto dry_run = wants_dry_run(request);
-    if (!dry_run) return bad_dry_run(request);
-    if (*dry_run) return plan_response(service.dry_run_patch(request.body), request);
+    const auto wanted = wanted_of(request);
+    if (!wanted) return problem_response(400, "bad-query", wanted.error(), request.id);
+    if (wanted->dry_run) return plan_response(service.dry_run_patch(request.body, wanted->plan), request);
     CommitOptions options;
     if (const auto problem = read_commit_options(request, service, options))
         return problem_response(*problem, request.id);
@@ -124,7 +127,7 @@ void add_policy_routes(Router& router, PolicyService& service) {
                 .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
-                .query_parameters = {"dry_run"},
+                .query_parameters = {"dry_run", "flows_since"},
                 .handler = [&service](const Request& r, const PathParameters&) { return put_policy(r, service); }});
     router.add({.method = "PATCH",
                 .pattern = "/v1/policy",
@@ -132,7 +135,7 @@ void add_policy_routes(Router& router, PolicyService& service) {
                 .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/json"},
-                .query_parameters = {"dry_run"},
+                .query_parameters = {"dry_run", "flows_since"},
                 .handler = [&service](const Request& r, const PathParameters&) { return patch_policy(r, service); }});
 }
 

@@ -25,15 +25,20 @@ std::optional<PathParameters> match_pattern(std::string_view pattern, std::strin
     return parameters;
 }
 
+/// Exactly `true`, as the handler reads it: what it would not take for a dry run is none.
+bool is_dry_run(const Route& route, const Request& request) {
+    if (route.dry_run_roles.empty()) return false;
+    return std::ranges::any_of(request.query, [](const auto& q) { return q.first == "dry_run" && q.second == "true"; });
+}
+
 }  // namespace
 
-/// Exactly `true`, as the handler reads it: what it would not take for a dry run is none.
 Roles roles_for(const Route& route, const Request& request) {
-    if (route.dry_run_roles.empty()) return route.roles;
-    for (const auto& [name, value] : request.query) {
-        if (name == "dry_run" && value == "true") return route.dry_run_roles;
-    }
-    return route.roles;
+    return is_dry_run(route, request) ? route.dry_run_roles : route.roles;
+}
+
+Lane lane_for(const Route& route, const Request& request) {
+    return is_dry_run(route, request) ? Lane::plans : route.lane;
 }
 
 void Router::add(Route route) { routes_.push_back(std::move(route)); }

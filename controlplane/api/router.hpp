@@ -19,6 +19,7 @@ enum class Lane : std::uint8_t {
     inline_,  ///< on the I/O thread: constant answers only
     reads,    ///< thread pool of questions
     walks,    ///< thread of what the dataplane is asked for: one that answers slowly holds up no other question
+    plans,    ///< thread of dry runs: one that looks at many flows holds up neither questions nor changes
     commits,  ///< thread of changes: a slow commit must not hold up the questions
 };
 
@@ -58,6 +59,8 @@ using RouteMatch = std::variant<Matched, NotFound, MethodNotAllowed>;
 
 /// Which roles are let in by this request.
 Roles roles_for(const Route& route, const Request& request);
+/// Where it is handled.
+Lane lane_for(const Route& route, const Request& request);
 
 class Router {
 public:

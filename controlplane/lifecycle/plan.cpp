@@ -1,8 +1,21 @@
 /// plan: what a policy would do if it were put, asked without touching anything.
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/lifecycle/record_query.hpp"
 
 namespace sluice::cp {
+namespace {
+
+Expected<std::optional<std::int64_t>, Problem> flows_since(const PlanOptions& options) {
+    if (options.flows_since.empty()) return std::nullopt;
+    const auto since = parse_record_time(options.flows_since, UtcClock{}.utc_ns(abi::MonoTime::now()));
+    if (since) return since;
+    return Unexpected(problem(400, "bad-query", "Which flows?",
+                              "flows_since is a time, such as 2026-11-26T05:00:00Z, or how long ago, such as 90s, "
+                              "1h30m or 7d"));
+}
+
+}  // namespace
 
 /// Rules that nobody has hit though their counters are read: for how long that has been looked at. A rule's counter is
 /// its own from the moment that its slot became its own, or that this process started.
@@ -21,7 +34,7 @@ UnusedFor PolicyServiceImpl::unused_rules(const Shared& now) {
     };
 }
 
-DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
+DryRunResult PolicyServiceImpl::dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns) {
     DryRunResult result;
     const auto fail = [&](Problem& what) {
         result.errors = std::move(what.errors);
@@ -49,6 +62,10 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
     const AnalysedPolicy before =
         now.current ? AnalysedPolicy{&now.current->policy, &now.current->view} : AnalysedPolicy{};
     result.analysis = analyse(before, {&plan.policy, &plan.view}, now.wires(), unused_rules(now));
+    if (now.current && flows_since_ns) {
+        result.live = live_of_plan(before, {&plan.policy, &plan.view}, now);
+        result.recorded = recorded_of_plan(before, {&plan.policy, &plan.view}, now.wires(), *flows_since_ns);
+    }
     for (auto& contradiction : result.analysis.contradictions) {
         result.warnings.push_back({"analysis-disagrees", "", {}, "tables and analysis disagree: " + contradiction});
     }
@@ -61,15 +78,20 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read) {
     return result;
 }
 
-Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body, PolicyFormat format) {
-    return dry_run_of(read_body(body, format));
+Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body, PolicyFormat format,
+                                                           const PlanOptions& options) {
+    const auto since = flows_since(options);
+    if (!since) return Unexpected(since.error());
+    return dry_run_of(read_body(body, format), *since);
 }
 
-Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits) {
+Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits, const PlanOptions& options) {
+    const auto since = flows_since(options);
+    if (!since) return Unexpected(since.error());
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read && read.error().errors.empty()) return Unexpected(std::move(read.error()));
-    return dry_run_of(std::move(read));
+    return dry_run_of(std::move(read), *since);
 }
 
 }  // namespace sluice::cp

@@ -15,6 +15,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/compiler/policy_tests.hpp"
+#include "controlplane/lifecycle/flow_effect.hpp"
 #include "controlplane/lifecycle/plan_analysis.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/policy/errors.hpp"
@@ -61,6 +62,12 @@ struct CommitResult {
     std::vector<PolicyError> warnings;
 };
 
+struct PlanOptions {
+    /// Flows are looked at as well: those that live, and those recorded since then (record_query.hpp). Empty = none
+    /// are.
+    std::string flows_since{};
+};
+
 struct DryRunResult {
     bool ok{};
     std::string version, hash;
@@ -73,6 +80,10 @@ struct DryRunResult {
     std::vector<PlanChange> changes;
     /// What that means for packets, and what is odd about the policy.
     PlanAnalysis analysis;
+    /// What it means for flows. Nothing where they were not asked about, or can't be: no policy to compare with, no
+    /// dataplane, no store of records.
+    std::optional<LiveEffect> live{};
+    std::optional<RecordedEffect> recorded{};
     std::string compared_with;  ///< version of the stored policy, empty if there is none
     std::string waiting;        ///< version that waits for confirmation: not what is compared with
 };
@@ -250,8 +261,9 @@ public:
     virtual Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) = 0;
     /// `edits` is the JSON text of the PATCH body: [{op: insert|replace|remove, id, before|after, rule}].
     virtual Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) = 0;
-    virtual Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) = 0;
-    virtual Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) = 0;
+    virtual Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format,
+                                                    const PlanOptions& options) = 0;
+    virtual Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits, const PlanOptions& options) = 0;
     virtual Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) = 0;
     /// Leaves a generation for the one before it, which the dataplane still holds.
     virtual Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) = 0;

@@ -48,8 +48,9 @@ public:
 
     Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) override;
     Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
-    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
-    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
+    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format,
+                                            const PlanOptions& options) override;
+    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits, const PlanOptions& options) override;
     Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
     Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
     Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) override;
@@ -121,7 +122,7 @@ private:
     void count_publish(const char* result);
 
     // --- plan.cpp; needs no lock
-    DryRunResult dry_run_of(Read read);
+    DryRunResult dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns);
     UnusedFor unused_rules(const Shared& now);
 
     // --- sets.cpp; all but the first need sets_mutex_
@@ -130,6 +131,12 @@ private:
     std::string sync_sets();
     /// The members that hold an address, and nothing else: what a lookup about that address needs.
     Expected<std::shared_ptr<dp::OwnSetTable>, Problem> members_about(const Policy& policy, const dp::LookupKey& key);
+
+    // --- plan_flows.cpp; needs no lock
+    std::optional<RecordedEffect> recorded_of_plan(const AnalysedPolicy& before, const AnalysedPolicy& after,
+                                                   const WireHint& wires, std::int64_t since_ns);
+    std::optional<LiveEffect> live_of_plan(const AnalysedPolicy& before, const AnalysedPolicy& after,
+                                           const Shared& now);
 
     // --- reconcile.cpp
     void keep();
@@ -207,5 +214,8 @@ private:
 };
 
 std::string to_text(const ClientError& error);
+
+/// What `reader` still has, until the deadline.
+RecordedEffect recorded_effect(RecordReader& reader, FlowTally& tally, std::chrono::steady_clock::time_point deadline);
 
 }  // namespace sluice::cp

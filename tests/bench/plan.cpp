@@ -10,6 +10,7 @@
 #include "controlplane/analysis/semantic_diff.hpp"
 #include "tests/bench/asked_rules.hpp"
 #include "tests/bench/options.hpp"
+#include "tests/bench/recorded.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/rules.hpp"
 
@@ -110,7 +111,9 @@ int bench_plan(const Options& options, const Machine& machine) {
     for (std::size_t kind = 0; kind < cp::kFindingKindCount; ++kind)
         result.count(cp::to_string(static_cast<cp::FindingKind>(kind)), findings.counts[kind]);
     std::printf("%s\n", result.json().c_str());
-    return 0;
+    cp::Policy after = before;
+    for (int n = 0; n < 10; ++n) edit(after, random);
+    return bench_recorded_flows(options, machine, before, after);
 }
 
 }  // namespace sluice::bench

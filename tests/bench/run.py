@@ -224,7 +224,8 @@ def patch():
 
 def plan():
     for options in (["--rules", "300"], ["--filters", SAMPLE]):
-        (result,) = bench("plan", *options, "--count", "20", runs=20)
+        result, recorded = bench("plan", *options, "--count", "20", "--flows", "20k", runs=20)
+        assert recorded["wall_s"] > 0 and recorded["params"]["records"] == 20_000, recorded
         assert result["p99_ms"] >= result["p50_ms"] > 0 and result["memory_mib"] > 0, result
         assert result["gave_up"] == 0 and result["rules_unexamined"] == 0 and result["boxes"] > 0, result
 

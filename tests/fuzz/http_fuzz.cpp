@@ -48,7 +48,7 @@ struct World {
         std::filesystem::remove_all(dir);
     }
     asio::ssl::context server_tls{asio::ssl::context::tls_server}, client_tls{asio::ssl::context::tls_client};
-    asio::thread_pool reads{1}, walks{1}, commits{1}, checks{1};
+    asio::thread_pool reads{1}, walks{1}, plans{1}, commits{1}, checks{1};
     test::MemoryPolicyService silent;  ///< the hub only wakes followers: their events are the input's service's
     EventHub hub{silent};
 };
@@ -160,6 +160,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                          .tls = world.server_tls,
                          .reads = world.reads,
                          .walks = world.walks,
+                         .plans = world.plans,
                          .commits = world.commits,
                          .checks = world.checks};
     asio::io_context io{1};

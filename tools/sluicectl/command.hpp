@@ -52,7 +52,8 @@ std::string read_file(const std::string& path);
 std::optional<std::uint64_t> parse_duration_s(std::string_view text, std::uint64_t seconds_max = 86'400);
 
 // policy_commands.cpp
-int plan(const Context& context, const std::string& file);
+/// `flows_since`: of recorded flows; empty = no flows are looked at, live ones neither.
+int plan(const Context& context, const std::string& file, const std::string& flows_since);
 struct ApplyOptions {
     std::string file;
     std::string confirm;  ///< duration, empty = adopt for good

@@ -24,6 +24,8 @@ struct Options {
     std::string file, confirm, in_port, at, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
+    std::string flows_since{"24h"};
+    bool no_flows{};
     std::string filter, since, until;
     bool all{}, answer{};
     std::uint64_t generation{}, against{}, limit{100};
@@ -153,8 +155,15 @@ private:
     void add_policy_commands() {
         auto* plan_command =
             command(app_, "plan", "what a policy would change; exit code 0 nothing, 2 something, 1 error",
-                    [this](const Context& c) { return plan(c, options_.file); });
+                    [this](const Context& c) {
+                        return plan(c, options_.file, options_.no_flows ? std::string{} : options_.flows_since);
+                    });
         add_file(plan_command, "policy, YAML or JSON; - reads standard input");
+        plan_command
+            ->add_option("--flows-since", options_.flows_since,
+                         "recorded flows to look at, besides those that live: a time, or how long ago")
+            ->capture_default_str();
+        plan_command->add_flag("--no-flows", options_.no_flows, "look at no flows");
         auto* apply_command = command(app_, "apply", "replace the policy", [this](const Context& c) {
             return apply(c, {.file = options_.file, .confirm = options_.confirm, .force_first = options_.force_first});
         });

@@ -12,7 +12,7 @@ namespace sluice::ctl {
 namespace json = boost::json;
 namespace {
 
-constexpr std::size_t kBoxesShown = 6, kFindingsShown = 8, kNamesShown = 4;
+constexpr std::size_t kBoxesShown = 6, kFindingsShown = 8, kNamesShown = 4, kGroupsShown = 5, kPeersShown = 3;
 
 std::string plural(std::uint64_t count, std::string_view one, std::string_view many) {
     return fmt::format("{} {}", count, count == 1 ? one : many);
@@ -61,7 +61,74 @@ std::string box_lines(const json::value& box, bool colours) {
                        "", question(box.at("example")));
 }
 
+/// `  allow -> reject  1204 flows  web-in -> ssh-no  198.51.100.7 (14), others (1190)` with an example below.
+std::string group_line(const json::value& group, bool colours) {
+    const auto &before = group.at("before"), &after = group.at("after");
+    const auto verdict = text_of(after, "verdict");
+    const auto& peers = group.at("peers").as_array();
+    std::string who;
+    std::uint64_t others = count_of(group, "flows_left_out");
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        if (i >= kPeersShown) {
+            others += count_of(peers[i], "flows");
+        } else {
+            who += fmt::format("{}{} ({})", who.empty() ? "" : ", ", text_of(peers[i], "src"),
+                               count_of(peers[i], "flows"));
+        }
+    }
+    if (others != 0) who += fmt::format("{}others ({})", who.empty() ? "" : ", ", others);
+    auto line = fmt::format(
+        "  {}  {}  {} -> {}  from {}\n",
+        painted(fmt::format("{:15}", text_of(before, "verdict") + " -> " + verdict), verdict_colour(verdict), colours),
+        plural(count_of(group, "flows"), "flow", "flows"), text_of(before, "rule"), text_of(after, "rule"), who);
+    if (!peers.empty()) line += fmt::format("{:19}e.g. {}\n", "", question(peers.front().at("example")));
+    return line;
+}
+
+/// Groups, and what the count leaves out.
+std::string flow_details(const json::value& effect, bool colours) {
+    std::string out;
+    const auto& groups = effect.at("groups").as_array();
+    for (std::size_t i = 0; i < groups.size() && i < kGroupsShown; ++i) out += group_line(groups[i], colours);
+    const auto more = groups.size() - std::min(groups.size(), kGroupsShown) + count_of(effect, "groups_left_out");
+    if (more != 0)
+        out += fmt::format("  and {}, see -o json\n", plural(more, "pair of rules more", "pairs of rules more"));
+    if (const auto unplaced = count_of(effect, "unplaced"); unplaced != 0)
+        out += fmt::format("  {} of ports or zones that are no more: nobody can tell\n",
+                           plural(unplaced, "flow", "flows"));
+    if (!flag_of(effect, "complete")) out += "  not all: " + text_of(effect, "incomplete") + "\n";
+    return out;
+}
+
+std::string live_lines(const json::value& live, bool colours) {
+    const auto kept = count_of(live, "kept"), ended = count_of(live, "ended"), answered = count_of(live, "answered");
+    auto out = fmt::format("{} of {} lose their rule", kept + ended + answered,
+                           plural(count_of(live, "flows"), "live flow", "live flows"));
+    if (kept + ended + answered != 0) out += fmt::format(" ({} kept, {} cut, {} answered)", kept, ended, answered);
+    return out + "\n" + flow_details(live, colours);
+}
+
+std::string recorded_lines(const json::value& recorded, bool colours) {
+    if (count_of(recorded, "records") == 0) return "no flows were recorded in this time\n";
+    auto out = fmt::format("{} of {} recorded since {} would change verdict\n", count_of(recorded, "changed"),
+                           plural(count_of(recorded, "flows"), "flow", "flows"), text_of(recorded, "since"));
+    out += flow_details(recorded, colours);
+    if (const auto suppressed = count_of(recorded, "suppressed"); suppressed != 0)
+        out += fmt::format("  {} sampled away before they were recorded\n",
+                           plural(suppressed, "event was", "events were"));
+    if (const auto lost = count_of(recorded, "lost"); lost != 0)
+        out += fmt::format("  {} that can't be read\n", plural(lost, "record", "records"));
+    return out;
+}
+
 }  // namespace
+
+std::string flow_lines(const json::value& plan, bool colours) {
+    std::string out;
+    if (const auto& live = plan.at("live"); live.is_object()) out += live_lines(live, colours);
+    if (const auto& recorded = plan.at("recorded"); recorded.is_object()) out += recorded_lines(recorded, colours);
+    return out;
+}
 
 std::string effect_lines(const json::value& plan, bool colours) {
     const auto& effect = plan.at("effect");

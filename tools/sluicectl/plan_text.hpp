@@ -11,6 +11,10 @@ namespace sluice::ctl {
 /// Packets that would be decided otherwise. Empty if there are none.
 std::string effect_lines(const boost::json::value& plan, bool colours);
 
+/// What becomes of flows that live, and what would have become of those that were recorded. Empty where the plan does
+/// not say.
+std::string flow_lines(const boost::json::value& plan, bool colours);
+
 /// What is odd about the policy, with places in `file`. Empty if nothing is.
 std::string finding_lines(const boost::json::value& plan, std::string_view file);
 

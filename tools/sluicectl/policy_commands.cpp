@@ -155,8 +155,9 @@ void print_change(const json::value& change, bool colours) {
     std::cout << painted(line, colour, colours) << '\n';
 }
 
-int plan(const Context& context, const std::string& file) {
+int plan(const Context& context, const std::string& file, const std::string& flows_since) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
+    if (!flows_since.empty()) request.target += "&flows_since=" + escaped(flows_since);
     request.headers.emplace_back("Content-Type", content_type(file, request.body));
     const auto etag = stored_etag(context);
     const auto reply = send(context, request, file);
@@ -183,7 +184,8 @@ int plan(const Context& context, const std::string& file) {
     }
     print_compared(answer);
     for (const auto& change : answer.at("changes").as_array()) print_change(change, context.colours);
-    std::cout << effect_lines(answer, context.colours) << finding_lines(answer, file);
+    std::cout << effect_lines(answer, context.colours) << flow_lines(answer, context.colours)
+              << finding_lines(answer, file);
     const auto [passed, tests] = passed_of_tests(answer);
     std::cout << fmt::format("tests {} passed, {} failed\n", passed, tests - passed);
     if (same) {

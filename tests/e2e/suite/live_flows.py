@@ -53,7 +53,7 @@ def _flows(bench, text):
     return bench.api.json("GET", "/v1/flows?limit=1000&filter=" + urllib.parse.quote(text))["flows"]
 
 
-def _closing(bench, on_change=""):
+def closing(bench, on_change=""):
     """The policy, with what the connections came in by closed."""
     assert _TEST_OF_443 in bench.policy
     line = "{id: closed, from: internet, to: any, service: tcp/443, action: deny%s}" % on_change
@@ -74,7 +74,7 @@ def idle_flow_loses_its_rights(bench):
     bench.put(bench.policy)
     with Held(bench):
         until(lambda: _flows(bench, _HTTPS), "the connection among the flows", 5.0, step_s=0.1)
-        bench.put(_closing(bench))
+        bench.put(closing(bench))
         until(lambda: not _flows(bench, _HTTPS), "the idle flow gone", 10.0, step_s=0.1)
     bench.put(bench.policy)
 
@@ -82,7 +82,7 @@ def idle_flow_loses_its_rights(bench):
 def kept_flow_goes_on(bench):
     bench.put(bench.policy)
     with Held(bench) as held:
-        answer = bench.put(_closing(bench, ", on_change: keep"))
+        answer = bench.put(closing(bench, ", on_change: keep"))
         until(lambda: any(flow.get("kept") for flow in _flows(bench, _HTTPS)), "a kept flow", 10.0, step_s=0.1)
         (flow,) = [flow for flow in _flows(bench, _HTTPS) if flow.get("kept")]
         assert flow["generation"] == answer["generation"], (flow, answer)
@@ -96,7 +96,7 @@ def kept_flow_goes_on(bench):
 def killed_flow_is_reset(bench):
     bench.put(bench.policy)
     with Held(bench) as held:
-        bench.put("on_change: kill\n" + _closing(bench))
+        bench.put("on_change: kill\n" + closing(bench))
         until(lambda: [f for f in _flows(bench, _HTTPS) if f["state"] == "killed"], "a marked flow", 10.0, step_s=0.1)
         assert held.say() == "reset"
     bench.put(bench.policy)

@@ -8,11 +8,12 @@ import subprocess
 import time
 
 from lab import daemons
-from lab.names import CONTROL_UID, SHOP
+from lab.names import CONTROL_UID, OUTSIDE, SHOP
 from lab.shell import in_ns, run, until
 
 from .bench import seed_of_this_run
 from .disk import fill
+from .live_flows import Held, closing
 
 _KILLS = 6
 
@@ -167,7 +168,31 @@ def a6_a_full_disk_loses_records_and_nothing_else(bench):
     bench.wait_in_sync()
 
 
+def a_plan_tells_what_becomes_of_flows(bench):
+    """Live connections, and those of before, met by a policy that would reject them."""
+    bench.put(bench.policy)
+    bench.wait_in_sync()
+    since = _now()
+    caller = _Caller(bench, 0.02)
+    time.sleep(0.5)
+    ports = caller.stop()
+    until(lambda: len(_recorded(bench, since, "--filter", "event==flow_start and dport==443")) >= len(ports), "its starts", 30.0, step_s=0.2)
+    with Held(bench):
+        closed = closing(bench, ", on_change: keep")
+        plan = bench.api.json("PUT", f"/v1/policy?dry_run=true&flows_since={since}", closed, {"Content-Type": "application/yaml"})
+        live, recorded = plan["live"], plan["recorded"]
+        assert live["kept"] >= 1 and live["ended"] == 0 and live["complete"], live
+        assert live["groups"][0]["before"] == {"verdict": "allow", "rule": "web-in"}, live
+        assert live["groups"][0]["after"] == {"verdict": "deny", "rule": "closed"} and live["groups"][0]["on_change"] == "keep", live
+        assert recorded["changed"] >= len(ports) and recorded["complete"] and recorded["unplaced"] == 0, recorded
+        (group,) = [g for g in recorded["groups"] if g["before"]["rule"] == "web-in"]
+        assert group["peers"][0]["src"] == OUTSIDE[0] and group["after"]["rule"] == "closed", group
+        asked = {key: value for key, value in group["peers"][0]["example"].items() if not key.endswith("_zone")}
+        assert bench.api.json("POST", "/v1/explain", asked)["rule"] == "web-in"
+
+
 TESTS = [
+    a_plan_tells_what_becomes_of_flows,
     what_rules_log_is_read_back,
     a1_kills_of_the_control_plane_lose_no_record,
     a6_a_full_disk_loses_records_and_nothing_else,

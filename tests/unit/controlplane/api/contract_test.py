@@ -51,6 +51,7 @@ def drive_the_policy(at):
     at.ask("GET", "/v1/policy")
     at.put("name: demo\nrule web-in\n", target="/v1/policy?dry_run=true")
     etag = at.put("name: demo\nrule web-in\n", If_None_Match="*").headers["ETag"]
+    at.put("name: demo\n", target="/v1/policy?dry_run=true&flows_since=24h")
     for accept in ("application/yaml", "application/json"):
         at.ask("GET", "/v1/policy", headers={"Accept": accept})
     at.ask("GET", "/v1/policy", headers={"If-None-Match": etag})

@@ -101,6 +101,38 @@ PlanAnalysis an_analysis() {
     return analysis;
 }
 
+/// 17 live flows lose their rule, 1204 recorded ones would change verdict.
+void look_at_flows(DryRunResult& plan) {
+    FlowGroup group{.before = {"web-in", abi::Verdict::allow}, .after = {"ssh-no", abi::Verdict::reject}};
+    group.flows = 17;
+    group.flows_left_out = 3;
+    group.peers.push_back({.family = abi::IpFamily::v4,
+                           .src = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336407)),
+                           .flows = 14,
+                           .example = a_packet(abi::IpFamily::v4, abi::L4Proto::tcp, 443)});
+    plan.live.emplace();
+    plan.live->live = plan.live->flows = 60;
+    plan.live->changed = 17;
+    plan.live->kept = 11;
+    plan.live->ended = 4;
+    plan.live->answered = 2;
+    plan.live->groups = {group};
+    plan.recorded.emplace();
+    plan.recorded->flows = 88'310;
+    plan.recorded->records = 170'000;
+    plan.recorded->since_ns = 1'795'000'000'000'000'000;
+    plan.recorded->until_ns = plan.recorded->since_ns + 1'000'000'000;
+    plan.recorded->changed = 1204;
+    plan.recorded->unplaced = 5;
+    plan.recorded->suppressed = 7;
+    plan.recorded->lost = 2;
+    group.flows = 1204;
+    group.flows_left_out = 1190;
+    plan.recorded->groups = {group};
+    plan.recorded->groups_left_out = 4;
+    plan.recorded->incomplete = "there was no time for the newest records";
+}
+
 FlowView flow_at(std::uint32_t index) {
     FlowView view;
     auto& record = view.record;
@@ -315,7 +347,8 @@ Expected<CommitResult, Problem> MemoryPolicyService::patch(std::string_view edit
     return adopt(current_->text + "# " + std::string{edits} + "\n", current_->format, options);
 }
 
-Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view body, PolicyFormat) {
+Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view body, PolicyFormat,
+                                                             const PlanOptions& options) {
     const std::lock_guard lock{mutex_};
     DryRunResult result;
     if (says(body, "BROKEN")) {
@@ -341,12 +374,16 @@ Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view bo
     if (says(body, "OPENED")) result.changes.push_back({"change", "set", "shop", {{"net", "", "0.0.0.0/0"}}});
     if (says(body, "OPENED")) result.changes.push_back({"move", "rule", "b", {{"place", "behind a", "first"}}});
     if (says(body, "OPENED")) result.analysis = an_analysis();
+    if (current_ && !options.flows_since.empty()) {
+        if (options.flows_since == "yesterday") return problem(400, "bad-query", "flows_since is a time");
+        look_at_flows(result);
+    }
     if (current_) result.compared_with = current_->version;
     if (confirm_deadline_) result.waiting = "demo@abcdef";
     return result;
 }
 
-Expected<DryRunResult, Problem> MemoryPolicyService::dry_run_patch(std::string_view) {
+Expected<DryRunResult, Problem> MemoryPolicyService::dry_run_patch(std::string_view, const PlanOptions&) {
     const std::lock_guard lock{mutex_};
     if (!current_) return problem(409, "no-policy", "no policy is stored yet");
     DryRunResult result;

@@ -19,8 +19,9 @@ public:
     ~MemoryPolicyService() override;
     Expected<CommitResult, Problem> put(std::string_view body, PolicyFormat format, const CommitOptions&) override;
     Expected<CommitResult, Problem> patch(std::string_view edits, const CommitOptions&) override;
-    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format) override;
-    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits) override;
+    Expected<DryRunResult, Problem> dry_run(std::string_view body, PolicyFormat format,
+                                            const PlanOptions& options) override;
+    Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits, const PlanOptions& options) override;
     Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
     Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
     /// The history is a real one, in a database that is never written to a disk.

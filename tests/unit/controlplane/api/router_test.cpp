@@ -42,6 +42,10 @@ TEST(Router, OnlyTheExactWordMakesADryRun) {
     for (const auto* query : {"", "dry_run=false", "dry_run=TRUE", "dry_run=1", "dry_run", "dryrun=true"}) {
         EXPECT_EQ(roles(query), Roles{Role::editor}) << query;
     }
+    const Route change{.dry_run_roles = kEveryRole, .lane = Lane::commits};
+    EXPECT_EQ(lane_for(change, {.query = *parse_query("flows_since=1h&dry_run=true")}), Lane::plans);
+    EXPECT_EQ(lane_for(change, {.query = *parse_query("dry_run=false")}), Lane::commits);
+    EXPECT_EQ(lane_for({.lane = Lane::walks}, {.query = *parse_query("dry_run=true")}), Lane::walks);
     EXPECT_EQ(roles_for({.roles = {Role::editor}}, {.query = *parse_query("dry_run=true")}), Roles{Role::editor});
 }
 

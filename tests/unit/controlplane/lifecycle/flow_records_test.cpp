@@ -111,6 +111,32 @@ TEST_F(FlowRecordsTest, QuestionsThatMakeNoSenseAreRefusedWithTheRemedy) {
     EXPECT_FALSE(service->status().records_enabled);
 }
 
+TEST_F(FlowRecordsTest, APlanTellsWhatTheTablesWouldSayOfThem) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    for (std::uint16_t n = 1; n <= 40; ++n) {
+        auto event = event_of(n);
+        event.generation = running_generation();
+        event.dst = abi::IpAddr::of_v4(abi::Ipv4Addr::of_host(0xc6336450));  // 198.51.100.80
+        event.dport = abi::L4Port::of_host(n % 4 == 0 ? 80 : 443);
+        dataplane->telemetry().emit(0, event);
+    }
+    ASSERT_TRUE(soon([&] { return recorded("1h").size() == 40; }));
+    const auto closed = policy_text("  - {id: web-in, from: internet, to: web, service: https, action: deny}\n");
+    const auto plan = service->dry_run(closed, PolicyFormat::yaml, {.flows_since = "1h"});
+    ASSERT_TRUE(plan) << plan.error().detail;
+    ASSERT_TRUE(plan->recorded);
+    EXPECT_EQ(plan->recorded->records, 40U);
+    EXPECT_EQ(plan->recorded->flows, 40U);
+    EXPECT_EQ(plan->recorded->changed, 30U);
+    EXPECT_EQ(plan->recorded->incomplete, "");
+    EXPECT_TRUE(plan->live) << "the dataplane is there to be asked";
+    const auto none = service->dry_run(closed, PolicyFormat::yaml, {.flows_since = "0s"});
+    EXPECT_EQ(none->recorded->records, 0U);
+    EXPECT_FALSE(service->dry_run(closed, PolicyFormat::yaml, {})->recorded) << "it was not asked for";
+    EXPECT_EQ(service->dry_run(closed, PolicyFormat::yaml, {.flows_since = "soon"}).error().code, "bad-query");
+}
+
 TEST_F(FlowRecordsTest, A6_AFullDiskShowsInStatusAndMetricsAndIsNoReasonNotToBeReady) {
     start_service();
     must_put(policy_text(kWebIn));

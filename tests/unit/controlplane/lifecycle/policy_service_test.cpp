@@ -161,7 +161,7 @@ TEST_F(PolicyServiceTest, PortsThatTheDataplaneDoesNotHaveAreErrorsOfThePolicy) 
     EXPECT_EQ(service->current()->hash, before.hash);
     EXPECT_EQ(audited("policy.put")->result, "refused");
     EXPECT_EQ(must_put(policy_text(kSshOut)).generation, 2U);  // no number is spent on it
-    const auto plan = service->dry_run(other, PolicyFormat::yaml);
+    const auto plan = service->dry_run(other, PolicyFormat::yaml, {});
     ASSERT_TRUE(plan);
     EXPECT_FALSE(plan->ok);
     EXPECT_EQ(plan->errors.at(0).code, "port-without-zone");
@@ -217,7 +217,7 @@ TEST_F(PolicyServiceTest, ASlotPassesOnWhenTheFlowsOfItsRuleAreJudged) {
     telemetry.worker(1).rejudge_left.set(1);
     EXPECT_EQ(refused(), "rule-slots-rest 503") << "its sweep is under way";
     EXPECT_EQ(dataplane->offers(), 2U);
-    const auto plan = service->dry_run(many(1, room + 1), PolicyFormat::yaml);
+    const auto plan = service->dry_run(many(1, room + 1), PolicyFormat::yaml, {});
     ASSERT_TRUE(plan);
     EXPECT_TRUE(plan->ok) << "that is a matter of moments";
     telemetry.worker(1).rejudge_left.set(0);
@@ -369,7 +369,7 @@ TEST_F(PolicyServiceTest, PatchEditsByIdAndDryRunTellsWhatWouldChange) {
     const std::string edits =
         R"([{"op":"insert","before":"web-in","rule":{"id":"trial","from":"internet","to":"any","service":"tcp/5432",)"
         R"("action":"allow","mode":"observe"}},{"op":"remove","id":"ssh-closed"}])";
-    const auto plan = service->dry_run_patch(edits);
+    const auto plan = service->dry_run_patch(edits, {});
     ASSERT_TRUE(plan) << plan.error().detail;
     EXPECT_TRUE(plan->ok);
     EXPECT_EQ(plan->rules_added, std::vector<std::string>{"trial"});

@@ -102,7 +102,7 @@ TEST_F(PolicyServiceTest, PlanTellsPacketsAndWhatIsOddWithExamplesThatExplainCon
     start_service();
     must_put(policy_text(kWebIn + kSshOut));
     const std::string wide = "  - {id: wide, from: internet, to: web, service: tcp/1-1000, action: allow}\n";
-    const auto plan = service->dry_run(policy_text(wide + kWebIn + kSshOut), PolicyFormat::yaml);
+    const auto plan = service->dry_run(policy_text(wide + kWebIn + kSshOut), PolicyFormat::yaml, {});
     ASSERT_TRUE(plan && plan->ok);
     EXPECT_TRUE(plan->warnings.empty()) << plan->warnings.front().detail;
     const auto& effect = plan->analysis.effect;
@@ -138,7 +138,7 @@ TEST_F(PolicyServiceTest, PlanNamesRulesThatWereNeverHit) {
     start_service();
     must_put(policy_text(kWebIn + kSshOut));
     dataplane->telemetry().rule(0, 16).hits.set(7);  // the first rule's slot
-    const auto plan = service->dry_run(policy_text(kTrial + kWebIn + kSshOut), PolicyFormat::yaml);
+    const auto plan = service->dry_run(policy_text(kTrial + kWebIn + kSshOut), PolicyFormat::yaml, {});
     ASSERT_TRUE(plan && plan->ok);
     ASSERT_EQ(plan->analysis.findings.told.size(), 1U) << "one has hits, one is new";
     EXPECT_EQ(plan->analysis.findings.told[0].kind, FindingKind::never_hit);

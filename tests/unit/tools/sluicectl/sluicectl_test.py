@@ -68,6 +68,20 @@ class PolicyCommands(Case):
             + "                   e.g. explain outside 2001:db8:51:: [2001:db8:51::]:22/tcp\n", opened)
         self.assertIn("  contradictions were not looked for to the end in 3 of 9 rules\n", opened)
         self.assertIn("  and 2 more, see -o json\n  1 rule never hit in 1d 2h: b\n  2 of 9 rules were not examined to the end", opened)
+        self.assertIn(
+            "17 of 60 live flows lose their rule (11 kept, 4 cut, 2 answered)\n"
+            "  allow -> reject  17 flows  web-in -> ssh-no  from 198.51.100.7 (14), others (3)\n"
+            "                   e.g. explain outside 203.0.113.7 198.51.100.81:443/tcp\n"
+            "1204 of 88310 flows recorded since 2026-11-18T11:06:40.000Z would change verdict\n"
+            "  allow -> reject  1204 flows  web-in -> ssh-no  from 198.51.100.7 (14), others (1190)\n"
+            "                   e.g. explain outside 203.0.113.7 198.51.100.81:443/tcp\n"
+            "  and 4 pairs of rules more, see -o json\n"
+            "  5 flows of ports or zones that are no more: nobody can tell\n"
+            "  not all: there was no time for the newest records\n"
+            "  7 events were sampled away before they were recorded\n"
+            "  2 records that can't be read\n", opened)
+        self.assertNotIn("live flows", self.run_ctl("plan", "-f", other, "--no-flows", code=2).stdout)
+        self.assertIn("flows_since is a time", self.run_ctl("plan", "-f", other, "--flows-since", "yesterday", code=1).stderr)
         self.run_ctl("apply", "-f", other, "--confirm", "10m")
         self.assertRegex(self.run_ctl("plan", "-f", good, code=None).stdout, r"compared with the stored policy demo@[0-9a-f]{6}; demo@\w+ waits for confirmation\n")
 
