@@ -59,6 +59,14 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
         }
         options.confirm_within = std::chrono::seconds{*seconds};
     }
+    if (const auto header = request.header("Confirm-Guard")) {
+        const auto guard = parse_guard(*header);
+        if (!guard) return bad_request("bad-confirm-guard", "Confirm-Guard: " + guard.error());
+        if (!options.confirm_within) {
+            return bad_request("bad-confirm-guard", "a guard watches a commit that waits; send Confirm-Timeout too");
+        }
+        options.guard = *guard;
+    }
     options.caller = caller_of(request);
     return std::nullopt;
 }

@@ -145,7 +145,12 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
     record.before = state_of(now.current.get());
     if (auto same = unchanged(*prepared, record)) return *same;
+    std::array<Share, kGuardedRates> rates_before{};
+    if (options.guard) rates_before = traffic_.rates_until(traffic_now());
     auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record);
+    guard_.reset();
+    if (result && result->state == CommitState::pending_confirmation && options.guard)
+        guard_.emplace(result->generation, *options.guard, rates_before, traffic_now());
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     const std::lock_guard lock{state_mutex_};
     shared_.apply.add(took.count());

@@ -15,6 +15,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/compiler/policy_tests.hpp"
+#include "controlplane/lifecycle/commit_guard.hpp"
 #include "controlplane/lifecycle/flow_effect.hpp"
 #include "controlplane/lifecycle/plan_analysis.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
@@ -46,6 +47,7 @@ struct CommitOptions {
     std::optional<std::string> if_match;  ///< ETag value without quotes = policy hash
     bool if_none_match_any{};             ///< `If-None-Match: *`
     std::optional<std::chrono::milliseconds> confirm_within;
+    std::optional<GuardBounds> guard{};  ///< only with `confirm_within`
     Caller caller{};
 };
 

@@ -107,9 +107,15 @@ private:
     std::vector<PolicyError> make_current(const PreparedPtr& prepared, AuditRecord outcome);
     void write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings);
 
+    // --- guard_watch.cpp
+    TrafficMark traffic_now();
+    /// Once a second: notes the counters, and leaves a commit whose guard trips.
+    void watch_traffic();
+    std::optional<Problem> guard_trouble(std::uint64_t generation) const;
+
     // --- undo.cpp
     Expected<CommitResult, Problem> confirm_pending(std::uint64_t generation, const Caller& caller);
-    Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation, AuditRecord record);
+    Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation, AuditRecord record, std::string detail);
     Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation, AuditRecord record);
 
     // --- history.cpp
@@ -167,6 +173,8 @@ private:
         std::string telemetry_trouble;  ///< why its counters can't be read
         std::string write_trouble;      ///< what could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
+        std::uint64_t guarded_generation{};  ///< the last one that its guard made us leave
+        std::string guard_told;              ///< and why
         ApplyDurations apply;
         /// What packets meet: a pending commit if there is one.
         PreparedPtr active() const { return pending ? pending : current; }
@@ -200,8 +208,10 @@ private:
     /// As many as any dataplane has, until one has said how many it has.
     SlotMap slots_{kRuleSlotsMost};                                 // commit_mutex_
     std::optional<std::pair<SlotMap, std::string>> slots_written_;  // commit_mutex_
-    bool promote_due_{false};    // commit_mutex_: adopted, but current could not be written
-    bool last_good_due_{false};  // commit_mutex_
+    bool promote_due_{false};           // commit_mutex_: adopted, but current could not be written
+    bool last_good_due_{false};         // commit_mutex_
+    TrafficHistory traffic_;            // commit_mutex_
+    std::optional<CommitGuard> guard_;  // commit_mutex_: of the commit that waits
 
     mutable std::mutex state_mutex_;
     Shared shared_;  // state_mutex_

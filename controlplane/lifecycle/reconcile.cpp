@@ -75,6 +75,7 @@ void PolicyServiceImpl::keep() {
             sets_expire_at_ns_ = at + 10'000'000'000;
             (void)store_->sets().expire(at);
         }
+        watch_traffic();
         store_->audit().maintain();
         lock.lock();
     }

@@ -3,6 +3,15 @@
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 
 namespace sluice::cp {
+namespace {
+
+Problem nothing_waits(std::uint64_t generation) {
+    return problem(409, "nothing-to-confirm", "Nothing waits for this confirmation",
+                   "generation " + std::to_string(generation) +
+                       " is not waiting; it was confirmed, rolled back or has run out of time");
+}
+
+}  // namespace
 
 Expected<CommitResult, Problem> PolicyServiceImpl::confirm(std::uint64_t generation, const Caller& caller) {
     return audited(record_of("policy.confirm", caller, {}, {{}, generation}), confirm_pending(generation, caller));
@@ -12,9 +21,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::confirm_pending(std::uint64_t
     const std::lock_guard lock{commit_mutex_};
     const auto pending = shared().pending;
     if (pending == nullptr || pending->generation() != generation) {
-        return Unexpected(problem(409, "nothing-to-confirm", "Nothing waits for this confirmation",
-                                  "generation " + std::to_string(generation) +
-                                      " is not waiting; it was confirmed, rolled back or has run out of time"));
+        if (auto told = guard_trouble(generation)) return Unexpected(std::move(*told));
+        return Unexpected(nothing_waits(generation));
     }
     auto record = record_of("policy.confirm", caller, state_of(shared().current.get()), state_of(pending.get()));
     record.approval = caller.actor;
@@ -41,14 +49,16 @@ Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t genera
     const auto record = record_of("policy.rollback", caller);
     const auto roll_back = [&] {
         const std::lock_guard lock{commit_mutex_};
-        return shared().pending != nullptr ? roll_back_pending(generation, record)
+        return shared().pending != nullptr ? roll_back_pending(generation, record, "before it was confirmed")
                                            : roll_back_current(generation, record);
     };
     return audited(record, roll_back());
 }
 
-Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation, AuditRecord record) {
+Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation, AuditRecord record,
+                                                                     std::string detail) {
     const auto now = shared();
+    if (now.pending == nullptr) return Unexpected(nothing_waits(generation));
     if (now.pending->generation() != generation) {
         return Unexpected(
             problem(409, "nothing-to-roll-back", "Another commit is waiting",
@@ -60,7 +70,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64
     ask_what_runs();
     record.before = state_of(now.pending.get());
     record.after = state_of(now.current.get());
-    forget_pending(with_result(std::move(record), "done", "before it was confirmed"));
+    forget_pending(with_result(std::move(record), "done", std::move(detail)));
     wake_keeper();
     if (now.current == nullptr) {
         CommitResult result;

@@ -315,8 +315,9 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     all.gauge("sluice_audit_chain_whole", "1 if the audit was whole when the control plane started.",
               c.audit_whole ? 1 : 0);
 
-    auto& publishes = all.family("sluice_publishes_total", MetricType::Counter, "Commits, by result.");
-    for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged"}) {
+    auto& publishes = all.family("sluice_publishes_total", MetricType::Counter,
+                                 "Commits, by result; guarded: left again because its guard tripped.");
+    for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged", "guarded"}) {
         const auto found = c.publishes.find(result);
         Families::add(publishes, {{"result", result}}, found == c.publishes.end() ? 0 : found->second);
     }

@@ -57,15 +57,17 @@ int plan(const Context& context, const std::string& file, const std::string& flo
 struct ApplyOptions {
     std::string file;
     std::string confirm;  ///< duration, empty = adopt for good
+    std::string guard;    ///< as the API takes it, empty = none
     bool force_first{};
 };
 int apply(const Context& context, const ApplyOptions& options);
-int patch(const Context& context, const std::string& file, const std::string& confirm);
+int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard);
 int confirm(const Context& context, std::uint64_t generation);
 /// Leaves what runs for what ran before it, at once.
 int rollback(const Context& context);
-/// Puts a generation of the history in force again. `confirm`: as for apply.
-int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm);
+/// Puts a generation of the history in force again. `confirm`, `guard`: as for apply.
+int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm,
+                 const std::string& guard);
 /// `+ rule web-in  action allow`, coloured; the same in plans and in the history.
 void print_change(const boost::json::value& change, bool colours);
 int get_policy(const Context& context);

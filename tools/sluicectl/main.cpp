@@ -24,7 +24,7 @@ struct Options {
     std::string file, confirm, in_port, at, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
-    std::string flows_since{"24h"};
+    std::string flows_since{"24h"}, guard{};
     bool no_flows{};
     std::string filter, since, until;
     bool all{}, answer{};
@@ -152,6 +152,12 @@ private:
         return to->add_option("-f,--file", options_.file, help)->required();
     }
 
+    void add_guard(CLI::App* to) {
+        to->add_option("--guard", options_.guard,
+                       "with --confirm: go back at once if a rate gets worse by more than so many percentage points, "
+                       "e.g. drop-rate=5,refused-flows=20");
+    }
+
     void add_policy_commands() {
         auto* plan_command =
             command(app_, "plan", "what a policy would change; exit code 0 nothing, 2 something, 1 error",
@@ -165,22 +171,29 @@ private:
             ->capture_default_str();
         plan_command->add_flag("--no-flows", options_.no_flows, "look at no flows");
         auto* apply_command = command(app_, "apply", "replace the policy", [this](const Context& c) {
-            return apply(c, {.file = options_.file, .confirm = options_.confirm, .force_first = options_.force_first});
+            return apply(c, {.file = options_.file,
+                             .confirm = options_.confirm,
+                             .guard = options_.guard,
+                             .force_first = options_.force_first});
         });
         add_file(apply_command, "policy, YAML or JSON; - reads standard input");
         apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
+        add_guard(apply_command);
         apply_command->add_flag("--force-first", options_.force_first,
                                 "only as the very first policy: fail if one is stored");
-        auto* patch_command = command(app_, "patch", "edit rules by id",
-                                      [this](const Context& c) { return patch(c, options_.file, options_.confirm); });
+        auto* patch_command = command(app_, "patch", "edit rules by id", [this](const Context& c) {
+            return patch(c, options_.file, options_.confirm, options_.guard);
+        });
         add_file(patch_command, "JSON: [{op: insert|replace|remove, id, before|after, rule}]");
         patch_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
+        add_guard(patch_command);
         command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
             return confirm(c, options_.generation);
         })->add_option("GENERATION", options_.generation, "default: the one that runs");
         auto* rollback_command = command(
             app_, "rollback", "back to the policy before, or to a generation of the history", [this](const Context& c) {
-                if (options_.generation != 0) return roll_back_to(c, options_.generation, options_.confirm);
+                if (options_.generation != 0)
+                    return roll_back_to(c, options_.generation, options_.confirm, options_.guard);
                 if (!options_.confirm.empty()) throw CommandError{"--confirm needs a generation to return to"};
                 return rollback(c);
             });
@@ -188,6 +201,7 @@ private:
                                      "the one to return to (sluicectl history lists them); default: leave what runs");
         rollback_command->add_option("--confirm", options_.confirm,
                                      "revert unless confirmed within this time, e.g. 10m");
+        add_guard(rollback_command);
     }
 
     void add_history_commands() {

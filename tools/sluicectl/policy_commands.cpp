@@ -112,7 +112,11 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
     return 0;
 }
 
-void add_confirm_header(HttpRequest& request, const std::string& duration) {
+void add_confirm_headers(HttpRequest& request, const std::string& duration, const std::string& guard) {
+    if (!guard.empty()) {
+        if (duration.empty()) throw CommandError{"--guard watches what waits for its confirmation; give --confirm too"};
+        request.headers.emplace_back("Confirm-Guard", guard);
+    }
     if (duration.empty()) return;
     const auto seconds = parse_duration_s(duration);
     if (!seconds)
@@ -203,7 +207,7 @@ int plan(const Context& context, const std::string& file, const std::string& flo
 int apply(const Context& context, const ApplyOptions& options) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
     request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
-    add_confirm_header(request, options.confirm);
+    add_confirm_headers(request, options.confirm, options.guard);
     const auto etag = stored_etag(context);
     if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
     if (etag) {
@@ -214,12 +218,13 @@ int apply(const Context& context, const ApplyOptions& options) {
     return report_commit(context, send(context, request, options.file), options.file);
 }
 
-int patch(const Context& context, const std::string& file, const std::string& confirm_duration) {
+int patch(const Context& context, const std::string& file, const std::string& confirm_duration,
+          const std::string& guard) {
     HttpRequest request{.method = "PATCH",
                         .target = "/v1/policy",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = read_file(file)};
-    add_confirm_header(request, confirm_duration);
+    add_confirm_headers(request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);
@@ -230,10 +235,11 @@ int confirm(const Context& context, std::uint64_t generation) { return post_comm
 
 int rollback(const Context& context) { return post_commit(context, 0, "rollback"); }
 
-int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm_duration) {
+int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm_duration,
+                 const std::string& guard) {
     HttpRequest request{
         .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
-    add_confirm_header(request, confirm_duration);
+    add_confirm_headers(request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);

@@ -5,7 +5,7 @@ import time
 
 from lab.shell import until
 
-from .bench import figures, percentile
+from .bench import Traffic, figures, percentile
 
 # Hang limits: ten times the floor of a full policy and of a one-rule change for half of them; for the slowest, what only
 # a hang takes: each waits for a disk that others write to as well.
@@ -125,6 +125,39 @@ def unconfirmed_policy_is_taken_back(bench):
     assert not bench.udp_passes(7001)
 
 
+def guard_takes_back_what_harms_traffic(bench):
+    """A stream that passes is denied by a new policy: its guard goes back long before the deadline, and says why."""
+    bench.put(bench.policy)
+    bench.wait_in_sync()
+    before = bench.etag()
+    stream = Traffic(bench, rate=500)
+    try:
+        time.sleep(2.5)
+        text = bench.with_rule("{id: cut, from: internet, to: shop, service: udp/7000, action: deny}")
+        harmless = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
+        answer = bench.put(harmless, expect=202, confirm_s=60, guard="drop-rate=30, refused-flows=60")
+        time.sleep(3.0)
+        bench.api.json("POST", f"/v1/commits/{answer['generation']}:confirm")
+        before = bench.etag()
+        start = time.monotonic()
+        answer = bench.put(text, expect=202, confirm_s=60, guard="drop-rate=30")
+        until(lambda: bench.api.status()["dataplane"]["source"] == "reverted", "the policy before, back", 20.0, step_s=0.05)
+        after = time.monotonic() - start
+        time.sleep(1.0)
+    finally:
+        stream.stop()
+    print(f"figure guard: taken back after {after:.2f} s, packets lost meanwhile {stream.lost()}", flush=True)
+    assert stream.lost() > 50, "the stream was denied"
+    assert max(stream.answered) > len(stream.sent) - 200, "and passes again"
+    status, _, text = bench.api.request("POST", f"/v1/commits/{answer['generation']}:confirm")
+    assert status == 409 and json.loads(text)["code"] == "left-by-guard", text
+    (entry,) = bench.api.json("GET", "/v1/audit?action=policy.guard&limit=1")["entries"]
+    assert "drop-rate went from" in entry["detail"] and entry["before"]["generation"] == answer["generation"], entry
+    bench.wait_in_sync()
+    assert bench.etag() == before
+    bench.put(bench.policy)
+
+
 def two_writers_one_wins(bench):
     """P9: the same base, at the same time: one 200, one 412 or 409."""
     bench.put(bench.policy)
@@ -191,6 +224,7 @@ TESTS = [
     live_flow_follows_the_policy,
     confirmed_policy_stays,
     unconfirmed_policy_is_taken_back,
+    guard_takes_back_what_harms_traffic,
     two_writers_one_wins,
     put_and_patch_to_adopted,
 ]

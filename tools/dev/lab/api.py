@@ -60,7 +60,7 @@ class Api:
         rows = found["rules"] if isinstance(found, dict) else found
         return {row["id"]: row for row in rows}
 
-    def put_policy(self, text, media_type="application/yaml", query="", confirm_s=None):
+    def put_policy(self, text, media_type="application/yaml", query="", confirm_s=None, guard=None):
         """PUT with the right If-Match. Returns (status, parsed body)."""
         headers = {"Content-Type": media_type}
         if not query:
@@ -71,5 +71,7 @@ class Api:
                 headers["If-None-Match"] = "*"
         if confirm_s is not None:
             headers["Confirm-Timeout"] = str(confirm_s)
+        if guard is not None:
+            headers["Confirm-Guard"] = guard
         status, _, answer = self.request("PUT", f"/v1/policy{query}", text, headers, timeout_s=120.0)
         return status, json.loads(answer) if answer else {}

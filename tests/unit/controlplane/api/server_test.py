@@ -133,7 +133,13 @@ class Resources(unittest.TestCase):
             etag = server.first_policy()
             for value in ("0", "-1", "1.5", "86401", "10m", "060", ""):
                 self.assertEqual(server.put("b", headers={"If-Match": etag, "Confirm-Timeout": value}).status, 400, value)
-            reply = server.put("b", headers={"If-Match": etag, "Confirm-Timeout": "60"})
+            for guard in ("", "drop-rate", "drop-rate=x", "drop-rate=-1", "drop-rate=100", "drop-rate=1,drop-rate=2", "speed=5"):
+                reply = server.put("b", headers={"If-Match": etag, "Confirm-Timeout": "60", "Confirm-Guard": guard})
+                self.assertEqual((reply.status, reply.json()["code"]), (400, "bad-confirm-guard"), guard)
+            alone = server.put("b", headers={"If-Match": etag, "Confirm-Guard": "drop-rate=5"})
+            self.assertIn("send Confirm-Timeout too", alone.json()["detail"])
+            guarded = {"If-Match": etag, "Confirm-Timeout": "60", "Confirm-Guard": "drop-rate=5, refused-flows=2.5%"}
+            reply = server.put("b", headers=guarded)
             self.assertEqual((reply.status, reply.json()["state"]), (202, "pending_confirmation"))
             location = reply.headers["Location"]
             self.assertEqual(location, "/v1/commits/2")

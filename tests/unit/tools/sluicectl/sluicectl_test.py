@@ -119,6 +119,8 @@ class PolicyCommands(Case):
         self.run_ctl("apply", "-f", self.file("a"))
         run = self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m")
         self.assertIn("else the dataplane reverts: sluicectl confirm 2", run.stdout)
+        self.assertIn("give --confirm too", self.run_ctl("apply", "-f", self.file("a"), "--guard", "drop-rate=5", code=1).stderr)
+        self.assertIn("a guard is drop-rate=POINTS", self.run_ctl("apply", "-f", self.file("a"), "--confirm", "1m", "--guard", "fast", code=1).stderr)
         self.assertIn("confirm    within", self.run_ctl("status").stdout)
         self.assertIn("; waits for confirmation: generation 2\n", self.run_ctl("status").stdout)
         self.assertNotIn("NOT what", self.run_ctl("status").stdout)

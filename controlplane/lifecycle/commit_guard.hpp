@@ -1,0 +1,81 @@
+/// Guard conditions: a commit that waits for its confirmation is left when traffic fares worse under it than before.
+///
+/// Theory of operation. The keeper notes the dataplane's counters once a second. A commit with a guard gets the rates
+/// of the minute before it, and is then judged every second by those of its own last ten: it trips when a rate is worse
+/// by more than its bound, in percentage points, and when enough has passed for that to mean something. A firewall that
+/// was idle before had rates of 0. The dataplane knows nothing of it: with the control plane dead nobody watches, and
+/// the deadline of the confirmation reverts all the same.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <sluice/expected.hpp>
+
+namespace sluice::cp {
+
+enum class GuardedRate : std::uint8_t {
+    drop_rate = 0,      ///< packets dropped for any reason, of those received
+    refused_flows = 1,  ///< first packets that no rule allowed, of those and the flows made
+};
+inline constexpr std::size_t kGuardedRates = 2;
+std::string_view to_string(GuardedRate rate) noexcept;
+
+/// By how many percentage points a rate may get worse; nothing = it is not watched.
+struct GuardBounds {
+    std::array<std::optional<double>, kGuardedRates> points{};
+    bool operator==(const GuardBounds&) const = default;
+};
+
+/// `drop-rate=5, refused-flows=12.5%`. Error: a sentence.
+Expected<GuardBounds, std::string> parse_guard(std::string_view text);
+
+/// The dataplane's counters at a moment; they only count up.
+struct TrafficMark {
+    std::chrono::steady_clock::time_point at{};
+    std::uint64_t packets{}, drops{};  ///< received; of those, dropped
+    std::uint64_t made{}, refused{};   ///< flows; first packets that no rule allowed
+};
+
+/// Of one GuardedRate: what it is a share of, and the share.
+struct Share {
+    std::uint64_t of{};
+    double percent{};
+};
+Share share_between(GuardedRate rate, const TrafficMark& from, const TrafficMark& to) noexcept;
+
+/// Marks of the last minute.
+class TrafficHistory {
+public:
+    void note(const TrafficMark& mark);
+    /// Over all that is known, up to `now`.
+    std::array<Share, kGuardedRates> rates_until(const TrafficMark& now) const noexcept;
+
+private:
+    std::deque<TrafficMark> marks_;
+};
+
+class CommitGuard {
+public:
+    /// `begun`: when its policy came into force.
+    CommitGuard(std::uint64_t generation, const GuardBounds& bounds, const std::array<Share, kGuardedRates>& before,
+                const TrafficMark& begun)
+        : generation_{generation}, bounds_{bounds}, before_{before}, marks_{begun} {}
+
+    std::uint64_t generation() const noexcept { return generation_; }
+    /// Why the commit must go: a sentence with both figures. Nothing: it may stay for now.
+    std::optional<std::string> judge(const TrafficMark& now);
+
+private:
+    std::uint64_t generation_;
+    GuardBounds bounds_;
+    std::array<Share, kGuardedRates> before_;
+    std::deque<TrafficMark> marks_;  ///< since it began; never empty
+};
+
+}  // namespace sluice::cp

@@ -1,0 +1,61 @@
+#include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
+
+namespace sluice::cp {
+namespace {
+
+class GuardWatchTest : public PolicyServiceTest {
+protected:
+    /// So many packets more at the first port, some of them denied.
+    void pass(std::uint64_t packets, std::uint64_t denied) {
+        auto& port = dataplane->telemetry().worker(0).ports[0];
+        port.rx_packets.add(packets);
+        port.drops[static_cast<std::size_t>(abi::DropReason::policy_deny)].add(denied);
+    }
+};
+
+TEST_F(GuardWatchTest, LeavesACommitUnderWhichMoreIsDroppedAndSaysWhy) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    pass(10'000, 1'000);
+    const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("drop-rate=20")});
+    EXPECT_EQ(running_hash(), second.hash);
+    pass(1'000, 900);
+    ASSERT_TRUE(soon([&] { return running_hash() == first.hash; }));
+    ASSERT_TRUE(soon([&] { return audited("policy.guard").has_value(); }));
+    const auto entry = audited("policy.guard");
+    EXPECT_EQ(entry->actor, "system");
+    EXPECT_EQ(entry->result, "done");
+    EXPECT_NE(entry->detail.find(" to 90.0 %, more than 20.0 points"), std::string::npos) << entry->detail;
+    EXPECT_EQ(entry->before.hash, second.hash);
+    EXPECT_EQ(entry->after.hash, first.hash);
+    const auto late = service->confirm(second.generation, {});
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, "left-by-guard");
+    EXPECT_NE(late.error().detail.find(entry->detail), std::string::npos);
+    EXPECT_NE(service->metrics(false).find("sluice_publishes_total{result=\"guarded\"} 1\n"), std::string::npos);
+    EXPECT_TRUE(soon([&] { return ready(); }));
+    EXPECT_TRUE(put(policy_text(kTrial))) << "and goes on";
+}
+
+TEST_F(GuardWatchTest, ACommitThatIsConfirmedIsNotWatchedAnyMore) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("drop-rate=20")});
+    ASSERT_TRUE(service->confirm(second.generation, {}));
+    pass(1'000, 1'000);
+    std::this_thread::sleep_for(2500ms);  // two looks of the keeper
+    EXPECT_EQ(running_hash(), second.hash);
+    EXPECT_FALSE(audited("policy.guard"));
+}
+
+TEST_F(GuardWatchTest, WithoutAGuardNothingIsLeft) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s});
+    pass(1'000, 1'000);
+    std::this_thread::sleep_for(2500ms);
+    EXPECT_EQ(running_hash(), second.hash);
+}
+
+}  // namespace
+}  // namespace sluice::cp
