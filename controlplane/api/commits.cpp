@@ -1,6 +1,7 @@
 /// /v1/commits/{generation}: confirm, roll back, look.
 #include <boost/json.hpp>
 
+#include "controlplane/api/answer_once.hpp"
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
@@ -89,8 +90,9 @@ void add_commit_routes(Router& router, PolicyService& service) {
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);
-                    return generation ? commit_response(service.confirm(*generation, caller_of(r)), r)
-                                      : bad_generation(r);
+                    if (!generation) return bad_generation(r);
+                    return answer_once(r, service,
+                                       [&] { return commit_response(service.confirm(*generation, caller_of(r)), r); });
                 }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:rollback",
@@ -98,8 +100,9 @@ void add_commit_routes(Router& router, PolicyService& service) {
                 .lane = Lane::commits,
                 .handler = [&service](const Request& r, const PathParameters& p) {
                     const auto generation = generation_of(p);
-                    return generation ? commit_response(service.rollback(*generation, caller_of(r)), r)
-                                      : bad_generation(r);
+                    if (!generation) return bad_generation(r);
+                    return answer_once(r, service,
+                                       [&] { return commit_response(service.rollback(*generation, caller_of(r)), r); });
                 }});
 }
 

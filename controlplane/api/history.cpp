@@ -1,6 +1,7 @@
 /// /v1/history: what was in force when, by whom and why; what it changed; and putting it in force again.
 #include <boost/json.hpp>
 
+#include "controlplane/api/answer_once.hpp"
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
@@ -92,7 +93,8 @@ Response restore(const Request& request, const PathParameters& parameters, Polic
     if (options.if_none_match_any) {
         return problem_response(400, "bad-precondition", "something is in force already; send If-Match", request.id);
     }
-    return commit_response(service.restore(*generation, options), request);
+    return answer_once(request, service,
+                       [&] { return commit_response(service.restore(*generation, options), request); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 /// /v1/policy: read, replace, edit, plan.
 #include <boost/json.hpp>
 
+#include "controlplane/api/answer_once.hpp"
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
@@ -49,7 +50,8 @@ Response put_policy(const Request& request, PolicyService& service) {
     CommitOptions options;
     if (const auto problem = read_commit_options(request, service, options))
         return problem_response(*problem, request.id);
-    return commit_response(service.put(request.body, format, options), request);
+    return answer_once(request, service,
+                       [&] { return commit_response(service.put(request.body, format, options), request); });
 }
 
 Response patch_policy(const Request& request, PolicyService& service) {
@@ -62,7 +64,8 @@ Response patch_policy(const Request& request, PolicyService& service) {
     if (options.if_none_match_any) {
         return problem_response(400, "bad-precondition", "PATCH edits a policy that exists; send If-Match", request.id);
     }
-    return commit_response(service.patch(request.body, options), request);
+    return answer_once(request, service,
+                       [&] { return commit_response(service.patch(request.body, options), request); });
 }
 
 bool not_modified(const Request& request, const CurrentPolicy& current) {

@@ -278,6 +278,7 @@ public:
                                                         std::optional<std::uint64_t> against) = 0;
     virtual AuditLog& audit() = 0;
     virtual TokenStore& tokens() = 0;
+    virtual AnswerStore& answers() = 0;
 
     virtual std::vector<SetInfo> sets() = 0;
     virtual Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,

@@ -60,6 +60,7 @@ public:
                                                 std::optional<std::uint64_t> against) override;
     AuditLog& audit() override { return store_->audit(); }
     TokenStore& tokens() override { return store_->tokens(); }
+    AnswerStore& answers() override { return store_->answers(); }
 
     std::vector<SetInfo> sets() override;
     Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,

@@ -65,6 +65,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
+    answers_.reset();
     tokens_.reset();
     sets_.reset();
     audit_.reset();
@@ -91,11 +92,13 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     audit_ = std::make_unique<AuditLog>(*database_, ops_, dir_, options.print);
     tokens_ = std::make_unique<TokenStore>(*database_, *audit_);
     sets_ = std::make_unique<SetStore>(*database_, *audit_);
+    answers_ = std::make_unique<AnswerStore>(*database_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
     } else if (version < kSchemaVersion) {
         if (auto upgraded = upgrade(version); !upgraded) return upgraded;
     }
+    if (auto answers = answers_->open(); !answers) return answers;
     return load();
 }
 

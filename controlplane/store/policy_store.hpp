@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "controlplane/store/answer_store.hpp"
 #include "controlplane/store/audit_log.hpp"
 #include "controlplane/store/database.hpp"
 #include "controlplane/store/policy_ref.hpp"
@@ -68,6 +69,7 @@ public:
     AuditLog& audit() noexcept { return *audit_; }
     TokenStore& tokens() noexcept { return *tokens_; }
     SetStore& sets() noexcept { return *sets_; }
+    AnswerStore& answers() noexcept { return *answers_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -118,6 +120,7 @@ private:
     std::unique_ptr<AuditLog> audit_;
     std::unique_ptr<TokenStore> tokens_;
     std::unique_ptr<SetStore> sets_;
+    std::unique_ptr<AnswerStore> answers_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t generation_last_{};
     std::string slots_;

@@ -16,10 +16,11 @@ namespace json = boost::json;
 
 HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {
     auto reply = [&] {
-        if (context.reason.empty()) return context.client.send(request);
-        auto reasoned = request;
-        reasoned.headers.emplace_back("Sluice-Reason", context.reason);
-        return context.client.send(reasoned);
+        auto whole = request;
+        if (!context.reason.empty()) whole.headers.emplace_back("Sluice-Reason", context.reason);
+        if (!context.idempotency_key.empty() && request.method != "GET")
+            whole.headers.emplace_back("Idempotency-Key", context.idempotency_key);
+        return context.client.send(whole);
     }();
     if (!reply) throw CommandError{reply.error()};
     if (reply->status >= 400) throw CommandError{problem_text(*reply, file)};

@@ -26,6 +26,7 @@ struct Context {
     HttpClient client;
     bool json{};         ///< -o json
     std::string reason;  ///< --reason: stands in the audit
+    std::string idempotency_key{};
     bool colours{};      ///< on standard output
 };
 

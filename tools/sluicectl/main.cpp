@@ -24,7 +24,7 @@ struct Options {
     std::string file, confirm, in_port, at, verdict;
     std::vector<std::string> words;
     bool force_first{}, follow{};
-    std::string flows_since{"24h"}, guard{};
+    std::string flows_since{"24h"}, guard{}, idempotency_key{};
     bool no_flows{};
     std::string filter, since, until;
     bool all{}, answer{};
@@ -77,6 +77,8 @@ public:
             ->capture_default_str();
         app_.fallthrough();
         app_.add_option("--reason", options_.reason, "why; it stands in the audit and in the history");
+        app_.add_option("--idempotency-key", options_.idempotency_key,
+                        "of apply, patch, confirm, rollback: run again with the same key it is done once");
         add_policy_commands();
         add_history_commands();
         add_set_commands();
@@ -142,6 +144,7 @@ private:
                                       .key_file = options_.key.empty() ? options_.certificate : options_.key}},
                 .json = options_.output == "json",
                 .reason = options_.reason,
+                .idempotency_key = options_.idempotency_key,
                 .colours = colours_wanted()};
             exit_code_ = call(context);
         });

@@ -36,6 +36,7 @@ public:
     Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
                                            const std::string& cursor) override;
     Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) override;
+    AnswerStore& answers() override { return store_->answers(); }
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;

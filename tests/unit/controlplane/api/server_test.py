@@ -228,6 +228,35 @@ class Resources(unittest.TestCase):
             reply = server.put("name: a", target="/v1/policy?dry_run=false", headers={"If-None-Match": "*"})
             self.assertEqual(reply.json()["state"], "adopted")
 
+    def test_what_is_asked_twice_under_one_key_is_done_once(self):
+        with Server(BINARY) as server:
+            first = server.put("name: a", headers={"If-None-Match": "*", "Idempotency-Key": "k-1"})
+            again = server.put("name: a", headers={"If-None-Match": "*", "Idempotency-Key": "k-1"})
+            self.assertEqual((first.status, again.status, again.body), (200, 200, first.body))
+            self.assertEqual((again.headers["ETag"], again.headers["Idempotency-Replayed"]), (first.headers["ETag"], "true"))
+            self.assertNotIn("Idempotency-Replayed", first.headers)
+            # Whoever asks again may have read the policy again.
+            self.assertEqual(server.put("name: a", headers={"If-Match": "*", "Idempotency-Key": "k-1"}).body, first.body)
+            for body, headers in (("name: b", {}), ("name: a", {"Confirm-Timeout": "60"})):
+                other = server.put(body, headers={"If-Match": "*", "Idempotency-Key": "k-1", **headers})
+                self.assertEqual((other.status, other.json()["code"]), (422, "idempotency-key-reused"))
+            self.assertEqual(server.request("GET", "/v1/history?limit=9").json()["history"][0]["generation"], 1)
+            refused = [server.put("BROKEN", headers={"If-Match": "*", "Idempotency-Key": "k-2"}) for _ in range(2)]
+            self.assertEqual([r.status for r in refused], [422, 422])
+            self.assertIn("Idempotency-Replayed", refused[1].headers)
+            # What failed on our side may be tried again.
+            for _ in range(2):
+                failed = server.put("NODATAPLANE", headers={"If-Match": "*", "Idempotency-Key": "k-3"})
+                self.assertEqual((failed.status, failed.headers.get("Idempotency-Replayed")), (503, None))
+            thrown = [server.put("THROW", headers={"If-Match": "*", "Idempotency-Key": "k-4"}).status for _ in range(2)]
+            self.assertEqual(thrown, [500, 500])
+            for key in ("", "a b", "x" * 129, "caf\u00e9"):
+                wrong = server.put("name: a", headers={"If-Match": "*", "Idempotency-Key": key.encode()})
+                self.assertEqual((wrong.status, wrong.json()["code"]), (400, "bad-idempotency-key"), key)
+            other = server.request("POST", "/v1/tokens", body=json.dumps({"name": "ci", "roles": ["editor"]}), headers={"Content-Type": "application/json"}).json()
+            mine = server.put("name: b", headers={"If-Match": "*", "Idempotency-Key": "k-1"}, token=other["token"])
+            self.assertEqual(mine.status, 200, "a key belongs to who sent it")
+
     def test_body_types(self):
         with Server(BINARY) as server:
             for value in ("application/yaml", "text/yaml", "application/x-yaml", "application/json", "Text/YAML; charset=\"UTF-8\""):

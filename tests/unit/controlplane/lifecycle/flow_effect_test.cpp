@@ -6,6 +6,7 @@
 #include <iostream>
 #include <random>
 
+#include "controlplane/lifecycle/flow_places.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::cp {

@@ -1,0 +1,118 @@
+#include "controlplane/api/answer_once.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <boost/json.hpp>
+
+#include "controlplane/api/problem.hpp"
+#include "controlplane/store/answer_store.hpp"
+#include "controlplane/store/audit_entry.hpp"
+
+namespace sluice::cp::api {
+namespace json = boost::json;
+namespace {
+
+constexpr std::size_t kKeyCharsMax = 128;
+
+bool is_key(std::string_view key) {
+    return !key.empty() && key.size() <= kKeyCharsMax &&
+           std::ranges::all_of(key, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+/// What makes two requests the same. Not the precondition: who asks again has read the policy again.
+std::string digest_of(const Request& request) {
+    std::string text;
+    const auto add = [&](std::string_view part) {
+        text += std::to_string(part.size()) + ' ';
+        text += part;
+    };
+    add(request.method);
+    add(request.path);
+    for (const auto& [name, value] : request.query) {
+        add(name);
+        add(value);
+    }
+    for (const auto* name : {"Content-Type", "Confirm-Timeout", "Confirm-Guard"})
+        add(request.header(name).value_or(""));
+    add(request.body);
+    return sha256_hex(text);
+}
+
+std::string to_text(const Response& response) {
+    json::array headers;
+    for (const auto& header : response.headers) headers.push_back(json::array{header.name, header.value});
+    return json::serialize(json::object{{"status", response.status},
+                                        {"content_type", response.content_type},
+                                        {"headers", std::move(headers)},
+                                        {"body", response.body}});
+}
+
+/// Rows are ours, but the file is a file.
+std::optional<Response> response_from(std::string_view text) {
+    try {
+        const auto kept = json::parse({text.data(), text.size()});
+        Response response;
+        response.status = static_cast<int>(kept.at("status").as_int64());
+        response.content_type = kept.at("content_type").as_string();
+        for (const auto& header : kept.at("headers").as_array())
+            response.headers.push_back({std::string{header.at(0).as_string()}, std::string{header.at(1).as_string()}});
+        response.body = kept.at("body").as_string();
+        return response;
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+}
+
+std::int64_t now_ns() {
+    using namespace std::chrono;
+    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle) {
+    const auto header = request.header("Idempotency-Key");
+    if (!header) return handle();
+    if (!is_key(*header)) {
+        return problem_response(400, "bad-idempotency-key",
+                                "Idempotency-Key is 1 to 128 visible characters without spaces", request.id);
+    }
+    const AnswerKey key{request.actor, *header};
+    const auto digest = digest_of(request);
+    const auto kept = service.answers().begin(key, digest, now_ns());
+    if (!kept) {
+        return problem_response(507, "storage-full", kept.error().what + "; nothing was done", request.id);
+    }
+    if (*kept) {
+        if ((*kept)->request != digest) {
+            return problem_response(422, "idempotency-key-reused",
+                                    "this key was sent with another request; take another key", request.id);
+        }
+        auto response = (*kept)->answer ? response_from(*(*kept)->answer) : std::nullopt;
+        if (!response) {
+            return problem_response(409, "idempotency-outcome-unknown",
+                                    "this request was begun and never settled; GET /v1/status and /v1/history show "
+                                    "what came of it",
+                                    request.id);
+        }
+        response->headers.push_back({"Idempotency-Replayed", "true"});
+        return std::move(*response);
+    }
+    Response response;
+    try {
+        response = handle();
+    } catch (...) {
+        (void)service.answers().forget(key);
+        throw;
+    }
+    // What can't be kept leaves a row without an answer: nobody is told something else the second time.
+    if (response.status >= 500) {
+        (void)service.answers().forget(key);
+    } else {
+        (void)service.answers().finish(key, to_text(response));
+    }
+    return response;
+}
+
+}  // namespace sluice::cp::api

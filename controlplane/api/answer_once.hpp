@@ -1,0 +1,15 @@
+/// `Idempotency-Key`: a request that changes something and is sent again gets the answer of the first time.
+#pragma once
+
+#include <functional>
+
+#include "controlplane/api/http_message.hpp"
+#include "controlplane/lifecycle/policy_service.hpp"
+
+namespace sluice::cp::api {
+
+/// Without a key `handle` is called. With one it is called once: 422 for another request under the same key, 409 for
+/// one that a crash cut. What failed on our side is not kept: it may be tried again.
+Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle);
+
+}  // namespace sluice::cp::api
