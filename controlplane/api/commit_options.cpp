@@ -68,6 +68,12 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
         options.guard = *guard;
     }
     options.caller = caller_of(request);
+    if (const auto header = request.header("Break-Glass")) {
+        if (*header != "true") return bad_request("bad-break-glass", "Break-Glass can only be true");
+        if (options.caller.reason.empty())
+            return bad_request("reason-missing", "who breaks a freeze says why, in Sluice-Reason");
+        options.break_glass = true;
+    }
     return std::nullopt;
 }
 

@@ -1,8 +1,8 @@
 /// /v1/commits/{generation}: confirm, roll back, look.
 #include <boost/json.hpp>
 
-#include "controlplane/api/answer_once.hpp"
 #include "controlplane/api/commit_options.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"

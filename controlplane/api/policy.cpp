@@ -1,8 +1,8 @@
 /// /v1/policy: read, replace, edit, plan.
 #include <boost/json.hpp>
 
-#include "controlplane/api/answer_once.hpp"
 #include "controlplane/api/commit_options.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"

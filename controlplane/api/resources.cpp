@@ -18,6 +18,7 @@ void add_index_routes(Router& router) {
                                                       {"audit", "/v1/audit"},
                                                       {"audit_verify", "/v1/audit:verify"},
                                                       {"tokens", "/v1/tokens"},
+                                                      {"freeze", "/v1/freeze"},
                                                       {"status", "/v1/status"},
                                                       {"rules", "/v1/rules"},
                                                       {"sets", "/v1/sets"},
@@ -53,6 +54,7 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_history_routes(router, service);
     add_audit_routes(router, service);
     add_token_routes(router, service);
+    add_freeze_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
     add_set_routes(router, service);

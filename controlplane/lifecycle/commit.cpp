@@ -83,6 +83,7 @@ std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& opti
                        now.current ? "the current hash is " + now.current->hash + "; read it again"
                                    : std::string{"there is no policy yet; send If-None-Match: *"});
     }
+    if (auto no = frozen(options)) return no;
     if (now.pending) {
         return problem(409, "confirmation-pending", "A commit waits for its confirmation",
                        "confirm or roll back generation " + std::to_string(now.pending->generation()) + " first");
@@ -145,6 +146,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
     record.before = state_of(now.current.get());
     if (auto same = unchanged(*prepared, record)) return *same;
+    if (auto broken = break_glass(options, record); !broken) return Unexpected(broken.error());
     std::array<Share, kGuardedRates> rates_before{};
     if (options.guard) rates_before = traffic_.rates_until(traffic_now());
     auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record);

@@ -68,7 +68,7 @@ public:
         : generation_{generation}, bounds_{bounds}, before_{before}, marks_{begun} {}
 
     std::uint64_t generation() const noexcept { return generation_; }
-    /// Why the commit must go: a sentence with both figures. Nothing: it may stay for now.
+    /// Why the commit must go: a sentence with both figures. Nothing: it may stay.
     std::optional<std::string> judge(const TrafficMark& now);
 
 private:

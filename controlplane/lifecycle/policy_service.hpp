@@ -48,6 +48,7 @@ struct CommitOptions {
     bool if_none_match_any{};             ///< `If-None-Match: *`
     std::optional<std::chrono::milliseconds> confirm_within;
     std::optional<GuardBounds> guard{};  ///< only with `confirm_within`
+    bool break_glass{};                  ///< also while changes are frozen; the caller says why
     Caller caller{};
 };
 
@@ -279,6 +280,7 @@ public:
     virtual AuditLog& audit() = 0;
     virtual TokenStore& tokens() = 0;
     virtual AnswerStore& answers() = 0;
+    virtual FreezeStore& freezes() = 0;
 
     virtual std::vector<SetInfo> sets() = 0;
     virtual Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,

@@ -61,6 +61,7 @@ public:
     AuditLog& audit() override { return store_->audit(); }
     TokenStore& tokens() override { return store_->tokens(); }
     AnswerStore& answers() override { return store_->answers(); }
+    FreezeStore& freezes() override { return store_->freezes(); }
 
     std::vector<SetInfo> sets() override;
     Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
@@ -93,6 +94,10 @@ private:
     Expected<CommitResult, Problem> put_edits(std::string_view edits, const CommitOptions& options);
     Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options, AuditRecord record);
     std::optional<Problem> precondition(const CommitOptions& options) const;
+    /// A freeze that holds and that this commit may not break.
+    std::optional<Problem> frozen(const CommitOptions& options) const;
+    /// Written before anything is changed: whoever breaks the glass is seen, whatever comes of it.
+    Expected<void, Problem> break_glass(const CommitOptions& options, const AuditRecord& record);
     std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared, AuditRecord record);
     /// Stages, offers, and settles what the answer says. `record`: who and why, for the entries in the audit.
     Expected<CommitResult, Problem> publish(const std::shared_ptr<PreparedPolicy>& prepared, SlotMap slots,
@@ -174,6 +179,7 @@ private:
         std::string telemetry_trouble;  ///< why its counters can't be read
         std::string write_trouble;      ///< what could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
+        std::uint64_t freezes_broken{};
         std::uint64_t guarded_generation{};  ///< the last one that its guard made us leave
         std::string guard_told;              ///< and why
         ApplyDurations apply;

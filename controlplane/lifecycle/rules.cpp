@@ -89,6 +89,9 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     control.in_sync = now.runs(now.current);
     control.confirm_pending = now.pending != nullptr;
     control.publishes = now.publishes;
+    const auto freeze = store_->freezes().window();
+    control.frozen = freeze && freeze->holds(UtcClock{}.utc_ns(abi::MonoTime::now()));
+    control.freezes_broken = now.freezes_broken;
     control.apply = now.apply;
     const auto audit = store_->audit().counters();
     control.audit_entries = store_->audit().head().number;

@@ -65,6 +65,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
+    freezes_.reset();
     answers_.reset();
     tokens_.reset();
     sets_.reset();
@@ -93,12 +94,14 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     tokens_ = std::make_unique<TokenStore>(*database_, *audit_);
     sets_ = std::make_unique<SetStore>(*database_, *audit_);
     answers_ = std::make_unique<AnswerStore>(*database_);
+    freezes_ = std::make_unique<FreezeStore>(*database_, *audit_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
     } else if (version < kSchemaVersion) {
         if (auto upgraded = upgrade(version); !upgraded) return upgraded;
     }
     if (auto answers = answers_->open(); !answers) return answers;
+    if (auto freezes = freezes_->open(); !freezes) return freezes;
     return load();
 }
 

@@ -27,6 +27,7 @@
 #include "controlplane/store/answer_store.hpp"
 #include "controlplane/store/audit_log.hpp"
 #include "controlplane/store/database.hpp"
+#include "controlplane/store/freeze_store.hpp"
 #include "controlplane/store/policy_ref.hpp"
 #include "controlplane/store/set_store.hpp"
 #include "controlplane/store/token_store.hpp"
@@ -70,6 +71,7 @@ public:
     TokenStore& tokens() noexcept { return *tokens_; }
     SetStore& sets() noexcept { return *sets_; }
     AnswerStore& answers() noexcept { return *answers_; }
+    FreezeStore& freezes() noexcept { return *freezes_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -121,6 +123,7 @@ private:
     std::unique_ptr<TokenStore> tokens_;
     std::unique_ptr<SetStore> sets_;
     std::unique_ptr<AnswerStore> answers_;
+    std::unique_ptr<FreezeStore> freezes_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t generation_last_{};
     std::string slots_;

@@ -315,6 +315,8 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     all.gauge("sluice_audit_chain_whole", "1 if the audit was whole when the control plane started.",
               c.audit_whole ? 1 : 0);
 
+    all.gauge("sluice_change_frozen", "1 while a change freeze holds.", c.frozen ? 1 : 0);
+    all.counter("sluice_freezes_broken_total", "Changes of the policy in spite of a freeze.", c.freezes_broken);
     auto& publishes = all.family("sluice_publishes_total", MetricType::Counter,
                                  "Commits, by result; guarded: left again because its guard tripped.");
     for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged", "guarded"}) {

@@ -42,6 +42,8 @@ struct ControlMetrics {
     std::uint64_t rules_expiring{}, rules_expired{};                  ///< levels; expiring: within 14 days
     std::vector<std::pair<std::string, std::int64_t>> rule_expiries;  ///< id, UTC in seconds
     bool connected{}, in_sync{}, confirm_pending{};
+    bool frozen{};
+    std::uint64_t freezes_broken{};
     std::map<std::string, std::uint64_t> publishes;  ///< by result
     ApplyDurations apply;
     std::uint64_t events_read{}, events_lost{}, events_invalid{};

@@ -27,6 +27,7 @@ struct Context {
     bool json{};         ///< -o json
     std::string reason;  ///< --reason: stands in the audit
     std::string idempotency_key{};
+    bool break_glass{};  ///< of commits
     bool colours{};      ///< on standard output
 };
 
@@ -95,6 +96,12 @@ int set_add(const Context& context, const std::string& name, const std::vector<s
 int set_remove(const Context& context, const std::string& name, const std::vector<std::string>& members);
 /// `file`: a member a line, - = standard input.
 int set_replace(const Context& context, const std::string& name, const std::string& file);
+
+// freeze_command.cpp
+int freeze_show(const Context& context);
+/// Times as RFC 3339 has them; no `from` = now.
+int freeze_set(const Context& context, const std::string& from, const std::string& until);
+int freeze_lift(const Context& context);
 
 // token_commands.cpp
 /// Prints the token's text, which nobody shows again. `expires`: a duration, `never`, or empty = 90 days.

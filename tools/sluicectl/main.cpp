@@ -25,7 +25,7 @@ struct Options {
     std::vector<std::string> words;
     bool force_first{}, follow{};
     std::string flows_since{"24h"}, guard{}, idempotency_key{};
-    bool no_flows{};
+    bool no_flows{}, break_glass{};
     std::string filter, since, until;
     bool all{}, answer{};
     std::uint64_t generation{}, against{}, limit{100};
@@ -83,6 +83,7 @@ public:
         add_history_commands();
         add_set_commands();
         add_token_commands();
+        add_freeze_commands();
         add_view_commands();
         add_completion();
         refuse_unknown_commands(argc, argv);
@@ -145,6 +146,7 @@ private:
                 .json = options_.output == "json",
                 .reason = options_.reason,
                 .idempotency_key = options_.idempotency_key,
+                .break_glass = options_.break_glass,
                 .colours = colours_wanted()};
             exit_code_ = call(context);
         });
@@ -155,7 +157,10 @@ private:
         return to->add_option("-f,--file", options_.file, help)->required();
     }
 
+    /// Of whatever changes the policy.
     void add_guard(CLI::App* to) {
+        to->add_flag("--break-glass", options_.break_glass,
+                     "also during a change freeze; --reason is required, and everybody hears of it");
         to->add_option("--guard", options_.guard,
                        "with --confirm: go back at once if a rate gets worse by more than so many percentage points, "
                        "e.g. drop-rate=5,refused-flows=20");
@@ -265,6 +270,18 @@ private:
                                 [this](const Context& c) { return set_replace(c, options_.set_name, options_.file); });
         replace->add_option("NAME", options_.set_name, "the set")->required();
         replace->add_option("FILE", options_.file, "a member a line; - is standard input")->required();
+    }
+
+    void add_freeze_commands() {
+        auto* freeze = app_.add_subcommand("freeze", "when policies are not to be changed");
+        freeze->require_subcommand(1);
+        freeze->fallthrough();
+        command(*freeze, "show", "the freeze, if there is one", [](const Context& c) { return freeze_show(c); });
+        auto* set = command(*freeze, "set", "no change from now, or --from, until a time; --reason is required",
+                            [this](const Context& c) { return freeze_set(c, options_.since, options_.until); });
+        set->add_option("UNTIL", options_.until, "e.g. 2026-12-24T18:00:00+08:00")->required();
+        set->add_option("--from", options_.since, "the same; default: now");
+        command(*freeze, "lift", "changes are allowed again", [](const Context& c) { return freeze_lift(c); });
     }
 
     void add_token_commands() {

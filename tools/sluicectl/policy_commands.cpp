@@ -112,7 +112,9 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
     return 0;
 }
 
-void add_confirm_headers(HttpRequest& request, const std::string& duration, const std::string& guard) {
+void add_confirm_headers(const Context& context, HttpRequest& request, const std::string& duration,
+                         const std::string& guard) {
+    if (context.break_glass) request.headers.emplace_back("Break-Glass", "true");
     if (!guard.empty()) {
         if (duration.empty()) throw CommandError{"--guard watches what waits for its confirmation; give --confirm too"};
         request.headers.emplace_back("Confirm-Guard", guard);
@@ -207,7 +209,7 @@ int plan(const Context& context, const std::string& file, const std::string& flo
 int apply(const Context& context, const ApplyOptions& options) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
     request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
-    add_confirm_headers(request, options.confirm, options.guard);
+    add_confirm_headers(context, request, options.confirm, options.guard);
     const auto etag = stored_etag(context);
     if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
     if (etag) {
@@ -224,7 +226,7 @@ int patch(const Context& context, const std::string& file, const std::string& co
                         .target = "/v1/policy",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = read_file(file)};
-    add_confirm_headers(request, confirm_duration, guard);
+    add_confirm_headers(context, request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);
@@ -239,7 +241,7 @@ int roll_back_to(const Context& context, std::uint64_t generation, const std::st
                  const std::string& guard) {
     HttpRequest request{
         .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
-    add_confirm_headers(request, confirm_duration, guard);
+    add_confirm_headers(context, request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);

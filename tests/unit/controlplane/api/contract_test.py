@@ -1,5 +1,6 @@
 """The contract: every operation of openapi.yaml is driven at the real server, and every answer that it promises (status
 and media type) is seen and fits its schema. An operation without a drive fails, a promise that nothing keeps as well."""
+import datetime
 import json
 import pathlib
 import sys
@@ -104,6 +105,16 @@ def drive_sets(at):
     at.ask("GET", "/v1/sets/unknown/members")
 
 
+def drive_the_freeze(at):
+    at.ask("GET", "/v1/freeze")
+    until = json.dumps({"until": "2099-01-01T00:00:00Z"})
+    at.ask("PUT", "/v1/freeze", body=until, headers={**JSON, "Sluice-Reason": "too long"})
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at.ask("PUT", "/v1/freeze", body=json.dumps({"until": soon}), headers={**JSON, "Sluice-Reason": "year's end"})
+    at.ask("GET", "/v1/freeze")
+    at.ask("DELETE", "/v1/freeze")
+
+
 def drive_tokens(at):
     at.ask("GET", "/v1/tokens")
     for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
@@ -136,7 +147,7 @@ class Contract(unittest.TestCase):
     def test_every_promise_is_kept(self):
         with Server(BINARY) as server:
             at = Recorder(server)
-            for drive in (drive_the_policy, drive_commits_and_history, drive_sets, drive_tokens, drive_insight):
+            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_sets, drive_tokens, drive_insight):
                 drive(at)
         self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
         driven = {name for name, _, _ in at.seen}

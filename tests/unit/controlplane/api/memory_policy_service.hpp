@@ -37,6 +37,7 @@ public:
                                            const std::string& cursor) override;
     Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) override;
     AnswerStore& answers() override { return store_->answers(); }
+    FreezeStore& freezes() override { return store_->freezes(); }
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;

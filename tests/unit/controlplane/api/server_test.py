@@ -1,4 +1,5 @@
 """The real REST server with its real TLS, over a policy service in memory. Every answer is held against openapi.yaml."""
+import datetime
 import http.client
 import json
 import pathlib
@@ -256,6 +257,30 @@ class Resources(unittest.TestCase):
             other = server.request("POST", "/v1/tokens", body=json.dumps({"name": "ci", "roles": ["editor"]}), headers={"Content-Type": "application/json"}).json()
             mine = server.put("name: b", headers={"If-Match": "*", "Idempotency-Key": "k-1"}, token=other["token"])
             self.assertEqual(mine.status, 200, "a key belongs to who sent it")
+
+    def test_a_freeze_is_set_for_a_reason_and_a_time(self):
+        with Server(BINARY) as server:
+            def put(body, **headers):
+                headers = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+                return server.request("PUT", "/v1/freeze", body=json.dumps(body), headers=headers)
+
+            self.assertEqual(server.request("GET", "/v1/freeze").json(), {"frozen": False, "window": None})
+            soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            self.assertEqual(put({"until": soon}).json()["code"], "reason-missing")
+            for body in ({}, {"until": "2h"}, {"until": 7}, {"until": "2020-01-01T00:00:00Z"}, {"until": "2099-01-01T00:00:00Z"},
+                         {"until": soon, "from": "2098-01-01T00:00:00Z"}, {"until": soon, "why": "x"}):
+                reply = put(body, Sluice_Reason="year's end")
+                self.assertEqual((reply.status, reply.json()["code"]), (400, "bad-freeze"), body)
+            reply = put({"until": soon}, Sluice_Reason="year's end").json()
+            self.assertEqual((reply["frozen"], reply["window"]["until"], reply["window"]["reason"]), (True, soon, "year's end"))
+            self.assertEqual(server.request("GET", "/v1/freeze").json(), reply)
+            self.assertEqual(server.request("DELETE", "/v1/freeze").json()["window"], None)
+            self.assertEqual(server.request("DELETE", "/v1/freeze").status, 200)
+            actions = [e["action"] for e in server.request("GET", "/v1/audit?action=freeze").json()["entries"]]
+            self.assertEqual(actions, ["freeze.lift", "freeze.set"])
+            for headers, code in (({"Break-Glass": "true"}, "reason-missing"), ({"Break-Glass": "yes", "Sluice-Reason": "x"}, "bad-break-glass")):
+                reply = server.put("name: a", headers={"If-None-Match": "*", **headers})
+                self.assertEqual((reply.status, reply.json()["code"]), (400, code))
 
     def test_body_types(self):
         with Server(BINARY) as server:

@@ -2,12 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
 #include <random>
 
 #include "controlplane/lifecycle/flow_places.hpp"
 #include "tests/harness/policies.hpp"
+#include "tests/harness/seed.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -168,10 +167,7 @@ TEST(FlowEffect, MoreSourcesThanThereIsRoomForAreCountedAllTheSame) {
 }
 
 TEST(FlowEffect, RandomFlowsAreWhatBothTablesSayOneByOne) {
-    const char* given = std::getenv("SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "SEED=" << seed << '\n';
-    std::mt19937_64 random{seed};
+    std::mt19937_64 random{test::seed_of_this_run()};
     Pair pair;
     auto tally = pair.tally();
     std::uint64_t changed = 0;

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "controlplane/api"))
@@ -114,6 +115,20 @@ class PolicyCommands(Case):
         self.assertIn("no dataplane", self.run_ctl("apply", "-f", self.file("NODATAPLANE"), code=1).stderr)
         self.assertIn("adopted by all but: worker 1 (lcore 3)", self.run_ctl("apply", "-f", self.file("STALL")).stderr)
         self.assertIn("cannot read it", self.run_ctl("apply", "-f", "/does/not/exist", code=1).stderr)
+
+    def test_a_freeze_is_shown_set_and_lifted(self):
+        self.assertEqual(self.run_ctl("freeze", "show").stdout, "policies may be changed\n")
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        self.assertIn("Sluice-Reason", self.run_ctl("freeze", "set", soon, code=1).stderr)
+        said = self.run_ctl("freeze", "set", soon, "--reason", "year's end").stdout
+        self.assertRegex(said, r"^policies must not be changed from \S+Z until \S+Z: year's end \(token:first-start/")
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1800))
+        self.assertIn("policies will not be changed", self.run_ctl("freeze", "set", soon, "--from", later, "--reason", "x").stdout)
+        self.assertFalse(json.loads(self.run_ctl("freeze", "show", "-o", "json").stdout)["frozen"])
+        self.assertEqual(self.run_ctl("freeze", "lift").stdout, "policies may be changed\n")
+        self.assertIn("says why", self.run_ctl("apply", "-f", self.file("a"), "--break-glass", code=1).stderr)
+        run = self.run_ctl("apply", "-f", self.file("a"), "--break-glass", "--reason", "INC-7", "--idempotency-key", "k")
+        self.assertEqual(self.run_ctl("apply", "-f", self.file("a"), "--reason", "INC-7", "--idempotency-key", "k").stdout, run.stdout)
 
     def test_confirm_and_rollback(self):
         self.run_ctl("apply", "-f", self.file("a"))

@@ -1,4 +1,4 @@
-#include "controlplane/api/answer_once.hpp"
+#include "controlplane/api/once.hpp"
 
 #include <algorithm>
 #include <chrono>
