@@ -1,4 +1,5 @@
 /// /v1/freeze: when policies are not to be changed.
+#include <algorithm>
 #include <chrono>
 
 #include <boost/json.hpp>
@@ -42,7 +43,8 @@ Response freeze_response(PolicyService& service) {
 void read_time(FieldReader& reader, const char* name, std::int64_t& into) {
     const auto* value = reader.find(name);
     if (value == nullptr) return;
-    const auto text = value->is_string() ? std::string{value->get_string()} : std::string{};
+    const auto* string = value->if_string();
+    const auto text = string == nullptr ? std::string{} : std::string(string->data(), string->size());
     const auto time = text.find('T') == std::string::npos ? std::nullopt : parse_record_time(text, 0);
     if (time) {
         into = *time;

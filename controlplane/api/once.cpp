@@ -48,16 +48,21 @@ std::string to_text(const Response& response) {
                                         {"body", response.body}});
 }
 
+std::string string_of(const json::value& value) {
+    const auto& text = value.as_string();
+    return {text.data(), text.size()};
+}
+
 /// Rows are ours, but the file is a file.
 std::optional<Response> response_from(std::string_view text) {
     try {
         const auto kept = json::parse({text.data(), text.size()});
         Response response;
         response.status = static_cast<int>(kept.at("status").as_int64());
-        response.content_type = kept.at("content_type").as_string();
+        response.content_type = string_of(kept.at("content_type"));
         for (const auto& header : kept.at("headers").as_array())
-            response.headers.push_back({std::string{header.at(0).as_string()}, std::string{header.at(1).as_string()}});
-        response.body = kept.at("body").as_string();
+            response.headers.push_back({string_of(header.at(0)), string_of(header.at(1))});
+        response.body = string_of(kept.at("body"));
         return response;
     } catch (const std::exception&) {
         return std::nullopt;

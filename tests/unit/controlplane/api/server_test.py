@@ -251,8 +251,8 @@ class Resources(unittest.TestCase):
                 self.assertEqual((failed.status, failed.headers.get("Idempotency-Replayed")), (503, None))
             thrown = [server.put("THROW", headers={"If-Match": "*", "Idempotency-Key": "k-4"}).status for _ in range(2)]
             self.assertEqual(thrown, [500, 500])
-            for key in ("", "a b", "x" * 129, "caf\u00e9"):
-                wrong = server.put("name: a", headers={"If-Match": "*", "Idempotency-Key": key.encode()})
+            for key in ("", "a b", "x" * 129):
+                wrong = server.put("name: a", headers={"If-Match": "*", "Idempotency-Key": key})
                 self.assertEqual((wrong.status, wrong.json()["code"]), (400, "bad-idempotency-key"), key)
             other = server.request("POST", "/v1/tokens", body=json.dumps({"name": "ci", "roles": ["editor"]}), headers={"Content-Type": "application/json"}).json()
             mine = server.put("name: b", headers={"If-Match": "*", "Idempotency-Key": "k-1"}, token=other["token"])
