@@ -320,7 +320,7 @@ private:
                 problem_response(503, "too-many-streams", "too many clients follow events", request.id), request.id,
                 head, keep_alive);
         }
-        co_await follow(admitted, response.stream, request.id);
+        co_await follow(admitted, *response.stream, request.id);
         co_return false;
     }
 
@@ -437,7 +437,7 @@ private:
         }
     }
 
-    asio::awaitable<void> follow(const Admitted& admitted, std::shared_ptr<EventFeed> feed, const std::string& id) {
+    asio::awaitable<void> follow(const Admitted& admitted, EventFeed& feed, const std::string& id) {
         const HeldCounter streaming{shared_.counters.event_streams};
         // Wakes this coroutine from the hub's thread. What the hub holds outlives us if need be, and touches us only
         // here, on the I/O thread, and only while we live.
@@ -478,7 +478,8 @@ private:
             }
             if (!wake->news) continue;
             wake->news = false;
-            const auto ask = [feed] { return feed->next(); };
+            // By reference: gcc 12 destroys twice what a lambda on its way through co_await owns.
+            const auto ask = [&feed] { return feed.next(); };
             text = co_await offload(shared_.reads, ask);
             wake->news = wake->news || !text.empty();  // there may be more than a page
         }

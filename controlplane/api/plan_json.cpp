@@ -138,8 +138,8 @@ json::value recorded_json(const std::optional<RecordedEffect>& effect) {
     if (!effect) return nullptr;
     auto out = flow_effect_json(*effect, false);
     out["records"] = effect->records;
-    out["since"] = effect->records == 0 ? json::value{} : json::value{rfc3339(effect->since_ns)};
-    out["until"] = effect->records == 0 ? json::value{} : json::value{rfc3339(effect->until_ns)};
+    out["since"] = effect->records == 0 ? json::value(nullptr) : json::value(rfc3339(effect->since_ns));
+    out["until"] = effect->records == 0 ? json::value(nullptr) : json::value(rfc3339(effect->until_ns));
     out["suppressed"] = effect->suppressed;
     out["lost"] = effect->lost;
     return out;

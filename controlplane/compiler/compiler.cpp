@@ -143,8 +143,9 @@ std::optional<Unexpected<CompileRefusal>> too_many_classes(const ClassifiedTerms
                       uses, abi::kSetUsesMax);
     if (c.zones.places > abi::kZonePlacesMax)
         return refuse("too-many-sets",
-                      "periods, pairs of zones and " + figure(uses) + " questions about sets with members over the API make " +
-                          figure(c.zones.places) + " combinations, at most " + figure(abi::kZonePlacesMax) +
+                      "periods, pairs of zones and " + figure(uses) +
+                          " questions about sets with members over the API make " + figure(c.zones.places) +
+                          " combinations, at most " + figure(abi::kZonePlacesMax) +
                           "; use fewer zones, schedules or such sets",
                       c.zones.places, abi::kZonePlacesMax);
     if (c.zones.count > classes_max)

@@ -104,9 +104,9 @@ SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified
     out.section.rule_count = rule_count;
     out.section.node_visits_max = trees.node_visits_max;
     out.section.block_words_max = trees.block_words_max;
-    out.section.set_uses = out.put(classified.zones.asked.uses);
     out.section.period_count = periods.count();
     out.section.transitions = out.put(periods.transitions());
+    out.section.set_uses = out.put(classified.zones.asked.uses);
     out.section.zone_pairs = out.put(classified.zones.pairs);
     out.section.roots = out.put(trees.roots);
     out.section.nodes = out.put_lines(trees.nodes);

@@ -181,19 +181,19 @@ struct HistoryView {
 
 /// A set whose members come over the API.
 struct SetInfo {
-    std::string name;
+    std::string name{};
     std::uint64_t members{}, members_max{};
     bool in_policy{};  ///< false: it has members that no policy asks for
 };
 struct SetMemberView {
     Prefix member;
-    std::optional<std::int64_t> expires_ns;  ///< UTC since 1970
-    std::optional<std::uint64_t> hits;       ///< since it came; nothing if the dataplane could not be asked
+    std::optional<std::int64_t> expires_ns{};  ///< UTC since 1970
+    std::optional<std::uint64_t> hits{};       ///< since it came; nothing if the dataplane could not be asked
 };
 struct SetPage {
-    std::vector<SetMemberView> members;
-    std::optional<std::string> next;
-    std::string etag;
+    std::vector<SetMemberView> members{};
+    std::optional<std::string> next{};
+    std::string etag{};
 };
 struct SetMemberEdit {
     Prefix member;
@@ -202,17 +202,17 @@ struct SetMemberEdit {
 struct SetChangeQuery {
     std::string name;
     SetEdit edit{};
-    std::vector<SetMemberEdit> members;
-    std::optional<std::string> if_match;  ///< of a replacement
+    std::vector<SetMemberEdit> members{};
+    std::optional<std::string> if_match{};  ///< of a replacement
     Caller caller{};
 };
 struct SetChangeResult {
     std::uint64_t added{}, removed{}, members{};
-    std::string etag;
+    std::string etag{};
     /// Every worker decides by it, live flows included. Else it is stored, and will be when the dataplane is there, or
     /// when its stalled workers turn.
     bool enforced{};
-    std::string trouble;  ///< why it is not enforced
+    std::string trouble{};  ///< why it is not enforced
 };
 
 struct WorkerStatus {

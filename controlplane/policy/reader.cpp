@@ -299,13 +299,13 @@ private:
         const auto* nets = value.find("nets");
         const auto* members = value.find("members");
         const auto* max_ips = value.find("max_ips");
-        if (nets == nullptr && members == nullptr) {
+        if (value.member_count() == 0 || (nets == nullptr && members == nullptr && max_ips != nullptr)) {
             report_.add(path, value.pos, "missing-key",
                         "a set needs nets, or members: api if its members come over the API");
         } else if (nets != nullptr && members != nullptr) {
             report_.add(Path{path, "nets"}, nets->pos, "members-twice",
                         "members come over the API, or stand here; remove nets or members");
-        } else if (members == nullptr && max_ips != nullptr) {
+        } else if (nets != nullptr && max_ips != nullptr) {
             report_.add(Path{path, "max_ips"}, max_ips->pos, "never-used",
                         "max_ips is about members that come over the API; write members: api, or remove it");
         }

@@ -378,7 +378,7 @@ Expected<std::vector<abi::MemberState>, ClientError> TablesClient::get_members(
     request.count = static_cast<std::uint32_t>(std::min<std::size_t>(members.size(), abi::kSetChangesMax));
     std::copy_n(members.begin(), request.count, request.members.begin());
     const std::size_t bytes = offsetof(abi::GetMembers, members) + request.count * sizeof(abi::SetMember);
-    auto answer = ask(bytes_of(request).first(bytes), {}, abi::MessageType::members, 5s);
+    auto answer = ask(bytes_of(request).first(bytes), {}, abi::MessageType::members, 5s, false);
     if (!answer) return Unexpected(answer.error());
     std::uint32_t count{};
     std::memcpy(&count, answer->bytes.data() + offsetof(abi::Members, count), sizeof count);

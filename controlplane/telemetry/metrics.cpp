@@ -41,15 +41,15 @@ public:
     /// `counts`: of each bucket alone, one more than there are bounds. A bucket's bound is bounds[i] * unit.
     template <typename Counts, typename Bounds>
     static void add_histogram(MetricFamily& family, Labels labels, const Counts& counts, const Bounds& bounds,
-                              double unit, double sum) {
+                              double per_unit, double sum) {
         ClientMetric metric;
         metric.label = std::move(labels);
         std::uint64_t cumulative = 0;
         for (std::size_t i = 0; i < counts.size(); ++i) {
             cumulative += counts[i];
             const bool last = i == bounds.size();
-            metric.histogram.bucket.push_back(
-                {cumulative, last ? std::numeric_limits<double>::infinity() : static_cast<double>(bounds[i]) * unit});
+            metric.histogram.bucket.push_back({cumulative, last ? std::numeric_limits<double>::infinity()
+                                                                : static_cast<double>(bounds[i]) / per_unit});
         }
         metric.histogram.sample_count = cumulative;
         metric.histogram.sample_sum = sum;
@@ -136,7 +136,7 @@ void worker_families(Families& all, const Snapshot& s) {
 
 /// The same: of the running process, and of the bursts that it measured.
 void time_families(Families& all, const Snapshot& s) {
-    constexpr double kSecondsPerNs = 1e-9;
+    constexpr double kNsPerSecond = 1e9;
     auto& latency = all.family("sluice_worker_latency_seconds", MetricType::Histogram,
                                "Time of forwarded packets from their receive to the end of their send, in measured "
                                "bursts; waiting for their flow's worker is in, waiting in a device is not.");
@@ -148,8 +148,8 @@ void time_families(Families& all, const Snapshot& s) {
     for (std::size_t w = 0; w < s.workers.size(); ++w) {
         const WorkerTimes& times = s.workers[w].times;
         const std::string worker = std::to_string(w);
-        Families::add_histogram(latency, {{"worker", worker}}, times.latency, abi::kLatencyBoundsNs, kSecondsPerNs,
-                                static_cast<double>(times.latency_sum_ns) * kSecondsPerNs);
+        Families::add_histogram(latency, {{"worker", worker}}, times.latency, abi::kLatencyBoundsNs, kNsPerSecond,
+                                static_cast<double>(times.latency_sum_ns) / kNsPerSecond);
         for (std::size_t stage = 0; stage < times.stages.size(); ++stage) {
             Families::add_histogram(cycles, {{"stage", std::string{abi::kStageNames[stage]}}, {"worker", worker}},
                                     times.stages[stage].packets, abi::kStageBoundsCycles, 1,

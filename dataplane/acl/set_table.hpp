@@ -154,6 +154,8 @@ private:
 class OwnSetTable {
 public:
     explicit OwnSetTable(std::uint32_t members_max, SetHash hash = {0x243f6a8885a308d3, 0x13198a2e03707344});
+    OwnSetTable(const OwnSetTable&) = delete;
+    OwnSetTable& operator=(const OwnSetTable&) = delete;
     SetTable& operator*() noexcept { return *table_; }
     SetTable* operator->() noexcept { return table_.get(); }
     const SetTable* operator->() const noexcept { return table_.get(); }

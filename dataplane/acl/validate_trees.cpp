@@ -30,7 +30,7 @@ bool on_a_line(Check& check, std::string_view name, const abi::ArrayRef& ref) {
                          ", not on a line");
 }
 
-/// Time: a period is in force at every instant, and each has its pairs of zones.
+/// Time and sets: a period is in force at every instant, and each has its pairs of zones for every answer of the sets.
 bool open_periods(Check& check, const abi::TreesSection& s, Arrays& a) {
     const std::uint64_t pairs = std::uint64_t{s.zone_count} * s.zone_count;
     return check.require(s.zone_count <= abi::kZonesMax, R::budget, s.zone_count, " zones, at most ", abi::kZonesMax) &&
@@ -39,14 +39,14 @@ bool open_periods(Check& check, const abi::TreesSection& s, Arrays& a) {
                          " periods") &&
            check.require(s.set_uses.count <= abi::kSetUsesMax, R::budget, s.set_uses.count, " uses of sets, at most ",
                          abi::kSetUsesMax) &&
-           check.array("set_uses", s.set_uses, a.set_uses) &&
-           check.require((s.period_count * pairs) << s.set_uses.count <= abi::kZonePlacesMax, R::budget,
-                         s.period_count, " periods with ", pairs, " pairs of zones and ", s.set_uses.count,
-                         " uses of sets, at most ", abi::kZonePlacesMax, " places together") &&
-           check.array("zone_pairs", s.zone_pairs, (s.period_count * pairs) << s.set_uses.count, a.zone_pairs) &&
+           check.require((s.period_count * pairs) << s.set_uses.count <= abi::kZonePlacesMax, R::budget, s.period_count,
+                         " periods with ", pairs, " pairs of zones and ", s.set_uses.count, " uses of sets, at most ",
+                         abi::kZonePlacesMax, " places together") &&
            check.require(s.transitions.count >= 1 && s.transitions.count <= abi::kTransitionsMax, R::bounds,
                          s.transitions.count, " transitions") &&
-           check.array("transitions", s.transitions, a.transitions);
+           check.array("transitions", s.transitions, a.transitions) &&
+           check.array("set_uses", s.set_uses, a.set_uses) &&
+           check.array("zone_pairs", s.zone_pairs, (s.period_count * pairs) << s.set_uses.count, a.zone_pairs);
 }
 
 bool check_transitions(Check& check, const abi::TreesSection& s, const Arrays& a) {

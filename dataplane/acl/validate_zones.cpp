@@ -55,11 +55,8 @@ bool check_binding(Check& check, const abi::ZoneBinding& b, std::size_t index, s
            check.require(b.vni <= kVniMax, R::bounds, "binding ", index, " has VNI ", b.vni);
 }
 
-bool check_sets(Check& check, const abi::ZonesSection& s, std::span<const char> text,
-                std::span<const abi::SetRecord>& sets) {
-    if (!check.require(s.sets.count <= abi::kSetSlotsMax, R::budget, s.sets.count, " sets, at most ",
-                       abi::kSetSlotsMax) ||
-        !check.array("sets", s.sets, sets))
+bool check_sets(Check& check, std::span<const abi::SetRecord> sets, std::span<const char> text) {
+    if (!check.require(sets.size() <= abi::kSetSlotsMax, R::budget, sets.size(), " sets, at most ", abi::kSetSlotsMax))
         return false;
     for (std::size_t i = 0; i < sets.size(); ++i) {
         if (!check.name("set", i, sets[i].name, text, kNameBytesMax) ||
@@ -105,7 +102,7 @@ bool check_zones(Check& check, const abi::ZonesSection& s) {
     std::span<const abi::SetRecord> sets;
     if (!check.require(s.zones.count <= abi::kZonesMax, R::budget, s.zones.count, " zones, at most ", abi::kZonesMax) ||
         !check.array("zones", s.zones, zones) || !check.array("bindings", s.bindings, bindings) ||
-        !check.array("text", s.text, text) || !check_sets(check, s, text, sets))
+        !check.array("sets", s.sets, sets) || !check.array("text", s.text, text) || !check_sets(check, sets, text))
         return false;
 
     std::vector<std::string_view> names;

@@ -169,6 +169,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
                      .policy_seq = active->policy_seq,
                      .tables_sequence = active->tables_sequence,
                      .valid_since = active->valid_since,
+                     .live_slots = active->live_slots,
                      .members = active->view.set_uses.empty() ? nullptr : &active->view.members},
                     active->view, moment.mono < active->pickup_until);
     }

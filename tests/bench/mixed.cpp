@@ -30,7 +30,8 @@ constexpr std::uint32_t kRoomForShortLived = 1U << 22;
 /// which are small, that makes 7 : 4 : 1 of the whole.
 constexpr std::array<std::uint16_t, 36> kFrames = [] {
     std::array<std::uint16_t, 36> frames{};
-    for (std::size_t i = 0; i < frames.size(); ++i) frames[i * 7 % 36] = i < 11 ? 60 : i < 31 ? 590 : 1514;
+    for (std::size_t i = 0; i < frames.size(); ++i)
+        frames[i * 7 % 36] = static_cast<std::uint16_t>(i < 11 ? 60 : i < 31 ? 590 : 1514);
     return frames;
 }();
 
@@ -39,9 +40,9 @@ struct Traffic {
     Traffic(const dp::MemorySourceConfig& live, const dp::MemorySourceConfig& lives)
         : live_ones{live}, short_lived{lives}, all{short_lived, live_ones, kShortLived} {}
     /// Until the live ones have shaken hands. Nobody is mixed in meanwhile.
-    template <typename Run>
-    void warm_up(std::uint64_t flows, Run&& run) {
-        run(dp::kHandshakeRounds * flows * 10 / 6);
+    template <typename Go>
+    void warm_up(std::uint64_t flows, const Go& go) {
+        go(dp::kHandshakeRounds * flows * 10 / 6);
     }
     dp::MemorySource live_ones, short_lived;
     MixedSource all;

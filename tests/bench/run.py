@@ -117,7 +117,7 @@ def latency():
 def flood():
     syns, headers = bench("flood", "--flows", "1k", "--rules", "30", "--count", "200k")
     assert (syns["variant"], headers["variant"]) == ("syn-flood", "arbitrary-headers")
-    assert syns["goodput_percent"] == 100 and syns["meant_connections"] > 0, syns
+    assert syns["goodput_percent"] > 99.9 and syns["meant_connections"] > 0, syns
     assert 9 < syns["flood_packets"] / syns["meant_connections"] < 11, syns
     assert headers["denied"] >= 3 * 200_000 and headers["ratio"] > 0, headers
 

@@ -7,8 +7,11 @@
 /// packet; `end-to-end` and the tests of `hand_over` run them on threads, where order is checked by a sequence for each
 /// flow.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "dataplane/pipeline/hand_over.hpp"
@@ -51,7 +54,23 @@ public:
         }
     }
 
-    /// Until the sources have made `packets` more and nothing waits in rings.
+    ~Crew() {
+        if (!steering_) return;
+        std::array<dp::Packet, dp::kBurstMax> left;
+        for (std::uint32_t from = 0; from < workers_.size(); ++from) {
+            for (std::uint32_t to = 0; to < workers_.size(); ++to) {
+                if (from == to) continue;
+                auto& ring = steering_->rings.between(from, to);
+                while (const std::size_t n = ring.pop_while(std::span{left}, [](const dp::Packet&) { return true; })) {
+                    sources_[to]->release({left.data(), n});
+                }
+            }
+        }
+    }
+    Crew(const Crew&) = delete;
+    Crew& operator=(const Crew&) = delete;
+
+    /// Until the sources have made `packets` more.
     Run run(std::uint64_t packets) {
         const std::uint64_t before = made(), end = before + packets;
         for (const auto& worker : workers_) worker->begin_run();

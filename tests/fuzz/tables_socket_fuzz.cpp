@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -169,7 +170,7 @@ private:
 
     void framed(std::size_t client, std::size_t fd_count) {
         const auto fds = some_fds(fd_count);
-        const auto type = static_cast<abi::MessageType>(in_.byte() % 16U);
+        const auto type = static_cast<abi::MessageType>(in_.byte() % 20U);
         switch (type) {
             case abi::MessageType::offer: return body<abi::Offer>(client, fds);
             case abi::MessageType::confirm: return body<abi::Confirm>(client, fds);
@@ -179,6 +180,8 @@ private:
             case abi::MessageType::dump_flows: return body<abi::DumpFlows>(client, fds);
             case abi::MessageType::end_flows: return body<abi::EndFlows>(client, fds);
             case abi::MessageType::answer: return body<abi::Answer>(client, fds);  // no client sends this
+            case abi::MessageType::change_sets: return changes(client);
+            case abi::MessageType::get_members: return ask_for_members(client);
             default: return body<abi::Claim>(client, fds);
         }
     }
@@ -190,6 +193,51 @@ private:
         std::memcpy(reinterpret_cast<std::uint8_t*>(&m) + sizeof m.header, bytes.data(), bytes.size());
         m.header = header;
         message(client, m, fds);
+    }
+
+    /// Batches that mostly follow each other, of few sets and members, so that they meet; now and then one thing is
+    /// wrong.
+    void changes(std::size_t client) {
+        abi::ChangeSets batch;
+        const std::uint8_t how = in_.byte();
+        batch.epoch = (how & 0xe0U) == 0xe0U ? in_.byte() : 1;
+        batch.is_first = (how >> 4U) & 1U;
+        batch.number = (how & 0xfU) == 0xfU ? in_.byte() : ++set_number_;
+        batch.count = in_.byte() % 24U;
+        for (std::uint32_t i = 0; i < batch.count; ++i) {
+            abi::SetChange& c = batch.changes[i];
+            const std::uint8_t op = in_.byte();
+            c.op = abi::SetOp{static_cast<std::uint8_t>(1U + op % 9U)};  // one that there is not, too
+            const bool about_a_set = c.op != abi::SetOp::begin_sync && c.op != abi::SetOp::end_sync;
+            if (about_a_set) c.set = abi::SetId{1U + (op >> 4U & 3U)};
+            if (c.op == abi::SetOp::add || c.op == abi::SetOp::remove || c.op == abi::SetOp::stage) {
+                c.member = some_member();
+                if ((op & 0x40U) != 0) c.expires_unix_ns = std::uint64_t{in_.byte()} << 56U;
+            }
+        }
+        if ((how & 0xfU) == 0xeU) patch(batch.changes, in_, 2);
+        send_with_list(client, batch, offsetof(abi::ChangeSets, changes) + batch.count * sizeof(abi::SetChange));
+    }
+    void ask_for_members(std::size_t client) {
+        abi::GetMembers ask;
+        ask.set = abi::SetId{1U + in_.byte() % 4U};
+        ask.count = in_.byte() % 8U;
+        for (std::uint32_t i = 0; i < ask.count; ++i) ask.members[i] = some_member();
+        send_with_list(client, ask, offsetof(abi::GetMembers, members) + ask.count * sizeof(abi::SetMember));
+    }
+    abi::SetMember some_member() {
+        const std::uint8_t which = in_.byte();
+        abi::IpAddr addr;
+        addr.bytes[0] = which & 3U;
+        const auto family = (which & 4U) != 0 ? abi::IpFamily::v6 : abi::IpFamily::v4;
+        const std::array<std::uint32_t, 4> bits{family == abi::IpFamily::v4 ? 32U : 128U, 24, 8, 0};
+        return dp::member_around(addr, family, bits[which >> 3U & 3U]);
+    }
+    template <typename Message>
+    void send_with_list(std::size_t client, Message& m, std::size_t bytes) {
+        m.header.bytes = static_cast<std::uint32_t>(bytes);
+        m.header.sequence = ++sequence_;
+        send(client, std::as_bytes(std::span{&m, 1}).first(bytes), {});
     }
 
     /// A message whose length is told rightly and is not that of its type: it is the last of its connection.
@@ -218,6 +266,8 @@ private:
             case abi::MessageType::get_status: return sizeof(abi::GetStatus);
             case abi::MessageType::dump_flows: return sizeof(abi::DumpFlows);
             case abi::MessageType::end_flows: return sizeof(abi::EndFlows);
+            case abi::MessageType::change_sets: return offsetof(abi::ChangeSets, changes);  // of no change
+            case abi::MessageType::get_members: return offsetof(abi::GetMembers, members);
             default: return 0;
         }
     }
@@ -292,6 +342,7 @@ private:
     std::unique_ptr<dp::Manager> manager_;
     std::array<dp::UniqueFd, kClients> clients_;  ///< empty = not connected
     std::uint32_t sequence_{};
+    std::uint64_t set_number_{};
 };
 
 }  // namespace

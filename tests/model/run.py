@@ -69,7 +69,7 @@ ORDERED = {
         "std::size_t Worker::run_once(TscTime now) noexcept {": (
             "const ActiveTables* active = w.tables.current();",
             "w.flows.use(",
-            "w.walk(w.burst, *active);",
+            "w.walk_timed(w.burst, *active);",
             "w.sweep.run(active->view,",
             "w.flows.age(",
             "w.fragments.expire(moment,",

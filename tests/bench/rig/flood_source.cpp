@@ -78,8 +78,8 @@ void FloodSource::write(std::uint8_t* frame, std::uint64_t number) const noexcep
     put16(frame + kTcpAt, static_cast<std::uint32_t>(b & 0x3fff) | 0x8000);  // not where MemorySource's clients begin
     put16(frame + kTcpAt + 2, std::max(1U, dport));
     put32(frame + kTcpAt + 4, static_cast<std::uint32_t>(b >> 32));
-    put16(frame + kTcpAt + 16,
-          folded(sum_of(frame + kIpAt + 12, 8) + 6 + kTcpBytes + sum_of(frame + kTcpAt, kTcpBytes)));
+    put16(frame + kTcpAt + 16, folded(sum_of(frame + kIpAt + 12, 8) + 6 + static_cast<std::uint32_t>(kTcpBytes) +
+                                      sum_of(frame + kTcpAt, kTcpBytes)));
 }
 
 std::size_t FloodSource::receive(dp::PortIndex port, std::span<dp::Packet> out) noexcept {

@@ -97,7 +97,7 @@ def a_replacement_is_at_once_and_what_is_wrong_is_refused(bench):
     too_many = bench.api.request("POST", "/v1/sets/blocked/members", json.dumps({"members": many}), {"Content-Type": "application/json"})
     assert too_many[0] == 409, too_many
     host_bits = bench.ctl("set", "add", "blocked", "198.51.100.7/8", check=False)
-    assert host_bits.returncode != 0 and "host bits" in host_bits.stderr + host_bits.stdout, host_bits.stderr
+    assert host_bits.returncode != 0 and "has bits set behind its length" in host_bits.stderr + host_bits.stdout, host_bits.stderr
     with open(path, "w", encoding="utf-8") as file:
         file.write("192.0.2.1\n")
     assert "1 members" in bench.ctl("set", "replace", "blocked", path).stdout

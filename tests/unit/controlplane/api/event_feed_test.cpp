@@ -67,9 +67,10 @@ TEST_F(Feed, GoesOnBehindTheLastIdInBothTopics) {
 
 TEST_F(Feed, AnIdOfAnotherProcessIsTold) {
     audit("policy.put");
+    const auto seen = service.audit().head().number;
     audit("policy.confirm");
     service.add_events(2, 0);
-    EventFeed feed{service, start({true, true}, "00000000-900-1")};
+    EventFeed feed{service, start({true, true}, "00000000-900-" + std::to_string(seen))};
     const auto text = feed.next();
     EXPECT_TRUE(text.starts_with("event: restarted\ndata: {}\n\n"));
     EXPECT_EQ(count(text, "event: flow\n"), 2U);    // all that this process has

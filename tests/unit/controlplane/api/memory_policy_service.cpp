@@ -303,8 +303,8 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
     if (options.confirm_within) {
         result.state = CommitState::pending_confirmation;
         result.confirm_deadline = std::chrono::system_clock::now() + *options.confirm_within;
-        previous_ = current_;
     }
+    previous_ = current_;
     confirm_deadline_ = result.confirm_deadline;
     ++generation_;
     const PolicyRef ref{hash, format == PolicyFormat::json ? "json" : "yaml", generation_};

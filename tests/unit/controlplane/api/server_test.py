@@ -59,6 +59,7 @@ class Resources(unittest.TestCase):
                 if method != "GET" or path == "/v1/events":
                     continue
                 with self.subTest(path=path):
+                    path = path.replace("{name}", "blocked")
                     reply = server.request("GET", path)
                     self.assertEqual(reply.status, 200)
                     head = server.request("HEAD", path)
@@ -474,13 +475,13 @@ class Events(unittest.TestCase):
             self.assertIn(b"Content-Type: text/event-stream", head)
             self.assertNotIn(b"\nid: ", head)  # what was before is not repeated
             server.tell("events 2")
-            data = self.read_until(stream, b"-7-0\n")
-            run = re.search(rb"id: ([0-9a-f]{8})-6-0\nevent: flow\ndata: {", data).group(1)
+            data = self.read_until(stream, b"-7-")
+            run = re.search(rb"id: ([0-9a-f]{8})-6-\d+\nevent: flow\ndata: {", data).group(1)
             stream.close()
             again = self.follow(server, b"Last-Event-ID: %s-3-0\r\n" % run)
-            data = self.read_until(again, b"-7-0\n")
-            self.assertIn(b"id: %s-4-0\n" % run, data)
-            self.assertNotIn(b"-3-0\n", data)
+            data = self.read_until(again, b"id: %s-7-" % run)
+            self.assertIn(b"id: %s-4-" % run, data)
+            self.assertNotIn(b"id: %s-3-" % run, data)
             self.assertNotIn(b"restarted", data)
             again.close()
 
@@ -518,7 +519,7 @@ class Events(unittest.TestCase):
         with Server(BINARY) as server:
             server.tell("events 2500")  # the ring holds 2000
             stream = self.follow(server, b"Last-Event-ID: 00000000-1-0\r\n")
-            data = self.read_until(stream, b"-2500-0\n")
+            data = self.read_until(stream, b"-2500-")
             self.assertIn(b'event: restarted\ndata: {}\n\nevent: lost\ndata: {"lost":500}\n\n', data)
             self.assertEqual(data.count(b"\nid: "), 2000)
             stream.close()

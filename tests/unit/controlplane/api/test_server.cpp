@@ -1,6 +1,7 @@
 /// The real server over a policy service in memory, as a process, for tests that speak TLS to it. Prints `port N` when
 /// it listens, then obeys lines on stdin: `events N [PADDING]`, `not-ready TEXT`, `ready`, `flow-log TEXT`,
-/// `records TEXT`, `audit-head NUMBER HASH`, `release`, `stop`, and says `done` after each; end of file stops it.
+/// `records TEXT`, `audit-head NUMBER HASH`, `maintain`, `release`, `stop`, and says `done` after each; end of file
+/// stops it.
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -69,6 +70,7 @@ void obey(sluice::cp::api::test::MemoryPolicyService& service) {
             service.add_events(count, padding);
         }
         if (word == "audit-head") service.set_audit_head(line.substr(word.size() + 1));
+        if (word == "maintain") service.audit().maintain();  // writes down who was turned away at the door
         if (word == "release") service.release();
         std::cout << "done" << std::endl;
     }

@@ -86,7 +86,7 @@ TEST(ChangingSets, TooManyQuestionsAreRefusedWithFigures) {
 TEST(ChangingSets, TooManyZonesForTheQuestionsAreRefusedToo) {
     PolicyBuilder b;
     for (int z = 0; z < 64; ++z) b.zone("z" + std::to_string(z), {"p" + std::to_string(z)});
-    for (int i = 0; i < 7; ++i) {
+    for (int i = 0; i < 9; ++i) {
         const std::string name = "s" + std::to_string(i);
         b.policy.sets.push_back({.name = name, .nets = {}, .pos = {}, .by_api = true, .members_max = 10});
         b.rule({.id = "r-" + name, .from = {name}});
@@ -96,7 +96,7 @@ TEST(ChangingSets, TooManyZonesForTheQuestionsAreRefusedToo) {
     const auto refused = cp::compile(b.policy, slots, {.generation = 1});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "too-many-sets");
-    EXPECT_EQ(refused.error().needed, 64U * 64 * 128);
+    EXPECT_EQ(refused.error().needed, 64U * 64 * 512);
 }
 
 }  // namespace

@@ -51,9 +51,9 @@ TEST(ControlConfig, ClientsHaveRolesByTheirCertificates) {
         "c.yaml");
     ASSERT_FALSE(wrong);
     const std::vector<std::string> expected{
-        "c.yaml:3:24: a client has one name: subject or san; make two clients of it",
-        "c.yaml:3:24: write dns names in lower case",
-        "c.yaml:3:40: a role is viewer, operator, editor, approver, auditor or admin",
+        "c.yaml:3:25: a client has one name: subject or san; make two clients of it",
+        "c.yaml:3:25: write dns names in lower case",
+        "c.yaml:3:42: a role is viewer, operator, editor, approver, auditor or admin",
         "c.yaml:3:7: a client needs roles: [viewer]",
         "c.yaml:4:13: san must be dns:NAME, email:NAME or uri:TEXT",
         "c.yaml:4:29: roles must be a list: [viewer]",

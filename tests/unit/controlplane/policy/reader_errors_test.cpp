@@ -138,7 +138,7 @@ TEST(ReaderErrors, OfZonesSetsAndServices) {
          "one"},
         {"name-clash", "/services/wan", head + zones + "services: {<!>wan: [tcp/1]}\n", "of the zone at 6:3"},
         {"empty-list", "/sets/web/nets", head + zones + "sets: {web: {nets: <!>[]}}\n", "list at least one"},
-        {"missing-key", "/sets/web", head + zones + "sets: {web: <!>{}}\n", "a set lacks \"nets\"; add it"},
+        {"missing-key", "/sets/web", head + zones + "sets: {web: <!>{}}\n", "a set needs nets, or members: api"},
         {"not-supported-yet", "/sets/web/fqdn", head + zones + "sets: {web: {<!>fqdn: [a.example]}}\n",
          "not supported yet"},
         {"empty-list", "/services/mgmt", head + zones + "services: {mgmt: <!>[]}\n", "list at least one"},
@@ -325,7 +325,7 @@ TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
                     std::string{kGood} + "rules:\n  - {id: r, from: any, to: any, action: deny, <!>" +
                         std::string{key} + ": x}\n");
     }
-    for (const std::string_view key : {"asn", "fqdn", "feed", "geo", "identity", "kind", "max_ips", "not"}) {
+    for (const std::string_view key : {"asn", "fqdn", "feed", "geo", "identity", "kind", "not"}) {
         expect_only({"not-supported-yet", "/sets/s/" + std::string{key}, {}, "not supported yet"},
                     "sluice: 1\nname: n\ndefault: {action: deny}\nzones: {lan: {ports: [p]}}\nsets: {s: {<!>" +
                         std::string{key} + ": x}}\n");

@@ -248,6 +248,15 @@ void TestDataplane::handle(int client, cp::Datagram& datagram) {
             reply(client, ended, sequence);
             break;
         }
+        case abi::MessageType::change_sets: {  // all are taken and none is kept
+            const auto& request = datagram.as<abi::ChangeSets>();
+            abi::SetsChanged changed;
+            changed.kind = abi::AnswerKind::adopted;
+            changed.epoch = request.epoch;
+            changed.number = request.number;
+            reply(client, changed, sequence);
+            break;
+        }
         default: std::abort();
     }
 }

@@ -69,6 +69,8 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
         auto database = *Database::open("/s/state.db", disk.database.name());
         const auto lock = database->lock();
         ASSERT_TRUE(database->run("DROP TABLE tokens"));
+        ASSERT_TRUE(database->run("DROP TABLE set_members"));
+        ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
         ASSERT_TRUE(database->run("PRAGMA user_version=1"));
     }
     auto store = disk.open();

@@ -39,7 +39,8 @@ protected:
     }
     std::vector<std::string> members(std::string_view after = {}, std::size_t count = 100, std::int64_t now = 0) {
         std::vector<std::string> out;
-        for (const auto& m : *sets().page("blocked", after, count, now))
+        const auto page = sets().page("blocked", after, count, now);
+        for (const auto& m : *page)
             out.push_back(to_text(Prefix{.family = m.member.family, .bits = m.member.bits, .addr = m.member.addr}));
         return out;
     }

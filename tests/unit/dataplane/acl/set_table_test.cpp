@@ -276,7 +276,7 @@ TEST(SetTable, ReadersSeeWholeMembersWhileTheWriterWrites) {
             w.put(round % 2 == 0 ? SetOp::remove : SetOp::add, kB,
                   "10.0." + std::to_string(was / 250) + "." + std::to_string(was % 250));
             w.put(round % 2 == 0 ? SetOp::add : SetOp::remove, kB,
-                  "10.9." + std::to_string(i) + "." + std::to_string(round % 250));
+                  "10.9." + std::to_string(i) + "." + std::to_string(round / 2 % 250));
         }
         ASSERT_TRUE(w.send());
     }

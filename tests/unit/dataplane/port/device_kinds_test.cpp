@@ -3,6 +3,7 @@
 /// kind that this machine does not have is skipped by name, with what DPDK said.
 #include "dataplane/port/device.hpp"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -232,20 +233,6 @@ TEST_F(DeviceKinds, Ring) {
     EXPECT_TRUE(ports->send(kFirst));  // it comes back on the same port
     EXPECT_TRUE(eventually([&] { return ports->forward(kFirst, kSecond); }));
     EXPECT_TRUE(eventually([&] { return ports->arrives(kSecond); }));
-}
-
-TEST_F(DeviceKinds, Memif) {
-    const std::string socket = ",socket-abstract=no,socket=" + folder + "/memif.sock,id=7";
-    OPEN_OR_SKIP(ports, "net_memif0,role=server" + socket, "net_memif1,role=client" + socket);
-    // The two are each other's far end; they meet by a socket, on a thread of DPDK's.
-    EXPECT_TRUE(eventually([&] { return ports->send(kSecond) && ports->arrives(kFirst); }));
-    EXPECT_TRUE(eventually([&] { return ports->send(kFirst) && ports->arrives(kSecond); }));
-}
-
-TEST_F(DeviceKinds, VhostAndVirtioUser) {
-    const std::string path = folder + "/vhost.sock";
-    OPEN_OR_SKIP(ports, "net_vhost0,iface=" + path, "net_virtio_user0,path=" + path);
-    EXPECT_TRUE(eventually([&] { return ports->send(kSecond) && ports->arrives(kFirst); }));
 }
 
 }  // namespace

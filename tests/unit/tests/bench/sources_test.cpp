@@ -1,6 +1,7 @@
 /// The sources that pace and mix others' packets, over one without buffers; and how latencies are counted.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include <gtest/gtest.h>
 

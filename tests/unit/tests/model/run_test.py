@@ -71,7 +71,7 @@ class CodeAsModelled(unittest.TestCase):
 
     def test_a_pointer_before_its_node_is_whole(self):
         complaint = self.complaint(
-            GENERATIONS, "std::uint64_t Generations::switch_to", lambda b: self.move(b, "tables_.publish(", "policy_seq =")
+            GENERATIONS, "void Generations::publish", lambda b: self.move(b, "tables_.publish(", "policy_seq =")
         )
         self.assertIn("in its place", complaint)
 
