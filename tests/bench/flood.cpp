@@ -88,6 +88,10 @@ int syn_flood(const Options& o, const Machine& machine) {
     control.publish(**tables);
     worker.run(4 * dp::kHandshakeRounds * std::uint64_t{flows});
     control.run(4 * dp::kHandshakeRounds * std::uint64_t{flows});
+    // Until as many of the short-lived end as begin.
+    constexpr auto meant_until_steady = static_cast<std::uint64_t>(kShortLivedAtATime / kNewFlows);
+    worker.run(static_cast<std::uint64_t>(meant_until_steady * (1 + flood_each)));
+    control.run(meant_until_steady);
 
     const auto timed = [&](RealWorker& who, Lane& lane) {
         const std::uint64_t before = lane.meant.made();

@@ -29,7 +29,7 @@ void edit(cp::Policy& policy, std::mt19937_64& random) {
         case 0: rules.erase(at); break;
         case 1: {
             cp::Rule fresh = *other;
-            fresh.id = "fresh";
+            fresh.id = "fresh-" + std::to_string(random());
             fresh.from = at->from;
             rules.insert(at, std::move(fresh));
             break;
