@@ -13,6 +13,9 @@
 
 namespace sluice::cp::api::test {
 
+inline constexpr std::uint32_t kFlowCount = 250;
+Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors = {});
+
 class MemoryPolicyService final : public PolicyService {
 public:
     MemoryPolicyService();

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "dataplane/port/dpdk_io.hpp"
 #include "dataplane/port/eal.hpp"
 #include "tests/harness/frames.hpp"
+#include "tests/unit/dataplane/port/eal_between_veths.hpp"
 
 namespace sluice::dp {
 namespace {
@@ -138,21 +138,7 @@ bool eventually(const std::function<bool()>& yes) {
 class DeviceKinds : public testing::Test {
 protected:
     static void SetUpTestSuite() {
-        ASSERT_EQ(unshare(CLONE_NEWNET), 0) << "run this as root";
-        ASSERT_EQ(std::system("ip link add a0 type veth peer name a1 && ip link add b0 type veth peer name b1 && "
-                              "for i in a0 a1 b0 b1; do ip link set $i up || exit 1; done"),
-                  0);
-        cpu_set_t cpus;
-        ASSERT_EQ(sched_getaffinity(0, sizeof cpus, &cpus), 0);
-        std::uint32_t lcore = 0;
-        while (!CPU_ISSET(lcore, &cpus)) ++lcore;
-        Config c = config("", "");
-        c.worker_lcores = {lcore};
-        const auto started = start_eal(c);
-        ASSERT_TRUE(started) << started.error();
-        const auto pool = create_own_pool();
-        ASSERT_TRUE(pool) << pool.error();
-        own_pool = *pool;
+        ASSERT_NO_FATAL_FAILURE(test::start_eal_between_veths(config("", ""), own_pool));
         char name[] = "/tmp/sluice-devices-XXXXXX";
         folder = mkdtemp(name);
     }
