@@ -34,7 +34,7 @@ def lone_headers(tree):
         source = os.path.join(out, header.replace("/", "_") + ".cpp")
         with open(source, "w", encoding="utf-8") as file:
             file.write(f'#include "{header}"\n')
-        flags = dpdk if header.startswith("dataplane/port/") else []
+        flags = dpdk if "dataplane/port/" in header else []
         done = subprocess.run(
             [*base, *flags, "-c", source, "-o", source + ".o"], cwd=tree.root, env=environment, stderr=subprocess.PIPE, text=True
         )

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "dataplane/port/device.hpp"
 #include "dataplane/port/eal.hpp"
 
 namespace sluice::test {
