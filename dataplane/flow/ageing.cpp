@@ -76,7 +76,7 @@ void FlowTable::set_timeouts(const TimeoutTable& timeouts) noexcept {
 void FlowTable::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(h)];
     const Standing then = e.marked() ? Standing::closing : standing(phase);
-    eviction_.move(static_cast<std::uint32_t>(h), standing(e), then);
+    stand(static_cast<std::uint32_t>(h), standing(e), then);
     // A deadline that would be later is left to the hand: most turns of a flow's life touch no other line than its own.
     const bool sooner = timeouts_.shortest(phase) < timeouts_.shortest(e.phase);
     if (sooner || e.phase == FlowPhase::free || recheck_left_ != 0) {

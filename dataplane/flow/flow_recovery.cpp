@@ -176,7 +176,7 @@ void FlowTable::enter(Found<Key>& found, const Release& release) noexcept {
         const bool is_twin = find_key(found.keys[k], found.hashes[k]) != kNoFlow;
         if (!is_twin && index_insert(found.hashes[k], i)) {
             // By place and not by age, which nobody knows any more.
-            eviction_.move(i, Standing::assured, standing(hot_[i]));
+            stand(i, Standing::assured, standing(hot_[i]));
             ++count_;
             ++recovered_.kept;
         } else {

@@ -25,7 +25,8 @@ struct FlowSlab {
     std::span<FlowCold> cold;
 
     /// Unless configured otherwise, a sixteenth of the flows, 4 bytes of each: what SYN cookies begin, and only that,
-    /// has translated numbers, until it ends. Who comes when all are taken is refused and counted (`syn_proxy_full`).
+    /// has translated numbers, until it ends. When all are taken, the oldest that both sides are done with goes for a
+    /// new one; where none is, who comes is refused and counted (`syn_proxy_full`).
     static constexpr std::size_t proxy_count(std::size_t entries) noexcept {
         return std::min<std::size_t>((entries + 15) / 16, kExtensionsMax);
     }

@@ -37,6 +37,7 @@ FlowTable::FlowTable(const FlowTableConfig& config) noexcept
       cold_{config.entries_max, config.slab.cold},
       expiry_{config.entries_max},
       eviction_{config.entries_max},
+      proxy_eviction_{static_cast<std::uint32_t>(proxies_.size())},
       half_open_max_{std::max(
           1U, static_cast<std::uint32_t>(std::uint64_t{config.entries_max} * config.half_open_percent / 100))} {
     rebuild(config.limits);
@@ -93,7 +94,7 @@ void FlowTable::push_free_proxy(std::uint32_t i) noexcept {
 
 std::size_t FlowTable::memory_bytes() const noexcept {
     return buckets_.bytes() + hot_.bytes() + v6_.bytes() + proxies_.bytes() + cold_.bytes() + expiry_.bytes() +
-           eviction_.bytes();
+           eviction_.bytes() + proxy_eviction_.bytes();
 }
 
 void FlowTable::top_up() noexcept {
@@ -257,7 +258,7 @@ void FlowTable::drop_extension(FlowHot& e) noexcept {
 void FlowTable::erase(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const auto i = static_cast<std::uint32_t>(handle);
-    eviction_.move(i, standing(e), Standing::assured);
+    stand(i, standing(e), Standing::assured);
     mark_free(e);
     expiry_[i] = kNever;
     drop_extension(e);
@@ -276,12 +277,12 @@ void FlowTable::mark(FlowHandle handle) noexcept {
     FlowHot& e = hot_[at(handle)];
     const Standing before = standing(e);
     e.set_marked();
-    eviction_.move(static_cast<std::uint32_t>(handle), before, standing(e));
+    stand(static_cast<std::uint32_t>(handle), before, standing(e));
 }
 
 void FlowTable::restart(FlowHandle handle, std::uint32_t now_tick) noexcept {
     FlowHot& e = hot_[at(handle)];
-    eviction_.move(static_cast<std::uint32_t>(handle), standing(e), Standing::assured);
+    stand(static_cast<std::uint32_t>(handle), standing(e), Standing::assured);
     mark_free(e);  // as long as its numbers are nobody's
     drop_extension(e);
     e.seq_end = e.seq_acked = {};

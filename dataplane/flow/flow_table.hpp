@@ -12,7 +12,8 @@
 /// whatever an attacker sends, even with the secret known (CASES Q11).
 ///
 /// Room. Flows that may have to go for new ones stand in the queues of eviction.hpp, which `set_phase` keeps; the table
-/// evicts nobody by itself, its owner does (FlowBook), who tells the world.
+/// evicts nobody by itself, its owner does (FlowBook), who tells the world. Extensions are fewer than entries, so those
+/// of closing flows stand in a queue of their own: a flow with translated numbers needs them until its last packet.
 ///
 /// Ageing. `expiry_` holds one packed deadline per entry. A clock hand walks it, a bounded number of entries per call;
 /// the packet path writes `last_seen_tick` only, and the hand pushes a deadline on when it finds that the entry was
@@ -152,6 +153,11 @@ public:
     /// A fresh extension, all zero but its owner, before `set_phase` makes the flow live. nullptr: none is left. It
     /// goes with the entry, or when that begins anew.
     FlowProxy* extend(FlowHandle h) noexcept;
+    /// The extended flow that stands longest among the closing ones, or kNoFlow.
+    FlowHandle oldest_closing_proxy() const noexcept {
+        const std::uint32_t n = proxy_eviction_.oldest(Standing::closing);
+        return n == EvictionQueues::kNobody ? kNoFlow : owner_of_proxy(n);
+    }
     /// Of an extension in use.
     FlowHandle owner_of_proxy(std::uint32_t number) const noexcept { return FlowHandle{proxies_[number].flow}; }
     /// Of an extended flow.
@@ -238,6 +244,8 @@ private:
     std::size_t collect_due(std::uint32_t now_tick, std::uint32_t& left, std::span<FlowHandle> due) noexcept;
     FlowHandle take_entry(std::uint64_t hash, std::uint32_t now_tick) noexcept;
     static void mark_free(FlowHot& e) noexcept;
+    /// The entry leaves one queue for another, and so does its extension.
+    void stand(std::uint32_t i, Standing from, Standing to) noexcept;
     void push_free_entry(std::uint32_t i) noexcept;
     bool add_spare() noexcept;
     void push_free_line(std::uint32_t i) noexcept;
@@ -264,6 +272,7 @@ private:
     PrefaultedArray<FlowCold> cold_;
     PrefaultedArray<std::uint32_t> expiry_;
     EvictionQueues eviction_;
+    EvictionQueues proxy_eviction_;  ///< of extensions, by their numbers; only those of closing flows stand in a queue
     std::uint32_t half_open_max_;
     // Free entries and lines are chained through their first four bytes. Those from fresh_* on were never used since
     // rebuild() and join the chain one at a time, so that no start has to touch them all: a chain is empty only if
@@ -317,6 +326,15 @@ inline std::uint32_t FlowTable::match(const Bucket& bucket, std::uint16_t tag) n
     for (std::uint32_t i = 0; i < kBucketSlots; ++i) mask |= std::uint32_t{bucket.tag[i] == tag} << i;
     return mask & kAll;
 #endif
+}
+
+inline void FlowTable::stand(std::uint32_t i, Standing from, Standing to) noexcept {
+    if (from == to) return;
+    eviction_.move(i, from, to);
+    if (!hot_[i].extended()) [[likely]]
+        return;
+    const auto of_proxy = [](Standing s) { return s == Standing::closing ? s : Standing::assured; };
+    proxy_eviction_.move(hot_[i].extension_number(), of_proxy(from), of_proxy(to));
 }
 
 inline void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept {

@@ -143,6 +143,15 @@ bool FlowBook::make_room(abi::IpFamily family, FlowPhase phase, const Moment& mo
     return !table.full(family);
 }
 
+/// An extension for one more flow: at most one other flow, which both sides are done with, dies for it.
+bool FlowBook::make_room_to_translate(const Moment& moment) noexcept {
+    if (table.proxies() < table.proxies_max()) return true;
+    const FlowHandle closing = table.oldest_closing_proxy();
+    if (closing == kNoFlow) return false;
+    evict(closing, abi::FlowPressure::closing, moment);
+    return true;
+}
+
 /// What limits count it by.
 CountedFlow FlowBook::counted(FlowHandle h, abi::RuleSlot slot) const noexcept {
     const FlowHot& e = table.hot(h);
@@ -190,7 +199,6 @@ Admission FlowBook::start(const Burst& burst, std::size_t i, const Ruling& rulin
 
 Admission FlowBook::start_proxied(const Burst& burst, std::size_t i, const Ruling& ruling, const CookieAck& ack,
                                   FlowHandle over) noexcept {
-    if (table.proxies() == table.proxies_max()) return {kNoFlow, abi::DropReason::syn_proxy_full};
     return make(burst, i, ruling, FlowPhase::syn_sent, &ack, over);
 }
 
@@ -212,6 +220,7 @@ Admission FlowBook::make(const Burst& burst, std::size_t i, const Ruling& ruling
         feel(abi::FlowPressure::full, m);
         return {kNoFlow, abi::DropReason::flow_table_full};
     }
+    if (cookie != nullptr && !make_room_to_translate(m)) return {kNoFlow, abi::DropReason::syn_proxy_full};
     const FlowHandle h =
         family == abi::IpFamily::v6 ? table.insert(t.v6, t.hash, m.tick) : table.insert(t.v4, t.hash, m.tick);
     if (h == kNoFlow) return {h, abi::DropReason::flow_index_full};

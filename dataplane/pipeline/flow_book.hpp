@@ -153,6 +153,7 @@ private:
     void forget(FlowHandle h) noexcept;
     void forget_proxy(FlowHandle h) noexcept;
     bool make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept;
+    bool make_room_to_translate(const Moment& moment) noexcept;
     void evict(FlowHandle h, abi::FlowPressure pressure, const Moment& moment) noexcept;
     void feel(abi::FlowPressure pressure, const Moment& moment) noexcept;
     Admission make(const Burst& burst, std::size_t i, const Ruling& ruling, FlowPhase phase, const CookieAck* cookie,

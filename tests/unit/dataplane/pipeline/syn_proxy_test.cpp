@@ -518,32 +518,76 @@ TEST(SynProxyPressure, X1_TheTablesShareOfHalfOpenFlowsIsALimitToo) {
     EXPECT_EQ(h.counters().syn_cookies_sent.read(), 996U);
 }
 
-TEST(SynProxyPressure, ExtensionsRunOutAndAreGivenBack) {
-    Harness h{{.flow_entries_max = 64}};  // four extensions
-    h.use(proxied());
-    std::vector<std::uint32_t> cookies;
-    const auto syn = [&](std::uint16_t port) {
-        const auto out = h.send({{kClient, frame(Ipv4{}, Tcp{.sport = port})}});
-        return out.size() == 1 ? read_tcp(out[0].bytes).seq : 0;
-    };
-    const auto ack = [&](std::uint16_t port, std::uint32_t cookie) {
-        return h.send({{kClient, frame(Ipv4{}, Tcp{.sport = port, .seq = 1001, .ack = cookie + 1, .flags = kAck})}});
-    };
-    const auto answer = [&](std::uint16_t port) {
-        return h.send(
-            {{kShop, frame(Ipv4{.src = Ipv4{}.dst, .dst = Ipv4{}.src},
-                           Tcp{.sport = 443, .dport = port, .seq = 5000, .ack = 1001, .flags = kSyn | kAck})}});
-    };
-    for (std::uint16_t port = 1; port <= 4; ++port) {
-        EXPECT_EQ(ack(port, syn(port)).size(), 1U);
-        EXPECT_EQ(answer(port).size(), 2U);
+/// Flows of one client and one server, by the client's port.
+struct ManyProxied {
+    explicit ManyProxied(const HarnessOptions& options) : h{options} { h.use(proxied()); }
+
+    /// What the client gets to its cookie's ACK: 1 = the SYN to the server, and the table has the flow.
+    std::vector<std::uint8_t> open(std::uint16_t port) {
+        const auto cookie = h.send({{kClient, frame(Ipv4{}, Tcp{.sport = port})}});
+        if (cookie.size() != 1) return {};
+        const std::uint32_t acked = read_tcp(cookie[0].bytes).seq + 1;
+        const auto out = from_client({.sport = port, .seq = 1001, .ack = acked, .flags = kAck});
+        std::vector<std::uint8_t> flags;
+        for (const auto& sent : out) flags.push_back(read_tcp(sent.bytes).flags);
+        if (flags == std::vector<std::uint8_t>{kSyn}) {
+            const Tcp answer{.sport = 443, .dport = port, .seq = 5000, .ack = 1001, .flags = kSyn | kAck};
+            EXPECT_EQ(h.send({{kShop, frame(Ipv4{.src = Ipv4{}.dst, .dst = Ipv4{}.src}, answer)}}).size(), 2U);
+        }
+        return flags;
     }
-    const auto refused = ack(5, syn(5));
-    ASSERT_EQ(refused.size(), 1U);
-    EXPECT_EQ(read_tcp(refused[0].bytes).flags, kRst);
-    EXPECT_EQ(h.drops(kClient, DropReason::syn_proxy_full), 1U);
-    EXPECT_EQ(h.end_flows({}, false), 4U);
-    EXPECT_EQ(ack(6, syn(6)).size(), 1U);
+    std::vector<Output> from_client(const Tcp& tcp) { return h.send({{kClient, frame(Ipv4{}, tcp)}}); }
+    void reset(std::uint16_t port) { EXPECT_EQ(from_client({.sport = port, .seq = 1001, .flags = kRst}).size(), 1U); }
+
+    Harness h;
+};
+const std::vector<std::uint8_t> kIn{kSyn}, kRefused{kRst};
+
+TEST(SynProxyPressure, ExtensionsRunOutAndAreGivenBack) {
+    ManyProxied many{{.flow_entries_max = 64}};  // four extensions
+    for (std::uint16_t port = 1; port <= 4; ++port) EXPECT_EQ(many.open(port), kIn);
+    EXPECT_EQ(many.open(5), kRefused);
+    EXPECT_EQ(many.h.drops(kClient, DropReason::syn_proxy_full), 1U);
+    EXPECT_EQ(many.h.end_flows({}, false), 4U);
+    EXPECT_EQ(many.open(6), kIn);
+    EXPECT_EQ(many.h.counters().closing_early_drop.read(), 0U);
+}
+
+TEST(SynProxyPressure, FlowsThatAreDoneWithGiveTheirExtensionsOldestFirst) {
+    ManyProxied many{{.flow_entries_max = 64}};
+    for (std::uint16_t port = 1; port <= 4; ++port) EXPECT_EQ(many.open(port), kIn);
+    many.reset(3);
+    many.reset(2);
+    EXPECT_EQ(many.open(5), kIn);
+    EXPECT_EQ(many.h.drops(kClient, DropReason::tcp_closed), 0U);
+    EXPECT_TRUE(many.from_client({.sport = 2, .seq = 1001, .flags = kRst}).empty());
+    EXPECT_EQ(many.h.drops(kClient, DropReason::tcp_closed), 1U) << "of the two, 2 closed later and is known still";
+    EXPECT_EQ(many.open(6), kIn);
+    EXPECT_EQ(many.h.counters().closing_early_drop.read(), 2U);
+    EXPECT_EQ(many.open(7), kRefused) << "the others are assured";
+    EXPECT_EQ(many.h.drops(kClient, DropReason::syn_proxy_full), 1U);
+    EXPECT_EQ(many.h.flows(), 4U);
+}
+
+TEST(SynProxyPressure, A2_FlowsThatWereDoneWithGiveThemToTheNextProcessToo) {
+    constexpr std::uint32_t kEntries = 64;
+    dp::test::SlabMemory memory{kEntries, kEntries};
+    dp::FlowAnchor anchor;
+    const HarnessOptions options{.flow_entries_max = kEntries,
+                                 .flow_home = {.slab = memory.slab(),
+                                               .anchor = &anchor,
+                                               .tick_at_origin = 0,
+                                               .limits = {.now_tick = 0, .rule_slots = 1024, .wires = 1}}};
+    {
+        ManyProxied before{options};
+        for (std::uint16_t port = 1; port <= 4; ++port) EXPECT_EQ(before.open(port), kIn);
+        before.reset(3);
+    }
+    ManyProxied after{options};
+    EXPECT_EQ(after.h.recovered().kept, 4U);
+    EXPECT_EQ(after.open(5), kIn);
+    EXPECT_EQ(after.h.counters().closing_early_drop.read(), 1U);
+    EXPECT_EQ(after.open(6), kRefused);
 }
 
 // A second harness on the memory of the first is the process after it.
