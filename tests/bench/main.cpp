@@ -30,6 +30,7 @@ using BenchFn = int (*)(const Options&, const Machine&);
 const std::map<std::string, BenchFn>& benches() {
     static const std::map<std::string, BenchFn> all{
         {"classify", bench_classify},
+        {"crafted-keys", bench_crafted_keys},
         {"established", bench_established},
         {"flood", bench_flood},
         {"flow-index", bench_flow_index},

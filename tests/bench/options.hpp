@@ -42,6 +42,7 @@ struct Machine {
 int bench_established(const Options& options, const Machine& machine);
 int bench_new_flows(const Options& options, const Machine& machine);
 int bench_lifecycle(const Options& options, const Machine& machine);
+int bench_crafted_keys(const Options& options, const Machine& machine);
 int bench_classify(const Options& options, const Machine& machine);
 int bench_flood(const Options& options, const Machine& machine);
 int bench_flow_index(const Options& options, const Machine& machine);

@@ -191,6 +191,15 @@ def flow_index():
     assert abs(single["ratio"] * single["peer_mpps"] / single["mpps"] - 1) < 1e-3 and single["spread"] == 0, single
 
 
+def crafted_keys():
+    results = {result["variant"]: result for result in bench("crafted-keys", "--flows", "1024", "--count", "20k")}
+    assert set(results) == {"rss", "secret"}, results
+    rss, secret = results["rss"], results["secret"]
+    assert rss["peer"] == secret["peer"] == "random keys" and rss["flows_read_back"] == 1024 and rss["refused"] == 0, rss
+    # Of nine in a crowd one is refused, and more where crowds share a bucket.
+    assert 0 < secret["flows_read_back"] <= 768 and secret["refused"] >= secret["flows_read_back"] / 8, secret
+
+
 def _flow_pages(flows, rules):
     result = one("flow-pages", "--flows", str(flows), "--rules", str(rules), "--count", "50k", runs=1)
     assert result["params"]["flows"] == flows and result["pages"] >= 2 * flows // 1000, result  # a turn that is not kept, and one that is
@@ -264,7 +273,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "crafted-keys", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -275,7 +284,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
-    classify_families, flow_index, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
+    classify_families, flow_index, crafted_keys, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
     patch, plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 LONG_TESTS = [flow_pages_of_ten_million]

@@ -9,6 +9,7 @@
     workers       1, 2, 4 and 8 workers that hand packets over; peer: the same with flows on their owners' queues
     classify      the classifier alone over a ClassBench file or rules of a family; peer: rte_acl
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
+    crafted-keys  the same where somebody has chosen the keys (Q11): same RSS hash; same buckets; peer: random keys
     flow-pages    all flows read in pages over the REST API, some ended by filter; peer: a control run without a reader
     patch         from a PATCH of one rule among many to its adoption, without packets; no peer
     plan          the semantic diff of a plan for random edits of one rule, the search for odd rules, and what a plan says
@@ -31,11 +32,11 @@ from lab.names import ROOT, Trouble
 
 from . import compare, end_to_end, environment, report, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "flow-pages": "10M", "plan": "1M", "policy-swap": "100k", "rejudge": "1M"}
+_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "crafted-keys": "4k", "flow-pages": "10M", "plan": "1M", "policy-swap": "100k", "rejudge": "1M"}
 _DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "crafted-keys": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
 _BENCHES = (
-    "established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "classify", "flow-index", "flow-pages", "patch",
+    "established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "classify", "flow-index", "crafted-keys", "flow-pages", "patch",
     "plan", "policy-swap", "scrape", "records", "rejudge",
 )  # fmt: skip
 _FAMILIES = ("acl", "fw", "ipc", "cloud")

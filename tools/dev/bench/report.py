@@ -98,6 +98,7 @@ JOBS = (
     _established("1M", 14, 20),
     _established("10M", 11, 15),
     _index("1M", "4M", 25, 32, bytes_row=True),
+    Job("crafted-keys --flows 1M", Row("&nbsp; keys of one RSS queue, against random ones", ratio, 0.9, 1), variant="rss"),
     _index("10M", "4M", 20, 27),
     Job("new-flows --stages", Row("first packets, 10k rules, M/s", rate, 3, 5), Row("&nbsp; cycles by stage", stages)),
     Job("lifecycle --runs 1 --count 64M", Row("TCP lifecycles, 8 packets each, ten seconds, M/s", fixed("lives_per_second_m"), 0.7, 1.2)),

@@ -50,6 +50,8 @@ def memory_mib(bench, rules, flows):
     mib = 64
     if bench in ("patch", "plan"):
         return mib  # no packets, no peer
+    if bench == "crafted-keys":
+        return mib  # no packets, and our table is not of DPDK's memory
     if bench != "flow-index":
         mib += 64 if rules <= 2_000 else 512 if rules <= 20_000 else 2_048
     else:
