@@ -19,6 +19,7 @@ _POLICY = stacks.POLICY.replace("action: allow", "action: allow, " + _ALWAYS)
 _EXPLAINED = stacks.EXPLAINED | {
     "syn_proxy_wait": "what a client sends again or probes with while the server has not answered",
     "syn_cookie_bad": "what came again after the flow had ended: without a flow it looks for a cookie",
+    "tcp_bad_flags": "as tcp_no_flow, while flows are taken up in mid-stream: the test before has restarted the dataplane",
     "syn_proxy_mismatch": "a server was promised timestamps before it was known to have none",
 }
 
