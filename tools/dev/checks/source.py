@@ -101,13 +101,14 @@ def corpora(tree):
 
 
 def planted(tree):
-    """The bugs that fuzzers have to find can still be planted into the sources, and each target has one."""
-    sys.path.insert(0, os.path.join(tree.root, "tests/fuzz"))
+    """The bugs that tests and fuzzers have to find can still be planted into the sources, and each fuzzer has one."""
+    sys.path[:0] = [os.path.join(tree.root, "tests/fuzz"), os.path.join(tree.root, "tools/dev")]
+    from mutation.planted import planted as for_tests
     from planted import entries  # tests/fuzz/planted.py
 
     targets = {os.path.basename(name)[: -len("_fuzz.cpp")] for name in tree.matching("_fuzz.cpp", under=("tests/fuzz/",))}
     try:
         entries(tree.root, "", targets)
     except ValueError as problem:
-        return [str(problem)]
-    return []
+        return [str(problem), *for_tests(tree.root)[1]]
+    return for_tests(tree.root)[1]
