@@ -191,6 +191,12 @@ def flow_index():
     assert abs(single["ratio"] * single["peer_mpps"] / single["mpps"] - 1) < 1e-3 and single["spread"] == 0, single
 
 
+def ovs():
+    (result,) = bench("ovs", "--flows", "500", "--count", "100k", runs=1)
+    assert result["peer"] == "OVS-DPDK ct()" and result["peer_connections"] == 500 and result["ratio"] > 0, result
+    tools_bench("ovs", "--flows", "1M", "--no-build", "--build", _BUILD, expect=2)
+
+
 def crafted_keys():
     results = {result["variant"]: result for result in bench("crafted-keys", "--flows", "1024", "--count", "20k")}
     assert set(results) == {"rss", "secret"}, results
@@ -273,7 +279,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "crafted-keys", "flow-pages", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "crafted-keys", "flow-pages", "ovs", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -284,7 +290,7 @@ def people_get_a_table():
 
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
-    classify_families, flow_index, crafted_keys, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
+    classify_families, flow_index, crafted_keys, ovs, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
     patch, plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 LONG_TESTS = [flow_pages_of_ten_million]

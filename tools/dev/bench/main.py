@@ -11,6 +11,7 @@
     flow-index    find a flow and write its record; peer: rte_hash in bulk with a 64-byte record
     crafted-keys  the same where somebody has chosen the keys (Q11): same RSS hash; same buckets; peer: random keys
     flow-pages    all flows read in pages over the REST API, some ended by filter; peer: a control run without a reader
+    ovs           established flows of ours beside connections of OVS-DPDK on the same CPU; at most 100k flows (root)
     patch         from a PATCH of one rule among many to its adoption, without packets; no peer
     plan          the semantic diff of a plan for random edits of one rule, the search for odd rules, and what a plan says
                   of recorded flows (--flows: how many); no peer
@@ -30,11 +31,11 @@ import sys
 
 from lab.names import ROOT, Trouble
 
-from . import compare, end_to_end, environment, report, runner
+from . import compare, end_to_end, environment, ovs, report, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "crafted-keys": "4k", "flow-pages": "10M", "plan": "1M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "crafted-keys": "4M", "flow-pages": "16M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "crafted-keys": "4k", "flow-pages": "10M", "ovs": "100k", "plan": "1M", "policy-swap": "100k", "rejudge": "1M"}
+_DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "ovs": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "crafted-keys": "4M", "flow-pages": "16M", "ovs": "4M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
 _BENCHES = (
     "established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "classify", "flow-index", "crafted-keys", "flow-pages", "patch",
     "plan", "policy-swap", "scrape", "records", "rejudge",
@@ -57,7 +58,7 @@ def number(text):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=(*_BENCHES, "end-to-end", "report", "compare"), metavar="NAME", help="one of the above")
+    parser.add_argument("name", choices=(*_BENCHES, "end-to-end", "ovs", "report", "compare"), metavar="NAME", help="one of the above")
     parser.add_argument("files", nargs="*", metavar="FILE", help="compare: the two result files")
     parser.add_argument("--json", action="store_true", help="one line for the environment, one for each result")
     parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
@@ -197,6 +198,8 @@ def main(arguments):
             return report.report(options)
         if options.name == "end-to-end":
             return end_to_end.measure(options, Output(options))
+        if options.name == "ovs":
+            return ovs.measure(options, Output(options), program_options(options))
         if not options.no_build:
             runner.build(options.build, "tests/bench/sluice_bench")
         return measure(options)

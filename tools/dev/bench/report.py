@@ -97,6 +97,8 @@ JOBS = (
     _established("100k", 16, 24),
     _established("1M", 14, 20),
     _established("10M", 11, 15),
+    Job("ovs --flows 1k", Row("established, 1k flows, against OVS-DPDK's ct()", ratio)),
+    Job("ovs --flows 100k", Row("established, 100k flows, against OVS-DPDK's ct()", ratio)),
     _index("1M", "4M", 25, 32, bytes_row=True),
     Job("crafted-keys --flows 1M", Row("&nbsp; keys of one RSS queue, against random ones", ratio, 0.9, 1), variant="rss"),
     _index("10M", "4M", 20, 27),
