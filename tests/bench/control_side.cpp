@@ -99,6 +99,13 @@ Expected<void, std::string> ControlSide::patch(std::string_view edits) {
     return adopted(service_->patch(edits, {.if_match = now->hash}));
 }
 
+Expected<void, std::string> ControlSide::change_set(const cp::SetChangeQuery& query) {
+    const auto done = service_->change_set(query);
+    if (!done) return Unexpected{done.error().code + ": " + done.error().detail};
+    if (!done->enforced) return Unexpected{done->trouble};
+    return {};
+}
+
 Expected<ctl::ClientConfig, std::string> ControlSide::serve() {
     const std::filesystem::path state{dir_.path("state")};
     server_ = std::make_unique<cp::api::ApiServer>(cp::api::ApiConfig{.listen = "127.0.0.1:0", .state_dir = state},

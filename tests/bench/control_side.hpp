@@ -41,6 +41,8 @@ public:
     /// Blocks until the worker has adopted it, if it is online: then it has to be run meanwhile. Error: the answer.
     Expected<void, std::string> put(std::string_view policy_json);
     Expected<void, std::string> patch(std::string_view edits);
+    /// Blocks until it is enforced, live flows included. Error: why it is not.
+    Expected<void, std::string> change_set(const cp::SetChangeQuery& query);
 
     /// Reads every counter that a worker writes, and makes the text that Prometheus gets. The product reads the
     /// counters once a second, and scrapes get the copy: this is the dearer way. From one thread.

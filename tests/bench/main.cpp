@@ -45,6 +45,7 @@ const std::map<std::string, BenchFn>& benches() {
         {"records", bench_records},
         {"rejudge", bench_rejudge},
         {"scrape", bench_scrape},
+        {"sets", bench_sets},
         {"workers", bench_workers},
     };
     return all;
@@ -60,6 +61,7 @@ bool read_options(int argc, char** argv, Options& o) {
     const std::map<std::string, std::function<bool(const char*)>> known{
         {"--flows", [&](const char* v) { return take(v, o.flows) && o.flows > 0 && o.flows <= 1U << 30; }},
         {"--rules", [&](const char* v) { return take(v, o.rules) && o.rules > 0 && o.rules <= 1U << 21; }},
+        {"--members", [&](const char* v) { return take(v, o.members) && o.members > 0 && o.members <= 2'000'000; }},
         {"--filters", [&](const char* v) { return o.filters = v, true; }},
         {"--family", [&](const char* v) { return o.family = v, o.family.empty() || family_of(v).has_value(); }},
         {"--trace", [&](const char* v) { return o.trace = v, true; }},

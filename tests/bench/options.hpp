@@ -16,8 +16,9 @@ struct Options {
     std::string bench;
     std::uint32_t flows{1'000'000};
     std::uint32_t rules{1'000};
-    std::string filters;  ///< plain ClassBench file; empty: made rules
-    std::string family;   ///< a Family's name; empty: rules that do not overlap
+    std::uint32_t members{2'000'000};  ///< of a set whose members come over the API
+    std::string filters;               ///< plain ClassBench file; empty: made rules
+    std::string family;                ///< a Family's name; empty: rules that do not overlap
     std::string trace{"uniform"};
     bool ipv6{};
     int runs{5};
@@ -55,6 +56,7 @@ int bench_policy_swap(const Options& options, const Machine& machine);
 int bench_records(const Options& options, const Machine& machine);
 int bench_rejudge(const Options& options, const Machine& machine);
 int bench_scrape(const Options& options, const Machine& machine);
+int bench_sets(const Options& options, const Machine& machine);
 int bench_workers(const Options& options, const Machine& machine);
 
 /// `sluice_bench: WHAT` on stderr; returns 1.

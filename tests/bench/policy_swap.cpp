@@ -17,9 +17,9 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/control_side.hpp"
-#include "tests/bench/every_tenth.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/other_cpus.hpp"
+#include "tests/bench/paced.hpp"
 #include "tests/bench/policy_text.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -62,14 +62,16 @@ public:
 
     /// `edits`: there and back, in turns.
     Disturbance(ControlSide& control, const std::array<std::string, 2>& edits)
-        : publisher_{[this, &control, &edits] {
+        : publisher_{kTenth,
+                     [this, &control, &edits] {
                          const auto start = Clock::now();
                          const auto ok = control.patch(edits[done_.patch_ms.size() % 2]);
                          done_.patch_ms.push_back(milliseconds_since(start));
                          if (!ok) refused_ = ok.error();
                      },
                      [this] { return done_.patch_ms.size() % 2 != 0; }},
-          scraper_{[this, &control] {
+          scraper_{kTenth,
+                   [this, &control] {
                        done_.scraped_bytes += control.scrape().size();
                        ++done_.scrapes;
                    },
@@ -90,7 +92,7 @@ public:
 private:
     Done done_;
     std::string refused_;
-    EveryTenth publisher_, scraper_;  // last: they use the others
+    Paced publisher_, scraper_;  // last: they use the others
 };
 
 /// The scene, and what its turns have shown.

@@ -42,11 +42,14 @@ std::string rule_json(const FilterRule& rule, std::size_t index, std::string_vie
     return text + R"(, "action": ")" + (rule.deny ? "deny" : "allow") + "\"}";
 }
 
-std::string policy_json(const std::vector<FilterRule>& rules) {
+std::string policy_json(const std::vector<FilterRule>& rules, std::string_view first, std::string_view more) {
     std::string text = R"({"sluice": 1, "name": "bench", "default": {"action": "deny"}, "timeouts": )"
                        R"({"tcp_opening": "30d", "tcp_established": "30d", "tcp_unacknowledged": "30d"}, "zones": )"
-                       R"({"outside": {"ports": ["p0"]}, "inside": {"ports": ["p1"]}}, "rules": [)";
-    for (std::size_t i = 0; i < rules.size(); ++i) text += (i == 0 ? "\n" : ",\n") + rule_json(rules[i], i);
+                       R"({"outside": {"ports": ["p0"]}, "inside": {"ports": ["p1"]}}, )" +
+                       std::string{more} + "\"rules\": [" + std::string{first};
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        text += (i == 0 && first.empty() ? "\n" : ",\n") + rule_json(rules[i], i);
+    }
     return text + "]}";
 }
 

@@ -225,6 +225,13 @@ def flow_pages_of_ten_million():
     print("figure " + ", ".join(f"{name} {result[name]}" for name in names), flush=True)
 
 
+def sets():
+    one, poured = bench("sets", "--members", "3000", "--flows", "2048", "--count", "400k")
+    assert one["variant"] == "one-by-one" and one["calls"] > 0 and one["call_p99_ms"] >= one["call_p50_ms"] > 0, one
+    assert poured["variant"] == "poured" and poured["changes_per_s"] > 0, poured
+    assert all(r["drops"] == 0 and r["flows_read_back"] == 2048 and "rate_lost_percent" in r for r in (one, poured)), poured
+
+
 def rejudge():
     result = one("rejudge", "--flows", "640", "--rules", "100", "--count", "50k")
     flows_and_drops(result, 640)
@@ -279,7 +286,7 @@ def what_cannot_be_measured_is_said():
     assert "/nowhere" in said, said
     tools_bench("sing", expect=2)
     out, _ = tools_bench("--help")
-    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "crafted-keys", "flow-pages", "ovs", "patch", "plan", "policy-swap", "records", "rejudge", "end-to-end", "compare"):
+    for test in ("established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "scrape", "report", "classify", "flow-index", "crafted-keys", "flow-pages", "ovs", "patch", "plan", "policy-swap", "records", "rejudge", "sets", "end-to-end", "compare"):
         assert test in out, f"--help does not name {test}"
 
 
@@ -291,7 +298,7 @@ def people_get_a_table():
 TESTS = [
     established, established_with_checksums_in_software, established_by_stage, new_flows, lifecycle, classify_made_rules, classify_a_filter_file,
     classify_families, flow_index, crafted_keys, ovs, flow_pages, mixed, latency, flood, workers, scrape, a_report_of_one_row,
-    patch, plan, policy_swap, records, rejudge, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
+    patch, plan, policy_swap, records, rejudge, sets, end_to_end, what_cannot_be_measured_is_said, people_get_a_table,
 ]  # fmt: skip
 LONG_TESTS = [flow_pages_of_ten_million]
 

@@ -10,9 +10,9 @@
 
 #include "dataplane/port/conversation.hpp"
 #include "tests/bench/control_side.hpp"
-#include "tests/bench/every_tenth.hpp"
 #include "tests/bench/options.hpp"
 #include "tests/bench/other_cpus.hpp"
+#include "tests/bench/paced.hpp"
 #include "tests/bench/policy_text.hpp"
 #include "tests/bench/rig/measure.hpp"
 #include "tests/bench/rig/real_worker.hpp"
@@ -32,6 +32,7 @@ public:
     explicit Clients(ControlSide& control) {
         for (int i = 0; i < kClients; ++i) {
             threads_.emplace_back(
+                kTenth,
                 [this, &control] {
                     bytes_ += control.metrics().size();
                     ++scrapes_;
@@ -40,15 +41,15 @@ public:
         }
     }
     void stop() {
-        for (EveryTenth& client : threads_) client.stop();
-        for (EveryTenth& client : threads_) client.join();
+        for (Paced& client : threads_) client.stop();
+        for (Paced& client : threads_) client.join();
     }
     std::uint64_t scrapes() const noexcept { return scrapes_; }
     std::uint64_t bytes() const noexcept { return bytes_; }
 
 private:
     std::atomic<std::uint64_t> scrapes_{}, bytes_{};
-    std::deque<EveryTenth> threads_;  // last: they use the others
+    std::deque<Paced> threads_;  // last: they use the others
 };
 
 }  // namespace

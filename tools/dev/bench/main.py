@@ -18,6 +18,7 @@
     policy-swap   what ten changes of policy and ten scrapes a second cost; peer: a control run without them
     records       flow records of a control plane on one core, from the rings to the disk; peer: the flow log's lines
     scrape        20 clients that scrape the metrics at 10 Hz; peer: a control run without them
+    sets          members of a set that come and go, one at a time and poured, while packets flow; peer: a control run
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
     end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
     report        all that docs/PERFORMANCE.md tells, its table written anew, held against the baseline of this CPU
@@ -33,12 +34,12 @@ from lab.names import ROOT, Trouble
 
 from . import compare, end_to_end, environment, ovs, report, runner
 
-_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "crafted-keys": "4k", "flow-pages": "10M", "ovs": "100k", "plan": "1M", "policy-swap": "100k", "rejudge": "1M"}
-_DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "ovs": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k"}
-_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "crafted-keys": "4M", "flow-pages": "16M", "ovs": "4M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M"}
+_DEFAULT_FLOWS = {"established": "1M", "mixed": "100k", "latency": "100k", "flood": "100k", "workers": "100k", "scrape": "100k", "new-flows": "512k", "lifecycle": "64k", "flow-index": "1M", "crafted-keys": "4k", "flow-pages": "10M", "ovs": "100k", "plan": "1M", "policy-swap": "100k", "rejudge": "1M", "sets": "100k"}
+_DEFAULT_RULES = {"established": "1k", "mixed": "1k", "latency": "1k", "flood": "1k", "workers": "1k", "scrape": "10k", "new-flows": "10k", "lifecycle": "10k", "classify": "1k", "flow-pages": "1k", "ovs": "1k", "patch": "10k", "plan": "10k", "policy-swap": "10k", "rejudge": "1k", "sets": "1k"}
+_DEFAULT_COUNT = {"established": "4M", "mixed": "4M", "latency": "2M", "flood": "4M", "workers": "2M", "scrape": "16M", "lifecycle": "16M", "classify": "1M", "flow-index": "4M", "crafted-keys": "4M", "flow-pages": "16M", "ovs": "4M", "patch": "100", "plan": "200", "policy-swap": "16M", "records": "2M", "rejudge": "4M", "sets": "16M"}
 _BENCHES = (
     "established", "new-flows", "lifecycle", "mixed", "latency", "flood", "workers", "classify", "flow-index", "crafted-keys", "flow-pages", "patch",
-    "plan", "policy-swap", "scrape", "records", "rejudge",
+    "plan", "policy-swap", "scrape", "sets", "records", "rejudge",
 )  # fmt: skip
 _FAMILIES = ("acl", "fw", "ipc", "cloud")
 _TRACES = ("uniform", "zipf", "worst")
@@ -64,6 +65,7 @@ def parse(arguments):
     parser.add_argument("--runs", type=number, default=5, help="turns of ours and the peer's (5)")
     parser.add_argument("--flows", type=number, help="live flows; " + _said(_DEFAULT_FLOWS))
     parser.add_argument("--rules", type=number, help="made rules; " + _said(_DEFAULT_RULES))
+    parser.add_argument("--members", type=number, default=2_000_000, help="sets: members of the set (2M)")
     parser.add_argument("--filters", help="classify, patch, plan: a ClassBench file, plain or .xz")
     parser.add_argument("--family", choices=_FAMILIES, help="classify, patch, plan: made rules in the shape of ClassBench's, or of a cloud's")
     parser.add_argument("--trace", choices=_TRACES, help="classify: packets without locality (uniform), skewed by Zipf's law, "
@@ -153,6 +155,7 @@ def program_options(options):
     return {
         "flows": chosen(options.flows, _DEFAULT_FLOWS),
         "rules": chosen(options.rules, _DEFAULT_RULES),
+        "members": options.members,
         "runs": options.runs,
         "count": chosen(options.count, _DEFAULT_COUNT),
         "burst": options.burst,

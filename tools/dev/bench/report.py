@@ -119,6 +119,9 @@ JOBS = (
     Job("policy-swap --runs 3", Row("rate lost to ten publishes and scrapes a second, %", fixed("rate_lost_percent", 1), 5, 2, least=False),
         Row("&nbsp; rounds above 50 us a second (control run)", lambda r: (None, f"{r['late_per_s']:.0f} ({r['peer_late_per_s']:.0f})"))),  # fmt: skip
     Job("scrape --runs 3", Row("rate lost to 20 clients that scrape at 10 Hz, %", fixed("rate_lost_percent", 1), 5, 2, least=False)),
+    Job("sets --runs 3", Row("one of 2M members: call to enforced, p99, ms", fixed("call_p99_ms", 1), 20, 5, least=False), variant="one-by-one"),
+    Job("sets --runs 3", Row("members poured in, thousands a second", lambda r: (r["changes_per_s"] / 1e3, f"{r['changes_per_s'] / 1e3:.0f}"), 20, 100),
+        Row("&nbsp; rate lost meanwhile, %", fixed("rate_lost_percent", 1)), variant="poured"),  # fmt: skip
     Job("rejudge", Row("1M live flows judged again, s", fixed("seconds"), 2, 1, least=False),
         Row("&nbsp; rate kept meanwhile, %", fixed("rate_kept_percent", 0), 80, 90)),  # fmt: skip
     Job("latency", Row("latency added at half load, p50, us", fixed("added_p50_us", 1), 15, 10, least=False),

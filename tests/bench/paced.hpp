@@ -9,14 +9,16 @@
 
 namespace sluice::bench {
 
-/// Does something at once and then every 100 ms, late rather than twice, until it is told to stop.
-class EveryTenth {
+inline constexpr std::chrono::milliseconds kTenth{100};  ///< of a second: the pace of changes and of scrapes
+
+/// Does something at once and then whenever `pace` is over, late rather than twice, until it is told to stop.
+class Paced {
 public:
-    /// `again`: after a stop, as long as it says so.
-    EveryTenth(std::function<void()> what, std::function<bool()> again)
-        : thread_{[this, what = std::move(what), again = std::move(again)] {
+    /// `again`: after a stop, as long as it says so. A pace of zero: without a pause.
+    Paced(std::chrono::milliseconds pace, std::function<void()> what, std::function<bool()> again)
+        : thread_{[this, pace, what = std::move(what), again = std::move(again)] {
               do {
-                  const auto next = std::chrono::steady_clock::now() + std::chrono::milliseconds{100};
+                  const auto next = std::chrono::steady_clock::now() + pace;
                   what();
                   while (!stop_ && std::chrono::steady_clock::now() < next)
                       std::this_thread::sleep_for(std::chrono::milliseconds{1});
