@@ -3,8 +3,8 @@
 /// goes. All of it is the product's, on the other cores: policy service, store with its fsync, tables socket, manager.
 /// Against a control run of the same worker. No flow of the source is ever concerned: members are addresses that nobody
 /// has.
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <memory>
