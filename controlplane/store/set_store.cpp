@@ -59,8 +59,9 @@ std::string_view action_of(SetEdit edit) {
     return "set.replace";
 }
 
+// CROSS: the list outside, the table inside by its key. Left to itself SQLite reads the list anew for every member.
 constexpr std::string_view kExisting =
-    "SELECT count(*) FROM json_each(?2) j JOIN set_members m ON m.set_name = ?1 AND m.member = "
+    "SELECT count(*) FROM json_each(?2) j CROSS JOIN set_members m ON m.set_name = ?1 AND m.member = "
     "json_extract(j.value, '$[0]')";
 constexpr std::string_view kInsert =
     "INSERT OR REPLACE INTO set_members SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM "
