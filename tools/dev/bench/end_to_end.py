@@ -1,9 +1,8 @@
 """The end-to-end lane: the same namespaces and cables twice, once with both Sluice processes on AF_XDP, once with the
-kernel forwarding between them under nftables with conntrack. One sender, one receiver, in turns.
+kernel forwarding between them under nftables with conntrack. One sender, one receiver (ends.py), in turns.
 
 It shows that the whole thing carries traffic, and about how much on such links. The links and the two ends cost far
 more than either firewall: its ratio says nothing about a firewall's speed, and `compare` does not judge it."""
-import json
 import os
 import statistics
 import subprocess
@@ -14,11 +13,17 @@ from lab.names import OUTSIDE, SHOP, Lab, Trouble
 from lab.shell import in_ns, run
 
 from . import runner
-from .traffic import TCP_PORT, UDP_PORT
+from .ends import PORTS, Ends
 
-_TRAFFIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "traffic.py")
 _TARGETS = ("sluice-dataplane", "sluice-controlplane", "sluicectl")
 _ROUTER = "198.51.100.254"
+# By the method of Ends: the variant's name, and the figure's field.
+_KINDS = {
+    "udp": ("udp-60B-one-flow", "mpps"),
+    "tcp": ("tcp-bulk-one-flow", "gbit_s"),
+    "http": ("http-32-connections", "requests_s"),
+    "http_new": ("http-connection-each", "requests_s"),
+}
 
 _POLICY = f"""sluice: 1
 name: bench
@@ -27,16 +32,15 @@ zones:
   outside: {{ports: [outside]}}
   inside: {{ports: [inside]}}
 rules:
-  - {{id: udp-in, from: outside, to: {SHOP[0]}, service: udp/{UDP_PORT}, action: allow}}
-  - {{id: tcp-in, from: outside, to: {SHOP[0]}, service: tcp/{TCP_PORT}, action: allow}}
+  - {{id: in, from: outside, to: {SHOP[0]}, service: [{", ".join(f"{p}/{n}" for p, ports in PORTS.items() for n in ports)}], action: allow}}
 """
 
 _RULESET = f"""table ip bench {{
   chain forward {{
     type filter hook forward priority 0; policy drop;
     ct state established,related accept
-    iifname c1 ip daddr {SHOP[0]} udp dport {UDP_PORT} ct state new accept
-    iifname c1 ip daddr {SHOP[0]} tcp dport {TCP_PORT} ct state new accept
+    iifname c1 ip daddr {SHOP[0]} udp dport {{ {", ".join(map(str, PORTS["udp"]))} }} ct state new accept
+    iifname c1 ip daddr {SHOP[0]} tcp dport {{ {", ".join(map(str, PORTS["tcp"]))} }} ct state new accept
   }}
 }}
 """
@@ -93,62 +97,31 @@ class Kernel:
         network.remove(self.lab)
 
 
-class Sink:
-    def __init__(self, lab):
-        self.process = subprocess.Popen(
-            in_ns(lab.ns_inside, "/usr/bin/python3", "-I", _TRAFFIC, "sink", SHOP[0]),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        if self.process.stdout.readline() != "ready\n":
-            raise Trouble("the receiver did not start", "run traffic.py by hand")
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def stream(lab, sink, kind, seconds):
-    """What arrived of one stream."""
-    done = run(*in_ns(lab.ns_outside, "/usr/bin/python3", "-I", _TRAFFIC, kind, SHOP[0], str(seconds)), timeout_s=seconds + 30)
-    found = json.loads(sink.process.stdout.readline())
-    if kind == "udp":
-        found["sent"] = json.loads(done.stdout)["sent"]
-    return found
-
-
 def spread(values):
     return (max(values) - min(values)) / statistics.median(values)
 
 
 def result(kind, seconds, figures):
-    """`figures`: by side, one figure for each run; Mpps of udp, Gbit/s of tcp."""
+    """`figures`: by side, one figure for each run."""
+    variant, field = _KINDS[kind]
     ours, theirs = figures[Sluice.name], figures[Kernel.name]
     ratios = [a / b for a, b in zip(ours, theirs)]
-    udp = kind == "udp"
     line = {
         "bench": "end-to-end",
-        "variant": "udp-60B-one-flow" if udp else "tcp-bulk-one-flow",
+        "variant": variant,
         "params": {"seconds": seconds},
-        "mpps": statistics.median(ours) if udp else None,
+        "mpps": None,
         "cycles": None,
         "peer": Kernel.name,
-        "peer_mpps": statistics.median(theirs) if udp else None,
+        "peer_mpps": None,
         "ratio": statistics.median(ratios),
         "runs": len(ours),
         "spread": spread(ours),
         "ratio_spread": spread(ratios),
         "lane": "correctness: the links and both ends are what is slow here",
     }
-    if not udp:
-        line.update({"gbit_s": statistics.median(ours), "peer_gbit_s": statistics.median(theirs)})
+    line.update({field: statistics.median(ours), f"peer_{field}": statistics.median(theirs)})
     return line
-
-
-def figure(kind, found):
-    if kind == "udp":
-        return found["packets"] / found["seconds"] / 1e6
-    return found["bytes"] * 8 / found["seconds"] / 1e9
 
 
 def measure(options, output):
@@ -158,21 +131,21 @@ def measure(options, output):
         runner.build(options.build, *_TARGETS)
     os.environ["BUILD"] = options.build
     sides = (Sluice(Lab(options.lab)), Kernel(Lab(options.lab + "k")))
-    sinks = []
+    ends = []
     output.describe({"cpu": daemons.worker_cpu()})
     try:
         for side in sides:
             side.start()
-            sinks.append(Sink(side.lab))
-        for kind in ("udp", "tcp"):
+            ends.append(Ends(side.lab))
+        for kind in _KINDS:
             figures = {side.name: [] for side in sides}
             for _ in range(options.runs):
-                for side, sink in zip(sides, sinks):
-                    figures[side.name].append(figure(kind, stream(side.lab, sink, kind, options.seconds)))
+                for side, end in zip(sides, ends):
+                    figures[side.name].append(getattr(end, kind)(options.seconds))
             output.take(result(kind, options.seconds, figures))
     finally:
-        for sink in sinks:
-            sink.stop()
+        for end in ends:
+            end.stop()
         for side in sides:
             side.stop()
     return 0

@@ -20,7 +20,7 @@
     scrape        20 clients that scrape the metrics at 10 Hz; peer: a control run without them
     sets          members of a set that come and go, one at a time and poured, while packets flow; peer: a control run
     rejudge       how long until every live flow is judged again after a switch, and what that costs; peer: a control run
-    end-to-end    namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
+    end-to-end    iperf3, wrk and UDP over namespaces and the kernel's links, AF_XDP; peer: the kernel with nftables and conntrack (root)
     report        all that docs/PERFORMANCE.md tells, its table written anew, held against the baseline of this CPU
     compare       A.json B.json: two result files against each other; exit code 1 if a ratio got worse beyond noise
 
