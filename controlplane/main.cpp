@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
         {.listen = config->listen,
          .state_dir = config->state_dir,
          .metrics_open = config->metrics_open,
-         .client_tls = {config->client_ca, config->client_crl, config->client_required, config->clients}},
+         .client_tls = {config->client_ca, config->client_crl, config->client_required, config->clients},
+         .issuer = config->issuer},
         **service};
     if (const auto opened = server.open(); !opened) return fail(opened.error());
     (*service)->start();

@@ -14,6 +14,7 @@
 
 #include "controlplane/api/bootstrap_tls.hpp"
 #include "controlplane/api/http_session.hpp"
+#include "controlplane/api/issuer_fetch.hpp"
 
 namespace sluice::cp::api {
 namespace {
@@ -27,6 +28,7 @@ constexpr std::size_t kWalkThreads = 1;
 constexpr std::size_t kPlanThreads = 1;
 constexpr std::size_t kCommitThreads = 1;
 constexpr std::size_t kCheckThreads = 1;
+constexpr std::size_t kIssuerCheckThreads = 1;  // IssuerTokens::read wants no more
 /// Pause after a failed accept (descriptors used up): retrying at once would only burn the CPU.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::milliseconds kStopPoll{10};
@@ -66,10 +68,14 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
 /// Order matters: what coroutines touch when they are destroyed with `io` stands before it.
 struct ApiServer::Core {
     Core(ApiConfig config_in, PolicyService& service_in)
-        : config{std::move(config_in)},
-          service{service_in},
-          router{make_router(service, counters)},
-          authenticator{service.tokens(), config.limits.auth} {}
+        : config{std::move(config_in)}, service{service_in}, router{make_router(service, counters)} {
+        if (!config.issuer.issuer.empty()) {
+            issuer_keys.emplace(config.issuer, config.limits.issuer);
+            issuer_tokens.emplace(*issuer_keys);
+            counters.issuer = &*issuer_keys;
+        }
+        authenticator.emplace(service.tokens(), config.limits.auth, issuer_tokens ? &*issuer_tokens : nullptr);
+    }
 
     ~Core() {
         stop_threads();
@@ -82,18 +88,22 @@ struct ApiServer::Core {
     asio::awaitable<void> finish();
     void stop_threads() {
         if (hub) hub->stop();
+        if (issuer_keys) issuer_keys->stop();
         reads.join();
         walks.join();
         plans.join();
         commits.join();
         checks.join();
+        issuer_checks.join();
     }
 
     ApiConfig config;
     PolicyService& service;
     ApiCounters counters;
     Router router;
-    Authenticator authenticator;
+    std::optional<IssuerKeys> issuer_keys;
+    std::optional<IssuerTokens> issuer_tokens;
+    std::optional<Authenticator> authenticator;
     std::optional<Gateway> gateway;
     asio::ssl::context tls{asio::ssl::context::tls_server};
     std::unique_ptr<ClientTrust> trust;
@@ -105,6 +115,7 @@ struct ApiServer::Core {
     asio::thread_pool plans{kPlanThreads};
     asio::thread_pool commits{kCommitThreads};
     asio::thread_pool checks{kCheckThreads};
+    asio::thread_pool issuer_checks{kIssuerCheckThreads};
     std::optional<Tcp::acceptor> acceptor;
     std::uint16_t port{};
     bool first_start{};
@@ -207,7 +218,7 @@ Expected<void, std::string> ApiServer::open() {
     if (auto adopted = adopt_first_token(tokens, secrets->token); !adopted) return adopted;
     if (auto loaded = core.load_tls(*secrets); !loaded) return loaded;
     core.first_start = secrets->made_now;
-    core.gateway.emplace(core.router, core.authenticator, core.config.metrics_open, core.counters,
+    core.gateway.emplace(core.router, *core.authenticator, core.config.metrics_open, core.counters,
                          core.service.audit());
 
     core.acceptor.emplace(core.io);
@@ -231,7 +242,13 @@ Expected<void, std::string> ApiServer::open() {
                                       .walks = core.walks,
                                       .plans = core.plans,
                                       .commits = core.commits,
-                                      .checks = core.checks});
+                                      .checks = core.checks,
+                                      .issuer_checks = core.issuer_checks});
+    if (core.issuer_keys) {
+        auto source = key_source(core.config.issuer);
+        if (!source) return Unexpected(source.error());
+        core.issuer_keys->start(std::move(*source));
+    }
     asio::co_spawn(core.io, core.accept_loop(), asio::detached);
     return {};
 }

@@ -1,5 +1,5 @@
 /// The REST server: TLS, sessions, limits. One I/O thread (the caller of run()); questions on two threads of a pool,
-/// changes on one more, new tokens are checked on yet another, so that none of it holds up the others' answers.
+/// changes on one more, new tokens are checked on two more, so that none of it holds up the others' answers.
 #pragma once
 
 #include <chrono>
@@ -32,6 +32,7 @@ struct ApiLimits {
     std::chrono::milliseconds event_keepalive{15'000};
     std::chrono::milliseconds drain_timeout{2'000};  ///< unread rest of a refused request; in-flight requests at stop
     AuthLimits auth{};
+    IssuerTimes issuer{};
 };
 
 struct ApiConfig {
@@ -39,6 +40,7 @@ struct ApiConfig {
     std::filesystem::path state_dir;
     bool metrics_open{};  ///< /readyz and /metrics need no token
     ClientTlsConfig client_tls{};
+    IssuerConfig issuer{};  ///< with an empty name: none
     ApiLimits limits{};
 };
 

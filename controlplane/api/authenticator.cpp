@@ -24,7 +24,7 @@ std::optional<std::string_view> token_in(std::string_view header) {
     }
     auto token = header.substr(kScheme.size());
     while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-    if (token.empty() || token.size() > kTokenTextBytesMax) return std::nullopt;
+    if (token.empty() || token.size() > kJwtBytesMax) return std::nullopt;
     return token;
 }
 
@@ -39,8 +39,12 @@ AuthDecision refused(AuthResult result) { return {.result = result}; }
 
 }  // namespace
 
-Authenticator::Authenticator(TokenStore& tokens, const AuthLimits& limits)
-    : tokens_{tokens}, per_address_{limits.per_address, kAddressesMax}, computed_limit_{limits.computed, 1} {}
+Authenticator::Authenticator(TokenStore& tokens, const AuthLimits& limits, IssuerTokens* issuer)
+    : tokens_{tokens},
+      issuer_{issuer},
+      per_address_{limits.per_address, kAddressesMax},
+      computed_limit_{limits.computed, 1},
+      verified_limit_{limits.verified, 1} {}
 
 AuthDecision Authenticator::judge(const std::string& token_id) const {
     const auto token = tokens_.find(token_id);
@@ -56,28 +60,53 @@ AuthDecision Authenticator::judge(const std::string& token_id) const {
     return decision;
 }
 
+std::optional<AuthDecision> Authenticator::try_once(const std::string& peer, AttemptLimit& altogether) {
+    const auto key = address_key(peer);
+    const auto now = steady_clock::now();
+    if (!per_address_.take(key, now)) {
+        return AuthDecision{.result = AuthResult::throttled, .retry_after = per_address_.wait(key, now)};
+    }
+    if (!altogether.take(kAll, now)) {
+        per_address_.give_back(key, now);
+        return AuthDecision{.result = AuthResult::throttled, .retry_after = altogether.wait(kAll, now)};
+    }
+    return std::nullopt;
+}
+
+void Authenticator::give_back(const std::string& peer, AttemptLimit& altogether) {
+    const auto now = steady_clock::now();
+    per_address_.give_back(address_key(peer), now);
+    altogether.give_back(kAll, now);
+}
+
+bool Authenticator::is_issued(std::string_view text) const { return issuer_ != nullptr && looks_like_jwt(text); }
+
+bool Authenticator::may_wait(std::string_view header) const {
+    const auto text = token_in(header);
+    return text && is_issued(*text);
+}
+
 std::optional<AuthDecision> Authenticator::recognise(std::optional<std::string_view> header, const std::string& peer) {
     if (!header) return refused(AuthResult::missing);
     const auto text = token_in(*header);
     if (!text) return refused(AuthResult::wrong);
+    const bool issued = is_issued(*text);
+    if (!issued && text->size() > kTokenTextBytesMax) return refused(AuthResult::wrong);
     const auto digest = digest_(*text);
-    const auto now = steady_clock::now();
+    if (const auto claims = issued ? issuer_->known(digest) : nullptr) return issuer_->judge(claims);
     const std::lock_guard lock{mutex_};
     if (const auto known = known_.find(digest); known != known_.end()) return judge(known->second);
-    if (wrong_.contains(digest)) return refused(AuthResult::wrong);
+    if (const auto wrong = wrong_.find(digest); wrong != wrong_.end()) return refused(wrong->second);
     if (in_question_.contains(digest)) return std::nullopt;
-    const auto key = address_key(peer);
-    if (!per_address_.take(key, now)) {
-        return AuthDecision{.result = AuthResult::throttled, .retry_after = per_address_.wait(key, now)};
-    }
-    if (!tokens_.find(id_in(*text).value_or(std::string{kFirstTokenId}))) {
-        remember_wrong(digest);
+    if (!issued && !tokens_.find(id_in(*text).value_or(std::string{kFirstTokenId}))) {
+        const auto key = address_key(peer);
+        const auto now = steady_clock::now();
+        if (!per_address_.take(key, now))
+            return AuthDecision{.result = AuthResult::throttled, .retry_after = per_address_.wait(key, now)};
+        remember_wrong(digest, AuthResult::wrong);
         return refused(AuthResult::wrong);
     }
-    if (!computed_limit_.take(kAll, now)) {
-        per_address_.give_back(key, now);
-        return AuthDecision{.result = AuthResult::throttled, .retry_after = computed_limit_.wait(kAll, now)};
-    }
+    if (auto throttled = try_once(peer, issued ? verified_limit_ : computed_limit_)) return throttled;
     in_question_.insert(digest);
     return std::nullopt;
 }
@@ -86,11 +115,12 @@ AuthDecision Authenticator::verify(std::string_view header, const std::string& p
     const auto text = token_in(header);
     if (!text) return refused(AuthResult::wrong);
     const auto digest = digest_(*text);
+    if (is_issued(*text)) return verify_issued(*text, digest, peer);
     {
         // Others may have brought the same text: the first one's answer is everybody's.
         const std::lock_guard lock{mutex_};
         if (const auto known = known_.find(digest); known != known_.end()) return judge(known->second);
-        if (wrong_.contains(digest)) return refused(AuthResult::wrong);
+        if (const auto wrong = wrong_.find(digest); wrong != wrong_.end()) return refused(wrong->second);
         ++computed_;
     }
     const auto id = id_in(*text).value_or(std::string{kFirstTokenId});
@@ -99,17 +129,28 @@ AuthDecision Authenticator::verify(std::string_view header, const std::string& p
     const std::lock_guard lock{mutex_};
     in_question_.erase(digest);
     if (!right) {
-        remember_wrong(digest);
+        remember_wrong(digest, AuthResult::wrong);
         return refused(AuthResult::wrong);
     }
     known_.emplace(digest, id);
-    const auto now = steady_clock::now();
-    per_address_.give_back(address_key(peer), now);
-    computed_limit_.give_back(kAll, now);
+    give_back(peer, computed_limit_);
     return judge(id);
 }
 
+AuthDecision Authenticator::verify_issued(std::string_view text, const TokenDigest& digest, const std::string& peer) {
+    if (const auto claims = issuer_->known(digest)) return issuer_->judge(claims);
+    bool lasting = false;
+    auto decision = issuer_->read(text, digest, lasting);
+    const std::lock_guard lock{mutex_};
+    in_question_.erase(digest);
+    if (lasting) remember_wrong(digest, decision.result);
+    // Its key made it, whatever the clock says: that was no guess.
+    if (decision.claims) give_back(peer, verified_limit_);
+    return decision;
+}
+
 bool Authenticator::still_live(const AuthDecision& decision) const {
+    if (decision.claims) return issuer_->judge(decision.claims).result == AuthResult::granted;
     return decision.result == AuthResult::not_needed || judge(decision.token_id).result == AuthResult::granted;
 }
 
@@ -118,8 +159,8 @@ std::uint64_t Authenticator::computed() const {
     return computed_;
 }
 
-void Authenticator::remember_wrong(const TokenDigest& digest) {
-    if (!wrong_.insert(digest).second) return;
+void Authenticator::remember_wrong(const TokenDigest& digest, AuthResult result) {
+    if (!wrong_.emplace(digest, result).second) return;
     wrong_order_.push_back(digest);
     if (wrong_order_.size() <= kWrongKept) return;
     wrong_.erase(wrong_order_.front());

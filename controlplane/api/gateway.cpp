@@ -20,10 +20,31 @@ Refusal refusal_of(AuthResult result) {
         case AuthResult::missing:
             return {401, "token-missing",
                     "send `Authorization: Bearer <token>`; the first token stands in the state directory"};
-        case AuthResult::expired: return {401, "token-expired", "this token has expired; ask an admin for another"};
+        case AuthResult::expired:
+            return {401, "token-expired", "this token has expired; get another from an admin, or from your issuer"};
         case AuthResult::revoked: return {401, "token-revoked", "this token was revoked; ask an admin for another"};
         case AuthResult::throttled:
             return {429, "too-many-attempts", "too many wrong tokens from this address; wait, then send the right one"};
+        case AuthResult::token_malformed:
+            return {401, "token-malformed", "this is no token of an issuer with sub, exp, iss and aud; log in anew"};
+        case AuthResult::token_algorithm:
+            return {401, "token-algorithm-refused", "tokens are taken with RS256, PS256 or ES256, and no other"};
+        case AuthResult::token_issuer:
+            return {401, "token-issuer-unknown", "this token is of another issuer; oidc.issuer says whose are taken"};
+        case AuthResult::token_audience:
+            return {401, "token-audience-wrong", "this token is for somebody else; ask for one for oidc.audience"};
+        case AuthResult::token_key_unknown:
+            return {401, "token-key-unknown", "the issuer shows no key of this token's id and kind; log in anew"};
+        case AuthResult::token_signature:
+            return {401, "token-signature-wrong", "the issuer's key did not sign this token"};
+        case AuthResult::token_early:
+            return {401, "token-not-yet-valid", "this token is not valid yet; are clocks right?"};
+        case AuthResult::token_keys_missing:
+            return {401, "issuer-keys-missing",
+                    "the keys of the issuer can't be had now, GET /v1/status says why; tokens of our own work"};
+        case AuthResult::token_without_role:
+            return {403, "token-without-role",
+                    "this token is good, but nothing in its role claim has a role here; oidc.roles says what has"};
         case AuthResult::certificate_missing:
             return {401, "certificate-missing", "this control plane asks for a client certificate; send one"};
         case AuthResult::certificate_wrong:
@@ -113,6 +134,10 @@ std::optional<AuthDecision> Gateway::recognise(const Request& request,
 
 AuthDecision Gateway::verify(const Request& request) const {
     return authenticator_.verify(request.header("Authorization").value_or(""), request.peer);
+}
+
+bool Gateway::may_wait(const Request& request) const {
+    return authenticator_.may_wait(request.header("Authorization").value_or(""));
 }
 
 std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has_body, const AuthDecision& who) const {

@@ -33,6 +33,8 @@ public:
     std::optional<AuthDecision> recognise(const Request& request,
                                           const std::optional<AuthDecision>& certificate = {}) const;
     AuthDecision verify(const Request& request) const;
+    /// Of `verify`: it may wait for somebody else's server.
+    bool may_wait(const Request& request) const;
     /// `has_body`: the header announces one. The answer to a refused request is complete.
     std::variant<Admitted, Response> admit(const Request& request, bool has_body, const AuthDecision& who) const;
     bool still_live(const Admitted& admitted) const { return authenticator_.still_live(admitted.who); }

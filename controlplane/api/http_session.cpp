@@ -221,7 +221,8 @@ private:
         auto who = shared_.gateway.recognise(request, judged_certificate());
         if (!who) {
             // By a name of its own: clang 14 lets no lambda have a structured binding.
-            who = co_await offload(shared_.checks, [this, &asked = request] { return shared_.gateway.verify(asked); });
+            auto& pool = shared_.gateway.may_wait(request) ? shared_.issuer_checks : shared_.checks;
+            who = co_await offload(pool, [this, &asked = request] { return shared_.gateway.verify(asked); });
         }
         auto admission = shared_.gateway.admit(request, has_body, *who);
         if (auto* response = std::get_if<Response>(&admission)) {

@@ -31,8 +31,9 @@ struct SessionShared {
     boost::asio::thread_pool& plans;
     boost::asio::thread_pool& commits;
     boost::asio::thread_pool&
-        checks;                    ///< of tokens that are new here: one thread, so that guessing costs one core at most
-    std::uint64_t bodies_bytes{};  ///< reserved by requests in flight
+        checks;  ///< of tokens that are new here: one thread, so that guessing costs one core at most
+    boost::asio::thread_pool& issuer_checks;  ///< the same, of those that may wait for the keys of their issuer
+    std::uint64_t bodies_bytes{};             ///< reserved by requests in flight
     std::size_t requests_in_flight{};
     bool stopping{};
 };

@@ -1,6 +1,7 @@
 /// /metrics and /metrics/rules: the service's metrics, and the server's own behind them.
 #include <fmt/format.h>
 
+#include "controlplane/api/issuer_keys.hpp"
 #include "controlplane/api/resources.hpp"
 
 namespace sluice::cp::api {
@@ -10,6 +11,20 @@ void append_metric(std::string& out, std::string_view name, std::string_view typ
                    const std::atomic<std::uint64_t>& value) {
     out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type,
                        value.load(std::memory_order_relaxed));
+}
+
+void append_issuer(std::string& out, const IssuerKeys& keys) {
+    const auto view = keys.view();
+    const auto add = [&out](std::string_view name, std::string_view type, std::string_view help, std::uint64_t value) {
+        out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value);
+    };
+    add("sluice_api_issuer_keys", "gauge", "Keys of the issuer of tokens that count now.", view.keys);
+    add("sluice_api_issuer_keys_read_timestamp_seconds", "gauge",
+        "When the keys of the issuer were last read with success, Unix time; 0 = never.",
+        static_cast<std::uint64_t>(view.keys_read_unix_s.value_or(0)));
+    add("sluice_api_issuer_reads_total", "counter", "Readings of the keys of the issuer.", view.reads);
+    add("sluice_api_issuer_read_failures_total", "counter", "Readings of the keys of the issuer that failed.",
+        view.read_failures);
 }
 
 std::string with_own(std::string text, const ApiCounters& counters) {
@@ -30,6 +45,7 @@ std::string with_own(std::string text, const ApiCounters& counters) {
     append_metric(text, "sluice_api_event_streams", "gauge", "Clients that follow events.", counters.event_streams);
     append_metric(text, "sluice_api_event_streams_dropped_total", "counter",
                   "Followers dropped because they did not read.", counters.event_streams_dropped);
+    if (counters.issuer != nullptr) append_issuer(text, *counters.issuer);
     return text;
 }
 

@@ -12,6 +12,8 @@
 
 namespace sluice::cp::api {
 
+class IssuerKeys;  // issuer_keys.hpp
+
 /// What the server counts about itself. Any thread; relaxed is enough, nothing is ordered by them.
 struct ApiCounters {
     std::atomic<std::uint64_t> connections{};            ///< level
@@ -23,6 +25,7 @@ struct ApiCounters {
     std::atomic<std::uint64_t> auth_throttled{};
     std::atomic<std::uint64_t> role_refusals{};
     std::atomic<std::uint64_t> certificate_expires_unix_s{};  ///< of the server's own; set once
+    const IssuerKeys* issuer{};                               ///< null: no issuer of tokens is configured; set once
 };
 
 /// The longest promise to confirm: a day. Longer is no protection any more.

@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "controlplane/api/issuer_keys.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -24,6 +25,17 @@ json::object cycles_json(const RecentTimes& times) {
     for (std::size_t s = 0; s < abi::kPacketStageCount; ++s)
         cycles[abi::kStageNames[s]] = rounded(times.cycles_each[s]);
     return cycles;
+}
+
+json::value issuer_json(const IssuerKeys* keys) {
+    if (keys == nullptr) return nullptr;
+    const auto view = keys->view();
+    json::value read = nullptr;
+    if (view.keys_read_unix_s) read = time_text_of_ns(*view.keys_read_unix_s * 1'000'000'000);
+    return json::object{{"name", valid_utf8(view.issuer)},
+                        {"keys", view.keys},
+                        {"keys_read", std::move(read)},
+                        {"trouble", valid_utf8(view.trouble)}};
 }
 
 json::object status_json(const SystemStatus& status, const ApiCounters& counters) {
@@ -89,6 +101,7 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
             {"audit", json::object{{"entries", status.audit_head.number},
                                    {"head", status.audit_head.hash},
                                    {"trouble", valid_utf8(status.audit_trouble)}}},
+            {"issuer", issuer_json(counters.issuer)},
             {"workers", std::move(workers)},
             {"ports", std::move(ports)},
             {"api",

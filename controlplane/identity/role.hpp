@@ -35,6 +35,7 @@ public:
         for (const auto role : roles) add(role);
     }
     constexpr void add(Role role) noexcept { bits_ = static_cast<std::uint8_t>(bits_ | bit(role)); }
+    constexpr void add(Roles others) noexcept { bits_ |= others.bits_; }
     constexpr bool has(Role role) const noexcept { return (bits_ & bit(role)) != 0; }
     constexpr bool has_any_of(Roles others) const noexcept { return (bits_ & others.bits_) != 0; }
     constexpr bool empty() const noexcept { return bits_ == 0; }

@@ -65,6 +65,18 @@ public:
         }
     }
 
+    void roles(const Node& node, Roles& into) {
+        if (node.kind != Node::Kind::list) return error(node.pos, "roles must be a list: [viewer]");
+        for (const auto& item : node.children) {
+            const auto role = role_from(item.text);
+            if (item.kind != Node::Kind::scalar || !role) {
+                error(item.pos, "a role is viewer, operator, editor, approver, auditor or admin");
+            } else {
+                into.add(*role);
+            }
+        }
+    }
+
     /// One number and one unit; the value is in seconds.
     void age(const Node& node, std::string_view key, std::uint64_t most_days, std::uint64_t& into) {
         constexpr std::uint64_t kDay = 86'400;
@@ -125,15 +137,7 @@ void read_client(Reader& reader, const Node& node, ControlConfig& config) {
                 std::ranges::any_of(t, [](char c) { return c >= 'A' && c <= 'Z'; }))
                 reader.error(value.pos, "write dns names in lower case");
         } else if (key == "roles") {
-            if (value.kind != Node::Kind::list) return reader.error(value.pos, "roles must be a list: [viewer]"), true;
-            for (const auto& item : value.children) {
-                const auto role = role_from(item.text);
-                if (item.kind != Node::Kind::scalar || !role) {
-                    reader.error(item.pos, "a role is viewer, operator, editor, approver, auditor or admin");
-                } else {
-                    client.roles.add(*role);
-                }
-            }
+            reader.roles(value, client.roles);
         } else {
             return false;
         }
@@ -165,6 +169,84 @@ void read_tls(Reader& reader, const Node& node, ControlConfig& config) {
         reader.error(node.pos, "tls needs client_ca: the file with the authorities of clients");
 }
 
+bool is_issuer_name(std::string_view text) {
+    return text.find("://") != std::string_view::npos && text.find('@') == std::string_view::npos &&
+           std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+bool is_key_source(std::string_view text) {
+    return text.starts_with('/') || text.starts_with("https://") || text.starts_with("http://127.") ||
+           text.starts_with("http://[::1]");
+}
+
+/// `{value: fw-editors, roles: [editor]}`
+void read_issuer_role(Reader& reader, const Node& node, IssuerConfig& issuer) {
+    IssuerRole role;
+    reader.members(node, "a role of the issuer", "value, roles", [&](std::string_view key, const Node& value) {
+        if (key == "value") return reader.text(value, key, role.value), true;
+        if (key == "roles") return reader.roles(value, role.roles), true;
+        return false;
+    });
+    if (node.kind != Node::Kind::map) return;
+    if (role.value.empty()) reader.error(node.pos, "a role of the issuer needs a value: what its claim says");
+    if (role.roles.empty()) reader.error(node.pos, "a role of the issuer needs roles: [viewer]");
+    issuer.roles.push_back(std::move(role));
+}
+
+/// A key, or a list of keys that leads into the token: [realm_access, roles].
+void read_roles_claim(Reader& reader, const Node& node, std::vector<std::string>& path) {
+    path.clear();
+    if (node.kind == Node::Kind::scalar) {
+        reader.text(node, "roles_claim", path.emplace_back());
+    } else if (node.kind == Node::Kind::list && !node.children.empty()) {
+        for (const auto& item : node.children) reader.text(item, "a key of roles_claim", path.emplace_back());
+    } else {
+        reader.error(node.pos, "roles_claim must be the name of a claim, or a list of keys that leads to it");
+    }
+}
+
+void read_oidc(Reader& reader, const Node& node, IssuerConfig& issuer) {
+    reader.members(
+        node, "oidc", "issuer, audience, jwks, ca, roles_claim, roles, clock_skew_s, refresh, keys_age_max",
+        [&](std::string_view key, const Node& value) {
+            if (key == "issuer") {
+                reader.text(value, key, issuer.issuer);
+                if (!is_issuer_name(issuer.issuer))
+                    reader.error(value.pos,
+                                 "issuer must be what tokens have in iss, such as https://login.example/ops");
+            } else if (key == "audience") {
+                reader.text(value, key, issuer.audience);
+            } else if (key == "jwks") {
+                reader.text(value, key, issuer.jwks);
+                if (!is_key_source(issuer.jwks))
+                    reader.error(value.pos,
+                                 "jwks must be /PATH, https://HOST/PATH, or http:// on a literal loopback address");
+            } else if (key == "ca") {
+                reader.text(value, key, issuer.ca);
+            } else if (key == "roles_claim") {
+                read_roles_claim(reader, value, issuer.roles_claim);
+            } else if (key == "roles") {
+                if (value.kind != Node::Kind::list) reader.error(value.pos, "roles must be a list of {value, roles}");
+                for (const auto& item : value.children) read_issuer_role(reader, item, issuer);
+            } else if (key == "clock_skew_s") {
+                reader.number(value, key, 0, kClockSkewMax_s, false, issuer.clock_skew_s);
+            } else if (key == "refresh") {
+                reader.age(value, key, 1, issuer.refresh_s);
+            } else if (key == "keys_age_max") {
+                reader.age(value, key, 30, issuer.keys_age_max_s);
+            } else {
+                return false;
+            }
+            return true;
+        });
+    if (node.kind != Node::Kind::map) return;
+    if (issuer.issuer.empty()) reader.error(node.pos, "oidc needs issuer: whose tokens are taken");
+    if (issuer.audience.empty())
+        reader.error(node.pos, "oidc needs audience: what tokens for this firewall have in aud");
+    if (issuer.jwks.empty()) reader.error(node.pos, "oidc needs jwks: where the public keys of the issuer are");
+    if (issuer.roles.empty()) reader.error(node.pos, "oidc needs roles: [{value: GROUP, roles: [viewer]}]");
+}
+
 }  // namespace
 
 Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text, std::string_view file_name) {
@@ -179,7 +261,7 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
     }
     reader.members(
         root, "controlplane.yaml",
-        "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open, tls",
+        "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open, tls, oidc",
         [&](std::string_view key, const Node& value) {
             if (key == "listen") {
                 reader.text(value, key, config.listen);
@@ -196,6 +278,8 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
                 reader.flag(value, key, config.metrics_open);
             } else if (key == "tls") {
                 read_tls(reader, value, config);
+            } else if (key == "oidc") {
+                read_oidc(reader, value, config.issuer);
             } else if (key == "flow_log") {
                 reader.members(value, "flow_log", "path, rotate_bytes, keep",
                                [&](std::string_view sub, const Node& node) {

@@ -10,6 +10,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/identity/client_name.hpp"
+#include "controlplane/identity/issuer_config.hpp"
 
 namespace sluice::cp {
 
@@ -28,6 +29,7 @@ struct ControlConfig {
     std::string client_crl;  ///< empty = none
     bool client_required{};
     std::vector<ClientName> clients;
+    IssuerConfig issuer;       ///< with an empty name: none
     bool metrics_open{false};  ///< /readyz and /metrics answer without a token
 };
 

@@ -48,7 +48,7 @@ struct World {
         std::filesystem::remove_all(dir);
     }
     asio::ssl::context server_tls{asio::ssl::context::tls_server}, client_tls{asio::ssl::context::tls_client};
-    asio::thread_pool reads{1}, walks{1}, plans{1}, commits{1}, checks{1};
+    asio::thread_pool reads{1}, walks{1}, plans{1}, commits{1}, checks{1}, issuer_checks{1};
     test::MemoryPolicyService silent;  ///< the hub only wakes followers: their events are the input's service's
     EventHub hub{silent};
 };
@@ -162,7 +162,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                          .walks = world.walks,
                          .plans = world.plans,
                          .commits = world.commits,
-                         .checks = world.checks};
+                         .checks = world.checks,
+                         .issuer_checks = world.issuer_checks};
     asio::io_context io{1};
     std::array<int, 2> ends{};
     must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0, "a pair of sockets");

@@ -106,6 +106,13 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto trouble = text_of(answer.at("audit"), "trouble"); !trouble.empty()) {
         std::cout << "audit      " << painted("in trouble", Colour::red, colours) << ": " << trouble << '\n';
     }
+    // A control plane of before has no issuer.
+    if (const auto* issuer = answer.as_object().if_contains("issuer"); issuer != nullptr && issuer->is_object()) {
+        const auto trouble = text_of(*issuer, "trouble");
+        std::cout << "issuer     " << text_of(*issuer, "name");
+        if (!trouble.empty()) std::cout << "  " << painted("in trouble", Colour::red, colours) << ": " << trouble;
+        std::cout << '\n';
+    }
     if (const auto trouble = text_of(answer.at("flow_log"), "trouble"); !trouble.empty()) {
         std::cout << "flow log   " << painted("loses lines", Colour::red, colours) << ": " << trouble << '\n';
     }

@@ -64,6 +64,49 @@ TEST(ControlConfig, ClientsHaveRolesByTheirCertificates) {
     EXPECT_EQ(wrong.error(), expected);
 }
 
+TEST(ControlConfig, AnIssuerOfTokens) {
+    const auto config = parse_control_config(
+        "oidc:\n  issuer: https://login.example/ops\n  audience: sluice\n  jwks: https://login.example/ops/keys\n"
+        "  ca: /etc/sluice/login.pem\n  roles_claim: [realm_access, roles]\n  clock_skew_s: 5\n  refresh: 2m\n"
+        "  keys_age_max: 12h\n  roles:\n    - {value: fw-editors, roles: [editor, viewer]}\n"
+        "    - {value: fw-audit, roles: [auditor]}\n",
+        "c.yaml");
+    ASSERT_TRUE(config) << config.error().front();
+    const auto& issuer = config->issuer;
+    EXPECT_EQ(issuer.issuer, "https://login.example/ops");
+    EXPECT_EQ(issuer.audience, "sluice");
+    EXPECT_EQ(issuer.jwks, "https://login.example/ops/keys");
+    EXPECT_EQ(issuer.ca, "/etc/sluice/login.pem");
+    EXPECT_EQ(issuer.roles_claim, (std::vector<std::string>{"realm_access", "roles"}));
+    EXPECT_EQ(issuer.clock_skew_s, 5U);
+    EXPECT_EQ(issuer.refresh_s, 120U);
+    EXPECT_EQ(issuer.keys_age_max_s, 12U * 3600);
+    ASSERT_EQ(issuer.roles.size(), 2U);
+    EXPECT_EQ(issuer.roles[0].value, "fw-editors");
+    EXPECT_EQ(issuer.roles[0].roles, (Roles{Role::editor, Role::viewer}));
+    EXPECT_TRUE(parse_control_config("{}", "c.yaml")->issuer.issuer.empty());
+
+    const auto wrong = parse_control_config(
+        "oidc:\n  issuer: login@example\n  jwks: http://login.example/keys\n  clock_skew_s: 301\n  roles_claim: []\n"
+        "  roles: [{value: a, roles: [root]}, {roles: [viewer]}]\n  secret: x\n",
+        "c.yaml");
+    ASSERT_FALSE(wrong);
+    const std::vector<std::string> expected{
+        "c.yaml:2:11: issuer must be what tokens have in iss, such as https://login.example/ops",
+        "c.yaml:3:9: jwks must be /PATH, https://HOST/PATH, or http:// on a literal loopback address",
+        "c.yaml:4:17: clock_skew_s must be a number from 0 to 300",
+        "c.yaml:5:16: roles_claim must be the name of a claim, or a list of keys that leads to it",
+        "c.yaml:6:30: a role is viewer, operator, editor, approver, auditor or admin",
+        "c.yaml:6:11: a role of the issuer needs roles: [viewer]",
+        "c.yaml:6:38: a role of the issuer needs a value: what its claim says",
+        "c.yaml:7:3: unknown key \"secret\" in oidc; known: issuer, audience, jwks, ca, roles_claim, roles, "
+        "clock_skew_s, refresh, keys_age_max",
+        "c.yaml:2:3: oidc needs audience: what tokens for this firewall have in aud",
+    };
+    EXPECT_EQ(wrong.error(), expected);
+    EXPECT_EQ(parse_control_config("oidc: {}\n", "c.yaml").error().size(), 4U);
+}
+
 TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const auto config = parse_control_config(
         "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n"
@@ -73,7 +116,7 @@ TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const std::vector<std::string> expected{
         "c.yaml:1:9: listen must be ADDRESS:PORT, such as 127.0.0.1:8443",
         "c.yaml:2:1: unknown key \"state_dri\" in controlplane.yaml; known: listen, state_dir, tables_socket, "
-        "flow_log, flow_records, last_good, metrics_open, tls",
+        "flow_log, flow_records, last_good, metrics_open, tls, oidc",
         "c.yaml:3:15: metrics_open must be true or false",
         "c.yaml:4:26: rotate_bytes must be a size from 4096 to 1099511627776; write 64MiB, 512KiB or bytes",
         "c.yaml:4:37: keep must be a number from 0 to 1000",
