@@ -1,5 +1,6 @@
 #include "controlplane/api/issuer_tokens.hpp"
 
+#include <algorithm>
 #include <ctime>
 
 namespace sluice::cp::api {

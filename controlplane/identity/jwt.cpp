@@ -159,7 +159,9 @@ Expected<JwtClaims, JwtFault> read_jwt(std::string_view text, const KeySet& keys
     const auto header = decode_object(text.substr(0, first));
     const auto payload = decode(text.substr(first + 1, second - first - 1));
     const auto object = decode_object(text.substr(first + 1, second - first - 1));
-    if (!header || !payload || !object) return Unexpected(JwtFault::malformed);
+    // One spelling of each token: the library's own decoder is less strict.
+    const bool spelt = decode(text.substr(second + 1)).has_value();
+    if (!header || !payload || !object || !spelt) return Unexpected(JwtFault::malformed);
     const auto algorithm = algorithm_of(*header);
     if (!algorithm) return Unexpected(JwtFault::algorithm);
     // What must be understood and is not ends it (RFC 7515 section 4.1.11); we understand no extension.

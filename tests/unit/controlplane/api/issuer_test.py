@@ -248,7 +248,7 @@ class Refused(unittest.TestCase):
                 "another's key under this id": (issuer.token(theirs), "token-signature-wrong"),
                 "a key in the token": (issuer.token(theirs, header={"jwk": theirs.jwk(), "jku": "http://127.0.0.1:1/"}), "token-signature-wrong"),
                 "other claims": (".".join((head, changed, signature)), "token-signature-wrong"),
-                "half a signature": (good[:-20], "token-signature-wrong"),
+                "half a signature": (good[:-22], "token-signature-wrong"),
                 "no signature": (head + "." + payload + ".", "token-signature-wrong"),
                 "issuer": (issuer.token(iss="https://login.example"), "token-issuer-unknown"),
                 "issuer with a slash": (issuer.token(iss=issuer.url + "/"), "token-issuer-unknown"),
