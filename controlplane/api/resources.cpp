@@ -19,6 +19,7 @@ void add_index_routes(Router& router) {
                                                       {"audit_verify", "/v1/audit:verify"},
                                                       {"tokens", "/v1/tokens"},
                                                       {"freeze", "/v1/freeze"},
+                                                      {"drafts", "/v1/drafts"},
                                                       {"status", "/v1/status"},
                                                       {"rules", "/v1/rules"},
                                                       {"sets", "/v1/sets"},
@@ -55,6 +56,7 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_audit_routes(router, service);
     add_token_routes(router, service);
     add_freeze_routes(router, service);
+    add_draft_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
     add_set_routes(router, service);

@@ -35,6 +35,31 @@ Problem storage_problem(const FileError& error) {
     return problem(500, "storage-failed", "The policy could not be stored", error.what + "; the policy is unchanged");
 }
 
+Problem draft_problem(const DraftTrouble& trouble, const std::string& name) {
+    switch (trouble.kind) {
+        case DraftTrouble::Kind::absent:
+            return problem(404, "no-such-draft", "There is no such draft",
+                           "there is no draft \"" + name + "\"; GET /v1/drafts lists them");
+        case DraftTrouble::Kind::exists:
+            return problem(412, "draft-exists", "There is such a draft already",
+                           "read draft \"" + name + "\", then send its ETag in If-Match, or take another name");
+        case DraftTrouble::Kind::changed:
+            return problem(412, "draft-changed", "The draft is another by now",
+                           "draft \"" + name + "\" was saved or deleted meanwhile; read it again");
+        case DraftTrouble::Kind::too_many:
+            return problem(409, "too-many-drafts", "There is no room for another draft",
+                           "there are " + std::to_string(kDraftsMax) + " drafts; delete one");
+        case DraftTrouble::Kind::too_large:
+            return problem(
+                409, "drafts-too-large", "There is no room for this draft",
+                "all drafts together have at most " + std::to_string(kDraftBytesMax >> 20U) + " MiB; delete one");
+        case DraftTrouble::Kind::storage: break;
+    }
+    const auto& error = trouble.storage;
+    return error.disk_full() ? problem(507, "storage-full", "The state directory is full", error.what)
+                             : problem(500, "storage-failed", "Drafts could not be read or stored", error.what);
+}
+
 Problem dataplane_unavailable(const std::string& why) {
     return problem(503, "dataplane-unavailable", "The dataplane is not there",
                    (why.empty() ? "it has not answered yet" : why) + "; nothing was stored");

@@ -20,6 +20,8 @@ AuditRecord with_result(AuditRecord record, std::string result, std::string deta
 
 /// `507` if the disk is full, else `500`; what was asked for was not done.
 Problem storage_problem(const FileError& error);
+/// The same about a draft.
+Problem draft_problem(const DraftTrouble& trouble, const std::string& name);
 Problem dataplane_unavailable(const std::string& why);
 Problem refused_by_dataplane(const abi::Answer& answer);
 

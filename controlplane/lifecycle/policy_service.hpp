@@ -179,6 +179,20 @@ struct HistoryView {
     std::vector<PlanChange> changes;  ///< from `against` to `adoption`
 };
 
+/// A policy that is worked on (draft_store.hpp).
+struct DraftSave {
+    std::string name;
+    std::string_view body;
+    PolicyFormat format{};
+    std::optional<std::uint64_t> base;  ///< a generation, 0 = the policy in force; nothing: as it was, of a new one 0
+    DraftCondition condition{};
+    Caller caller{};
+};
+struct DraftSaved {
+    Draft draft;  ///< without its text
+    PolicyErrors errors;
+};
+
 /// A set whose members come over the API.
 struct SetInfo {
     std::string name{};
@@ -281,6 +295,14 @@ public:
     virtual TokenStore& tokens() = 0;
     virtual AnswerStore& answers() = 0;
     virtual FreezeStore& freezes() = 0;
+    virtual DraftStore& drafts() = 0;
+
+    /// Kept with errors too, as long as it can be read as YAML or JSON at all.
+    virtual Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) = 0;
+    /// As `put` of its text; 409 if the policy in force is another than its base. `hash`: the policy that it is meant
+    /// to be; empty = whatever it is.
+    virtual Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
+                                                        const CommitOptions&) = 0;
 
     virtual std::vector<SetInfo> sets() = 0;
     virtual Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,

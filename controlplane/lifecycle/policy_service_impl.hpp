@@ -62,6 +62,10 @@ public:
     TokenStore& tokens() override { return store_->tokens(); }
     AnswerStore& answers() override { return store_->answers(); }
     FreezeStore& freezes() override { return store_->freezes(); }
+    DraftStore& drafts() override { return store_->drafts(); }
+    Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) override;
+    Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
+                                                const CommitOptions&) override;
 
     std::vector<SetInfo> sets() override;
     Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
@@ -129,6 +133,13 @@ private:
     Expected<Policy, Problem> policy_of(const Adoption& adoption, std::string* text = nullptr);
     Expected<CommitResult, Problem> restore_adoption(std::uint64_t generation, const CommitOptions& options,
                                                      const AuditRecord& record);
+
+    // --- drafts.cpp
+    Expected<PolicyBase, Problem> base_of(const DraftSave& wanted);
+    /// What became of the policy behind `base`; nothing if it is still in force.
+    std::optional<Problem> moved_on(const PolicyBase& base);
+    Expected<CommitResult, Problem> apply_kept(const std::string& name, const std::string& hash,
+                                               const CommitOptions& options, const AuditRecord& record);
 
     CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
     void count_publish(const char* result);

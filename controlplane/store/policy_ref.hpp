@@ -13,4 +13,10 @@ struct PolicyRef {
     bool operator==(const PolicyRef&) const = default;
 };
 
+/// The policy that another was written over; no hash = there was none.
+struct PolicyBase {
+    std::uint64_t generation{};
+    std::string hash, version;
+};
+
 }  // namespace sluice::cp

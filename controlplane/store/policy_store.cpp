@@ -14,7 +14,7 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-constexpr std::int64_t kSchemaVersion = 3;  ///< 1: without tokens; 2: without members of sets
+constexpr std::int64_t kSchemaVersion = 4;  ///< 1: without tokens; 2: without members of sets; 3: without drafts
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -65,6 +65,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
+    drafts_.reset();
     freezes_.reset();
     answers_.reset();
     tokens_.reset();
@@ -95,6 +96,7 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     sets_ = std::make_unique<SetStore>(*database_, *audit_);
     answers_ = std::make_unique<AnswerStore>(*database_);
     freezes_ = std::make_unique<FreezeStore>(*database_, *audit_);
+    drafts_ = std::make_unique<DraftStore>(*database_, *audit_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
     } else if (version < kSchemaVersion) {
@@ -113,8 +115,12 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
     record.detail = "from version " + std::to_string(from) + " to " + std::to_string(kSchemaVersion);
     return in_transaction(std::move(record), [&](std::uint64_t) -> Outcome {
         std::vector<std::string_view> statements;
-        if (from < 2) statements.insert(statements.end(), token_schema().begin(), token_schema().end());
-        statements.insert(statements.end(), set_schema().begin(), set_schema().end());
+        const auto add = [&](std::span<const std::string_view> more) {
+            statements.insert(statements.end(), more.begin(), more.end());
+        };
+        if (from < 2) add(token_schema());
+        if (from < 3) add(set_schema());
+        if (from < 4) add(draft_schema());
         for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
@@ -141,8 +147,8 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     std::optional<AuditEntry> first;
     const auto lock = database_->lock();
     auto made = database_->transaction([&]() -> Outcome {
-        for (const auto statements :
-             {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema()}) {
+        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(),
+                                      set_schema(), draft_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }

@@ -7,6 +7,7 @@
 ///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it
 ///     audit     audit_log.hpp
 ///     tokens    token_store.hpp
+///     drafts    draft_store.hpp
 ///
 /// Theory of operation. `stage` makes the intent durable together with its entry in the audit, then it is published,
 /// then `promote` makes it current, again with an entry. Each is one transaction, so a crash anywhere leaves the old
@@ -27,6 +28,7 @@
 #include "controlplane/store/answer_store.hpp"
 #include "controlplane/store/audit_log.hpp"
 #include "controlplane/store/database.hpp"
+#include "controlplane/store/draft_store.hpp"
 #include "controlplane/store/freeze_store.hpp"
 #include "controlplane/store/policy_ref.hpp"
 #include "controlplane/store/set_store.hpp"
@@ -72,6 +74,7 @@ public:
     SetStore& sets() noexcept { return *sets_; }
     AnswerStore& answers() noexcept { return *answers_; }
     FreezeStore& freezes() noexcept { return *freezes_; }
+    DraftStore& drafts() noexcept { return *drafts_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -124,6 +127,7 @@ private:
     std::unique_ptr<SetStore> sets_;
     std::unique_ptr<AnswerStore> answers_;
     std::unique_ptr<FreezeStore> freezes_;
+    std::unique_ptr<DraftStore> drafts_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t generation_last_{};
     std::string slots_;

@@ -63,6 +63,18 @@ struct ApplyOptions {
     bool force_first{};
 };
 int apply(const Context& context, const ApplyOptions& options);
+/// By the name, else by the first character: a YAML policy starts with a key or a comment.
+std::string content_type(const std::string& file, std::string_view text);
+/// ETag of the stored policy, nothing if there is none.
+std::optional<std::string> stored_etag(const Context& context);
+/// What the options of a commit say: --break-glass, --confirm, --guard.
+void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
+                        const std::string& guard);
+/// What came of a commit; the same for all that end in one.
+int report_commit(const Context& context, const HttpReply& reply, std::string_view file);
+/// A plan; exit code 0, 2 or 1. `stored`: ETag of the policy that it was compared with; `how`: what applies it.
+int report_plan(const Context& context, const HttpReply& reply, const std::optional<std::string>& stored,
+                const std::string& file, const std::string& how);
 int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard);
 int confirm(const Context& context, std::uint64_t generation);
 /// Leaves what runs for what ran before it, at once.
@@ -96,6 +108,25 @@ int set_add(const Context& context, const std::string& name, const std::vector<s
 int set_remove(const Context& context, const std::string& name, const std::vector<std::string>& members);
 /// `file`: a member a line, - = standard input.
 int set_replace(const Context& context, const std::string& name, const std::string& file);
+
+// draft_commands.cpp
+int draft_list(const Context& context);
+/// `text`: what was written, and nothing else.
+int draft_show(const Context& context, const std::string& name, bool text);
+struct DraftSaveOptions {
+    std::string name, file;
+    std::string base;  ///< current, a generation, or empty = as it was
+    bool only_new{};
+};
+/// Errors of the policy are told, and it is kept; exit code 0.
+int draft_save(const Context& context, const DraftSaveOptions& options);
+/// As `plan`.
+int draft_plan(const Context& context, const std::string& name, const std::string& flows_since);
+struct DraftApplyOptions {
+    std::string name, hash, confirm, guard;
+};
+int draft_apply(const Context& context, const DraftApplyOptions& options);
+int draft_delete(const Context& context, const std::string& name);
 
 // freeze_command.cpp
 int freeze_show(const Context& context);

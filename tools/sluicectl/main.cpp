@@ -33,6 +33,8 @@ struct Options {
     bool text{};
     std::string token_name, expires;
     std::string set_name, for_time;
+    std::string draft_name, base, hash;
+    bool only_new{};
     std::vector<std::string> members;
     std::vector<std::string> roles;
 };
@@ -84,6 +86,7 @@ public:
         add_set_commands();
         add_token_commands();
         add_freeze_commands();
+        add_draft_commands();
         add_view_commands();
         add_completion();
         refuse_unknown_commands(argc, argv);
@@ -157,6 +160,13 @@ private:
         return to->add_option("-f,--file", options_.file, help)->required();
     }
 
+    void add_plan_flows(CLI::App* to) {
+        to->add_option("--flows-since", options_.flows_since,
+                       "recorded flows to look at, besides those that live: a time, or how long ago")
+            ->capture_default_str();
+        to->add_flag("--no-flows", options_.no_flows, "look at no flows");
+    }
+
     /// Of whatever changes the policy.
     void add_guard(CLI::App* to) {
         to->add_flag("--break-glass", options_.break_glass,
@@ -173,11 +183,7 @@ private:
                         return plan(c, options_.file, options_.no_flows ? std::string{} : options_.flows_since);
                     });
         add_file(plan_command, "policy, YAML or JSON; - reads standard input");
-        plan_command
-            ->add_option("--flows-since", options_.flows_since,
-                         "recorded flows to look at, besides those that live: a time, or how long ago")
-            ->capture_default_str();
-        plan_command->add_flag("--no-flows", options_.no_flows, "look at no flows");
+        add_plan_flows(plan_command);
         auto* apply_command = command(app_, "apply", "replace the policy", [this](const Context& c) {
             return apply(c, {.file = options_.file,
                              .confirm = options_.confirm,
@@ -282,6 +288,48 @@ private:
         set->add_option("UNTIL", options_.until, "e.g. 2026-12-24T18:00:00+08:00")->required();
         set->add_option("--from", options_.since, "the same; default: now");
         command(*freeze, "lift", "changes are allowed again", [](const Context& c) { return freeze_lift(c); });
+    }
+
+    void add_draft_commands() {
+        auto* draft = app_.add_subcommand("draft", "policies that are worked on, kept by the control plane");
+        draft->require_subcommand(1);
+        draft->fallthrough();
+        command(*draft, "list", "all of them", [](const Context& c) { return draft_list(c); });
+        const auto add = [&](const std::string& name, const std::string& help, auto call) {
+            auto* added = command(*draft, name, help, call);
+            added->add_option("NAME", options_.draft_name, "the draft")->required();
+            return added;
+        };
+        add("show", "one of them", [this](const Context& c) {
+            return draft_show(c, options_.draft_name, options_.text);
+        })->add_flag("--text", options_.text, "print what was written, and nothing else");
+        auto* save = add("save", "keep a policy under a name; nothing of it is in force", [this](const Context& c) {
+            return draft_save(c, {.name = options_.draft_name,
+                                  .file = options_.file,
+                                  .base = options_.base,
+                                  .only_new = options_.only_new});
+        });
+        add_file(save, "policy, YAML or JSON; - reads standard input");
+        save->add_option("--base", options_.base,
+                         "what it is written over: current, or a generation; default: as before, of a new one current");
+        save->add_flag("--new", options_.only_new, "fail if there is a draft of this name");
+        auto* plan_command =
+            add("plan", "what it would change; exit code 0 nothing, 2 something, 1 error", [this](const Context& c) {
+                return draft_plan(c, options_.draft_name, options_.no_flows ? std::string{} : options_.flows_since);
+            });
+        add_plan_flows(plan_command);
+        auto* apply_command =
+            add("apply", "put it in force, if what it was written over still is", [this](const Context& c) {
+                return draft_apply(c, {.name = options_.draft_name,
+                                       .hash = options_.hash,
+                                       .confirm = options_.confirm,
+                                       .guard = options_.guard});
+            });
+        apply_command->add_option("--hash", options_.hash,
+                                  "of the plan that was looked at; fail if it is another by now");
+        apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
+        add_guard(apply_command);
+        add("delete", "drop it", [this](const Context& c) { return draft_delete(c, options_.draft_name); });
     }
 
     void add_token_commands() {

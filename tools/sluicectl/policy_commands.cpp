@@ -12,25 +12,6 @@ namespace sluice::ctl {
 namespace json = boost::json;
 namespace {
 
-/// By the name, else by the first character: a YAML policy starts with a key or a comment.
-std::string content_type(const std::string& file, std::string_view text) {
-    const bool json_name = file.ends_with(".json");
-    const bool yaml_name = file.ends_with(".yaml") || file.ends_with(".yml");
-    const auto first = text.find_first_not_of(" \t\r\n");
-    const bool json_text = first != std::string_view::npos && text[first] == '{';
-    return json_name || (!yaml_name && json_text) ? "application/json" : "application/yaml";
-}
-
-/// ETag of the stored policy, nothing if there is none.
-std::optional<std::string> stored_etag(const Context& context) {
-    const HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
-    const auto reply = context.client.send(request);
-    if (!reply) throw CommandError{reply.error()};
-    if (reply->status == 404) return std::nullopt;
-    if (reply->status != 200) throw CommandError{problem_text(*reply, {})};
-    return reply->etag;
-}
-
 std::string test_lines(const json::value& plan, std::string_view file) {
     std::string out;
     for (const auto& test : plan.at("tests").as_array()) {
@@ -81,7 +62,40 @@ void print_compared(const json::value& plan) {
                              stored.empty() ? "no policy" : "the stored policy " + stored, waiting);
 }
 
-/// What came of a commit; the same for apply, patch, confirm and rollback.
+std::uint64_t running_generation(const Context& context) {
+    const auto answer = fetch(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
+    const auto generation = count_of(answer.at("dataplane"), "generation");
+    if (generation == 0) throw CommandError{"no generation runs; apply a policy first"};
+    return generation;
+}
+
+int post_commit(const Context& context, std::uint64_t generation, std::string_view verb) {
+    if (generation == 0) generation = running_generation(context);
+    const auto reply = send(
+        context,
+        {.method = "POST", .target = fmt::format("/v1/commits/{}:{}", generation, verb), .headers = {}, .body = {}});
+    return report_commit(context, reply, {});
+}
+
+}  // namespace
+
+std::string content_type(const std::string& file, std::string_view text) {
+    const bool json_name = file.ends_with(".json");
+    const bool yaml_name = file.ends_with(".yaml") || file.ends_with(".yml");
+    const auto first = text.find_first_not_of(" \t\r\n");
+    const bool json_text = first != std::string_view::npos && text[first] == '{';
+    return json_name || (!yaml_name && json_text) ? "application/json" : "application/yaml";
+}
+
+std::optional<std::string> stored_etag(const Context& context) {
+    const HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
+    const auto reply = context.client.send(request);
+    if (!reply) throw CommandError{reply.error()};
+    if (reply->status == 404) return std::nullopt;
+    if (reply->status != 200) throw CommandError{problem_text(*reply, {})};
+    return reply->etag;
+}
+
 int report_commit(const Context& context, const HttpReply& reply, std::string_view file) {
     if (context.json) {
         std::cout << reply.body;
@@ -112,8 +126,8 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
     return 0;
 }
 
-void add_confirm_headers(const Context& context, HttpRequest& request, const std::string& duration,
-                         const std::string& guard) {
+void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
+                        const std::string& guard) {
     if (context.break_glass) request.headers.emplace_back("Break-Glass", "true");
     if (!guard.empty()) {
         if (duration.empty()) throw CommandError{"--guard watches what waits for its confirmation; give --confirm too"};
@@ -126,23 +140,6 @@ void add_confirm_headers(const Context& context, HttpRequest& request, const std
             fmt::format("--confirm \"{}\" is no duration; write 10m, 90s or 1h30m, at most 24h", duration)};
     request.headers.emplace_back("Confirm-Timeout", std::to_string(*seconds));
 }
-
-std::uint64_t running_generation(const Context& context) {
-    const auto answer = fetch(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
-    const auto generation = count_of(answer.at("dataplane"), "generation");
-    if (generation == 0) throw CommandError{"no generation runs; apply a policy first"};
-    return generation;
-}
-
-int post_commit(const Context& context, std::uint64_t generation, std::string_view verb) {
-    if (generation == 0) generation = running_generation(context);
-    const auto reply = send(
-        context,
-        {.method = "POST", .target = fmt::format("/v1/commits/{}:{}", generation, verb), .headers = {}, .body = {}});
-    return report_commit(context, reply, {});
-}
-
-}  // namespace
 
 void print_change(const json::value& change, bool colours) {
     constexpr std::size_t kFieldsShown = 8;
@@ -161,15 +158,11 @@ void print_change(const json::value& change, bool colours) {
     std::cout << painted(line, colour, colours) << '\n';
 }
 
-int plan(const Context& context, const std::string& file, const std::string& flows_since) {
-    HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
-    if (!flows_since.empty()) request.target += "&flows_since=" + escaped(flows_since);
-    request.headers.emplace_back("Content-Type", content_type(file, request.body));
-    const auto etag = stored_etag(context);
-    const auto reply = send(context, request, file);
+int report_plan(const Context& context, const HttpReply& reply, const std::optional<std::string>& stored,
+                const std::string& file, const std::string& how) {
     const auto answer = parse_json(reply.body);
     const bool good = flag_of(answer, "ok");
-    const bool same = etag && *etag == fmt::format("\"{}\"", text_of(answer, "hash"));
+    const bool same = stored && *stored == fmt::format("\"{}\"", text_of(answer, "hash"));
     if (context.json) {
         std::cout << reply.body;
         return good ? (same ? kExitSame : kExitChanges) : kExitError;
@@ -199,17 +192,24 @@ int plan(const Context& context, const std::string& file, const std::string& flo
         return kExitSame;
     }
     std::cout << fmt::format(
-        "plan {}: {} to add, {} to change, {} to move, {} to remove.  apply with: sluicectl apply -f {} --confirm "
-        "10m\n",
+        "plan {}: {} to add, {} to change, {} to move, {} to remove.  apply with: sluicectl {} --confirm 10m\n",
         text_of(answer, "version"), count_of_op(answer, "add"), count_of_op(answer, "change"),
-        count_of_op(answer, "move"), count_of_op(answer, "remove"), file);
+        count_of_op(answer, "move"), count_of_op(answer, "remove"), how);
     return kExitChanges;
+}
+
+int plan(const Context& context, const std::string& file, const std::string& flows_since) {
+    HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
+    if (!flows_since.empty()) request.target += "&flows_since=" + escaped(flows_since);
+    request.headers.emplace_back("Content-Type", content_type(file, request.body));
+    const auto etag = stored_etag(context);
+    return report_plan(context, send(context, request, file), etag, file, "apply -f " + file);
 }
 
 int apply(const Context& context, const ApplyOptions& options) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
     request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
-    add_confirm_headers(context, request, options.confirm, options.guard);
+    add_commit_headers(context, request, options.confirm, options.guard);
     const auto etag = stored_etag(context);
     if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
     if (etag) {
@@ -226,7 +226,7 @@ int patch(const Context& context, const std::string& file, const std::string& co
                         .target = "/v1/policy",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = read_file(file)};
-    add_confirm_headers(context, request, confirm_duration, guard);
+    add_commit_headers(context, request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);
@@ -241,7 +241,7 @@ int roll_back_to(const Context& context, std::uint64_t generation, const std::st
                  const std::string& guard) {
     HttpRequest request{
         .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
-    add_confirm_headers(context, request, confirm_duration, guard);
+    add_commit_headers(context, request, confirm_duration, guard);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);

@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs/API.md").read_text(encoding="utf-8")
 OPERATIONS = {operation["operationId"] for item in SPEC["paths"].values() for method, operation in item.items() if method != "parameters"}
 # What the last lines of an example's output must have: an example that runs and shows nothing teaches nothing.
 SHOWS = {"getIndex": r'"policy": "/v1/policy"', "getOpenApi": r"/v1/policy\n", "putPolicy": r"demo@[0-9a-f]{6}\ntrue\n", "confirmCommit": r"^2\n",
-         "getPolicy": r"id: web-in[^$]*\n304\n", "patchPolicy": r"^3\n", "rollbackCommit": r"^\d+\n", "putFreeze": r"^true\n", "getFreeze": r"^year's end\n", "liftFreeze": r"^null\n", "getSets": r"^blocked\n",
+         "getPolicy": r"id: web-in[^$]*\n304\n", "patchPolicy": r"^3\n", "rollbackCommit": r"^\d+\n", "putFreeze": r"^true\n", "getFreeze": r"^year's end\n", "liftFreeze": r"^null\n", "getSets": r"^blocked\n", "putDraft": r"^web-change\tready\n", "getDrafts": r"^web-change\tready\n", "getDraft": r"id: web-in", "planDraft": r"^true\n", "applyDraft": r"^\d+\n", "deleteDraft": r"^in_force\n",
          "addSetMembers": r"^2\n", "getSetMembers": r"^198\.51\.100\.7\n", "replaceSetMembers": r"^1\n", "removeSetMembers": r"^0\n", "getHistory": r"CHG-20418",
          "getAudit": r"policy\.put\tadopted", "verifyAudit": r"^true\n", "getTokens": r"ci-plan\tlive", "getToken": r"^live\n", "revokeToken": r"^revoked\n",
          "getStatus": r'"capacity": \d+', "getCommit": r"^pending_confirmation\n", "getRules": r"web-in\tallow\t\d+", "getFlows": r"\n50\n|\n5\n", "endFlows": r"^50\n", "explain": r'"verdict": "allow"', "getEvents": r"^retry: 1000\n",

@@ -115,6 +115,31 @@ def drive_the_freeze(at):
     at.ask("DELETE", "/v1/freeze")
 
 
+def drive_drafts(at):
+    at.ask("GET", "/v1/drafts")
+    at.ask("GET", "/v1/drafts/none")
+    etag = at.put("rule web-in", target="/v1/drafts/web", If_None_Match="*").headers["ETag"]
+    at.put("rule web-in", target="/v1/drafts/web", If_None_Match="*")
+    at.put("BROKEN", target="/v1/drafts/broken?base=1")
+    at.put("UNREADABLE", target="/v1/drafts/broken")
+    at.put("x", target="/v1/drafts/Upper")
+    at.put("rule other", target="/v1/drafts/web?base=current", If_Match=etag)
+    at.put("rule other", target="/v1/drafts/web", If_Match=etag)
+    at.ask("GET", "/v1/drafts")
+    at.ask("GET", "/v1/drafts/web")
+    plan = at.ask("POST", "/v1/drafts/web:plan?flows_since=24h").json()
+    at.ask("POST", "/v1/drafts/web:apply?hash=" + "0" * 64, headers={"If-Match": "*"})
+    at.ask("POST", "/v1/drafts/web:apply")
+    at.ask("POST", "/v1/drafts/web:apply?hash=" + plan["hash"], headers={"If-Match": "*"})
+    at.ask("GET", "/v1/drafts/web")
+    at.put("rule third", target="/v1/drafts/web")
+    at.ask("POST", "/v1/drafts/web:apply", headers={"If-Match": "*"})
+    at.put("rule third", target="/v1/drafts/web?base=current")
+    at.ask("POST", "/v1/drafts/web:apply", headers={"If-Match": "*", "Confirm-Timeout": "60"})
+    at.ask("DELETE", "/v1/drafts/web")
+    at.ask("DELETE", "/v1/drafts/web")
+
+
 def drive_tokens(at):
     at.ask("GET", "/v1/tokens")
     for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
@@ -147,7 +172,7 @@ class Contract(unittest.TestCase):
     def test_every_promise_is_kept(self):
         with Server(BINARY) as server:
             at = Recorder(server)
-            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_sets, drive_tokens, drive_insight):
+            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_drafts, drive_sets, drive_tokens, drive_insight):
                 drive(at)
         self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
         driven = {name for name, _, _ in at.seen}

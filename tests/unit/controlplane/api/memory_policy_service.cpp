@@ -16,17 +16,6 @@ constexpr std::size_t kRingEvents = 2000;
 
 bool says(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
 
-PolicyErrors two_errors() {
-    return {{.code = "undefined-name",
-             .pointer = "/rules/0/from",
-             .pos = {3, 9},
-             .detail = "zone \"dzm\" is not defined; did you mean \"dmz\"?"},
-            {.code = "unknown-key",
-             .pointer = "/rulez",
-             .pos = {7, 1},
-             .detail = "unknown key \"rulez\xff\"; did you mean \"rules\"?"}};
-}
-
 std::set<std::string> rule_ids(std::string_view text) {
     std::set<std::string> ids;
     std::istringstream in{std::string{text}};
@@ -122,6 +111,17 @@ void look_at_flows(DryRunResult& plan) {
 }
 
 }  // namespace
+
+PolicyErrors two_errors() {
+    return {{.code = "undefined-name",
+             .pointer = "/rules/0/from",
+             .pos = {3, 9},
+             .detail = "zone \"dzm\" is not defined; did you mean \"dmz\"?"},
+            {.code = "unknown-key",
+             .pointer = "/rulez",
+             .pos = {7, 1},
+             .detail = "unknown key \"rulez\xff\"; did you mean \"rules\"?"}};
+}
 
 Unexpected<Problem> problem(int status, std::string code, std::string detail, PolicyErrors errors) {
     return Unexpected(Problem{.status = status,

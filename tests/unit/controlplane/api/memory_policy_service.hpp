@@ -41,6 +41,10 @@ public:
     Expected<SetChangeResult, Problem> change_set(const SetChangeQuery& query) override;
     AnswerStore& answers() override { return store_->answers(); }
     FreezeStore& freezes() override { return store_->freezes(); }
+    DraftStore& drafts() override { return store_->drafts(); }
+    Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) override;
+    Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
+                                                const CommitOptions&) override;
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
@@ -89,5 +93,7 @@ private:
 };
 
 std::string sha256_text(std::string_view text);
+/// What BROKEN stands for.
+PolicyErrors two_errors();
 
 }  // namespace sluice::cp::api::test

@@ -71,12 +71,14 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
         ASSERT_TRUE(database->run("DROP TABLE tokens"));
         ASSERT_TRUE(database->run("DROP TABLE set_members"));
         ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
+        ASSERT_TRUE(database->run("DROP TABLE drafts"));
         ASSERT_TRUE(database->run("PRAGMA user_version=1"));
     }
     auto store = disk.open();
     ASSERT_NE(store, nullptr);
     EXPECT_EQ(store->current()->generation, 1U);
     EXPECT_TRUE(store->tokens().list().empty());
+    EXPECT_TRUE(store->drafts().list()->empty());
     ASSERT_TRUE(store->tokens().set_first("hash"));
     store.reset();
     store = disk.open();

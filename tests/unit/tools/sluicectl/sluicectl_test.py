@@ -130,6 +130,39 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", self.file("a"), "--break-glass", "--reason", "INC-7", "--idempotency-key", "k")
         self.assertEqual(self.run_ctl("apply", "-f", self.file("a"), "--reason", "INC-7", "--idempotency-key", "k").stdout, run.stdout)
 
+    def test_a_draft_is_saved_planned_applied_and_deleted(self):
+        self.run_ctl("apply", "-f", self.file("rule web-in\n"))
+        draft = self.file("rule web-in\nrule new\n")
+        self.assertRegex(self.run_ctl("draft", "save", "web", "-f", draft, "--new", "--reason", "CHG-1").stdout, r"^draft web  ready  demo@\w+, over generation 1 \(demo@\w+\)\n$")
+        self.assertIn("take another name", self.run_ctl("draft", "save", "web", "-f", draft, "--new", code=1).stderr)
+        self.assertRegex(self.run_ctl("draft", "list").stdout, r"\nweb +ready +demo@\w+ +generation 1 \(demo@\w+\) +\S+Z +token:first-start/\w+ +CHG-1\n$")
+        self.assertEqual(self.run_ctl("draft", "show", "web", "--text").stdout, "rule web-in\nrule new\n")
+        self.assertIn("reason     CHG-1\n\nrule web-in\n", self.run_ctl("draft", "show", "web").stdout)
+        run = self.run_ctl("draft", "plan", "web", code=2)
+        self.assertIn("+ rule new  action allow\n", run.stdout)
+        self.assertIn("apply with: sluicectl draft apply web --confirm 10m\n", run.stdout)
+        planned = json.loads(self.run_ctl("draft", "plan", "web", "--no-flows", "-o", "json", code=2).stdout)["hash"]
+        self.assertIn("saved or deleted meanwhile", self.run_ctl("draft", "apply", "web", "--hash", "0" * 64, code=1).stderr)
+        self.assertIn("generation 2", self.run_ctl("draft", "apply", "web", "--hash", planned).stdout)
+        self.assertIn(" in_force ", self.run_ctl("draft", "list").stdout)
+        self.run_ctl("draft", "plan", "web", code=0)
+
+        self.run_ctl("draft", "save", "web", "-f", self.file("rule third\n"))
+        run = self.run_ctl("draft", "apply", "web", code=1)
+        self.assertIn("web: add rule web-in\nsluicectl: it was written over another policy\n", "web: " + run.stderr)
+        self.run_ctl("draft", "save", "web", "-f", self.file("rule third\n"), "--base", "current")
+        self.assertIn("else the dataplane reverts: sluicectl confirm 3", self.run_ctl("draft", "apply", "web", "--confirm", "5m").stdout)
+
+        broken = self.file("BROKEN", "b.yaml")
+        run = self.run_ctl("draft", "save", "broken", "-f", broken)
+        self.assertTrue(run.stderr.startswith(broken + ':3:9: zone "dzm" is not defined; did you mean "dmz"?\n'))
+        self.assertIn("draft broken  errors  2 errors, over generation", run.stdout)
+        self.assertIn("this is no YAML", self.run_ctl("draft", "save", "broken", "-f", self.file("UNREADABLE", "u.yaml"), code=1).stderr)
+        self.assertEqual(self.run_ctl("draft", "show", "broken", "--text").stdout, "BROKEN")
+        self.assertEqual(self.run_ctl("draft", "delete", "broken").stdout, "draft broken is gone\n")
+        self.assertIn('there is no draft "broken"', self.run_ctl("draft", "delete", "broken", code=1).stderr)
+        self.assertIn("is no name of a draft", self.run_ctl("draft", "show", "../policy", code=1).stderr)
+
     def test_confirm_and_rollback(self):
         self.run_ctl("apply", "-f", self.file("a"))
         run = self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m")
