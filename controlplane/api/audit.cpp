@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "controlplane/api/field_choice.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -44,10 +45,13 @@ Response storage_failed(const FileError& error, const Request& request) {
 
 Response get_audit(const Request& request, PolicyService& service) {
     AuditQuery query;
+    const auto fields = FieldChoice::of(request, "AuditEntry");
+    if (!fields) return problem_response(400, "bad-query", fields.error(), request.id);
     const auto now_ns =
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
     for (const auto& [name, value] : request.query) {
+        if (name == kFieldsParameter) continue;
         const auto number = parse_number(value);
         if (name == "actor") {
             query.actor = value;
@@ -71,7 +75,11 @@ Response get_audit(const Request& request, PolicyService& service) {
     const auto page = service.audit().page(query);
     if (!page) return storage_failed(page.error(), request);
     json::array entries;
-    for (const auto& entry : page->entries) entries.push_back(entry_json(entry));
+    for (const auto& entry : page->entries) {
+        auto item = entry_json(entry);
+        fields->apply(item);
+        entries.push_back(std::move(item));
+    }
     return json_response(
         200, json::serialize(
                  json::object{{"entries", std::move(entries)},
@@ -97,7 +105,7 @@ void add_audit_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/audit",
                 .roles = {Role::auditor},
-                .query_parameters = {"since", "until", "actor", "action", "limit", "cursor"},
+                .query_parameters = {"since", "until", "actor", "action", "limit", "cursor", "fields"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_audit(r, service); }});
     router.add({.method = "GET",
                 .pattern = "/v1/audit:verify",

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/api/commit_options.hpp"
+#include "controlplane/api/field_choice.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -48,8 +49,8 @@ json::object flow_json(const FlowView& flow) {
 constexpr std::string_view kJsonLines = "application/jsonl";
 constexpr std::uint32_t kRecordsPerPieceOfExport = 2'000;
 
-Response json_lines(RecordQuery query, std::optional<std::uint64_t> limit, PolicyService& service,
-                    const Request& request) {
+Response json_lines(RecordQuery query, std::optional<std::uint64_t> limit, const FieldChoice& fields,
+                    PolicyService& service, const Request& request) {
     // The first page is asked for at once: what is wrong with the question must have its status.
     auto left = limit.value_or(std::numeric_limits<std::uint64_t>::max());
     const auto count = [](std::uint64_t wanted) {
@@ -60,11 +61,11 @@ Response json_lines(RecordQuery query, std::optional<std::uint64_t> limit, Polic
     if (!first) return problem_response(first.error(), request.id);
     Response response;
     response.content_type = kJsonLines;
-    response.pieces = [query, left, count, &service, page = std::optional{std::move(*first)}, blocks = std::uint64_t{},
-                       records = std::uint64_t{}]() mutable -> std::optional<std::string> {
+    response.pieces = [query, left, count, fields, &service, page = std::optional{std::move(*first)},
+                       blocks = std::uint64_t{}, records = std::uint64_t{}]() mutable -> std::optional<std::string> {
         if (!page) return std::nullopt;
         std::string piece;
-        for (const auto& line : page->lines) piece.append(valid_utf8(line)).push_back('\n');
+        for (const auto& line : page->lines) piece.append(fields.apply(valid_utf8(line))).push_back('\n');
         left -= page->lines.size();
         blocks += page->damaged_blocks;
         records += page->records_lost;
@@ -87,13 +88,14 @@ Response json_lines(RecordQuery query, std::optional<std::uint64_t> limit, Polic
     return response;
 }
 
-Response records_page(RecordQuery query, std::optional<std::uint64_t> limit, PolicyService& service,
-                      const Request& request) {
+Response records_page(RecordQuery query, std::optional<std::uint64_t> limit, const FieldChoice& fields,
+                      PolicyService& service, const Request& request) {
     query.count_max = static_cast<std::uint32_t>(limit.value_or(kFlowsPerPage));
     const auto page = service.flow_records(query);
     if (!page) return problem_response(page.error(), request.id);
     std::string body{R"({"records":[)"};
-    for (const auto& line : page->lines) body.append(&line == &page->lines.front() ? "" : ",").append(valid_utf8(line));
+    for (const auto& line : page->lines)
+        body.append(&line == &page->lines.front() ? "" : ",").append(fields.apply(valid_utf8(line)));
     body += R"(],"next":)" + (page->next ? json::serialize(json::value(*page->next)) : "null");
     body += R"(,"damaged_blocks":)" + std::to_string(page->damaged_blocks) + R"(,"records_lost":)" +
             std::to_string(page->records_lost) + "}";
@@ -113,6 +115,8 @@ Response get_records(const Request& request, PolicyService& service) {
     const bool lines = accept_quality(accept, kJsonLines, true) > accept_quality(accept, "application/json", true);
     RecordQuery query;
     std::optional<std::uint64_t> limit;
+    const auto fields = FieldChoice::of(request, "FlowRecord");
+    if (!fields) return problem_response(400, "bad-query", fields.error(), request.id);
     for (const auto& [name, value] : request.query) {
         if (name == "limit") {
             limit = parse_number(value);
@@ -127,7 +131,7 @@ Response get_records(const Request& request, PolicyService& service) {
             query.since = value;
         } else if (name == "until") {
             query.until = value;
-        } else {
+        } else if (name == "cursor") {
             query.cursor = value;
         }
     }
@@ -135,13 +139,15 @@ Response get_records(const Request& request, PolicyService& service) {
         if (value.empty() && (name == "since" || name == "until"))
             return problem_response(400, "bad-query", name + " is empty; leave it out or give a time", request.id);
     }
-    return lines ? json_lines(std::move(query), limit, service, request)
-                 : records_page(std::move(query), limit, service, request);
+    return lines ? json_lines(std::move(query), limit, *fields, service, request)
+                 : records_page(std::move(query), limit, *fields, service, request);
 }
 
 Response get_flows(const Request& request, PolicyService& service) {
     if (asks_for_records(request)) return get_records(request, service);
     FlowQuery query{.count_max = kFlowsPerPage, .cursor = {}, .filter = {}};
+    const auto fields = FieldChoice::of(request, "Flow");
+    if (!fields) return problem_response(400, "bad-query", fields.error(), request.id);
     for (const auto& [name, value] : request.query) {
         if (name == "limit") {
             const auto number = parse_number(value);
@@ -151,7 +157,7 @@ Response get_flows(const Request& request, PolicyService& service) {
             query.count_max = static_cast<std::uint32_t>(*number);
         } else if (name == "filter") {
             query.filter = value;
-        } else {
+        } else if (name == "cursor") {
             query.cursor = value;
         }
     }
@@ -159,7 +165,11 @@ Response get_flows(const Request& request, PolicyService& service) {
     if (!page) return problem_response(page.error(), request.id);
     json::array flows;
     flows.reserve(page->flows.size());
-    for (const auto& flow : page->flows) flows.push_back(flow_json(flow));
+    for (const auto& flow : page->flows) {
+        auto item = flow_json(flow);
+        fields->apply(item);
+        flows.push_back(std::move(item));
+    }
     json::object out{{"flows", std::move(flows)}};
     out["next"] = page->next ? json::value(*page->next) : json::value(nullptr);
     return json_response(200, json::serialize(out));
@@ -189,7 +199,7 @@ void add_flow_routes(Router& router, PolicyService& service) {
                 .pattern = "/v1/flows",
                 .roles = kEveryRole,
                 .lane = Lane::walks,
-                .query_parameters = {"limit", "cursor", "filter", "since", "until"},
+                .query_parameters = {"limit", "cursor", "filter", "since", "until", "fields"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
     router.add({.method = "DELETE",
                 .pattern = "/v1/flows",

@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/api/commit_options.hpp"
+#include "controlplane/api/field_choice.hpp"
 #include "controlplane/api/once.hpp"
 #include "controlplane/api/plan_json.hpp"
 #include "controlplane/api/problem.hpp"
@@ -35,7 +36,10 @@ json::object adoption_json(const Adoption& adoption) {
 Response get_history(const Request& request, PolicyService& service) {
     std::size_t count_max = kRowsPerPage;
     std::optional<std::uint64_t> before;
+    const auto fields = FieldChoice::of(request, "Adoption");
+    if (!fields) return problem_response(400, "bad-query", fields.error(), request.id);
     for (const auto& [name, value] : request.query) {
+        if (name == kFieldsParameter) continue;
         const auto number = parse_number(value);
         if (name == "limit") {
             if (!number || *number == 0 || *number > kRowsPerPageMax) {
@@ -53,6 +57,7 @@ Response get_history(const Request& request, PolicyService& service) {
     for (const auto& adoption : page->adoptions) {
         auto row = adoption_json(adoption);
         row["current"] = adoption.entry == page->current_entry;
+        fields->apply(row);
         rows.push_back(std::move(row));
     }
     return json_response(
@@ -103,7 +108,7 @@ void add_history_routes(Router& router, PolicyService& service) {
     router.add({.method = "GET",
                 .pattern = "/v1/history",
                 .roles = kEveryRole,
-                .query_parameters = {"limit", "cursor"},
+                .query_parameters = {"limit", "cursor", "fields"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_history(r, service); }});
     router.add(
         {.method = "GET",

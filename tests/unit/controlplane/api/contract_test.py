@@ -179,6 +179,31 @@ class Contract(unittest.TestCase):
         self.assertEqual(sorted(set(OPERATIONS) - driven), [], "operations that nothing drives")
         self.assertEqual(sorted(set(promises()) - at.seen - set(ELSEWHERE), key=str), [], "answers that are promised and were never given")
 
+    def test_fields_choose_what_items_have(self):
+        with Server(BINARY) as server:
+            server.first_policy()
+            for target, schema, rows in (("/v1/rules?", "RuleStats", lambda body: body), ("/v1/history?", "Adoption", lambda body: body["history"]),
+                                         ("/v1/audit?", "AuditEntry", lambda body: body["entries"]), ("/v1/flows?limit=20&", "Flow", lambda body: body["flows"]),
+                                         ("/v1/flows?since=1h&limit=20&", "FlowRecord", lambda body: body["records"])):
+                whole = SPEC["components"]["schemas"][schema]
+                for item in rows(server.request("GET", target[:-1]).json()):
+                    self.assertLessEqual(set(whole["required"]), set(item), target)
+                for name in whole["properties"]:
+                    with self.subTest(target=target, field=name):
+                        items = rows(server.request("GET", target + "fields=" + name).json())
+                        self.assertTrue(items and all(set(item) <= {name} for item in items))
+                        self.assertTrue(name not in whole["required"] or all(name in item for item in items))
+                two = whole["required"][:2]
+                items = rows(server.request("GET", target + "fields=" + ",".join(reversed(two))).json())
+                self.assertTrue(all(sorted(item) == sorted(two) for item in items))
+                for wrong, words in ((two[0] + "x", 'did you mean "%s"?' % two[0]), ("", "there are"), (two[0] + ",", "there are")):
+                    reply = server.request("GET", target + "fields=" + wrong)
+                    self.assertEqual((reply.status, reply.json()["code"]), (400, "bad-query"), wrong)
+                    self.assertIn(words, reply.json()["detail"])
+            lines = server.request("GET", "/v1/flows?since=1h&limit=5&fields=src,dst", headers={"Accept": "application/jsonl"}).body.decode().splitlines()
+            self.assertEqual([set(json.loads(line)) for line in lines], [{"src", "dst"}] * 5)
+            self.assertEqual(server.request("GET", "/v1/status?fields=ready").status, 400)
+
     def test_what_is_wrong_is_seen(self):
         """The checks themselves: an answer with a field too many, one too few, or of another type does not fit."""
         schema = dict(SPEC["components"]["schemas"]["Token"], components=SPEC["components"])
