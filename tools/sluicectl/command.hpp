@@ -141,6 +141,16 @@ int token_create(const Context& context, const std::string& name, const std::vec
 int token_list(const Context& context);
 int token_revoke(const Context& context, const std::string& name_or_id);
 
+// support_bundle.cpp
+struct SupportOptions {
+    std::string file;  ///< empty = a name with the time, here
+    std::string config_dir, version;
+    std::vector<std::string> logs;
+    bool no_policy{};
+    std::vector<std::string> secrets;  ///< texts that must not be in it
+};
+int support_bundle(const Context& context, const SupportOptions& options);
+
 // view_commands.cpp
 int status(const Context& context);
 int get_workers(const Context& context);

@@ -11,7 +11,7 @@ namespace sluice::ctl {
 namespace {
 
 /// Options whose value is a file.
-const std::set<std::string> kFiles{"--file", "-f", "--ca", "--token-file", "--cert", "--key"};
+const std::set<std::string> kFiles{"--file", "-f", "--ca", "--token-file", "--cert", "--key", "--log", "--config-dir"};
 
 struct Known {
     std::map<std::string, std::set<std::string>> words;  ///< by the path of commands: what may stand next
@@ -66,17 +66,32 @@ std::string joined(const std::set<std::string>& words) {
     return out;
 }
 
+struct Tables {
+    std::string words, with_value, choices;
+};
+
+/// `line`: how the shell writes an element of an array.
+Tables tables_of(const CLI::App& app, std::string_view line) {
+    Known known;
+    walk(app, app.get_name(), {}, known);
+    Tables out;
+    for (const auto& [path, list] : known.words) out.words += fmt::format(fmt::runtime(line), path, joined(list));
+    for (const auto& option : known.with_value) out.with_value += fmt::format(fmt::runtime(line), option, 1);
+    for (const auto& [option, values] : known.choices) out.choices += fmt::format(fmt::runtime(line), option, values);
+    return out;
+}
+
+std::string files_pattern() {
+    std::string files;
+    for (const auto& name : kFiles) files += (files.empty() ? "" : "|") + name;
+    return files;
+}
+
 }  // namespace
 
 std::string bash_completion(const CLI::App& app) {
-    Known known;
-    walk(app, app.get_name(), {}, known);
-    std::string words, with_value, choices;
-    for (const auto& [path, list] : known.words) words += fmt::format("    ['{}']='{}'\n", path, joined(list));
-    for (const auto& option : known.with_value) with_value += fmt::format("    ['{}']=1\n", option);
-    for (const auto& [option, values] : known.choices) choices += fmt::format("    ['{}']='{}'\n", option, values);
-    std::string files;
-    for (const auto& name : kFiles) files += (files.empty() ? "" : "|") + name;
+    const auto [words, with_value, choices] = tables_of(app, "    ['{}']='{}'\n");
+    const auto files = files_pattern();
     return "# Completion of sluicectl for bash, made by `sluicectl completion bash`.\n"
            "declare -A _sluicectl_words=(\n" +
            words + ")\ndeclare -A _sluicectl_values=(\n" + with_value + ")\ndeclare -A _sluicectl_choices=(\n" +
@@ -109,6 +124,42 @@ std::string bash_completion(const CLI::App& app) {
     esac
 }
 complete -o filenames -F _sluicectl sluicectl
+)";
+}
+
+std::string zsh_completion(const CLI::App& app) {
+    const auto [words, with_value, choices] = tables_of(app, "    '{}' '{}'\n");
+    return "#compdef sluicectl\n# Completion of sluicectl for zsh, made by `sluicectl completion zsh`.\n"
+           "typeset -gA _sluicectl_words=(\n" +
+           words + ")\ntypeset -gA _sluicectl_values=(\n" + with_value + ")\ntypeset -gA _sluicectl_choices=(\n" +
+           choices +
+           ")\n"
+           R"(_sluicectl() {
+    local at=sluicectl word option= i
+    for ((i = 2; i < CURRENT; i++)); do
+        word=${words[i]}
+        if [[ -n $option ]]; then
+            option=
+        elif [[ $word == -* ]]; then
+            [[ -n ${_sluicectl_values[$at $word]} ]] && option=$word
+        elif [[ -n ${_sluicectl_words[$at $word]} ]]; then
+            at="$at $word"
+        fi
+    done
+    case $option in
+        ()" +
+           files_pattern() +
+           R"() _files ;;
+        ('') compadd -- ${=_sluicectl_words[$at]} ;;
+        (*) compadd -- ${=_sluicectl_choices[$at $option]} ;;
+    esac
+}
+if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
+    _sluicectl "$@"
+else
+    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+    compdef _sluicectl sluicectl
+fi
 )";
 }
 

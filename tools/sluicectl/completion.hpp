@@ -12,5 +12,7 @@ namespace sluice::ctl {
 
 /// A script for bash: `source <(sluicectl completion bash)`.
 std::string bash_completion(const CLI::App& app);
+/// A script for zsh: the same, or as the file `_sluicectl` in a folder of fpath.
+std::string zsh_completion(const CLI::App& app);
 
 }  // namespace sluice::ctl

@@ -8,6 +8,7 @@
 
 #include "tools/sluicectl/command.hpp"
 #include "tools/sluicectl/completion.hpp"
+#include "tools/sluicectl/man_page.hpp"
 #include "tools/sluicectl/output.hpp"
 
 namespace {
@@ -35,6 +36,9 @@ struct Options {
     std::string set_name, for_time;
     std::string draft_name, base, hash;
     bool only_new{};
+    std::string config_dir{"/etc/sluice"};
+    std::vector<std::string> logs;
+    bool no_policy{};
     std::vector<std::string> members;
     std::vector<std::string> roles;
 };
@@ -88,6 +92,7 @@ public:
         add_freeze_commands();
         add_draft_commands();
         add_view_commands();
+        add_support_bundle();
         add_completion();
         refuse_unknown_commands(argc, argv);
         try {
@@ -371,12 +376,37 @@ private:
         to->add_option("--filter", options_.filter, "e.g. \"proto==tcp and dport in {443,8443} and idle_s>30\"");
     }
 
-    /// It asks nobody: no token is read for it.
+    void add_support_bundle() {
+        auto* bundle =
+            command(app_, "support-bundle", "one file with what somebody who is to help needs, without secrets",
+                    [this](const Context& c) {
+                        return support_bundle(c, {.file = options_.file,
+                                                  .config_dir = options_.config_dir,
+                                                  .version = SLUICE_VERSION,
+                                                  .logs = options_.logs,
+                                                  .no_policy = options_.no_policy,
+                                                  .secrets = {token()}});
+                    });
+        bundle->add_option("-f,--file", options_.file,
+                           "the file to write, .tar.gz; default: a name with the time, here");
+        bundle->add_option("--config-dir", options_.config_dir, "where controlplane.yaml and dataplane.yaml are")
+            ->capture_default_str();
+        bundle->add_option("--log", options_.logs, "a log whose end goes in; repeatable")->allow_extra_args(false);
+        bundle->add_flag("--no-policy", options_.no_policy, "leave the policy out");
+    }
+
+    /// They ask nobody: no token is read for them.
     void add_completion() {
         auto* completion = app_.add_subcommand("completion", "a script that completes commands and options in a shell");
         completion->require_subcommand(1);
         completion->add_subcommand("bash", "source <(sluicectl completion bash)")->callback([this] {
             std::cout << bash_completion(app_);
+        });
+        completion->add_subcommand("zsh", "source <(sluicectl completion zsh)")->callback([this] {
+            std::cout << zsh_completion(app_);
+        });
+        app_.add_subcommand("man", "the manual page, for man -l -")->callback([this] {
+            std::cout << man_page(app_, SLUICE_VERSION);
         });
     }
 

@@ -3,8 +3,10 @@ import glob
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -400,6 +402,121 @@ class Completion(unittest.TestCase):
         commands = {line.split()[0] for line in told.splitlines() if line.startswith("  ") and not line.startswith("   ")}
         self.assertGreater(len(commands), 10)
         self.assertEqual({word for word in self.complete("sluicectl ") if not word.startswith("-")}, commands)
+
+
+class SupportBundle(Case):
+    def bundle(self, *arguments, code=0, environment=None):
+        """(members by name, what was printed)"""
+        path = os.path.join(self.folder.name, "bundle.tar.gz")
+        run = self.run_ctl("support-bundle", "-f", path, *arguments, code=code, environment=environment)
+        if code != 0:
+            return {}, run
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        with tarfile.open(path, "r:gz") as archive:
+            members = {member.name: archive.extractfile(member).read().decode() for member in archive}
+        os.unlink(path)
+        self.assertEqual(run.stdout, path + "\n")
+        return {name.removeprefix("sluice-support/"): text for name, text in members.items()}, run
+
+    def test_it_has_what_a_helper_asks_for_and_says_what_it_lacks(self):
+        self.run_ctl("apply", "-f", self.file("rule web-in\n"), "--reason", "CHG-1")
+        config = self.file("listen: \"127.0.0.1:8443\"\n", "controlplane.yaml")
+        log = self.file("".join("line %d\n" % number for number in range(200_000)), "control.log")
+        members, run = self.bundle("--config-dir", os.path.dirname(config), "--log", log, "--log", "/nope/x.log")
+        self.assertEqual(set(members), {"MANIFEST", "status.json", "ready.json", "metrics.txt", "rules.json", "sets.json", "history.json", "drafts.json",
+                                        "freeze.json", "audit.json", "audit-verify.json", "policy.yaml", "versions.txt", "config/controlplane.yaml", "logs/1-control.log"})
+        self.assertEqual(json.loads(members["status.json"])["flows"]["count"], 250)
+        self.assertIn("sluice_flows 250\n", members["metrics.txt"])
+        self.assertIn("CHG-1", members["audit.json"])
+        self.assertEqual(members["policy.yaml"], "rule web-in\n")
+        self.assertTrue(members["versions.txt"].startswith("sluicectl "))
+        self.assertTrue(members["logs/1-control.log"].startswith("line ") and members["logs/1-control.log"].endswith("line 199999\n"))
+        self.assertLess(len(members["logs/1-control.log"]), 2 << 20)
+        for missing in ("config/dataplane.yaml: ", "logs/2-x.log: /nope/x.log: No such file"):
+            self.assertIn(missing, members["MANIFEST"].split("left out")[1])
+            self.assertIn(missing, run.stderr)
+        self.assertIn("policy.yaml: --no-policy", self.bundle("--no-policy")[0]["MANIFEST"])
+
+    def test_no_secret_is_in_it(self):
+        canary = "C4n4ryZq8Wm3"
+        folder = os.path.dirname(self.file(f"listen: x\nkeys: {{password: {canary}, port: 1}}\nurl: https://u:{canary}@h/\n", "controlplane.yaml"))
+        self.run_ctl("apply", "-f", self.file(f"rule web-in # token: {canary}\n"), "--reason", f"Bearer {canary}")
+        log = self.file(f"x {self.server.token} y\n-----BEGIN PRIVATE KEY-----\n{canary}\n-----END PRIVATE KEY-----\nauthorization: Bearer {canary}\n", "l.log")
+        made = json.loads(self.run_ctl("token", "create", "ci", "--role", "viewer", "-o", "json").stdout)["token"]
+        self.run_ctl("apply", "-f", self.file("rule a\n"), "--reason", "leaked " + made)
+        members, _ = self.bundle("--config-dir", folder, "--log", log)
+        for name, text in members.items():
+            for secret in (canary, self.server.token, made.split("_", 2)[2]):
+                self.assertNotIn(secret, text, name)
+        self.assertIn("leaked sluice_%s_<redacted>" % made.split("_")[1], members["history.json"])
+        self.assertRegex(members["MANIFEST"], r"\n[1-9]\d* secrets were taken out")
+        own = self.bundle(environment={"SLUICE_TOKEN": self.server.token})[0]
+        self.assertNotIn(self.server.token, "".join(own.values()))
+
+    def test_what_may_not_be_read_is_said_and_nothing_is_overwritten(self):
+        viewer = json.loads(self.run_ctl("token", "create", "v", "--role", "viewer", "-o", "json").stdout)["token"]
+        members, _ = self.bundle(environment={"SLUICE_TOKEN": viewer, "SLUICE_TOKEN_FILE": ""})
+        self.assertNotIn("audit.json", members)
+        self.assertIn("audit.json: this needs the role auditor", members["MANIFEST"])
+        self.file("mine", "bundle.tar.gz")
+        _, run = self.bundle(code=1)
+        self.assertIn("bundle.tar.gz: cannot write it: File exists", run.stderr)
+
+
+class ManPage(unittest.TestCase):
+    def test_it_has_every_command_and_option_and_no_fault(self):
+        page = subprocess.run([SLUICECTL, "man"], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S).stdout
+        # -ww: every warning there is; the page says no date on purpose, or it would be another with each build.
+        for lint, fine in ((["groff", "-man", "-ww", "-z", "-Kutf8"], ""), (["mandoc", "-T", "lint", "-W", "warning"], "missing date")):
+            run = subprocess.run(lint, input=page, capture_output=True, text=True, check=False, timeout=HANG_LIMIT_S)
+            faults = [line for line in (run.stdout + run.stderr).splitlines() if not fine or fine not in line]
+            self.assertEqual(faults, [], lint)
+        shown = subprocess.run(["mandoc", "-T", "ascii"], input=page, capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S).stdout
+        shown = re.sub(".\b", "", shown)
+        words = subprocess.run([SLUICECTL, "completion", "bash"], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S).stdout
+        told = dict(re.findall(r"^    \['(sluicectl(?: \w[\w-]*)*)'\]='([^'\n]{2,})'$", words, re.M))
+        self.assertGreater(len(told), 30)
+        for path, offered in told.items():
+            if path != "sluicectl" and not any(other.startswith(path + " ") for other in told):
+                self.assertRegex(shown, "(?m)^ +" + re.escape(path) + r"( |$)")
+            for option in offered.split():
+                if option.startswith("--") and option != "--help":
+                    self.assertIn(option, shown)
+        self.assertIn("sluicectl audit verify", shown)
+        self.assertIn("SLUICE_TOKEN_FILE", shown)
+
+
+class ZshCompletion(Case):
+    def complete(self, line):
+        """As the function is called by zsh: the words of the line, and what it offers."""
+        words = line.split(" ")
+        script = ('compdef() { :; }; source <("$1" completion zsh); shift; words=("$@"); CURRENT=$#; PREFIX=${words[-1]}\n'
+                  'compadd() { shift; print -l -- "$@"; }; _files() { print FILES; }\n_sluicectl')
+        run = subprocess.run(["zsh", "-f", "-c", script, "zsh", SLUICECTL, *words], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S,
+                             env={"PATH": os.environ["PATH"], "SLUICE_TOKEN_FILE": "/nope"})
+        self.assertEqual(run.stderr, "")
+        return run.stdout.split()
+
+    def test_commands_options_and_values(self):
+        self.assertIn("status", self.complete("sluicectl st"))
+        self.assertEqual([word for word in self.complete("sluicectl get ") if not word.startswith("-")], ["drops", "flows", "policy", "rules", "workers"])
+        self.assertIn("rules", self.complete("sluicectl -o json get ru"))
+        self.assertEqual(self.complete("sluicectl get rules -o "), ["table", "json"])
+        self.assertEqual(self.complete("sluicectl flows --verdict d"), ["allow", "deny", "reject", "drop"])
+        self.assertIn("status", self.complete("sluicectl --reason get st"))
+        self.assertIn("--all", self.complete("sluicectl flows end --al"))
+        self.assertEqual(self.complete("sluicectl plan -f /etc/host"), ["FILES"])
+
+    def test_it_completes_in_a_shell(self):
+        """A real zsh on a terminal: typed, then the tab key."""
+        script = ('zmodload zsh/zpty; zpty shell zsh -f -i\n'
+                  'zpty -w shell "PS1=READY; autoload -Uz compinit; compinit -u -D; path=(${SLUICECTL:h} \\$path); source <(sluicectl completion zsh); print LOA""DED"\n'
+                  'zpty -r -m shell got "*LOADED*READY*" || exit 3\n'
+                  'zpty -w -n shell $\'sluicectl hist\\t\'\n'
+                  'zpty -r -m shell got "*sluicectl*history*" || exit 4\nprint -r -- "$got"; zpty -d shell')
+        run = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=False, timeout=HANG_LIMIT_S,
+                             env={"PATH": os.environ["PATH"], "SLUICECTL": SLUICECTL, "HOME": self.folder.name, "TERM": "dumb"})
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
 
 class Connection(Case):
