@@ -126,6 +126,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::audited(AuditRecord record, E
     if (!result) {
         record.before = state_of(shared().current.get());
         const auto& why = result.error();
+        if (why.status == 422) count_publish("invalid");
         store_->audit().write_or_keep(
             with_result(std::move(record), why.status >= 500 ? "failed" : "refused", why.code + ": " + why.detail));
     }

@@ -317,9 +317,12 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
 
     all.gauge("sluice_change_frozen", "1 while a change freeze holds.", c.frozen ? 1 : 0);
     all.counter("sluice_freezes_broken_total", "Changes of the policy in spite of a freeze.", c.freezes_broken);
-    auto& publishes = all.family("sluice_publishes_total", MetricType::Counter,
-                                 "Commits, by result; guarded: left again because its guard tripped.");
-    for (const char* result : {"adopted", "pending", "stalled", "refused", "failed", "unchanged", "guarded"}) {
+    auto& publishes = all.family(
+        "sluice_publishes_total", MetricType::Counter,
+        "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "
+        "dataplane; guarded: left again because its guard tripped.");
+    for (const char* result :
+         {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded"}) {
         const auto found = c.publishes.find(result);
         Families::add(publishes, {{"result", result}}, found == c.publishes.end() ? 0 : found->second);
     }
