@@ -58,6 +58,7 @@ Expansion expand(const Policy& policy, Bits&& bits) {
     expansion.first.assign(policy.rules.size() + 1, 0);
     for (const Term& term : builder.terms()) {
         // Sets with members over the API are taken for empty: what a plan tells must not change with every address.
+        // So nobody is left out for being in one.
         if (term.from.members != 0 || term.to.members != 0) continue;
         Box box{.from = bits(term.from.zones), .to = bits(term.to.zones)};
         if (box.from.none() || box.to.none()) continue;
@@ -104,9 +105,9 @@ private:
     bool same(const Endpoint& was, const Endpoint& is) const {
         if (was.zone.has_value() != is.zone.has_value() || was.any_addr != is.any_addr) return false;
         if (was.zone && zones_before_[*was.zone] != zones_after_[*is.zone]) return false;
-        return was.nets == is.nets && std::ranges::equal(was.sets, is.sets, [&](std::uint16_t a, std::uint16_t b) {
-                   return set_after_[a] == b;
-               });
+        const auto same_set = [&](std::uint16_t a, std::uint16_t b) { return set_after_[a] == b; };
+        return was.nets == is.nets && std::ranges::equal(was.sets, is.sets, same_set) &&
+               std::ranges::equal(was.except, is.except, same_set);
     }
 
     std::vector<PlaceBits> zones_before_, zones_after_;
@@ -142,8 +143,10 @@ Policy only(const Policy& policy, const std::vector<std::size_t>& rules) {
         part.rules.push_back(policy.rules[r]);
         for (const auto* side : {&policy.rules[r].from, &policy.rules[r].to}) {
             for (const Endpoint& end : *side) {
-                for (const std::uint16_t set : end.sets) {
-                    if (part.sets[set].nets.empty()) part.sets[set] = policy.sets[set];
+                for (const auto* sets : {&end.sets, &end.except}) {
+                    for (const std::uint16_t set : *sets) {
+                        if (part.sets[set].nets.empty()) part.sets[set] = policy.sets[set];
+                    }
                 }
             }
         }

@@ -85,7 +85,11 @@ void read_transport(FieldReader& reader, ExplainQuery& query) {
 
 json::object result_json(const ExplainResult& result) {
     json::array skipped;
-    for (const auto& rule : result.skipped) skipped.push_back(json::object{{"rule", rule.rule}, {"field", rule.field}});
+    for (const auto& rule : result.skipped) {
+        json::object told{{"rule", rule.rule}, {"field", rule.field}};
+        if (!rule.not_in.empty()) told["not"] = rule.not_in;
+        skipped.push_back(std::move(told));
+    }
     return {{"verdict", abi::to_string(result.verdict)},
             {"rule", result.rule},
             {"mode", result.mode == abi::RuleMode::observe ? "observe" : "enforce"},

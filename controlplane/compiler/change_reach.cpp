@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::uint64_t kComparisonsMax = 4'000'000;  ///< of two boxes: about a second
 
-AddressList without(const AddressList& a, const AddressList& b) { return {without(a.v4, b.v4), without(a.v6, b.v6)}; }
 ServiceList without(const ServiceList& a, const ServiceList& b) {
     return {without(a.tcp, b.tcp), without(a.udp, b.udp), without(a.icmp, b.icmp), without(a.icmp6, b.icmp6),
             without(a.proto, b.proto)};
@@ -34,21 +33,24 @@ bool empty(const ServiceList& s) {
     return s.tcp.empty() && s.udp.empty() && s.icmp.empty() && s.icmp6.empty() && s.proto.empty();
 }
 
-const AddressList& every_address() {
-    static const AddressList all{{{0, 0xffffffff}}, {{{0, 0}, {~std::uint64_t{0}, ~std::uint64_t{0}}}}};
-    return all;
-}
-
 /// One AND of all dimensions: what a term matches, or a part of it.
 struct Box {
     ZoneBits from, to;
     const AddressList* src{};
     const AddressList* dst{};
     const ServiceList* service{};
-    SetBits from_members{}, to_members{};  ///< of one of these, if not 0; compared where both have the same such sets
+    /// Sets with members over the API: of one of `members`, if not 0, and of none of `except`. Compared where both
+    /// policies have the same such sets.
+    SetBits from_members{}, to_members{};
+    SetBits from_except{}, to_except{};
 };
 
+/// What the narrow box asks of members, the wide one asks too, or less.
 bool asks_no_more(SetBits wide, SetBits narrow) { return wide == 0 || (narrow != 0 && (narrow & ~wide) == 0); }
+bool asks_no_more(const Box& wide, const Box& narrow) {
+    return asks_no_more(wide.from_members, narrow.from_members) && asks_no_more(wide.to_members, narrow.to_members) &&
+           (wide.from_except & ~narrow.from_except) == 0 && (wide.to_except & ~narrow.to_except) == 0;
+}
 
 bool overlaps(const Box& a, const Box& b) {
     if ((a.from & b.from).none() || (a.to & b.to).none() || !overlaps(*a.service, *b.service)) return false;
@@ -67,7 +69,7 @@ public:
     void for_each_of(std::size_t rule, Visit&& visit) const {
         terms_->for_each_term_of(static_cast<std::uint32_t>(rule), [&](const Term& t) {
             visit(Box{t.from.zones, t.to.zones, addresses(t.from.addresses), addresses(t.to.addresses),
-                      &terms_->services()[t.service], t.from.members, t.to.members});
+                      &terms_->services()[t.service], t.from.members, t.to.members, t.from.except, t.to.except});
         });
     }
     std::vector<Box> of(std::size_t rule) const {
@@ -233,8 +235,7 @@ private:
 
     bool covers(const Box& wide, const Box& narrow) {
         ++comparisons_;
-        return asks_no_more(wide.from_members, narrow.from_members) &&
-               asks_no_more(wide.to_members, narrow.to_members) && (narrow.from & ~wide.from).none() &&
+        return asks_no_more(wide, narrow) && (narrow.from & ~wide.from).none() &&
                (narrow.to & ~wide.to).none() && addresses_.of(narrow.src, wide.src) == nullptr &&
                addresses_.of(narrow.dst, wide.dst) == nullptr && services_.of(narrow.service, wide.service) == nullptr;
     }
@@ -263,7 +264,7 @@ private:
     /// A product less another lies in the union of the products in which one dimension is replaced by what it has more.
     void add_difference(const Box& now, const Box& old) {
         // Nobody knows how the members of two sets overlap.
-        if (!asks_no_more(old.from_members, now.from_members) || !asks_no_more(old.to_members, now.to_members)) {
+        if (!asks_no_more(old, now)) {
             growth_.push_back(now);
             return;
         }

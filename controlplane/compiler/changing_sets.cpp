@@ -24,7 +24,7 @@ std::vector<std::uint16_t> changing_sets(const Policy& policy) {
     return sets;
 }
 
-std::uint32_t SetQuestions::any_of(SetBits sets, std::uint8_t side) const noexcept {
+std::uint32_t SetQuestions::answers_about(SetBits sets, std::uint8_t side) const noexcept {
     std::uint32_t bits = 0;
     for (std::size_t u = 0; u < uses.size(); ++u) {
         if (uses[u].side == side && (sets >> uses[u].set & 1U) != 0) bits |= 1U << u;

@@ -25,8 +25,8 @@ std::vector<std::uint16_t> changing_sets(const Policy& policy);
 struct SetQuestions {
     std::vector<abi::SetUse> uses;  ///< ascending
 
-    /// Bits of the answers of which one must be yes.
-    std::uint32_t any_of(SetBits sets, std::uint8_t side) const noexcept;
+    /// Bits of the answers about these sets.
+    std::uint32_t answers_about(SetBits sets, std::uint8_t side) const noexcept;
 };
 
 }  // namespace sluice::cp

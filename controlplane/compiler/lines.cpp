@@ -35,13 +35,15 @@ Ranges<std::uint32_t> places_of(const Ranges<std::uint32_t>& protos) {
 struct Scope {
     ZoneBits from, to;
     std::uint32_t activity{};
-    std::uint32_t from_any_of{}, to_any_of{};  ///< bits of answers of which one must be yes; 0 = nothing is asked
+    std::uint32_t from_any_of{}, to_any_of{};    ///< bits of answers of which one must be yes; 0 = nothing is asked
+    std::uint32_t from_none_of{}, to_none_of{};  ///< bits of answers that must all be no
     bool operator==(const Scope&) const = default;
 };
 struct ScopeHash {
     std::size_t operator()(const Scope& s) const noexcept {
         return (std::hash<ZoneBits>{}(s.from) * 0x9e3779b97f4a7c15ULL ^ std::hash<ZoneBits>{}(s.to) ^
-                (std::uint64_t{s.from_any_of} << 16 | s.to_any_of) * 0xa0761d6478bd642fULL) +
+                (std::uint64_t{s.from_any_of} << 16 | s.to_any_of) * 0xa0761d6478bd642fULL ^
+                (std::uint64_t{s.from_none_of} << 16 | s.to_none_of) * 0xe7037ed1a0b428dbULL) +
                s.activity;
     }
 };
@@ -56,11 +58,12 @@ void add_place(Ranges<std::uint32_t>& places, std::uint32_t first, std::uint32_t
 
 /// A pair of zones: the answers of sets that fit, as numbers from `base` on.
 void add_answers(Ranges<std::uint32_t>& places, const Scope& scope, std::uint32_t base, std::uint32_t answers) {
-    if (scope.from_any_of == 0 && scope.to_any_of == 0) return add_place(places, base, base + answers - 1);
+    const std::uint32_t none_of = scope.from_none_of | scope.to_none_of;
+    if ((scope.from_any_of | scope.to_any_of | none_of) == 0) return add_place(places, base, base + answers - 1);
     for (std::uint32_t a = 0; a < answers; ++a) {
         const bool from_is = scope.from_any_of == 0 || (a & scope.from_any_of) != 0;
         const bool to_is = scope.to_any_of == 0 || (a & scope.to_any_of) != 0;
-        if (from_is && to_is) add_place(places, base + a, base + a);
+        if (from_is && to_is && (a & none_of) == 0) add_place(places, base + a, base + a);
     }
 }
 
@@ -133,8 +136,8 @@ TransportClasses transport_classes(const SharedList<ServiceList>& lists) {
 SetQuestions set_questions(const std::vector<Term>& terms) {
     std::array<SetBits, 2> asked{};
     for (const Term& term : terms) {
-        asked[0] |= term.from.members;
-        asked[1] |= term.to.members;
+        asked[0] |= term.from.members | term.from.except;
+        asked[1] |= term.to.members | term.to.except;
     }
     SetQuestions questions;
     for (std::uint16_t set = 0; set < 64; ++set) {
@@ -159,8 +162,10 @@ ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
         const Scope scope{.from = term.from.zones,
                           .to = term.to.zones,
                           .activity = term.activity,
-                          .from_any_of = out.asked.any_of(term.from.members, 0),
-                          .to_any_of = out.asked.any_of(term.to.members, 1)};
+                          .from_any_of = out.asked.answers_about(term.from.members, 0),
+                          .to_any_of = out.asked.answers_about(term.to.members, 1),
+                          .from_none_of = out.asked.answers_about(term.from.except, 0),
+                          .to_none_of = out.asked.answers_about(term.to.except, 1)};
         const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
         if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, activities[scope.activity], uses));
         out.scope_of_term.push_back(it->second);

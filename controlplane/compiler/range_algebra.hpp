@@ -78,6 +78,10 @@ Ranges<At> without(const Ranges<At>& a, const Ranges<At>& b) {
     return left;
 }
 
+inline AddressList without(const AddressList& a, const AddressList& b) {
+    return {without(a.v4, b.v4), without(a.v6, b.v6)};
+}
+
 template <typename At>
 Ranges<At> joined(const Ranges<At>& a, const Ranges<At>& b) {
     Ranges<At> all = a;

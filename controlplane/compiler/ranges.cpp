@@ -65,6 +65,11 @@ AddressList address_list(std::span<const Prefix> nets) {
     return list;
 }
 
+const AddressList& every_address() {
+    static const AddressList all{{{0, 0xffffffff}}, {{{0, 0}, {~std::uint64_t{0}, ~std::uint64_t{0}}}}};
+    return all;
+}
+
 ServiceList service_list(std::span<const ServiceTerm> terms) {
     ServiceList list;
     for (const ServiceTerm& t : terms) {

@@ -46,6 +46,7 @@ struct AddressList {
     Ranges<V6Number> v6;
 };
 AddressList address_list(std::span<const Prefix> nets);
+const AddressList& every_address();
 
 /// Ports as numbers 0..65535, ICMP as type << 8 | code, other protocols by number.
 struct ServiceList {

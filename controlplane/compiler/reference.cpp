@@ -19,15 +19,33 @@ bool any_holds(const std::vector<Prefix>& nets, abi::IpFamily family, const abi:
     return std::any_of(nets.begin(), nets.end(), [&](const Prefix& p) { return prefix_holds(p, family, addr); });
 }
 
-bool endpoint_holds(const Policy& policy, const Endpoint& e, abi::ZoneId zone, abi::IpFamily family,
+bool set_holds(const NetSet& set, abi::IpFamily family, const abi::IpAddr& addr, const Membership& members) {
+    if (set.by_api) return members && members(set.name, family, addr);
+    return any_holds(set.nets, family, addr);
+}
+
+/// Whatever `except` says.
+bool endpoint_names(const Policy& policy, const Endpoint& e, abi::ZoneId zone, abi::IpFamily family,
                     const abi::IpAddr& addr, const Membership& members) {
     if (e.zone && abi::ZoneId{*e.zone} != zone) return false;
-    if (e.any_addr || any_holds(e.nets, family, addr)) return true;
-    return std::any_of(e.sets.begin(), e.sets.end(), [&](std::uint16_t index) {
-        const NetSet& set = policy.sets[index];
-        if (set.by_api) return members && members(set.name, family, addr);
-        return any_holds(set.nets, family, addr);
-    });
+    return e.any_addr || any_holds(e.nets, family, addr) ||
+           std::any_of(e.sets.begin(), e.sets.end(),
+                       [&](std::uint16_t set) { return set_holds(policy.sets[set], family, addr, members); });
+}
+
+/// The first of `except` that has the address; null: none has.
+const NetSet* excluded_by(const Policy& policy, const Endpoint& e, abi::IpFamily family, const abi::IpAddr& addr,
+                          const Membership& members) {
+    for (const std::uint16_t set : e.except) {
+        if (set_holds(policy.sets[set], family, addr, members)) return &policy.sets[set];
+    }
+    return nullptr;
+}
+
+bool endpoint_holds(const Policy& policy, const Endpoint& e, abi::ZoneId zone, abi::IpFamily family,
+                    const abi::IpAddr& addr, const Membership& members) {
+    return endpoint_names(policy, e, zone, family, addr, members) &&
+           excluded_by(policy, e, family, addr, members) == nullptr;
 }
 
 bool side_holds(const Policy& policy, const std::vector<Endpoint>& side, abi::ZoneId zone, abi::IpFamily family,
@@ -65,6 +83,21 @@ std::optional<std::string_view> first_excluding_field(const Policy& policy, cons
                                             [&](const ServiceTerm& t) { return service_holds(t, key); });
     if (!service) return "service";
     return std::nullopt;
+}
+
+std::string_view excluding_set(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
+                               const Membership& members) {
+    const auto of_side = [&](const std::vector<Endpoint>& side, abi::ZoneId zone, const abi::IpAddr& addr) {
+        for (const Endpoint& e : side) {
+            if (!endpoint_names(policy, e, zone, key.family, addr, members)) continue;
+            const NetSet* set = excluded_by(policy, e, key.family, addr, members);
+            return set == nullptr ? std::string_view{} : std::string_view{set->name};
+        }
+        return std::string_view{};
+    };
+    const auto field = first_excluding_field(policy, rule, key, members);
+    if (field == "from") return of_side(rule.from, key.from, key.src);
+    return field == "to" ? of_side(rule.to, key.to, key.dst) : std::string_view{};
 }
 
 dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, UnixSeconds at,

@@ -30,6 +30,11 @@ inline dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupK
 std::optional<std::string_view> first_excluding_field(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
                                                       const Membership& members = {});
 
+/// The set for which alone `rule` does not match: one that `not` names in `from` or `to`, and without which that field
+/// would match. Empty if no set keeps it from matching.
+std::string_view excluding_set(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
+                               const Membership& members = {});
+
 /// What the policy says for a rule index, `pass` and the default resolved.
 abi::Verdict reference_verdict(const Policy& policy, abi::RuleIndex rule);
 /// Id of the rule, `default` behind the last one.

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "controlplane/compiler/range_algebra.hpp"
 #include "dataplane/acl/digest.hpp"
 
 namespace sluice::cp {
@@ -35,8 +36,11 @@ void append(std::vector<T>& to, const std::vector<T>& from) {
 
 std::size_t ListPool::Hash::operator()(const AddressKey& key) const noexcept {
     static_assert(std::has_unique_object_representations_v<Prefix>, "hashed as bytes: no padding");
+    const auto of_indices = [](const std::vector<std::uint16_t>& sets, std::uint64_t seed) {
+        return XXH3_64bits_withSeed(sets.data(), sets.size() * sizeof(std::uint16_t), seed);
+    };
     return XXH3_64bits_withSeed(key.nets.data(), key.nets.size() * sizeof(Prefix),
-                                XXH3_64bits(key.sets.data(), key.sets.size() * sizeof(std::uint16_t)));
+                                of_indices(key.sets, of_indices(key.except, key.any ? 1 : 0)));
 }
 
 std::size_t ListPool::Hash::operator()(const ServiceKey& key) const noexcept {
@@ -50,14 +54,18 @@ std::size_t ListPool::Hash::operator()(const ServiceKey& key) const noexcept {
 
 ListIndex ListPool::addresses(AddressKey key, const SharedList<NetSet>& sets) {
     sort_unique(key.sets, std::less<>{});
+    sort_unique(key.except, std::less<>{});
     sort_unique(key.nets, less<Prefix>);
     const std::lock_guard lock{mutex_};
     const auto [it, fresh] =
         address_index_.try_emplace(std::move(key), static_cast<ListIndex>(lists_.addresses.size()));
     if (fresh) {
-        std::vector<Prefix> nets = it->first.nets;
+        std::vector<Prefix> nets = it->first.nets, except;
         for (const std::uint16_t set : it->first.sets) append(nets, sets[set].nets);
-        lists_.addresses.push_back(address_list(nets));
+        for (const std::uint16_t set : it->first.except) append(except, sets[set].nets);
+        AddressList list = it->first.any ? every_address() : address_list(nets);
+        if (!except.empty()) list = without(list, address_list(except));
+        lists_.addresses.push_back(std::move(list));
     }
     return it->second;
 }
@@ -155,26 +163,29 @@ std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<End
         const Endpoint& e = alternatives.front();
         const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
         if (zones.none()) return {};
-        if (e.any_addr) return {{.zones = zones}};
         std::vector<Side> sides;
-        add_sides(policy, sides, zones, {.sets = e.sets, .nets = e.nets});
+        add_sides(policy, sides, zones, {.sets = e.sets, .nets = e.nets, .except = e.except, .any = e.any_addr});
         return sides;
     }
-    ZoneBits whole;                                         // zones allowed with any address
-    std::map<std::uint32_t, ListPool::AddressKey> by_zone;  // addresses per zone; kZonesMax = any zone
+    ZoneBits whole;  // zones allowed with any address
+    // Addresses by zone (kZonesMax = any zone) and by what is left out.
+    std::map<std::pair<std::uint32_t, std::vector<std::uint16_t>>, ListPool::AddressKey> by_zone;
     for (const Endpoint& e : alternatives) {
-        if (e.any_addr) {
+        if (e.any_addr && e.except.empty()) {
             whole |= e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
             continue;
         }
-        ListPool::AddressKey& key = by_zone[e.zone ? *e.zone : abi::kZonesMax];
+        ListPool::AddressKey& key = by_zone[{e.zone ? *e.zone : abi::kZonesMax, e.except}];
+        key.except = e.except;
+        key.any = key.any || e.any_addr;
         append(key.sets, e.sets);
         append(key.nets, e.nets);
     }
 
     // In the order in which the zones come: the lists' numbers depend on who was there before.
     std::vector<Side> sides;
-    for (auto& [zone, key] : by_zone) {
+    for (auto& [place, key] : by_zone) {
+        const std::uint32_t zone = place.first;
         const ZoneBits zones = (zone == abi::kZonesMax ? every_zone_ : ZoneBits{}.set(zone)) & ~whole;
         if (zones.none()) continue;
         add_sides(policy, sides, zones, std::move(key));
@@ -183,9 +194,9 @@ std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<End
     return sides;
 }
 
-SetBits TermBuilder::split(ListPool::AddressKey& key) const {
+SetBits TermBuilder::split(std::vector<std::uint16_t>& sets) const {
     SetBits members = 0;
-    std::erase_if(key.sets, [&](std::uint16_t set) {
+    std::erase_if(sets, [&](std::uint16_t set) {
         members |= bit_of_set_[set];
         return bit_of_set_[set] != 0;
     });
@@ -195,18 +206,27 @@ SetBits TermBuilder::split(ListPool::AddressKey& key) const {
 /// What the policy knows is a list; what it does not know is a side of its own.
 void TermBuilder::add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones,
                             ListPool::AddressKey key) {
-    const SetBits members = split(key);
+    if (key.any) {
+        key.sets.clear();
+        key.nets.clear();
+    }
+    const SetBits members = split(key.sets), except = split(key.except);
     const auto add = [&](ListIndex list, SetBits asked) {
-        const auto same =
-            std::ranges::find_if(sides, [&](const Side& s) { return s.addresses == list && s.members == asked; });
+        const auto same = std::ranges::find_if(sides, [&](const Side& s) {
+            return s.addresses == list && s.members == asked && s.except == except;
+        });
         if (same != sides.end()) {
             same->zones |= zones;
         } else {
-            sides.push_back({.zones = zones, .addresses = list, .members = asked});
+            sides.push_back({.zones = zones, .addresses = list, .members = asked, .except = except});
         }
     };
-    if (members == 0 || !key.sets.empty() || !key.nets.empty()) add(pool_->addresses(std::move(key), policy.sets), 0);
-    if (members != 0) add(kAnyList, members);
+    const ListPool::AddressKey others{.sets = {}, .nets = {}, .except = key.except, .any = true};
+    const auto list_of = [&](ListPool::AddressKey of) {
+        return of.any && of.except.empty() ? kAnyList : pool_->addresses(std::move(of), policy.sets);
+    };
+    if (members == 0 || !key.sets.empty() || !key.nets.empty()) add(list_of(std::move(key)), 0);
+    if (members != 0) add(list_of(others), members);
 }
 
 std::vector<Term> TermBuilder::terms() const {

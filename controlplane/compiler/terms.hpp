@@ -30,7 +30,8 @@ inline constexpr ListIndex kAnyList = 0xffffffff;
 struct Side {
     ZoneBits zones;
     ListIndex addresses{kAnyList};
-    SetBits members{};  ///< if not 0: a member of one of these; then every address is in `addresses`
+    SetBits members{};  ///< if not 0: a member of one of these
+    SetBits except{};   ///< a member of none of these
 };
 
 struct Term {
@@ -49,6 +50,8 @@ public:
     struct AddressKey {
         std::vector<std::uint16_t> sets;
         std::vector<Prefix> nets;
+        std::vector<std::uint16_t> except{};  ///< sets whose addresses are taken away
+        bool any{};                           ///< every address; then `sets` and `nets` are empty
         bool operator==(const AddressKey&) const = default;
     };
     using ServiceKey = std::vector<ServiceTerm>;
@@ -117,11 +120,12 @@ private:
     Side local(const Side& side) const {
         return {.zones = side.zones,
                 .addresses = side.addresses == kAnyList ? kAnyList : address_of_[side.addresses],
-                .members = side.members};
+                .members = side.members,
+                .except = side.except};
     }
 
-    /// Takes sets with members over the API out of the key.
-    SetBits split(ListPool::AddressKey& key) const;
+    /// Takes sets with members over the API out of `sets`.
+    SetBits split(std::vector<std::uint16_t>& sets) const;
     void add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones, ListPool::AddressKey key);
 
     ZoneBits every_zone_;

@@ -97,7 +97,8 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
         if (standing == Standing::absent) {
             result.skipped.push_back({rule.id, "when"});
         } else if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
-            result.skipped.push_back({rule.id, std::string{*field}});
+            const auto set = excluding_set(policy, rule, key, is_member);
+            result.skipped.push_back({rule.id, std::string{*field}, std::string{set}});
         } else if (standing == Standing::enforced) {
             // The oracle says that an earlier rule decides: tables and policy contradict each other.
             return Unexpected(

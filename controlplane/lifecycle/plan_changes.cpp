@@ -80,11 +80,13 @@ std::string text_of(const Policy& policy, const std::vector<Endpoint>& ends) {
     Words words;
     for (const auto& end : ends) {
         const auto zone = end.zone ? policy.zones[*end.zone].name : std::string{};
+        std::string except;
+        for (const auto set : end.except) except += " not " + policy.sets[set].name;
         if (end.any_addr) {
-            words.insert(zone.empty() ? "any" : zone);
+            words.insert((zone.empty() ? "any" : zone) + except);
             continue;
         }
-        const auto in_zone = zone.empty() ? std::string{} : " in zone " + zone;
+        const auto in_zone = (zone.empty() ? std::string{} : " in zone " + zone) + except;
         for (const auto set : end.sets) words.insert(policy.sets[set].name + in_zone);
         for (const auto& net : end.nets) words.insert(to_text(net) + in_zone);
     }

@@ -15,15 +15,27 @@ namespace {
 
 std::string text_of(const Prefix& net) { return address_text(net.family, net.addr) + "/" + std::to_string(net.bits); }
 
-std::string text_of(const Policy& policy, const Endpoint& end) {
-    std::string text = end.zone ? "zone " + policy.zones[*end.zone].name : "any zone";
-    if (end.any_addr) return text + " any address";
-    std::set<std::string> nets;
-    for (const auto set : end.sets) {
+/// What sets hold; those whose members come over the API by their names.
+void add_members(const Policy& policy, const std::vector<std::uint16_t>& sets, std::set<std::string>& nets) {
+    for (const auto set : sets) {
+        if (policy.sets[set].by_api) nets.insert(policy.sets[set].name);
         for (const auto& net : policy.sets[set].nets) nets.insert(text_of(net));
     }
-    for (const auto& net : end.nets) nets.insert(text_of(net));
+}
+
+std::string text_of(const Policy& policy, const Endpoint& end) {
+    std::string text = end.zone ? "zone " + policy.zones[*end.zone].name : "any zone";
+    std::set<std::string> nets, except;
+    if (end.any_addr) {
+        text += " any address";
+    } else {
+        add_members(policy, end.sets, nets);
+        for (const auto& net : end.nets) nets.insert(text_of(net));
+    }
+    add_members(policy, end.except, except);
     for (const auto& net : nets) text += " " + net;
+    if (!except.empty()) text += " but";
+    for (const auto& net : except) text += " " + net;
     return text;
 }
 

@@ -115,7 +115,8 @@ struct ExplainResult {
     std::string from_zone, to_zone;
     struct Skipped {
         std::string rule;
-        std::string field;  ///< first field that excluded it: when | from | to | service
+        std::string field;     ///< first field that excluded it: when | from | to | service
+        std::string not_in{};  ///< the set behind `not` in that field which alone did, or empty
     };
     std::vector<Skipped> skipped;  ///< rules that stand before the deciding one, in order
 };

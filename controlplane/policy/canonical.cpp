@@ -59,7 +59,7 @@ std::string words(const Node& node, Spell&& spell) {
     return alternatives(std::move(items));
 }
 
-/// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says.
+/// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says; where something is left out, nothing shorter does.
 std::string endpoints(const Node& node) {
     std::vector<std::string> items;
     for_each_of(node, {}, [&](const Node& item, const Path&) {
@@ -69,7 +69,12 @@ std::string endpoints(const Node& node) {
         }
         const auto* zone = item.find("zone");
         const auto* set = item.find("set");
-        if (zone != nullptr && set != nullptr) {
+        if (const auto* except = item.find("not")) {
+            std::string text = "{\"not\":" + words(*except, member);
+            if (set != nullptr) text += ",\"set\":" + words(*set, member);
+            if (zone != nullptr) text += ",\"zone\":" + json_string(zone->text);
+            items.push_back(text + "}");
+        } else if (zone != nullptr && set != nullptr) {
             items.push_back("{\"set\":" + words(*set, member) + ",\"zone\":" + json_string(zone->text) + "}");
         } else if (zone != nullptr) {
             items.push_back(json_string(zone->text));
@@ -188,6 +193,7 @@ private:
             case Shape::service_map: return map(node, [](const Node& v) { return words(v, service); });
             case Shape::port_names: return words(node, json_string);
             case Shape::prefixes:
+            case Shape::set_names:
             case Shape::members: return words(node, member);
             case Shape::endpoints: return endpoints(node);
             case Shape::services: return words(node, service);

@@ -45,12 +45,14 @@ struct ServiceTerm {
     bool operator==(const ServiceTerm&) const = default;
 };
 
-/// One alternative of `from` or `to`: zone AND addresses. An absent zone and `any_addr` together are `any`.
+/// One alternative of `from` or `to`: zone AND addresses AND none of `except`. An absent zone and `any_addr` together
+/// are `any`.
 struct Endpoint {
     std::optional<std::uint16_t> zone;  ///< index into Policy::zones
     bool any_addr{true};
     std::vector<std::uint16_t> sets;  ///< indices into Policy::sets; OR
     std::vector<Prefix> nets;         ///< inline; OR with `sets`
+    std::vector<std::uint16_t> except{};  ///< indices into Policy::sets: a member of one of them is not meant
 };
 
 struct Zone {

@@ -151,19 +151,18 @@ constexpr std::array kSetFields{
     unsupported("geo"),
     unsupported("identity"),
     unsupported("kind"),
-    unsupported("not"),
 };
 constexpr ObjectSchema kSet{"a set", kSetFields};
 
 constexpr std::array kEndpointFields{
     optional("zone", Shape::name, "Zone; together with `set` both must hold."),
     optional("set", Shape::members, "Sets, addresses and prefixes; one of them must hold."),
+    optional("not", Shape::set_names, "Sets; none of them may hold, whatever `zone` and `set` say."),
     unsupported("asn"),
     unsupported("fqdn"),
     unsupported("feed"),
     unsupported("geo"),
     unsupported("identity"),
-    unsupported("not"),
 };
 constexpr ObjectSchema kEndpoint{"an endpoint", kEndpointFields};
 
@@ -193,7 +192,6 @@ constexpr std::array kRuleFields{
     optional("ticket", Shape::note, "What the rule was asked for with."),
     optional("reason", Shape::note, "Why the rule is there."),
     unsupported("active"),
-    unsupported("not"),
     unsupported("sample"),
     unsupported("sni"),
     unsupported("tag"),

@@ -21,7 +21,8 @@ enum class Shape : std::uint8_t {
     port_names,    ///< list of port names, not empty
     prefixes,      ///< list of addresses and prefixes, not empty
     members,       ///< one or a list: names of sets, addresses, prefixes
-    endpoints,     ///< one or a list: `any`, names of zones and sets, addresses, {zone, set}
+    set_names,     ///< one or a list: names of sets
+    endpoints,     ///< one or a list: `any`, names of zones and sets, addresses, {zone, set, not}
     services,      ///< one or a list: names of services, terms
     service_map,   ///< name -> services, not empty
     test_source,   ///< ADDR@zone[:PORT]
@@ -59,7 +60,7 @@ struct ObjectSchema {
 };
 
 const ObjectSchema& document_schema() noexcept;
-const ObjectSchema& endpoint_schema() noexcept;  ///< {zone, set}
+const ObjectSchema& endpoint_schema() noexcept;  ///< {zone, set, not}
 const ObjectSchema& edit_schema() noexcept;      ///< one element of a PATCH body
 
 /// JSON Schema 2020-12 of a policy, as committed in policies/schema/policy.schema.json.

@@ -43,6 +43,7 @@ json::object value(const Field& field) {
         case Shape::object_list: return list_of(object(*field.object));
         case Shape::port_names: return list_of({{"type", "string"}, {"pattern", view(kPortNamePattern)}});
         case Shape::prefixes: return list_of(text());
+        case Shape::set_names: return one_or_more(name());
         case Shape::members:
         case Shape::services: return one_or_more(text());
         case Shape::service_map: return map_of(one_or_more(text()));

@@ -149,7 +149,7 @@ void check_endpoints(const Node& node, const Path& path, Report& report) {
         if (item.kind == Node::Kind::map && !bare_address(item)) {
             check_object(item, endpoint_schema(), at, report);
             if (item.children.empty())
-                report.add(at, item.pos, "missing-key", "this says nothing; write zone, set or both");
+                report.add(at, item.pos, "missing-key", "this says nothing; write zone, set or not");
         } else {
             check_text(item, at, report);
         }
@@ -179,6 +179,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::port_names: return check_words(node, false, "a list of ports: [wan0]", path, report);
         case Shape::prefixes: return check_words(node, false, "a list of addresses: [192.0.2.0/24]", path, report);
         case Shape::members:
+        case Shape::set_names:
         case Shape::services: return check_words(node, true, "", path, report);
         case Shape::endpoints: return check_endpoints(node, path, report);
         case Shape::test_source:

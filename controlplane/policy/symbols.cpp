@@ -40,6 +40,7 @@ void tidy(std::vector<ServiceTerm>& terms) {
 
 void tidy(Endpoint& endpoint) {
     sort_unique(endpoint.sets, std::identity{});
+    sort_unique(endpoint.except, std::identity{});
     sort_unique(endpoint.nets, [](const Prefix& p) { return std::tuple{p.family, p.addr.bytes, p.bits}; });
 }
 
@@ -129,6 +130,27 @@ void Symbols::add_member(Endpoint& endpoint, const Node& word, const Path& path)
     endpoint.sets.push_back(symbol->index);
 }
 
+/// Of `not`: sets only, so that what is left out has a name.
+void Symbols::add_except(Endpoint& endpoint, const Node& word, const Path& path) const {
+    if (looks_like_address(word.text)) {
+        return report_.add(path, word.pos, "wrong-kind",
+                           "not takes sets, and " + quoted(word.text) + " is an address; put it into a set");
+    }
+    const auto* symbol = find(word.text);
+    if (symbol == nullptr || symbol->kind != Kind::set) {
+        return report_undefined(word.text, word.pos, path, "set", {Kind::set});
+    }
+    endpoint.except.push_back(symbol->index);
+}
+
+/// Nobody means to name a set and leave out the same.
+void Symbols::check_leaves_some(const Endpoint& endpoint, const Node& except, const Path& path) const {
+    if (endpoint.sets.empty() || !endpoint.nets.empty() || !std::ranges::includes(endpoint.except, endpoint.sets))
+        return;
+    report_.add(path, except.pos, "nothing-left",
+                "not leaves out every set that stands here, so nothing is meant; take one of them away");
+}
+
 std::vector<Endpoint> Symbols::endpoints(const Node& node, const Path& path) const {
     std::vector<Endpoint> result;
     Endpoint addresses{.zone = std::nullopt, .any_addr = false, .sets = {}, .nets = {}};
@@ -145,7 +167,14 @@ std::vector<Endpoint> Symbols::endpoints(const Node& node, const Path& path) con
                     if (member.kind == Node::Kind::scalar) add_member(both, member, member_path);
                 });
             }
+            const auto* except = item.find("not");
+            if (except != nullptr) {
+                for_each_of(*except, Path{at, "not"}, [&](const Node& member, const Path& member_path) {
+                    if (member.kind == Node::Kind::scalar) add_except(both, member, member_path);
+                });
+            }
             tidy(both);
+            if (except != nullptr) check_leaves_some(both, *except, Path{at, "not"});
             result.push_back(std::move(both));
         } else if (item.kind != Node::Kind::scalar) {
             return;  // reported by the shape check

@@ -46,6 +46,8 @@ private:
     void report_undefined(std::string_view name, SourcePos pos, const Path& path, std::string_view wanted,
                           std::initializer_list<Kind> kinds) const;
     void add_member(Endpoint& endpoint, const Node& word, const Path& path) const;
+    void add_except(Endpoint& endpoint, const Node& word, const Path& path) const;
+    void check_leaves_some(const Endpoint& endpoint, const Node& except, const Path& path) const;
     std::optional<std::uint16_t> zone_of(const Node& word, const Path& path) const;
 
     Report& report_;

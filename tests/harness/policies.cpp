@@ -90,6 +90,13 @@ PolicyBuilder& PolicyBuilder::set(std::string name, const std::vector<std::strin
 }
 
 cp::Endpoint PolicyBuilder::endpoint(std::string_view text) const {
+    if (const std::size_t left_out = text.find('!'); left_out != std::string_view::npos) {
+        cp::Endpoint e = endpoint(text.substr(0, left_out));
+        const auto set = index_of(policy.sets, text.substr(left_out + 1));
+        if (!set) wrong("no set behind ! in \"" + std::string{text} + "\"");
+        e.except.push_back(*set);
+        return e;
+    }
     cp::Endpoint e;
     if (text == "any") return e;
     const std::size_t both = text.find('&');

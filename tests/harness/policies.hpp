@@ -20,7 +20,8 @@
 
 namespace sluice::test {
 
-/// `from` and `to`: a zone, a set, `any`, a prefix or address, or `zone&set`, `zone&prefix`. `service`: `tcp/443`,
+/// `from` and `to`: a zone, a set, `any`, a prefix or address, or `zone&set`, `zone&prefix`;
+/// `!set` behind it leaves a set out. `service`: `tcp/443`,
 /// `tcp/8000-8100`, `udp/53`, `icmp`, `icmp/8`, `icmp/3/13`, `icmp6/128`, `proto/47`; empty = any.
 struct RuleSpec {
     std::string id;

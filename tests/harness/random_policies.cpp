@@ -101,7 +101,7 @@ Pool::Pool(std::uint64_t seed) {
     }
 }
 
-cp::Endpoint Pool::endpoint(std::uint32_t number, bool narrow) const {
+cp::Endpoint Pool::named(std::uint32_t number, bool narrow) const {
     cp::Endpoint e;
     std::uint32_t kind = number % 16;
     const std::uint32_t pick = number / 16;
@@ -115,6 +115,15 @@ cp::Endpoint Pool::endpoint(std::uint32_t number, bool narrow) const {
     if (kind < 6) e.sets.push_back(static_cast<std::uint16_t>(what % sets_.size()));
     if (kind >= 5) e.nets.push_back(prefixes_[what % prefixes_.size()]);
     if (kind >= 14) e.nets.push_back(prefixes_[(what * 7 + 3) % prefixes_.size()]);
+    return e;
+}
+
+/// One in seven leaves out a set, or two.
+cp::Endpoint Pool::endpoint(std::uint32_t number, bool narrow) const {
+    cp::Endpoint e = named(number, narrow);
+    const std::uint32_t left_out = number / 16 / 64 % 21;
+    for (std::uint32_t i = 18; i < left_out; ++i)
+        e.except.push_back(static_cast<std::uint16_t>((number / 512 + i) % sets_.size()));
     return e;
 }
 
@@ -184,8 +193,10 @@ void aim(Random& random, const cp::Policy& policy, const std::vector<cp::Endpoin
     const cp::Endpoint& e = side[below(random, side.size())];
     if (e.zone) zone = abi::ZoneId{*e.zone};
     std::vector<cp::Prefix> nets = e.nets;
-    for (const std::uint16_t set : e.sets)
-        nets.insert(nets.end(), policy.sets[set].nets.begin(), policy.sets[set].nets.end());
+    for (const auto* sets : {&e.sets, &e.except}) {
+        for (const std::uint16_t set : *sets)
+            nets.insert(nets.end(), policy.sets[set].nets.begin(), policy.sets[set].nets.end());
+    }
     std::erase_if(nets, [&](const cp::Prefix& p) { return p.family != family; });
     if (!nets.empty()) addr = with_host_bits(nets[below(random, nets.size())], below(random, 2) != 0);
 }

@@ -35,6 +35,7 @@ public:
 
 private:
     std::vector<cp::Endpoint> side(std::uint32_t number, bool narrow) const;
+    cp::Endpoint named(std::uint32_t number, bool narrow) const;
     cp::Endpoint endpoint(std::uint32_t number, bool narrow) const;
     std::vector<cp::ServiceTerm> services(std::uint32_t number) const;
     abi::IpAddr address_near_an_edge(Random& random, abi::IpFamily family) const;

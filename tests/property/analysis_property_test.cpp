@@ -105,6 +105,11 @@ public:
 
 private:
     cp::Endpoint end() {
+        cp::Endpoint e = named();
+        if (pick(6) == 0) e.except.push_back(static_cast<std::uint16_t>(pick(3)));
+        return e;
+    }
+    cp::Endpoint named() {
         cp::Endpoint e;
         if (pick(3) == 0) e.zone = static_cast<std::uint16_t>(pick(zones_));
         if (pick(4) == 0) return e;

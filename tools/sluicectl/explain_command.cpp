@@ -111,7 +111,10 @@ void print_decision(const json::value& answer, bool colours) {
     const auto& skipped = answer.at("skipped").as_array();
     if (skipped.empty()) return;
     Table table{{{"SKIPPED"}, {"BECAUSE OF"}}};
-    for (const auto& rule : skipped) table.add({text_of(rule, "rule"), text_of(rule, "field")});
+    for (const auto& rule : skipped) {
+        const bool left_out = rule.as_object().contains("not");
+        table.add({text_of(rule, "rule"), text_of(rule, "field") + (left_out ? ": not " + text_of(rule, "not") : "")});
+    }
     std::cout << '\n' << table.text(colours);
 }
 

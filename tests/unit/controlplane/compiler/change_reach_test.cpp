@@ -108,6 +108,22 @@ TEST(ChangeReach, ARuleThatGetsOtherTimesIsTakenForANewOne) {
     EXPECT_EQ(untouched(scheduled.build()), Ids{}) << "rules name schedules by their numbers";
 }
 
+/// Nobody knows who is in a set whose members come over the API.
+TEST(ChangeReach, ToLeaveOutFewerIsToTakeMoreWhoeverIsInTheSet) {
+    const auto policy = [](const std::string& from) {
+        PolicyBuilder p;
+        p.zone("outside", {"p0"}).zone("inside", {"p1"});
+        p.policy.sets.push_back({.name = "lent", .nets = {}, .pos = {}, .by_api = true, .members_max = 10});
+        p.rule({.id = "own", .from = {from}, .to = {"outside"}, .action = Action::allow});
+        p.rule({.id = "rest", .from = {"inside"}, .action = Action::allow});
+        p.rule({.id = "back", .from = {"outside"}, .action = Action::allow});
+        return p.build();
+    };
+    EXPECT_EQ(untouched(policy("inside!lent"), policy("inside!lent")), (Ids{"own", "rest", "back", "default"}));
+    EXPECT_EQ(untouched(policy("inside"), policy("inside!lent")), (Ids{"own", "back"}));
+    EXPECT_EQ(untouched(policy("inside!lent"), policy("inside")), (Ids{"rest", "back", "default"}));
+}
+
 TEST(ChangeReach, WhatGoesTouchesNobodyElse) {
     PolicyBuilder p = base();
     p.policy.rules.erase(p.policy.rules.begin());

@@ -69,6 +69,41 @@ TEST(ChangingSets, BothSidesAndWhatThePolicyKnowsBesideThem) {
     EXPECT_EQ(decides(1, "10.0.0.3", "10.0.0.1"), "default!");
 }
 
+TEST(ChangingSets, ASetThatIsLeftOutIsAskedAsOneThatIsNamed) {
+    auto b = two_zones({"a", "b"});
+    b.set("known", {"192.0.2.0/24"});
+    b.rule({.id = "not-a", .from = {"outside!a"}, .to = {"any!b"}, .action = cp::Action::allow});
+    b.rule({.id = "known-not-a", .from = {"inside&known!a"}, .to = {"b"}, .action = cp::Action::allow});
+    const CompiledTables tables{b.build()};
+    EXPECT_EQ(tables.view().set_uses.size(), 2U) << "a in from, b in to, each once";
+    dp::OwnSetTable members{16};
+    abi::ChangeSets batch;
+    batch.epoch = 1;
+    batch.is_first = 1;
+    for (const auto& [set, text] : {std::pair{"a", "10.0.0.1"}, std::pair{"a", "192.0.2.1"}, std::pair{"b", "10.0.0.9"}}) {
+        const cp::Prefix p = prefix(text);
+        batch.changes[batch.count++] = {.set = cp::set_id(set),
+                                        .member = {.addr = p.addr, .family = p.family, .bits = p.bits},
+                                        .op = abi::SetOp::add};
+    }
+    const auto decides = [&](bool with_members, std::uint16_t zone, const char* src, const char* dst) {
+        dp::TableView view = tables.view();
+        if (with_members) view.members = members->view(view, nullptr, 0);
+        const auto k = key(zone, src, static_cast<std::uint16_t>(1 - zone), dst, abi::L4Proto::tcp, 80);
+        dp::LookupResult r;
+        dp::lookup(view, {&k, 1}, {&r, 1});
+        return std::string{view.rule_id(r.rule)};
+    };
+    EXPECT_EQ(decides(false, 0, "10.0.0.1", "10.0.0.9"), "not-a") << "nobody is in an empty set";
+    ASSERT_TRUE(members->apply(batch, {}, nullptr, 1));
+    EXPECT_EQ(decides(true, 0, "10.0.0.2", "10.0.0.8"), "not-a");
+    EXPECT_EQ(decides(true, 0, "10.0.0.1", "10.0.0.8"), "default");
+    EXPECT_EQ(decides(true, 0, "10.0.0.2", "10.0.0.9"), "default");
+    EXPECT_EQ(decides(true, 1, "192.0.2.2", "10.0.0.9"), "known-not-a");
+    EXPECT_EQ(decides(true, 1, "192.0.2.1", "10.0.0.9"), "default");
+    EXPECT_EQ(decides(true, 1, "192.0.2.2", "10.0.0.8"), "default");
+}
+
 TEST(ChangingSets, TooManyQuestionsAreRefusedWithFigures) {
     std::vector<std::string> names;
     for (int i = 0; i < 17; ++i) names.push_back("s" + std::to_string(i));

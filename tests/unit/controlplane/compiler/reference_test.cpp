@@ -38,6 +38,33 @@ TEST(Reference, NamesTheFirstFieldThatExcludesARule) {
     EXPECT_EQ(why(2, key(1, "2001:db8::1", 0, "2001:db8::2", L4Proto::gre)), "");
 }
 
+TEST(Reference, NamesTheSetThatLeavesOut) {
+    Policy p = test::PolicyBuilder{}
+                   .zone("out", {"p0"})
+                   .zone("in", {"p1"})
+                   .set("ops", {"10.9.0.0/24"})
+                   .set("lent", {})
+                   .rule({.id = "core", .from = {"in!ops"}, .to = {"out!lent"}, .action = Action::allow})
+                   .rule({.id = "two", .from = {"in!ops", "10.9.0.7/32"}, .action = Action::allow})
+                   .build();
+    p.sets[1].by_api = true;
+    const auto lent = [](std::string_view set, abi::IpFamily, const abi::IpAddr& addr) {
+        return set == "lent" && addr == test::address("192.0.2.1");
+    };
+    const auto why = [&](std::size_t rule, std::uint16_t zone, const char* src, const char* dst) {
+        const auto k = key(zone, src, static_cast<std::uint16_t>(1 - zone), dst, L4Proto::tcp, 22);
+        return std::string{first_excluding_field(p, p.rules[rule], k, lent).value_or("")} + "/" +
+               std::string{excluding_set(p, p.rules[rule], k, lent)};
+    };
+    EXPECT_EQ(why(0, 1, "10.8.0.1", "192.0.2.2"), "/");
+    EXPECT_EQ(why(0, 1, "10.9.0.1", "192.0.2.2"), "from/ops");
+    EXPECT_EQ(why(0, 0, "10.9.0.1", "192.0.2.2"), "from/") << "the zone does not fit either";
+    EXPECT_EQ(why(0, 1, "10.8.0.1", "192.0.2.1"), "to/lent");
+    EXPECT_EQ(why(0, 1, "2001:db8::1", "2001:db8::2"), "/") << "no IPv6 address is in a set of IPv4 ones";
+    EXPECT_EQ(why(1, 1, "10.9.0.7", "192.0.2.2"), "/") << "another alternative names it";
+    EXPECT_EQ(why(1, 1, "10.9.0.8", "192.0.2.2"), "from/ops");
+}
+
 TEST(Reference, ResolvesPassToTheDefaultAndNamesThePassRule) {
     const Policy p = sample();
     const auto result = reference_lookup(p, key(1, "192.0.2.1", 0, "192.0.2.2", L4Proto::udp, 1));

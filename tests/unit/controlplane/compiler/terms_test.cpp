@@ -45,6 +45,25 @@ TEST(Terms, GroupsAlternativesWhereNothingIsLost) {
     EXPECT_EQ(terms_of({"a&s", "b&t"}, {"a", "t"}), 4U);
 }
 
+TEST(Terms, ASetLeftOutIsTakenFromTheList) {
+    EXPECT_EQ(terms_of({"any!s"}), 1U);
+    EXPECT_EQ(terms_of({"a!s", "b!s"}), 1U) << "zones with the same left out join";
+    EXPECT_EQ(terms_of({"a", "a&t!s"}), 1U) << "a whole zone needs none of its addresses";
+    EXPECT_EQ(terms_of({"a!s", "a!t"}), 2U) << "each leaves out its own";
+    EXPECT_EQ(terms_of({"a!s", "a&s"}), 2U) << "what one leaves out another may name";
+    PolicyBuilder b = three_zones();
+    b.set("inner", {"10.1.0.0/16", "2001:db8::/32"}).rule({.id = "r", .from = {"s!inner"}, .to = {"any!inner"}});
+    const TermBuilder terms{b.policy};
+    ASSERT_EQ(terms.addresses().size(), 2U);
+    EXPECT_EQ(terms.addresses()[0].v4, (Ranges<std::uint32_t>{{0x0a000000, 0x0a00ffff}, {0x0a020000, 0x0affffff}}));
+    EXPECT_TRUE(terms.addresses()[0].v6.empty());
+    EXPECT_EQ(terms.addresses()[1].v4, (Ranges<std::uint32_t>{{0, 0x0a00ffff}, {0x0a020000, 0xffffffff}}));
+    EXPECT_EQ(terms.addresses()[1].v6.size(), 2U) << "and each family by itself";
+    PolicyBuilder nothing = three_zones();
+    nothing.rule({.id = "r", .from = {"a&s!s"}});
+    EXPECT_TRUE(TermBuilder{nothing.policy}.addresses()[0].v4.empty());
+}
+
 TEST(Terms, SharesEqualListsBetweenRules) {
     PolicyBuilder b = three_zones();
     b.rule({.id = "x", .from = {"s", "t"}, .service = {"tcp/1", "tcp/2"}});

@@ -98,6 +98,24 @@ TEST_F(PolicyServiceTest, ExplainSaysWhoDecidesAndWhyOthersDidNot) {
     EXPECT_NE(service->explain(query).error().detail.find("that is a zone, its ports are outside"), std::string::npos);
 }
 
+TEST_F(PolicyServiceTest, ExplainNamesTheSetThatLeavesOut) {
+    start_service();
+    must_put(policy_text("  - {id: but-web, from: internet, to: {zone: servers, not: web}, action: allow}\n"));
+    ExplainQuery query{"outside", abi::IpFamily::v4, v4(0xc6336407), v4(0xc6336450), abi::L4Proto::tcp, 40000, 443};
+    auto answer = service->explain(query);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    ASSERT_EQ(answer->skipped.size(), 1U);
+    EXPECT_EQ(answer->skipped[0].field, "to");
+    EXPECT_EQ(answer->skipped[0].not_in, "web");
+    query.dst = v4(0xc6336451);
+    answer = service->explain(query);
+    EXPECT_EQ(answer->rule, "but-web");
+    query.in_port = "inside";
+    answer = service->explain(query);
+    EXPECT_EQ(answer->skipped[0].field, "from");
+    EXPECT_EQ(answer->skipped[0].not_in, "") << "the zone does not fit";
+}
+
 TEST_F(PolicyServiceTest, PlanTellsPacketsAndWhatIsOddWithExamplesThatExplainConfirms) {
     start_service();
     must_put(policy_text(kWebIn + kSshOut));

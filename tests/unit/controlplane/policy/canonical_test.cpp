@@ -115,6 +115,20 @@ TEST(Canonical, SeesEverythingElse) {
     EXPECT_NE(version(reordered), base);
 }
 
+TEST(Canonical, TellsWhatIsLeftOut) {
+    const auto but = [](std::string_view from) { return with("from: {zone: wan, set: web}", from); };
+    const auto base = version(but("from: {zone: wan, not: web}"));
+    EXPECT_EQ(version(but("from: {not: [web, web], zone: wan}")), base);
+    for (const auto& other : {but("from: wan"), but("from: {not: web}"), but("from: {zone: wan, set: web}"),
+                              but("from: {zone: lan, not: web}"), but("from: {zone: wan, set: 10.0.0.1, not: web}")}) {
+        EXPECT_NE(version(other), base) << other;
+    }
+    const auto parsed = parse_document(but("from: [{set: [10.0.0.1], not: web}, lan]"), PolicyFormat::yaml);
+    EXPECT_NE(canonical_text(parsed.document).find(R"("from":["lan",{"not":["web"],"set":["10.0.0.1/32"]}])"),
+              std::string::npos)
+        << canonical_text(parsed.document);
+}
+
 TEST(Canonical, SurvivesBeingWrittenOutInBothFormats) {
     auto parsed = parse_document(kBase, PolicyFormat::yaml);
     for (const auto format : {PolicyFormat::yaml, PolicyFormat::json}) {

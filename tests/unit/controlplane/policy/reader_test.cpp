@@ -59,6 +59,24 @@ TEST(Reader, ReadsHowFlowsAreTracked) {
     EXPECT_EQ(read("seq_check: log\n" + rule("from: any, to: any, action: deny")).seq_check, abi::SeqCheck::log);
 }
 
+TEST(Reader, ReadsWhatIsLeftOut) {
+    const auto policy = read(rule("from: {zone: dmz, not: [ops, web, ops]}, to: [{set: [web, 10.0.0.1], not: ops}, "
+                                  "{not: ops}], action: deny"));
+    const Rule& r = policy.rules[0];
+    ASSERT_EQ(r.from.size(), 1U);
+    EXPECT_EQ(r.from[0].zone, 1U);
+    EXPECT_TRUE(r.from[0].any_addr);
+    EXPECT_EQ(r.from[0].except, (std::vector<std::uint16_t>{0, 1}));
+    ASSERT_EQ(r.to.size(), 2U);
+    EXPECT_FALSE(r.to[0].any_addr);
+    EXPECT_EQ(r.to[0].sets, (std::vector<std::uint16_t>{0}));
+    EXPECT_EQ(r.to[0].nets.size(), 1U);
+    EXPECT_EQ(r.to[0].except, (std::vector<std::uint16_t>{1}));
+    EXPECT_FALSE(r.to[1].zone);
+    EXPECT_TRUE(r.to[1].any_addr);
+    EXPECT_EQ(r.to[1].except, (std::vector<std::uint16_t>{1}));
+}
+
 TEST(Reader, ReadsLimits) {
     const auto none = read(rule("from: any, to: any, action: allow"));
     EXPECT_FALSE(none.rules[0].limits.any() || none.default_limits.any());

@@ -342,6 +342,7 @@ class ViewCommands(Case):
         for destination in ("198.51.100.80/icmp", "198.51.100.80/icmp/echo-request", "198.51.100.80/icmp/3/4", "198.51.100.80/proto/47"):
             self.assertIn("deny  by default", self.run_ctl("explain", "outside", "198.51.100.7", destination).stdout)
         self.assertIn("\nweb-in   service\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:22/tcp").stdout)
+        self.assertIn("\nbut-ops  from: not ops\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout)
         for destination in ("198.51.100.80", "198.51.100.80/tcp", "198.51.100.80:443", "2001:db8::80:443/tcp", "198.51.100.80:99999/tcp",
                             "198.51.100.80:53/icmp", "198.51.100.80/sctp", "198.51.100.80/icmp/999", "shop:443/tcp", "198.51.100.80/proto/x"):
             self.assertIn("write 198.51.100.80:443/tcp", self.run_ctl("explain", "outside", "198.51.100.7", destination, code=1).stderr)
