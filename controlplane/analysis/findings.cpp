@@ -37,7 +37,10 @@ public:
         for (const bool touched : {true, false}) {
             for (std::uint32_t i = 0; i < count; ++i) {
                 const RuleItem& item = rules_.items()[i];
-                if (item.after != kNone && (item.before == kNone) == touched) order.push_back(i);
+                if (item.after == kNone || (item.before == kNone) != touched) continue;
+                // What passes on decides nothing, and takes nothing of what a packet is asked about here.
+                if (item.after < policy_.rules.size() && policy_.passes_on(item.after)) continue;
+                order.push_back(i);
             }
         }
         found_.rules = order.size();

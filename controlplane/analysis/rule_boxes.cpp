@@ -4,6 +4,7 @@
 #include <array>
 #include <iterator>
 #include <numeric>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -16,6 +17,7 @@ namespace {
 
 using abi::IpFamily;
 constexpr std::array kFamilies{IpFamily::v4, IpFamily::v6};
+constexpr std::uint64_t kPassWorkMax = 20'000'000;  ///< boxes less boxes: about a second
 
 const std::shared_ptr<const AddressRanges>& every_address(IpFamily family) {
     static const auto v4 = std::make_shared<const AddressRanges>(AddressRanges{{{0, 0}, {0, 0xffffffff}}});
@@ -38,6 +40,61 @@ struct Expansion {
     std::vector<Box> boxes;
     std::vector<std::uint32_t> first;  ///< of each rule; one more: where the last one ends
 };
+
+/// Takes from every rule what rules before it in its layer pass on, and from those all: they decide nothing. What is
+/// left is a list of which the first that matches decides.
+class PassesTaken {
+public:
+    /// `passes`: by rule, whether it passes on.
+    PassesTaken(const Policy& policy, const std::vector<bool>& passes) : policy_{policy}, passes_{passes} {}
+
+    /// False: there are too many pieces.
+    bool from(Expansion& expansion) {
+        if (std::ranges::find(passes_, true) == passes_.end()) return true;
+        Expansion left;
+        left.first.assign(1, 0);
+        std::vector<Box> taken;  // of this layer
+        for (std::size_t r = 0; r < policy_.rules.size(); ++r) {
+            if (r > 0 && policy_.rules[r].layer != policy_.rules[r - 1].layer) taken.clear();
+            const std::span<Box> boxes{expansion.boxes.data() + expansion.first[r],
+                                       expansion.first[r + 1] - expansion.first[r]};
+            if (passes_[r]) {
+                taken.insert(taken.end(), boxes.begin(), boxes.end());
+            } else {
+                for (Box& box : boxes) {
+                    if (!add(std::move(box), taken, left.boxes)) return false;
+                }
+            }
+            left.first.push_back(static_cast<std::uint32_t>(left.boxes.size()));
+        }
+        expansion = std::move(left);
+        return true;
+    }
+
+private:
+    bool add(Box box, const std::vector<Box>& taken, std::vector<Box>& out) {
+        std::vector<Box> pieces, next;
+        pieces.push_back(std::move(box));
+        for (const Box& pass : taken) {
+            next.clear();
+            for (const Box& piece : pieces) append_without(piece, pass, next);
+            pieces.swap(next);
+            if ((work_ += pieces.size() + 1) > kPassWorkMax) return false;
+        }
+        out.insert(out.end(), std::move_iterator{pieces.begin()}, std::move_iterator{pieces.end()});
+        return true;
+    }
+
+    const Policy& policy_;
+    const std::vector<bool>& passes_;
+    std::uint64_t work_{};
+};
+
+std::vector<bool> passes_of(const Policy& policy) {
+    std::vector<bool> passes(policy.rules.size());
+    for (std::size_t r = 0; r < passes.size(); ++r) passes[r] = policy.passes_on(r);
+    return passes;
+}
 
 /// `bits`: from zones to places.
 template <typename Bits>
@@ -94,6 +151,7 @@ public:
         }
     }
 
+    /// Of rules by themselves, whatever stands before them.
     bool operator()(const Rule& was, const Rule& is) const {
         return was.mode == is.mode && was.service == is.service && same(was.from, is.from) && same(was.to, is.to);
     }
@@ -133,6 +191,51 @@ std::vector<std::size_t> aligned(const Policy& before, const Policy& after) {
     for (std::size_t j = is.size() - back; j < is.size(); ++j) place[j] = j + was.size() - is.size();
     return place;
 }
+
+/// Which rules that pass on stand before a rule in its layer: a part of the list of all that do.
+class PassesBefore {
+public:
+    PassesBefore(const Policy& policy, const std::vector<bool>& passes) {
+        std::size_t first = 0;
+        for (std::size_t r = 0; r < passes.size(); ++r) {
+            if (r > 0 && policy.rules[r].layer != policy.rules[r - 1].layer) first = all_.size();
+            parts_.push_back({first, all_.size()});
+            if (passes[r]) all_.push_back(r);
+        }
+    }
+    bool none() const { return all_.empty(); }
+    std::pair<std::size_t, std::size_t> part(std::size_t rule) const { return parts_[rule]; }
+    std::span<const std::size_t> of(std::size_t rule) const {
+        return std::span{all_}.subspan(parts_[rule].first, parts_[rule].second - parts_[rule].first);
+    }
+
+private:
+    std::vector<std::size_t> all_;
+    std::vector<std::pair<std::size_t, std::size_t>> parts_;
+};
+
+/// Do rules that match the same packets pass on in front of both? Asked for pairs in order, most of which have the same
+/// in front as the pair before.
+template <typename Same>
+class SamePasses {
+public:
+    SamePasses(const PassesBefore& was, const PassesBefore& is, Same same) : was_{was}, is_{is}, same_{same} {}
+    bool operator()(std::size_t i, std::size_t j) {
+        if (was_.none() && is_.none()) return true;
+        const auto asked = std::pair{was_.part(i), is_.part(j)};
+        if (asked != last_ || !any_) answer_ = std::ranges::equal(was_.of(i), is_.of(j), same_);
+        last_ = asked;
+        any_ = true;
+        return answer_;
+    }
+
+private:
+    const PassesBefore& was_;
+    const PassesBefore& is_;
+    Same same_;
+    std::pair<std::pair<std::size_t, std::size_t>, std::pair<std::size_t, std::size_t>> last_;
+    bool any_{}, answer_{};
+};
 
 /// `policy` with some of its rules alone, and without the members of sets that they don't use.
 Policy only(const Policy& policy, const std::vector<std::size_t>& rules) {
@@ -178,6 +281,8 @@ void RuleBoxes::append(RuleItem item, std::span<Box> boxes) {
 void RuleBoxes::order(const Policy* before, const Policy& after) {
     const auto rules_after = static_cast<std::uint32_t>(after.rules.size());
     auto boxes_after = expand(after, [&](const ZoneBits& zones) { return places_.of_zones_after(zones); });
+    const auto passes_after = passes_of(after);
+    complete_ = PassesTaken{after, passes_after}.from(boxes_after);
     if (before == nullptr) {
         for (std::uint32_t j = 0; j < rules_after; ++j)
             append({.after = j, .observe = is_observed(after.rules[j])}, boxes_of(boxes_after, j));
@@ -186,12 +291,19 @@ void RuleBoxes::order(const Policy* before, const Policy& after) {
     }
     const auto place = aligned(*before, after);
     const SameRegion same_region{*before, after, places_};
+    const auto passes = passes_of(*before);
+    const PassesBefore over{*before, passes}, over_after{after, passes_after};
+    const auto same_rule = [&](std::size_t i, std::size_t j) { return same_region(before->rules[i], after.rules[j]); };
+    SamePasses same_passes{over, over_after, same_rule};
     std::vector<bool> as_before(rules_after), needed(before->rules.size(), true);
     for (std::uint32_t j = 0; j < rules_after; ++j) {
         if (place[j] == kNoPlace) continue;
-        as_before[j] = same_region(before->rules[place[j]], after.rules[j]);
-        if (as_before[j]) needed[place[j]] = false;
+        const std::size_t i = place[j];
+        as_before[j] = same_rule(i, j) && passes[i] == passes_after[j] && same_passes(i, j);
+        if (as_before[j]) needed[i] = false;
     }
+    // What they take from others is wanted, though they have no boxes of their own.
+    for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = needed[i] || passes[i];
     std::vector<std::size_t> changed;
     std::vector<std::size_t> number(before->rules.size(), kNoPlace);
     for (std::size_t i = 0; i < needed.size(); ++i) {
@@ -199,8 +311,11 @@ void RuleBoxes::order(const Policy* before, const Policy& after) {
         number[i] = changed.size();
         changed.push_back(i);
     }
-    auto boxes_before =
-        expand(only(*before, changed), [&](const ZoneBits& zones) { return places_.of_zones_before(zones); });
+    const Policy changed_rules = only(*before, changed);
+    std::vector<bool> changed_passes;
+    for (const std::size_t i : changed) changed_passes.push_back(passes[i]);
+    auto boxes_before = expand(changed_rules, [&](const ZoneBits& zones) { return places_.of_zones_before(zones); });
+    complete_ = PassesTaken{changed_rules, changed_passes}.from(boxes_before) && complete_;
     std::uint32_t next = 0;  // rule of `before` that is not in the list yet
     const auto add_before = [&](std::uint32_t i) {
         append({.before = i, .observe = is_observed(before->rules[i])}, boxes_of(boxes_before, number[i]));

@@ -34,7 +34,10 @@ public:
     RuleBoxes(const RuleBoxes&) = delete;
     RuleBoxes& operator=(const RuleBoxes&) = delete;
 
-    /// In the order of evaluation, the default last.
+    /// False: rules that pass to later layers cut the others into too many pieces, and nothing here is to be used.
+    bool complete() const noexcept { return complete_; }
+    /// In the order of evaluation, the default last. A rule that passes on has no boxes: what it matches is taken from
+    /// the rules behind it in its layer.
     const std::vector<RuleItem>& items() const noexcept { return items_; }
     /// In the order of the items.
     const std::vector<Box>& boxes() const noexcept { return boxes_; }
@@ -56,6 +59,7 @@ private:
     void append(RuleItem item, std::span<Box> boxes);
 
     const EntryPlaces& places_;
+    bool complete_{true};
     std::vector<RuleItem> items_;
     std::vector<Box> boxes_;
     std::vector<std::uint32_t> item_of_box_;

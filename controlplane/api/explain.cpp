@@ -96,7 +96,8 @@ json::object result_json(const ExplainResult& result) {
             {"observed", result.observed},
             {"from_zone", result.from_zone},
             {"to_zone", result.to_zone},
-            {"skipped", std::move(skipped)}};
+            {"skipped", std::move(skipped)},
+            {"passed", json::array(result.passed.begin(), result.passed.end())}};
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ public:
     }
 
     std::vector<std::uint64_t> untouched(std::span<const abi::RuleSlot> slots) {
-        if (!same_zones() || !same_schedules()) return {};
+        if (!same_zones() || !same_schedules() || !same_passes()) return {};
         for (std::size_t i = 0; i < after_.rules.size(); ++i) {
             if (untouched_rule(i, slots[i])) set(slots[i]);
             if (!shared_[i]) add_growth(i);
@@ -155,6 +155,32 @@ private:
 
     /// Boxes know nothing of time: a rule that got other times is taken for one that was not there.
     static bool same_times(const Rule& a, const Rule& b) { return a.when == b.when && a.expires == b.expires; }
+
+    /// Who goes on behind which layer. A rule that passes packets on takes from the rest of its layer and gives to
+    /// later ones; so where anything about those rules is other than it was, everything may be.
+    bool same_passes() const {
+        const Policy& was = *base_.policy;
+        std::size_t passes_before = 0, passes = 0;
+        for (std::size_t i = 0; i < was.rules.size(); ++i) passes_before += was.passes_on(i) ? 1 : 0;
+        for (std::size_t i = 0; i < after_.rules.size(); ++i) passes += after_.passes_on(i) ? 1 : 0;
+        if (passes == 0 && passes_before == 0) return true;
+        if (passes != passes_before) return false;
+        for (std::size_t i = 0; i < after_.rules.size(); ++i) {
+            const Rule* rule = before(i);
+            if (rule != nullptr && rule->layer != after_.rules[i].layer) return false;
+            if (after_.passes_on(i) && !same_pass(i)) return false;
+        }
+        return true;
+    }
+    bool same_pass(std::size_t i) const {
+        if (place_[i] == kNoPlace || !base_.policy->passes_on(place_[i])) return false;
+        return shared_[i] ||
+               (same_sets() && same_match(*before(i), after_.rules[i]) && same_times(*before(i), after_.rules[i]));
+    }
+    /// Precondition: zones and sets have the numbers that they had, and the same members.
+    static bool same_match(const Rule& a, const Rule& b) {
+        return a.from == b.from && a.to == b.to && a.service == b.service;
+    }
 
     /// `place_[i]`: where the i-th rule stood, among rules whose order is as it was. A longest such run is kept; what
     /// is not in it is taken for new.
@@ -204,7 +230,9 @@ private:
     bool untouched_rule(std::size_t i, abi::RuleSlot slot) {
         const Rule* was = before(i);
         const Rule& is = after_.rules[i];
-        if (was == nullptr || was->mode != abi::RuleMode::enforce || is.mode != abi::RuleMode::enforce) return false;
+        if (was == nullptr || after_.passes_on(i) || was->mode != abi::RuleMode::enforce ||
+            is.mode != abi::RuleMode::enforce)
+            return false;
         // Only an allowed flow stands under its rule as one that needs no second look.
         if (verdict_of(was->action, base_.policy->default_action) != abi::Verdict::allow ||
             verdict_of(is.action, after_.default_action) != abi::Verdict::allow || was->log != is.log ||
@@ -235,9 +263,9 @@ private:
 
     bool covers(const Box& wide, const Box& narrow) {
         ++comparisons_;
-        return asks_no_more(wide, narrow) && (narrow.from & ~wide.from).none() &&
-               (narrow.to & ~wide.to).none() && addresses_.of(narrow.src, wide.src) == nullptr &&
-               addresses_.of(narrow.dst, wide.dst) == nullptr && services_.of(narrow.service, wide.service) == nullptr;
+        return asks_no_more(wide, narrow) && (narrow.from & ~wide.from).none() && (narrow.to & ~wide.to).none() &&
+               addresses_.of(narrow.src, wide.src) == nullptr && addresses_.of(narrow.dst, wide.dst) == nullptr &&
+               services_.of(narrow.service, wide.service) == nullptr;
     }
 
     /// What rule i takes from the rules behind it that it did not take before.

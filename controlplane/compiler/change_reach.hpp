@@ -5,7 +5,8 @@
 /// still says the same and still matches all that it did is untouched, unless a rule that is new in front of it, or
 /// matches more there than before, overlaps it. Rules that matched before as they do now change nothing for those
 /// behind them, whatever they say; neither do rules that went, for those that stay. Rules that moved are taken for gone
-/// and new. Where comparing would take too long, every rule is touched.
+/// and new. Where comparing would take too long, every rule is touched; also where rules that pass packets to later
+/// layers, or the layers that they pass them over, are others than before.
 #pragma once
 
 #include <cstdint>

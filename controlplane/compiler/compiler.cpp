@@ -10,6 +10,7 @@
 
 #include <sluice/abi/layout.hpp>
 
+#include "controlplane/compiler/entries.hpp"
 #include "controlplane/compiler/sections.hpp"
 #include "controlplane/compiler/terms.hpp"
 #include "dataplane/acl/digest.hpp"
@@ -143,10 +144,10 @@ std::optional<Unexpected<CompileRefusal>> too_many_classes(const ClassifiedTerms
                       uses, abi::kSetUsesMax);
     if (c.zones.places > abi::kZonePlacesMax)
         return refuse("too-many-sets",
-                      "periods, pairs of zones and " + figure(uses) +
+                      "periods, layers, pairs of zones and " + figure(uses) +
                           " questions about sets with members over the API make " + figure(c.zones.places) +
                           " combinations, at most " + figure(abi::kZonePlacesMax) +
-                          "; use fewer zones, schedules or such sets",
+                          "; use fewer zones, layers, schedules or such sets",
                       c.zones.places, abi::kZonePlacesMax);
     if (c.zones.count > classes_max)
         return refuse("too-many-combinations",
@@ -157,14 +158,21 @@ std::optional<Unexpected<CompileRefusal>> too_many_classes(const ClassifiedTerms
     return std::nullopt;
 }
 
-/// The tables have a line of pairs of zones for every period.
-std::optional<Unexpected<CompileRefusal>> too_many_periods(const Policy& policy, const Periods& periods) {
-    const std::uint64_t pairs = std::uint64_t{policy.zones.size()} * policy.zones.size();
+/// The tables have a line of pairs of zones for every period and every layer that rules pass to.
+std::optional<Unexpected<CompileRefusal>> too_many_periods(const Policy& policy, const Periods& periods,
+                                                           const Entries& entries) {
+    if (entries.count() > dp::kEntriesMax)
+        return refuse("too-many-layers",
+                      "rules pass to " + figure(entries.count() - 1) + " layers, at most " +
+                          figure(dp::kEntriesMax - 1) + "; use fewer layers",
+                      entries.count() - 1, dp::kEntriesMax - 1);
+    const std::uint64_t pairs = std::uint64_t{policy.zones.size()} * policy.zones.size() * entries.count();
     if (periods.count() * pairs <= abi::kZonePlacesMax) return std::nullopt;
     return refuse("too-many-periods",
                   "schedules and expiries make " + figure(periods.count()) +
                       " different combinations of rules in force, at most " + figure(abi::kZonePlacesMax / pairs) +
-                      " with " + figure(policy.zones.size()) + " zones; use fewer schedules that overlap",
+                      " with " + figure(policy.zones.size()) + " zones and " + figure(entries.count() - 1) +
+                      " layers that rules pass to; use fewer schedules that overlap",
                   periods.count(), abi::kZonePlacesMax / pairs);
 }
 
@@ -215,8 +223,9 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
         const TooMuchTime& e = periods.error();
         return refuse(e.code, e.detail, e.needed, e.allowed);
     }
-    if (auto refusal = too_many_periods(policy, *periods)) return std::move(*refusal);
-    const ClassifiedTerms classified{builder, policy, *periods};
+    const Entries entries{policy};
+    if (auto refusal = too_many_periods(policy, *periods, entries)) return std::move(*refusal);
+    const ClassifiedTerms classified{builder, policy, *periods, entries};
     if (auto refusal = too_many_classes(classified)) return std::move(*refusal);
 
     CompiledGeneration out;
@@ -226,7 +235,7 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
     };
     put(SectionKind::settings, write_settings(policy, rule_slots, options.base, &builder));
     put(SectionKind::zones, write_zones(policy));
-    put(SectionKind::rules, write_rules(policy, rule_slots));
+    put(SectionKind::rules, write_rules(policy, rule_slots, entries));
     put(SectionKind::transport, write_transport(classified.transport));
 
     Budget budget{options.bytes_max, classified.terms.size()};
@@ -243,8 +252,9 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
         budget.take("trees", std::max(trees.error().bytes, budget.left() + 1));
         return *budget.refusal();
     }
-    put(SectionKind::trees, write_trees(*trees, classified, *periods, static_cast<std::uint32_t>(policy.zones.size()),
-                                        static_cast<std::uint32_t>(policy.rules.size() + 1)));
+    put(SectionKind::trees,
+        write_trees(*trees, classified, *periods, entries, static_cast<std::uint32_t>(policy.zones.size()),
+                    static_cast<std::uint32_t>(policy.rules.size() + 1)));
     out.manifest = make_manifest(policy, rule_slots, out);
     out.manifest.set_epoch = options.set_epoch;
     out.manifest.set_delta = options.set_delta;

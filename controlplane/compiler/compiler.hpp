@@ -57,7 +57,8 @@ struct CompiledGeneration {
 
 struct CompileRefusal {
     std::string code;  ///< too-many-terms, tables-too-big, too-many-services, too-many-periods,
-                       ///< too-many-transitions, too-many-sets, too-many-combinations, slot-missing, too-many-zones
+                       ///< too-many-transitions, too-many-sets, too-many-combinations, too-many-layers, slot-missing,
+                       ///< too-many-zones
     std::string detail;
     std::uint64_t needed{}, allowed{};
 };

@@ -67,25 +67,25 @@ void add_answers(Ranges<std::uint32_t>& places, const Scope& scope, std::uint32_
     }
 }
 
-/// Pairs (from, to) and answers of one period.
-void add_pairs(Ranges<std::uint32_t>& places, const Scope& scope, std::size_t zone_count, std::size_t period,
+/// Pairs (from, to) and answers of one period and entry.
+void add_pairs(Ranges<std::uint32_t>& places, const Scope& scope, std::size_t zone_count, std::size_t moment,
                std::size_t uses) {
     for (std::size_t from = 0; from < zone_count; ++from) {
         if (!scope.from.test(from)) continue;
         for (std::size_t to = 0; to < zone_count; ++to) {
             if (!scope.to.test(to)) continue;
-            const std::size_t pair = (period * zone_count + from) * zone_count + to;
+            const std::size_t pair = (moment * zone_count + from) * zone_count + to;
             add_answers(places, scope, static_cast<std::uint32_t>(pair << uses), 1U << uses);
         }
     }
 }
 
-/// Periods, pairs (from, to) and answers as numbers ((period * zone_count + from) * zone_count + to) << uses | answers.
+/// Moments (period * entries + entry), pairs (from, to) and answers as numbers, as TreesSection::zone_pairs has them.
 Ranges<std::uint32_t> places_of(const Scope& scope, std::size_t zone_count, const PeriodBits& active,
                                 std::size_t uses) {
     Ranges<std::uint32_t> places;
-    for (std::size_t period = 0; period < active.size(); ++period) {
-        if (active[period]) add_pairs(places, scope, zone_count, period, uses);
+    for (std::size_t moment = 0; moment < active.size(); ++moment) {
+        if (active[moment]) add_pairs(places, scope, zone_count, moment, uses);
     }
     return places;
 }
@@ -203,13 +203,17 @@ std::vector<std::uint16_t> proto_table(const Intervals<std::uint32_t>& intervals
 
 namespace {
 
-/// Which terms are there when, and as what.
+/// Which terms are there when, from which entries on, and as what.
 class Timed {
 public:
-    Timed(const TermBuilder& builder, const Policy& policy, const Periods& periods)
-        : policy_{policy}, periods_{periods}, activities{PeriodBits(periods.count(), true)} {
+    Timed(const TermBuilder& builder, const Policy& policy, const Periods& periods, const Entries& entries)
+        : policy_{policy},
+          periods_{periods},
+          entries_{entries},
+          activities{PeriodBits(std::size_t{periods.count()} * entries.count(), true)} {
         terms = builder.terms();
-        if (periods.count() == 1 && periods.transitions().size() == 1 && !depends_on_time(policy)) {
+        if (entries.count() == 1 && periods.count() == 1 && periods.transitions().size() == 1 &&
+            !depends_on_time(policy)) {
             for (Term& term : terms) term.observe = policy.rules[term.rule].mode == abi::RuleMode::observe;
             return;
         }
@@ -222,19 +226,34 @@ private:
     void add(Term term) {
         const Rule& rule = policy_.rules[term.rule];
         if (!depends_on_time(rule)) {
+            term.activity = always_from(entries_.last_above(term.rule));
             term.observe = rule.mode == abi::RuleMode::observe;
             terms.push_back(term);
             return;
         }
         for (const Standing standing : {Standing::enforced, Standing::observed}) {
-            term.activity = activity_of(periods_.bits(rule, standing));
+            term.activity = activity_of(periods_.bits(rule, standing), entries_.last_above(term.rule));
             term.observe = standing == Standing::observed;
             if (term.activity != kNever) terms.push_back(term);
         }
     }
 
-    std::uint32_t activity_of(const PeriodBits& bits) {
-        if (std::find(bits.begin(), bits.end(), true) == bits.end()) return kNever;
+    /// In all periods; most rules.
+    std::uint32_t always_from(std::uint32_t last_entry) {
+        if (last_entry + 1 == entries_.count()) return 0;
+        const auto [it, fresh] = always_.try_emplace(last_entry);
+        if (fresh) it->second = activity_of(PeriodBits(periods_.count(), true), last_entry);
+        return it->second;
+    }
+
+    std::uint32_t activity_of(const PeriodBits& periods, std::uint32_t last_entry) {
+        if (std::find(periods.begin(), periods.end(), true) == periods.end()) return kNever;
+        PeriodBits bits;
+        bits.reserve(activities[0].size());
+        for (const bool active : periods) {
+            for (std::uint32_t entry = 0; entry < entries_.count(); ++entry)
+                bits.push_back(active && entry <= last_entry);
+        }
         const auto [it, fresh] = index_.try_emplace(bits, static_cast<std::uint32_t>(activities.size()));
         if (fresh) activities.push_back(bits);
         return it->second;
@@ -243,7 +262,9 @@ private:
     static constexpr std::uint32_t kNever = 0xffffffff;
     const Policy& policy_;
     const Periods& periods_;
+    const Entries& entries_;
     std::map<PeriodBits, std::uint32_t> index_;
+    std::map<std::uint32_t, std::uint32_t> always_;  ///< activities by the last entry
 
 public:
     std::vector<Term> terms;
@@ -252,8 +273,9 @@ public:
 
 }  // namespace
 
-ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods) {
-    const Timed timed{builder, policy, periods};
+ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods,
+                                 const Entries& entries) {
+    const Timed timed{builder, policy, periods, entries};
     const std::vector<Term>& all = timed.terms;
     src = address_classes(all, &Term::from, builder.addresses());
     dst = address_classes(all, &Term::to, builder.addresses());

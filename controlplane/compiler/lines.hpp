@@ -9,6 +9,7 @@
 #include <sluice/abi/tables.hpp>
 
 #include "controlplane/compiler/classes.hpp"
+#include "controlplane/compiler/entries.hpp"
 #include "controlplane/compiler/periods.hpp"
 #include "controlplane/compiler/terms.hpp"
 #include "controlplane/compiler/tree_terms.hpp"
@@ -33,15 +34,16 @@ struct TransportClasses {
 struct ZoneClasses {
     std::uint32_t count{};
     SetQuestions asked;
-    std::uint64_t places{};            ///< periods times pairs times answers; `pairs` is empty if they are too many
-    std::vector<std::uint16_t> pairs;  ///< by ((period * zone count + from) * zone count + to) << uses | answers
+    std::uint64_t places{};  ///< periods times entries times pairs times answers; `pairs` is empty if they are too many
+    std::vector<std::uint16_t> pairs;  ///< as TreesSection::zone_pairs, each period's table in all entries
     std::vector<ClassRanges> of_scope;
     std::vector<std::uint32_t> scope_of_term;
 };
 
 AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists);
 TransportClasses transport_classes(const SharedList<ServiceList>& lists);
-/// `activities`: what Term::activity means, the first one being "in all periods".
+/// `activities`: what Term::activity means, the first one being "in all periods and from all entries"; bit period *
+/// entries + entry.
 ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
                          const std::vector<PeriodBits>& activities = {{true}});
 
@@ -61,7 +63,9 @@ struct ClassifiedTerms {
     std::array<ClassRanges, abi::kDimensionCount> any;
     std::vector<TreeTerm> terms;  ///< without those that nothing matches; they point into the members above
 
-    ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods = {});
+    ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods, const Entries& entries);
+    ClassifiedTerms(const TermBuilder& builder, const Policy& policy)
+        : ClassifiedTerms{builder, policy, Periods{}, Entries{policy}} {}
     ClassifiedTerms(const ClassifiedTerms&) = delete;
     ClassifiedTerms& operator=(const ClassifiedTerms&) = delete;
 

@@ -107,6 +107,15 @@ dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key
         const Standing standing = standing_of(policy, policy.rules[i], at);
         if (standing == Standing::absent || first_excluding_field(policy, policy.rules[i], key, members)) continue;
         const auto index = static_cast<abi::RuleIndex>(i);
+        if (standing == Standing::enforced && policy.rules[i].action == Action::pass) {
+            // On to the first rule of a later layer, if there is one; its predecessor is where the loop goes on from.
+            std::size_t next = i;
+            while (next < policy.rules.size() && policy.rules[next].layer == policy.rules[i].layer) ++next;
+            if (next < policy.rules.size()) {
+                i = next - 1;
+                continue;
+            }
+        }
         if (standing == Standing::enforced) {
             result.rule = index;
             break;

@@ -15,8 +15,8 @@ namespace sluice::cp {
 /// Whether an address is a member of a set whose members come over the API; empty: no such set has any.
 using Membership = std::function<bool(std::string_view, abi::IpFamily, const abi::IpAddr&)>;
 
-/// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default), and the first
-/// observe rule before it.
+/// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default) and does not
+/// pass to a later layer, and the first observe rule that was asked before it.
 dp::LookupResult reference_lookup(const Policy& policy, const dp::LookupKey& key, UnixSeconds at,
                                   const Membership& members = {});
 /// The same where no rule depends on time.

@@ -48,7 +48,7 @@ SectionContent write_zones(const Policy& policy) {
     return out.finish();
 }
 
-SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots) {
+SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots, const Entries& entries) {
     SectionWriter<abi::RulesSection> out{SectionKind::rules};
     std::vector<abi::RuleRecord> records;
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
@@ -57,7 +57,7 @@ SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot
                            .verdict = verdict_of(rule.action, policy.default_action),
                            .mode = rule.mode,
                            .log = rule.log,
-                           .is_pass = rule.action == Action::pass ? std::uint8_t{1} : std::uint8_t{0},
+                           .is_pass = entries.is_pass(i),
                            .id = out.add_text(rule.id),
                            .limits = rule.limits,
                            .on_change = rule.on_change.value_or(policy.on_change),
@@ -97,15 +97,17 @@ SectionContent write_transport(const TransportClasses& classes) {
 }
 
 SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, const Periods& periods,
-                           std::uint32_t zone_count, std::uint32_t rule_count) {
+                           const Entries& entries, std::uint32_t zone_count, std::uint32_t rule_count) {
     SectionWriter<abi::TreesSection> out{SectionKind::trees};
     out.section.class_count = classified.class_count();
     out.section.zone_count = zone_count;
     out.section.rule_count = rule_count;
     out.section.node_visits_max = trees.node_visits_max;
     out.section.block_words_max = trees.block_words_max;
-    out.section.period_count = periods.count();
-    out.section.transitions = out.put(periods.transitions());
+    out.section.period_count = periods.count() * entries.count();
+    std::vector<abi::Transition> transitions = periods.transitions();
+    for (abi::Transition& t : transitions) t.period *= entries.count();
+    out.section.transitions = out.put(transitions);
     out.section.set_uses = out.put(classified.zones.asked.uses);
     out.section.zone_pairs = out.put(classified.zones.pairs);
     out.section.roots = out.put(trees.roots);

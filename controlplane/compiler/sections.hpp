@@ -20,10 +20,10 @@ using SectionContent = std::vector<std::byte>;
 SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
                               const std::optional<ChangeBase>& base, const TermBuilder* terms);
 SectionContent write_zones(const Policy& policy);
-SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots);
+SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots, const Entries& entries);
 SectionContent write_addresses(abi::SectionKind kind, const AddressTable& table, std::uint32_t class_count);
 SectionContent write_transport(const TransportClasses& classes);
 SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, const Periods& periods,
-                           std::uint32_t zone_count, std::uint32_t rule_count);
+                           const Entries& entries, std::uint32_t zone_count, std::uint32_t rule_count);
 
 }  // namespace sluice::cp

@@ -212,9 +212,8 @@ void TermBuilder::add_sides(const Policy& policy, std::vector<Side>& sides, cons
     }
     const SetBits members = split(key.sets), except = split(key.except);
     const auto add = [&](ListIndex list, SetBits asked) {
-        const auto same = std::ranges::find_if(sides, [&](const Side& s) {
-            return s.addresses == list && s.members == asked && s.except == except;
-        });
+        const auto same = std::ranges::find_if(
+            sides, [&](const Side& s) { return s.addresses == list && s.members == asked && s.except == except; });
         if (same != sides.end()) {
             same->zones |= zones;
         } else {

@@ -38,7 +38,7 @@ struct Term {
     std::uint32_t rule{};
     Side from, to;
     ListIndex service{};
-    std::uint32_t activity{};  ///< in which periods, an index; 0 = in all of them
+    std::uint32_t activity{};  ///< in which periods and from which entries on, an index; 0 = in and from all of them
     bool observe{};
 };
 

@@ -99,6 +99,9 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
         } else if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
             const auto set = excluding_set(policy, rule, key, is_member);
             result.skipped.push_back({rule.id, std::string{*field}, std::string{set}});
+        } else if (standing == Standing::enforced && policy.passes_on(r)) {
+            result.passed.push_back(rule.id);
+            r = policy.behind_layer_of(r) - 1;
         } else if (standing == Standing::enforced) {
             // The oracle says that an earlier rule decides: tables and policy contradict each other.
             return Unexpected(

@@ -27,7 +27,10 @@ std::string sentence(const PlanFinding& finding, bool possible) {
     switch (finding.kind) {
         case FindingKind::shadowed:
             if (!possible)
-                return rule + "matches no packet: a set is empty, or no wire joins its zones; correct it or remove it";
+                return rule +
+                       "matches no packet: a set is empty, no wire joins its zones, or its layer passes all of it on; "
+                       "correct it "
+                       "or remove it";
             return rule + "is shadowed: all that it matches is decided before, by " + others +
                    "; remove it, or move it in front of what hides it";
         case FindingKind::redundant:
@@ -212,19 +215,23 @@ private:
 
 }  // namespace
 
+/// It gives up on every rule.
+static PlanAnalysis nothing_about(const Policy& policy) {
+    PlanAnalysis nothing;
+    nothing.findings.unpaired = nothing.findings.unexamined = nothing.findings.rules = policy.rules.size();
+    for (const Rule& rule : policy.rules) nothing.effect.unfinished.push_back(rule.id);
+    return nothing;
+}
+
 PlanAnalysis analyse(const AnalysedPolicy& before_whole, const AnalysedPolicy& after_whole, const WireHint& wires,
                      const UnusedFor& unused_for, UnixSeconds now) {
     const AsItStands was{before_whole, now}, is{after_whole, now};
     const AnalysedPolicy &before = was.analysed(), &after = is.analysed();
     const EntryPlaces places{before.policy, *after.policy, &wires};
-    if (!places.representable()) {
-        PlanAnalysis nothing;
-        nothing.findings.unpaired = nothing.findings.unexamined = nothing.findings.rules = after.policy->rules.size();
-        for (const Rule& rule : after.policy->rules) nothing.effect.unfinished.push_back(rule.id);
-        return nothing;
-    }
+    if (!places.representable()) return nothing_about(*after.policy);
     Telling telling{before, after, places};
     const RuleBoxes rules{before.policy, *after.policy, places};
+    if (!rules.complete()) return nothing_about(*after.policy);
     if (before.policy != nullptr) telling.tell(semantic_diff(*before.policy, *after.policy, rules));
     telling.tell(find_oddities(*after.policy, rules, unused_for));
     return telling.take();

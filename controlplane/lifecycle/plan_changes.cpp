@@ -128,6 +128,7 @@ std::vector<PlanField> fields_of(const Policy& policy, const Rule& rule) {
             {"log", "", text_of(rule.log)},
             {"limits", "", text_of(rule.limits)},
             {"on_change", "", rule.on_change ? text_of(*rule.on_change) : std::string{kAsThePolicySays}},
+            {"layer", "", std::to_string(rule.layer)},
             {"when", "", rule.when ? text_of(policy.schedules[*rule.when]) : "always"},
             {"expires", "", rule.expires ? instant_text(*rule.expires) : "never"},
             {"owner", "", rule.notes ? rule.notes->owner : std::string{}},
@@ -260,6 +261,7 @@ private:
             if (at == old.end()) {
                 std::erase_if(fields, [](const PlanField& field) {
                     return field.after == "enforce" || field.after == kAsThePolicySays ||
+                           (field.name == "layer" && field.after == std::to_string(kLayerStandard)) ||
                            (field.name == "when" && field.after == "always") ||
                            (field.name == "expires" && field.after == "never") || field.after.empty() ||
                            (field.name == "log" && field.after == "none") ||

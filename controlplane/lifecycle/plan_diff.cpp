@@ -48,8 +48,8 @@ std::string text_of(const Schedule& s) {
 std::string text_of(const Policy& policy, const Rule& rule) {
     std::string text = std::to_string(static_cast<int>(rule.action)) + "/" +
                        std::to_string(static_cast<int>(rule.mode)) + "/" + std::to_string(static_cast<int>(rule.log)) +
-                       "/" + (rule.expires ? instant_text(*rule.expires) : "") + "/" +
-                       (rule.when ? text_of(policy.schedules[*rule.when]) : "") + "/" +
+                       "/" + std::to_string(rule.layer) + "/" + (rule.expires ? instant_text(*rule.expires) : "") +
+                       "/" + (rule.when ? text_of(policy.schedules[*rule.when]) : "") + "/" +
                        (rule.on_change ? std::to_string(static_cast<int>(*rule.on_change)) : "");
     for (const auto* side : {&rule.from, &rule.to}) {
         std::set<std::string> ends;

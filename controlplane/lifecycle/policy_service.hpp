@@ -118,7 +118,8 @@ struct ExplainResult {
         std::string field;     ///< first field that excluded it: when | from | to | service
         std::string not_in{};  ///< the set behind `not` in that field which alone did, or empty
     };
-    std::vector<Skipped> skipped;  ///< rules that stand before the deciding one, in order
+    std::vector<Skipped> skipped;     ///< rules that were asked before the deciding one, in order
+    std::vector<std::string> passed;  ///< rules that left the packet to a later layer, in order
 };
 
 struct RuleStats {

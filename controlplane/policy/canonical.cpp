@@ -59,7 +59,8 @@ std::string words(const Node& node, Spell&& spell) {
     return alternatives(std::move(items));
 }
 
-/// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says; where something is left out, nothing shorter does.
+/// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says; where something is left out, nothing shorter
+/// does.
 std::string endpoints(const Node& node) {
     std::vector<std::string> items;
     for_each_of(node, {}, [&](const Node& item, const Path&) {
@@ -186,6 +187,7 @@ private:
     static std::string value(const Node& node, const Field& field) {
         switch (field.shape) {
             case Shape::version:
+            case Shape::layer:
             case Shape::count: return std::string{node.text};
             case Shape::object: return object(node, *field.object);
             case Shape::object_list: return list(node, *field.object);

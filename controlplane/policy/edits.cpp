@@ -9,6 +9,7 @@
 
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/shape.hpp"
+#include "controlplane/policy/spelling.hpp"
 
 namespace sluice::cp {
 
@@ -17,11 +18,6 @@ namespace {
 /// Each edit walks the rules: beyond this many a whole policy is the better request.
 constexpr std::size_t kEditsMax = 1000;
 
-std::string_view word(const Node& map, std::string_view key) {
-    const auto* node = map.find(key);
-    return node != nullptr && node->kind == Node::Kind::scalar ? node->text : std::string_view{};
-}
-
 /// Where a rule of the edited policy comes from: below the base's count, from there; else, so much behind it, from the
 /// edits.
 using Origin = std::uint32_t;
@@ -29,7 +25,11 @@ using Origin = std::uint32_t;
 class Editor {
 public:
     Editor(const Policy& base, const WrittenPolicy& written, Report& report)
-        : base_{base}, hashes_{written.id_hashes}, base_count_{base.rules.size()}, report_{report} {
+        : base_{base},
+          hashes_{written.id_hashes},
+          base_count_{base.rules.size()},
+          standard_layer_{layer_of(word(written.head->root, "layer")).value_or(kLayerStandard)},
+          report_{report} {
         order_.resize(base_count_);
         std::iota(order_.begin(), order_.end(), Origin{0});
     }
@@ -90,7 +90,7 @@ private:
                                "id " + quoted(id->text) + " is not that of the rule; leave it out when inserting");
         }
         if (!check_free(*rule, order_.end(), path)) return;
-        Place place = order_.end();
+        Place place = end_of_layer(layer_of_rule(*rule));
         if (before != nullptr || after != nullptr) {
             const auto found =
                 find(before != nullptr ? *before : *after, Path{path, before != nullptr ? "before" : "after"});
@@ -99,6 +99,18 @@ private:
         }
         const auto at = place - order_.begin();
         order_.insert(order_.begin() + at, bring(*rule, index));
+    }
+
+    std::uint8_t layer_of_rule(const Node& rule) const {
+        return layer_of(word(rule, "layer")).value_or(standard_layer_);
+    }
+    std::uint8_t layer(Origin from) const {
+        return is_fresh(from) ? layer_of_rule(*fresh(from).node) : base_.rules[from].layer;
+    }
+    Place end_of_layer(std::uint8_t layer) const {
+        const auto above =
+            std::find_if(order_.rbegin(), order_.rend(), [&](Origin from) { return this->layer(from) <= layer; });
+        return above.base();
     }
 
     void replace(const Node& edit, std::size_t index, const Path& path) {
@@ -158,11 +170,32 @@ private:
     const Policy& base_;
     std::vector<std::uint64_t> hashes_;  // by origin
     std::size_t base_count_;
+    std::uint8_t standard_layer_;
     std::vector<Origin> order_;
     std::vector<FreshRule> fresh_;
     Report& report_;
     Path top_;
 };
+
+/// Only a rule that an edit brought can stand among rules of other layers.
+void check_layers(const Policy& base, const Editor& editor, const std::vector<Rule>& fresh, Report& report) {
+    std::size_t next_fresh = 0;
+    const Rule* above = nullptr;
+    Origin above_from{};
+    bool above_is_fresh = false;
+    for (const Origin from : editor.order()) {
+        const bool is_fresh = editor.is_fresh(from);
+        const Rule& rule = is_fresh ? fresh[next_fresh++] : base.rules[from];
+        if (above != nullptr && (is_fresh || above_is_fresh) && rule.layer < above->layer) {
+            const FreshRule& brought = editor.fresh(is_fresh ? from : above_from);
+            const Path top, edit{top, brought.edit};
+            report.add(Path{edit, "rule"}, brought.node->pos, "layer-order", layer_order_text(rule, above->layer));
+        }
+        above = &rule;
+        above_from = from;
+        above_is_fresh = is_fresh;
+    }
+}
 
 /// Those that are still there when all edits are done.
 std::vector<FreshRule> fresh_rules(const Editor& editor) {
@@ -228,6 +261,7 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(const Policy& base, const Writt
     const RuleNames names{.has = [&](std::string_view id) { return editor.has(id); },
                           .all = [&] { return editor.ids(); }};
     auto read = read_edited(base, *written.head, fresh_rules(editor), names, options, report);
+    if (report.empty()) check_layers(base, editor, read.fresh, report);
     if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
     return put_together(base, written, editor, std::move(read));
 }

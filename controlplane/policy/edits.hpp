@@ -1,6 +1,6 @@
 /// The body of PATCH /v1/policy: ordered edits of the rules, by id.
 ///
-///     [{"op": "insert", "before" | "after": "web-in", "rule": {...}},   no place = at the end
+///     [{"op": "insert", "before" | "after": "web-in", "rule": {...}},   no place = at the end of its layer
 ///      {"op": "replace", "id": "web-in", "rule": {...}},
 ///      {"op": "remove", "id": "old-batch"}]
 ///

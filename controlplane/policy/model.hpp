@@ -50,9 +50,10 @@ struct ServiceTerm {
 struct Endpoint {
     std::optional<std::uint16_t> zone;  ///< index into Policy::zones
     bool any_addr{true};
-    std::vector<std::uint16_t> sets;  ///< indices into Policy::sets; OR
-    std::vector<Prefix> nets;         ///< inline; OR with `sets`
+    std::vector<std::uint16_t> sets;      ///< indices into Policy::sets; OR
+    std::vector<Prefix> nets;             ///< inline; OR with `sets`
     std::vector<std::uint16_t> except{};  ///< indices into Policy::sets: a member of one of them is not meant
+    bool operator==(const Endpoint&) const = default;
 };
 
 struct Zone {
@@ -96,6 +97,10 @@ struct RuleNotes {
     bool operator==(const RuleNotes&) const = default;
 };
 
+/// Layers: 0-9 emergency, 10-19 protection, 20-49 organisation, 50-89 application. Lower ones are asked first.
+inline constexpr std::uint8_t kLayerStandard = 50, kLayerMost = 89;
+inline constexpr std::size_t kLayersMax = 16;
+
 struct Rule {
     std::string id;
     std::vector<Endpoint> from, to;    ///< OR; never empty
@@ -108,6 +113,7 @@ struct Rule {
     std::optional<std::uint16_t> when;       ///< index into Policy::schedules; absent = always
     std::optional<std::int64_t> expires;     ///< UTC in seconds: from then on it observes
     std::shared_ptr<const RuleNotes> notes;  ///< may be null
+    std::uint8_t layer{kLayerStandard};      ///< of a policy's rules never less than that of the rule before
 };
 
 /// Source port of a policy test that names none: the first of the dynamic ports (RFC 6335 section 6).
@@ -184,6 +190,19 @@ struct Policy {
     std::vector<SourcePos> rule_pos;
     std::vector<PolicyTest> tests;
     abi::Digest256 version{};  ///< SHA-256 of the canonical form
+
+    /// Does the rule leave what it matches to the rules of later layers? Where there are none, `pass` decides as the
+    /// default does. An observe rule that passes on does so for nobody.
+    bool passes_on(std::size_t i) const {
+        return rules[i].action == Action::pass && rules[i].mode == abi::RuleMode::enforce &&
+               rules.back().layer > rules[i].layer;
+    }
+    /// The first rule of the layers behind that of rule i; rules.size() where there is none.
+    std::size_t behind_layer_of(std::size_t i) const {
+        const std::uint8_t layer = rules[i].layer;
+        while (i < rules.size() && rules[i].layer == layer) ++i;
+        return i;
+    }
 
     SourcePos pos_of_rule(std::size_t i) const { return i < rule_pos.size() ? rule_pos[i] : SourcePos{}; }
 };

@@ -11,47 +11,13 @@
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/service.hpp"
 #include "controlplane/policy/shape.hpp"
+#include "controlplane/policy/spelling.hpp"
 #include "controlplane/policy/symbols.hpp"
 #include "controlplane/policy/test_address.hpp"
 
 namespace sluice::cp {
 
 namespace {
-
-std::string place(SourcePos pos) { return std::to_string(pos.line) + ":" + std::to_string(pos.column); }
-
-/// The word behind a key, or nothing if there is none that could be read; the shape check has said so then.
-std::string_view word(const Node& map, std::string_view key) {
-    const auto* node = map.find(key);
-    return node != nullptr && node->kind == Node::Kind::scalar ? node->text : std::string_view{};
-}
-
-Action action_of(std::string_view text) noexcept {
-    if (text == "allow") return Action::allow;
-    if (text == "reject") return Action::reject;
-    if (text == "pass") return Action::pass;
-    return Action::deny;
-}
-
-abi::RuleLog log_of(std::string_view text) noexcept {
-    if (text == "start") return abi::RuleLog::start;
-    if (text == "end") return abi::RuleLog::end;
-    if (text == "both") return abi::RuleLog::both;
-    return abi::RuleLog::none;
-}
-
-abi::OnChange on_change_of(std::string_view text) noexcept {
-    if (text == "keep") return abi::OnChange::keep;
-    if (text == "kill") return abi::OnChange::kill;
-    return abi::OnChange::reevaluate;
-}
-
-abi::SynPromise promise_of(std::string_view text, abi::SynPromise standard) noexcept {
-    if (text == "on") return abi::SynPromise::on;
-    if (text == "learn") return abi::SynPromise::learn;
-    if (text == "off") return abi::SynPromise::off;
-    return standard;
-}
 
 /// From a tree of the right shape, as far as it is, to the model. Reads on after errors, to find all of them.
 class Reader {
@@ -383,10 +349,20 @@ private:
         if (list == nullptr || list->kind != Node::Kind::list) return;
         const Path path{top_, "rules"};
         policy_.rules.reserve(list->children.size());
+        std::uint8_t above = 0;
         for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
-            policy_.rules.push_back(read_rule(list->children[i], Path{path, i}));
+            Rule rule = read_rule(list->children[i], Path{path, i});
+            if (rule.layer < above) report_layer_order(list->children[i], rule, above, Path{path, i});
+            above = std::max(above, rule.layer);
+            policy_.rules.push_back(std::move(rule));
             policy_.rule_pos.push_back(list->children[i].pos);
         }
+    }
+
+    void report_layer_order(const Node& node, const Rule& rule, std::uint8_t above, const Path& path) {
+        const auto* own = node.find("layer");
+        report_.add(Path{path, "layer"}, own != nullptr ? own->pos : node.pos, "layer-order",
+                    layer_order_text(rule, above));
     }
 
     Rule read_rule(const Node& node, const Path& path) {
@@ -398,6 +374,7 @@ private:
         if (const auto* service = node.find("service"))
             rule.service = symbols_.services(*service, Path{path, "service"});
         rule.action = action_of(word(node, "action"));
+        rule.layer = layer_of(word(node, "layer")).value_or(standard_layer());
         rule.mode = word(node, "mode") == "observe" ? abi::RuleMode::observe : abi::RuleMode::enforce;
         rule.log = log_of(word(node, "log"));
         rule.limits = read_rule_limits(node, path, rule.action);
@@ -412,6 +389,8 @@ private:
         }
         return rule;
     }
+
+    std::uint8_t standard_layer() const { return layer_of(word(root_, "layer")).value_or(kLayerStandard); }
 
     void check_id(const Node& id, const Path& path) {
         if (id.text == abi::kIdDefault || id.text == "builtin") {
@@ -572,6 +551,12 @@ Expected<Policy, PolicyErrors> read_model(const ParsedDocument& parsed, const Re
 }
 
 }  // namespace
+
+std::string layer_order_text(const Rule& rule, std::uint8_t above) {
+    return "rule " + quoted(rule.id) + " is of layer " + std::to_string(rule.layer) +
+           " and stands behind one of layer " + std::to_string(above) +
+           "; rules stand layer by layer, those that are asked first on top: move it, or write " + "another layer";
+}
 
 Expected<ReadPolicy, PolicyErrors> read_written(ParsedDocument parsed, PolicyFormat format,
                                                 const ReadOptions& options) {

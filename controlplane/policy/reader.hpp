@@ -33,6 +33,9 @@ struct ReadOptions {
     const std::vector<std::string>* ports{};
 };
 
+/// `rule "x" is of layer 10 and stands behind one of layer 50; ...`
+std::string layer_order_text(const Rule& rule, std::uint8_t above);
+
 /// Errors stand in the order of the text.
 Expected<Policy, PolicyErrors> read_policy(std::string_view text, PolicyFormat format, const ReadOptions& options = {});
 

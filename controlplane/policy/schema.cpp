@@ -185,6 +185,9 @@ constexpr std::array kRuleFields{
     optional("limits", Shape::object, "How many flows a rule that allows may have.", &kRuleLimits),
     late_choice("on_change", kOnChanges, "",
                 "What becomes of a live flow that this rule no longer lets pass; absent means what the policy says."),
+    optional("layer", Shape::layer,
+             "0-9 emergency, 10-19 protection, 20-49 organisation, 50-89 application; lower ones are asked first. "
+             "Absent means what the policy says."),
     optional("when", Shape::name, "The schedule within which the rule is there; absent means always."),
     optional("expires", Shape::expiry,
              "A day (until its end, UTC) or an instant from which on the rule observes only."),
@@ -220,6 +223,7 @@ constexpr std::array kDocumentFields{
           .required = true,
           .about = "What happens when no rule decides; nothing is allowed by silence.",
           .object = &kDefault},
+    optional("layer", Shape::layer, "Layer of rules that do not say theirs (50)."),
     optional("wire", Shape::object, "Frames that are no IP, between the two ports of a wire.", &kWire),
     choice("seq_check", kSeqChecks, "strict",
            "TCP segments whose numbers don't fit their flow: strict drops them, log counts and logs them, off lets "
@@ -243,7 +247,6 @@ constexpr std::array kDocumentFields{
     unsupported("active"),
     unsupported("auto_block"),
     unsupported("feeds"),
-    unsupported("layer"),
     unsupported("limits"),
     unsupported("nat"),
     unsupported("never_block"),

@@ -4,6 +4,7 @@
 #include <boost/json/value.hpp>
 
 #include "controlplane/policy/emit.hpp"
+#include "controlplane/policy/model.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/schema.hpp"
@@ -65,6 +66,7 @@ json::object value(const Field& field) {
             return result;
         }
         case Shape::count: return {{"type", "integer"}, {"minimum", field.least}, {"maximum", field.most}};
+        case Shape::layer: return {{"type", "integer"}, {"minimum", 0}, {"maximum", kLayerMost}};
         case Shape::days: {
             json::array words;
             for (const auto word : kDayNames) words.emplace_back(view(word));

@@ -9,6 +9,7 @@
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/schedule.hpp"
+#include "controlplane/policy/spelling.hpp"
 #include "controlplane/policy/tree_builder.hpp"
 
 namespace sluice::cp {
@@ -112,6 +113,16 @@ void check_count(const Node& node, const Field& field, const Path& path, Report&
                    std::to_string(field.most) + "; write digits only, and leave the key out where there is no limit");
 }
 
+void check_layer(const Node& node, const Path& path, Report& report) {
+    if (!check_kind(node, Node::Kind::scalar, "a number", path, report)) return;
+    const bool is_number = node.form == Node::Form::plain || node.form == Node::Form::number;
+    if (is_number && layer_of(node.text)) return;
+    report.add(path, node.pos, "bad-layer",
+               quoted(node.text) +
+                   " is no layer; write 0 to 9 for emergency, 10 to 19 for protection, 20 to 49 for the "
+                   "organisation or 50 to 89 for applications");
+}
+
 /// The key that was meant, else all that may stand there.
 std::string known_keys(std::string_view key, const ObjectSchema& schema) {
     std::vector<std::string_view> known;
@@ -191,6 +202,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::expiry: return check_value(node, path, report, parse_expiry);
         case Shape::days: return check_words(node, true, "a list of days: [mon, tue]", path, report);
         case Shape::note: return check_note(node, path, report);
+        case Shape::layer: return check_layer(node, path, report);
         case Shape::object_map:
             return check_map(node, "a map from names", path, report, [&](const Node& value, const Path& at) {
                 check_object(value, *field.object, at, report);

@@ -77,15 +77,42 @@ std::uint32_t ask_sets(const TableView& table, const SetView& sets, std::span<co
     return answered;
 }
 
+/// Keys whose first rule passes them to the layers behind ask again from there on, all that go to one layer together,
+/// layer by layer: who is passed on twice is asked twice.
+void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+                std::span<LookupResult> results) noexcept {
+    std::array<LookupKey, kLookupBatchMax> passed;
+    std::array<LookupResult, kLookupBatchMax> found;
+    std::array<std::uint16_t, kLookupBatchMax> known;
+    std::array<std::uint8_t, kLookupBatchMax> whose;
+    for (std::uint32_t entry = 1; entry < table.trees.entry_count; ++entry) {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            if (table.rules[results[i].rule].is_pass != entry + 1) continue;
+            passed[count] = keys[i];
+            known[count] = answers == nullptr ? std::uint16_t{0} : answers[i];
+            whose[count++] = static_cast<std::uint8_t>(i);
+        }
+        if (count == 0) continue;
+        fn(table.from_entry(entry), answers == nullptr ? nullptr : known.data(), std::span{passed}.first(count),
+           std::span{found}.first(count));
+        for (std::size_t k = 0; k < count; ++k) {
+            LookupResult& result = results[whose[k]];
+            result.rule = found[k].rule;
+            if (result.observe == abi::kNoRule) result.observe = found[k].observe;
+        }
+    }
+}
+
 std::uint32_t lookup_with(LookupFn fn, const TableView& table, std::span<const LookupKey> keys,
                           std::span<LookupResult> results) noexcept {
-    if (table.set_uses.empty() || table.members.index == nullptr) {
-        fn(table, nullptr, keys, results);
-        return 0;
-    }
     std::array<std::uint16_t, kLookupBatchMax> answers;
-    const std::uint32_t answered = ask_sets(table, table.members, keys, answers.data());
-    fn(table, answers.data(), keys, results);
+    const bool asks = !table.set_uses.empty() && table.members.index != nullptr;
+    const std::uint32_t answered = asks ? ask_sets(table, table.members, keys, answers.data()) : 0;
+    const SetAnswers known = asks ? answers.data() : nullptr;
+    fn(table, known, keys, results);
+    if (table.trees.entry_count > 1) [[unlikely]]
+        ask_behind(fn, table, known, keys, results);
     return answered;
 }
 

@@ -22,11 +22,12 @@ struct LookupKey {
 
 struct LookupResult {
     abi::RuleIndex rule{};                 ///< enforced; the default's index if nothing else matched
-    abi::RuleIndex observe{abi::kNoRule};  ///< first observe rule that stands before `rule` and matches
+    abi::RuleIndex observe{abi::kNoRule};  ///< first observe rule that matches and is asked before `rule`
 };
 
 inline constexpr std::size_t kLookupBatchMax = 64;
 
+/// A rule that passes a packet to the layers behind its own is never a result: the lookup goes on there.
 /// `keys` and `results` have the same length, at most kLookupBatchMax. Zones must be below the view's zone count.
 /// Sets with changing members are those of `table.members`. Returns how many keys are from or to a member of one that
 /// the tables ask for.

@@ -30,10 +30,20 @@ struct TransportView {
     std::array<const std::uint16_t*, 5> tables{};  ///< by TransportTable
 };
 
+/// Layers: rules stand in layers, one behind the other, and a rule may leave what it matches to the layers behind its
+/// own. An *entry* is a place in the list of rules from which on a packet may ask: entry 0 is the first rule, and each
+/// layer to which some rule passes begins with another. RuleRecord::is_pass is 1 where a rule passes and none stands
+/// behind (it decides as the default does), and 1 + e where a packet for which it is the first asks again from entry e
+/// on. Every entry has its own table of pairs of zones, in which only rules from there on can match: what
+/// TreesSection::period_count counts are tables, those of one period side by side by their entries, and a transition
+/// names that of entry 0. So asking again is another lookup in the same trees, and who is not passed on pays nothing.
+inline constexpr std::uint32_t kEntriesMax = 16;
+
 struct TreesView {
     std::uint32_t zone_count{};
     std::uint32_t set_use_count{};
-    const std::uint16_t* zone_pairs{};  ///< of the period that the view is for
+    std::uint32_t entry_count{1};       ///< 1 where no rule passes on
+    const std::uint16_t* zone_pairs{};  ///< of the period and entry that the view is for
     const std::uint16_t* all_zone_pairs{};
     std::span<const abi::Transition> transitions;  ///< ascending, the first at 0
     std::span<const std::uint32_t> roots;
@@ -72,14 +82,19 @@ struct TableView {
     TransportView transport;
     TreesView trees;
 
-    /// Which period is in force at an instant, in seconds of UTC.
+    /// Which period is in force at an instant, in seconds of UTC: the number of its first table.
     std::uint32_t period_at(std::uint64_t unix_s) const noexcept {
         const auto behind = std::ranges::upper_bound(trees.transitions, unix_s, {}, &abi::Transition::at_unix_s);
         return behind == trees.transitions.begin() ? 0 : std::prev(behind)->period;
     }
     void use_period(std::uint32_t period) noexcept {
-        const std::size_t places = std::size_t{trees.zone_count} * trees.zone_count << trees.set_use_count;
-        trees.zone_pairs = trees.all_zone_pairs + period * places;
+        trees.zone_pairs = trees.all_zone_pairs + period * places_of_an_entry();
+    }
+    /// These tables as they answer from an entry on. Precondition: they are those of entry 0.
+    TableView from_entry(std::uint32_t entry) const noexcept {
+        TableView behind = *this;
+        behind.trees.zone_pairs += entry * places_of_an_entry();
+        return behind;
     }
     /// These tables as they answer then.
     TableView at(std::uint64_t unix_s) const noexcept {
@@ -88,6 +103,9 @@ struct TableView {
         return then;
     }
 
+    std::size_t places_of_an_entry() const noexcept {
+        return std::size_t{trees.zone_count} * trees.zone_count << trees.set_use_count;
+    }
     abi::RuleIndex default_rule() const noexcept { return static_cast<abi::RuleIndex>(rules.size() - 1); }
     std::string_view rule_id(abi::RuleIndex i) const noexcept {
         return {rules_text + rules[i].id.offset, rules[i].id.bytes};

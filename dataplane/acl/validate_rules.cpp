@@ -6,6 +6,7 @@
 
 #include "dataplane/acl/check.hpp"
 #include "dataplane/acl/digest.hpp"
+#include "dataplane/acl/table_view.hpp"
 
 namespace sluice::dp {
 
@@ -45,12 +46,14 @@ bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index
                          " has mode ", static_cast<std::uint64_t>(rule.mode)) &&
            check.require(static_cast<std::uint8_t>(rule.log) < abi::kRuleLogCount, R::enum_value, "rule ", index,
                          " has log ", static_cast<std::uint64_t>(rule.log)) &&
-           check.require(rule.is_pass <= 1, R::enum_value, "rule ", index, " has is_pass ",
+           check.require(rule.is_pass <= kEntriesMax, R::enum_value, "rule ", index, " has is_pass ",
                          static_cast<std::uint64_t>(rule.is_pass)) &&
            check.require(static_cast<std::uint8_t>(rule.on_change) < abi::kOnChangeCount, R::enum_value, "rule ", index,
                          " has on_change ", static_cast<std::uint64_t>(rule.on_change)) &&
            check.require(rule.turns_to_observe <= 1, R::enum_value, "rule ", index, " has turns_to_observe ",
                          static_cast<std::uint64_t>(rule.turns_to_observe)) &&
+           check.require(rule.is_pass <= 1 || rule.mode == abi::RuleMode::enforce, R::enum_value, "rule ", index,
+                         " passes on and only observes") &&
            check.require(rule.must_be_zero == decltype(rule.must_be_zero){}, R::bounds, "rule ", index,
                          " has padding that is not zero") &&
            check_limits(check, rule, index);

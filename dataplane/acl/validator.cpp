@@ -186,6 +186,30 @@ bool view_transport(Check& check, const SectionBytes& sections, std::uint32_t cl
                          " classes, the trees have ", class_count);
 }
 
+/// Entries stand in the order of the rules that pass to them, and every period has a table for each.
+bool check_entries(Check& check, const abi::TreesSection& s, const Opened& open, std::span<const abi::RuleRecord> rules,
+                   std::uint32_t& entry_count) {
+    std::uint32_t last = 1;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const std::uint32_t is_pass = rules[i].is_pass;
+        if (is_pass <= 1) continue;
+        if (!check.require(is_pass >= last && is_pass <= last + 1, R::order, "rule ", i, " passes to entry ",
+                           is_pass - 1, ", one before it to ", last - 1))
+            return false;
+        last = is_pass;
+    }
+    entry_count = last;
+    if (!check.require(s.period_count % last == 0, R::bounds, s.period_count, " tables of pairs of zones for ", last,
+                       " entries"))
+        return false;
+    for (const abi::Transition& t : open.array<abi::Transition>(s.transitions)) {
+        if (!check.require(t.period % last == 0, R::index, "a transition names table ", t.period,
+                           " of pairs of zones, ", last, " are of one period"))
+            return false;
+    }
+    return true;
+}
+
 /// The lookup goes by the bit beside a rule's number and never looks at RuleRecord::mode.
 bool check_modes(Check& check, const abi::TreesSection& s, const Opened& open, std::span<const abi::RuleRecord> rules) {
     const auto agrees = [&](std::uint32_t rule) {
@@ -244,6 +268,7 @@ bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
            check.require(s.zone_count == view.zones.size(), R::bounds, "the trees are of ", s.zone_count,
                          " zones, the zones section has ", view.zones.size()) &&
            check.require(uses_known, R::index, "the trees ask for a set that the zones section does not have") &&
+           check_entries(check, s, open, view.rules, view.trees.entry_count) &&
            check_modes(check, s, open, view.rules) &&
            view_addresses(check, SectionKind::src_v4, sections, classes[0], view.src_v4) &&
            view_addresses(check, SectionKind::dst_v4, sections, classes[1], view.dst_v4) &&

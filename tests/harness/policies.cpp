@@ -123,6 +123,7 @@ PolicyBuilder& PolicyBuilder::rule(const RuleSpec& spec) {
     for (const std::string& text : spec.from) rule.from.push_back(endpoint(text));
     for (const std::string& text : spec.to) rule.to.push_back(endpoint(text));
     for (const std::string& text : spec.service) rule.service.push_back(service(text));
+    rule.layer = spec.layer;
     policy.rules.push_back(std::move(rule));
     return *this;
 }

@@ -29,6 +29,7 @@ struct RuleSpec {
     cp::Action action{cp::Action::deny};
     abi::RuleMode mode{};
     abi::RuleLog log{};
+    std::uint8_t layer{cp::kLayerStandard};
 };
 
 /// A mistake in a test's own text ends the program with a sentence: it is no case to go on from.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <arpa/inet.h>
 
@@ -226,6 +227,32 @@ std::vector<RawRule> random_rules(Random& random, std::size_t count) {
     std::vector<RawRule> rules(count);
     for (RawRule& rule : rules) rule = random_rule(random);
     return rules;
+}
+
+void add_layers(cp::Policy& policy, Random& random) {
+    const std::uint64_t layers = 1 + below(random, 5);
+    std::vector<std::uint8_t> numbers;
+    for (std::size_t r = 0; r < policy.rules.size(); ++r)
+        numbers.push_back(static_cast<std::uint8_t>(10 + 15 * below(random, layers)));
+    std::ranges::sort(numbers);
+    for (std::size_t r = 0; r < policy.rules.size(); ++r) {
+        policy.rules[r].layer = numbers[r];
+        if (below(random, 4) == 0) policy.rules[r].action = cp::Action::pass;
+    }
+}
+
+void settle_layers(cp::Policy& policy) {
+    auto& rules = policy.rules;
+    for (std::size_t r = 0; r < rules.size(); ++r) {
+        const std::uint8_t least = r == 0 ? std::uint8_t{0} : std::as_const(rules)[r - 1].layer;
+        const std::uint8_t most = r + 1 == rules.size() ? cp::kLayerMost : std::as_const(rules)[r + 1].layer;
+        const std::uint8_t now = std::as_const(rules)[r].layer;
+        if (now < least || (now > most && least <= most)) rules[r].layer = now < least ? least : std::max(least, most);
+    }
+    for (std::size_t r = 1; r < rules.size(); ++r) {
+        if (std::as_const(rules)[r].layer < std::as_const(rules)[r - 1].layer)
+            rules[r].layer = std::as_const(rules)[r - 1].layer;
+    }
 }
 
 std::string to_text(const dp::LookupKey& key) {

@@ -52,6 +52,11 @@ private:
 RawRule random_rule(Random& random);
 std::vector<RawRule> random_rules(Random& random, std::size_t count);
 
+/// Cuts the rules into up to five layers, and lets every fourth pass on.
+void add_layers(cp::Policy& policy, Random& random);
+/// After rules were put elsewhere or came: each that stands among rules of other layers is of its neighbours' layer.
+void settle_layers(cp::Policy& policy);
+
 /// For a failure's message.
 std::string to_text(const dp::LookupKey& key);
 

@@ -140,6 +140,32 @@ TEST(AclProperty, P6HoldsAt10000Rules) {
     EXPECT_FALSE(difference) << seed_line() << ": " << difference->text;
 }
 
+/// Rules in layers, of which many pass packets on; and enough of those are met.
+TEST(AclProperty, P6LayeredEqualsReference) {
+    Random random{seed_of_this_run()};
+    std::size_t passing = 0;
+    for (int round = 0; round < 150; ++round) {
+        SCOPED_TRACE(seed_line() + " round " + std::to_string(round));
+        const Pool pool{random()};
+        cp::Policy policy = pool.policy(random_rules(random, 2 + random() % (round % 10 == 0 ? 300 : 30)));
+        add_layers(policy, random);
+        const CompiledTables tables{policy};
+        passing += tables.view().trees.entry_count > 2 ? 1 : 0;
+        std::vector<dp::LookupKey> keys;
+        for (std::size_t done = 0; done < 2'000; done += keys.size()) {
+            keys.resize(1 + random() % dp::kLookupBatchMax);
+            for (dp::LookupKey& key : keys) key = pool.key(random, policy);
+            const auto difference = difference_in(policy, tables.view(), keys);
+            ASSERT_FALSE(difference) << difference->text;
+            for (const dp::LookupKey& key : keys)
+                ASSERT_FALSE(
+                    policy.passes_on(std::min<std::size_t>(tables.lookup(key).rule, policy.rules.size() - 1)) &&
+                    tables.lookup(key).rule < policy.rules.size());
+        }
+    }
+    EXPECT_GT(passing, 40U) << "hardly a policy with three layers";
+}
+
 /// Figures for people, no judgement: a bench decides, not a test on a busy machine.
 TEST(AclProperty, PrintsWhatItCosts) {
     using Clock = std::chrono::steady_clock;

@@ -381,6 +381,73 @@ void check_findings(const cp::Policy& p, const std::vector<dp::LookupKey>& packe
     }
 }
 
+TEST(AnalysisProperty, P15_OfLayersToo) {
+    const std::uint64_t first = seed_of_this_run() + 5'000;
+    std::uint64_t changed = 0;
+    for (std::uint64_t run = 0; run < 60; ++run) {
+        SCOPED_TRACE("SEED=" + std::to_string(first + run - 5'000));
+        Random random{first + run};
+        SmallWorld world{random};
+        cp::Policy before = world.policy(2 + world.pick(9));
+        add_layers(before, random);
+        cp::Policy after = before;
+        for (std::size_t n = 1 + world.pick(3); n != 0; --n) world.change(after);
+        settle_layers(after);
+        if (world.pick(4) == 0) add_layers(after, random);
+        check_diff(before, after, world.packets(), changed);
+        if (testing::Test::HasFatalFailure()) return;
+    }
+    EXPECT_GT(changed, 1'000U) << "hardly a change";
+}
+
+/// Of layers, by taking each rule away: a rule that passes on is not looked at.
+void check_layered_findings(const cp::Policy& p, const std::vector<dp::LookupKey>& packets, std::uint64_t& told) {
+    const cp::EntryPlaces places{nullptr, p, nullptr};
+    const cp::RuleBoxes rules{nullptr, p, places};
+    ASSERT_TRUE(rules.complete());
+    const cp::Findings findings = cp::find_oddities(p, rules, {});
+    ASSERT_EQ(findings.unexamined, 0U);
+    std::vector<std::uint64_t> decides(p.rules.size() + 1);
+    std::vector<abi::Verdict> verdicts;
+    for (const dp::LookupKey& key : packets) {
+        const auto found = cp::reference_lookup(p, key);
+        ++decides[found.rule];
+        if (found.observe != abi::kNoRule) ++decides[found.observe];
+        verdicts.push_back(cp::reference_verdict(p, found.rule));
+    }
+    const auto is_told = [&](cp::FindingKind kind, std::uint32_t rule) {
+        return std::ranges::any_of(findings.told,
+                                   [&](const cp::Finding& f) { return f.kind == kind && f.rule == rule; });
+    };
+    for (std::uint32_t r = 0; r < p.rules.size(); ++r) {
+        const bool observe = p.rules[r].mode == abi::RuleMode::observe;
+        const bool shadowed = !p.passes_on(r) && decides[r] == 0;
+        ASSERT_EQ(is_told(cp::FindingKind::shadowed, r), shadowed) << p.rules[r].id;
+        bool redundant = !p.passes_on(r) && !shadowed && !observe;
+        cp::Policy without = p;
+        without.rules.erase(without.rules.begin() + static_cast<std::ptrdiff_t>(r));
+        for (std::size_t k = 0; redundant && k < packets.size(); ++k)
+            redundant = cp::reference_verdict(without, cp::reference_lookup(without, packets[k]).rule) == verdicts[k];
+        ASSERT_EQ(is_told(cp::FindingKind::redundant, r), redundant) << p.rules[r].id;
+        told += (shadowed ? 1 : 0) + (redundant ? 1 : 0);
+    }
+}
+
+TEST(AnalysisProperty, P16_OfLayersToo) {
+    const std::uint64_t first = seed_of_this_run() + 9'000;
+    std::uint64_t told = 0;
+    for (std::uint64_t run = 0; run < 40; ++run) {
+        SCOPED_TRACE("SEED=" + std::to_string(first + run - 9'000));
+        Random random{first + run};
+        SmallWorld world{random};
+        cp::Policy policy = world.policy(2 + world.pick(7));
+        add_layers(policy, random);
+        check_layered_findings(policy, world.packets(), told);
+        if (testing::Test::HasFatalFailure()) return;
+    }
+    EXPECT_GT(told, 40U) << "hardly a finding";
+}
+
 TEST(AnalysisProperty, P16_FindingsAreWhatBruteForceFinds) {
     const std::uint64_t first = seed_of_this_run();
     std::array<std::uint64_t, 5> tally{};

@@ -105,6 +105,7 @@ TEST(SchedulesProperty, TablesAnswerAsTheClockOfTheZoneSays) {
         cp::Policy policy = pool.policy(random_rules(random, 1 + random() % 24));
         const auto now = static_cast<UnixSeconds>(1'700'000'000 + random() % 400'000'000);
         make_timed(policy, random, now);
+        if (random() % 2 == 0) add_layers(policy, random);
         cp::SlotMap slots{4096};
         ASSERT_TRUE(slots.assign(policy));
         const auto compiled = cp::compile(

@@ -112,13 +112,14 @@ TEST(SetsProperty, CompiledEqualsReferenceAfterEveryChange) {
     for (int round = 0; round < 60; ++round) {
         const Pool pool{random()};
         cp::Policy policy = pool.policy(random_rules(random, 1 + random() % 60));
+        if (random() % 2 == 0) add_layers(policy, random);
         Model model{policy, random};
         if (model.empty()) continue;
         cp::SlotMap slots;
         ASSERT_TRUE(slots.assign(policy));
         const auto compiled = cp::compile(policy, slots, {.generation = 1});
         if (!compiled) {  // more questions than tables have room for
-            ASSERT_EQ(compiled.error().code, "too-many-sets") << compiled.error().detail;
+            ASSERT_EQ(compiled.error().code, "too-many-sets") << compiled.error().detail << seed_line();
             continue;
         }
         auto view =

@@ -14,17 +14,20 @@
 namespace sluice::ctl {
 namespace json = boost::json;
 
-HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {
-    auto reply = [&] {
-        auto whole = request;
-        if (!context.reason.empty()) whole.headers.emplace_back("Sluice-Reason", context.reason);
-        if (!context.idempotency_key.empty() && request.method != "GET")
-            whole.headers.emplace_back("Idempotency-Key", context.idempotency_key);
-        return context.client.send(whole);
-    }();
+HttpReply exchange(const Context& context, const HttpRequest& request) {
+    auto whole = request;
+    if (!context.reason.empty()) whole.headers.emplace_back("Sluice-Reason", context.reason);
+    if (!context.idempotency_key.empty() && request.method != "GET")
+        whole.headers.emplace_back("Idempotency-Key", context.idempotency_key);
+    auto reply = context.client.send(whole);
     if (!reply) throw CommandError{reply.error()};
-    if (reply->status >= 400) throw CommandError{problem_text(*reply, file)};
     return std::move(*reply);
+}
+
+HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {
+    auto reply = exchange(context, request);
+    if (reply.status >= 400) throw CommandError{problem_text(reply, file)};
+    return reply;
 }
 
 json::value fetch(const Context& context, const HttpRequest& request, std::string_view file) {
@@ -42,7 +45,7 @@ std::string error_lines(const json::array& errors, std::string_view file) {
     std::string out;
     for (const auto& error : errors) {
         const auto& object = error.as_object();
-        std::string place{file};
+        std::string place = file_of(object, file);
         if (object.contains("line")) {
             place += fmt::format("{}{}:{}", place.empty() ? "" : ":", count_of(error, "line"),
                                  object.contains("column") ? count_of(error, "column") : 1);
@@ -69,6 +72,11 @@ std::string problem_text(const HttpReply& reply, std::string_view file) {
     out += text_of(document, "detail");
     if (token_problem) out += " (--token-file, SLUICE_TOKEN_FILE or SLUICE_TOKEN)";
     return out;
+}
+
+std::string file_of(const json::object& told, std::string_view otherwise) {
+    const auto* file = told.if_contains("file");
+    return file == nullptr ? std::string{otherwise} : printable(std::string_view{file->as_string()});
 }
 
 std::string text_of(const json::value& object, std::string_view key) {

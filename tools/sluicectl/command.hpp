@@ -13,6 +13,8 @@
 
 namespace sluice::ctl {
 
+struct PolicyText;
+
 inline constexpr int kExitSame = 0;
 inline constexpr int kExitError = 1;
 inline constexpr int kExitChanges = 2;  ///< of `plan`
@@ -31,6 +33,8 @@ struct Context {
     bool colours{};      ///< on standard output
 };
 
+/// Sends, whatever comes back.
+HttpReply exchange(const Context& context, const HttpRequest& request);
 /// Sends; a problem document becomes a CommandError. `file`: what the user wrote, for messages with a position.
 HttpReply send(const Context& context, const HttpRequest& request, std::string_view file = {});
 /// Sends and reads the answer as JSON.
@@ -39,6 +43,9 @@ boost::json::value fetch(const Context& context, const HttpRequest& request, std
 /// `file:line:col: what; fix`, one line per error, and the problem's own sentence last.
 std::string problem_text(const HttpReply& reply, std::string_view file);
 std::string error_lines(const boost::json::array& errors, std::string_view file);
+
+/// Of what has a line and a column: the file that PolicyText::place has put there.
+std::string file_of(const boost::json::object& told, std::string_view otherwise);
 
 boost::json::value parse_json(std::string_view text);
 std::string text_of(const boost::json::value& object, std::string_view key);
@@ -55,16 +62,16 @@ std::optional<std::uint64_t> parse_duration_s(std::string_view text, std::uint64
 
 // policy_commands.cpp
 /// `flows_since`: of recorded flows; empty = no flows are looked at, live ones neither.
-int plan(const Context& context, const std::string& file, const std::string& flows_since);
+int plan(const Context& context, const std::vector<std::string>& files, const std::string& flows_since);
 struct ApplyOptions {
-    std::string file;
-    std::string confirm;  ///< duration, empty = adopt for good
-    std::string guard;    ///< as the API takes it, empty = none
+    std::vector<std::string> files;  ///< policy_files.hpp
+    std::string confirm;             ///< duration, empty = adopt for good
+    std::string guard;               ///< as the API takes it, empty = none
     bool force_first{};
 };
 int apply(const Context& context, const ApplyOptions& options);
-/// By the name, else by the first character: a YAML policy starts with a key or a comment.
-std::string content_type(const std::string& file, std::string_view text);
+/// As `send`; an answer, good or not, names the files that the policy was joined of (policy_files.hpp).
+HttpReply send_policy(const Context& context, const HttpRequest& request, const PolicyText& policy);
 /// ETag of the stored policy, nothing if there is none.
 std::optional<std::string> stored_etag(const Context& context);
 /// What the options of a commit say: --break-glass, --confirm, --guard.

@@ -6,6 +6,7 @@
 
 #include "tools/sluicectl/command.hpp"
 #include "tools/sluicectl/output.hpp"
+#include "tools/sluicectl/policy_files.hpp"
 
 namespace sluice::ctl {
 namespace json = boost::json;
@@ -87,12 +88,13 @@ int draft_show(const Context& context, const std::string& name, bool text) {
 }
 
 int draft_save(const Context& context, const DraftSaveOptions& options) {
+    const PolicyText policy = read_policy_files({options.file});
     auto request = request_of("PUT", path_of(options.name));
-    request.body = read_file(options.file);
-    request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
+    request.body = policy.text;
+    request.headers.emplace_back("Content-Type", policy.content_type);
     if (options.only_new) request.headers.emplace_back("If-None-Match", "*");
     if (!options.base.empty()) request.target += "?base=" + escaped(options.base);
-    const auto reply = send(context, request, options.file);
+    const auto reply = send_policy(context, request, policy);
     const auto answer = parse_json(reply.body);
     std::cerr << error_lines(answer.at("errors").as_array(), options.file);
     if (context.json) {

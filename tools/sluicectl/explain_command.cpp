@@ -108,6 +108,9 @@ void print_decision(const json::value& answer, bool colours) {
     if (const auto observed = text_of(answer, "observed"); !observed.empty()) {
         std::cout << "observe rule " << observed << " matches before it and would decide if it were enforced\n";
     }
+    for (const auto& rule : answer.at("passed").as_array()) {
+        std::cout << "rule " << std::string_view{rule.as_string()} << " passed it to a later layer\n";
+    }
     const auto& skipped = answer.at("skipped").as_array();
     if (skipped.empty()) return;
     Table table{{{"SKIPPED"}, {"BECAUSE OF"}}};

@@ -23,7 +23,7 @@ struct Options {
     std::string output{"table"};
 
     std::string file, confirm, in_port, at, verdict;
-    std::vector<std::string> words;
+    std::vector<std::string> files, words;
     bool force_first{}, follow{};
     std::string flows_since{"24h"}, guard{}, idempotency_key{};
     bool no_flows{}, break_glass{};
@@ -172,6 +172,14 @@ private:
         to->add_flag("--no-flows", options_.no_flows, "look at no flows");
     }
 
+    void add_files(CLI::App* to) {
+        to->add_option(
+              "-f,--file", options_.files,
+              "policy, YAML or JSON; - reads standard input; several (-f A -f B) or a folder are joined, by layer")
+            ->required()
+            ->allow_extra_args(false);
+    }
+
     /// Of whatever changes the policy.
     void add_guard(CLI::App* to) {
         to->add_flag("--break-glass", options_.break_glass,
@@ -185,17 +193,17 @@ private:
         auto* plan_command =
             command(app_, "plan", "what a policy would change; exit code 0 nothing, 2 something, 1 error",
                     [this](const Context& c) {
-                        return plan(c, options_.file, options_.no_flows ? std::string{} : options_.flows_since);
+                        return plan(c, options_.files, options_.no_flows ? std::string{} : options_.flows_since);
                     });
-        add_file(plan_command, "policy, YAML or JSON; - reads standard input");
+        add_files(plan_command);
         add_plan_flows(plan_command);
         auto* apply_command = command(app_, "apply", "replace the policy", [this](const Context& c) {
-            return apply(c, {.file = options_.file,
+            return apply(c, {.files = options_.files,
                              .confirm = options_.confirm,
                              .guard = options_.guard,
                              .force_first = options_.force_first});
         });
-        add_file(apply_command, "policy, YAML or JSON; - reads standard input");
+        add_files(apply_command);
         apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
         add_guard(apply_command);
         apply_command->add_flag("--force-first", options_.force_first,

@@ -173,7 +173,7 @@ std::string finding_lines(const json::value& plan, std::string_view file) {
         if (++shown > kFindingsShown) continue;
         const auto& object = finding.as_object();
         const auto place = object.contains("line")
-                               ? fmt::format("{}:{}:{}: ", file, count_of(finding, "line"),
+                               ? fmt::format("{}:{}:{}: ", file_of(object, file), count_of(finding, "line"),
                                              object.contains("column") ? count_of(finding, "column") : 1)
                                : std::string{};
         out += "  " + place + text_of(finding, "detail") + "\n";

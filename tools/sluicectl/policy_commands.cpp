@@ -7,6 +7,7 @@
 #include "tools/sluicectl/command.hpp"
 #include "tools/sluicectl/output.hpp"
 #include "tools/sluicectl/plan_text.hpp"
+#include "tools/sluicectl/policy_files.hpp"
 
 namespace sluice::ctl {
 namespace json = boost::json;
@@ -19,7 +20,8 @@ std::string test_lines(const json::value& plan, std::string_view file) {
         const bool placed = test.as_object().contains("line") && test.as_object().contains("column");
         const auto by = text_of(test, "by");
         out += fmt::format(
-            "{}{}: test {} -> {}: expected {}{}, got {} by {}; correct the rules or the test\n", file,
+            "{}{}: test {} -> {}: expected {}{}, got {} by {}; correct the rules or the test\n",
+            file_of(test.as_object(), file),
             placed ? fmt::format(":{}:{}", count_of(test, "line"), count_of(test, "column")) : std::string{},
             text_of(test, "from"), text_of(test, "to"), text_of(test, "expect"),
             by.empty() ? std::string{} : fmt::format(" by {}", by), text_of(test, "got"), text_of(test, "got_rule"));
@@ -79,12 +81,18 @@ int post_commit(const Context& context, std::uint64_t generation, std::string_vi
 
 }  // namespace
 
-std::string content_type(const std::string& file, std::string_view text) {
-    const bool json_name = file.ends_with(".json");
-    const bool yaml_name = file.ends_with(".yaml") || file.ends_with(".yml");
-    const auto first = text.find_first_not_of(" \t\r\n");
-    const bool json_text = first != std::string_view::npos && text[first] == '{';
-    return json_name || (!yaml_name && json_text) ? "application/json" : "application/yaml";
+HttpReply send_policy(const Context& context, const HttpRequest& request, const PolicyText& policy) {
+    HttpReply reply = exchange(context, request);
+    if (!policy.files.empty()) {
+        json::error_code error;
+        auto answer = json::parse(reply.body, error);
+        if (!error) {
+            policy.place(answer);
+            reply.body = json::serialize(answer);
+        }
+    }
+    if (reply.status >= 400) throw CommandError{problem_text(reply, policy.name)};
+    return reply;
 }
 
 std::optional<std::string> stored_etag(const Context& context) {
@@ -198,17 +206,19 @@ int report_plan(const Context& context, const HttpReply& reply, const std::optio
     return kExitChanges;
 }
 
-int plan(const Context& context, const std::string& file, const std::string& flows_since) {
-    HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = read_file(file)};
+int plan(const Context& context, const std::vector<std::string>& files, const std::string& flows_since) {
+    const PolicyText policy = read_policy_files(files);
+    HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = policy.text};
     if (!flows_since.empty()) request.target += "&flows_since=" + escaped(flows_since);
-    request.headers.emplace_back("Content-Type", content_type(file, request.body));
+    request.headers.emplace_back("Content-Type", policy.content_type);
     const auto etag = stored_etag(context);
-    return report_plan(context, send(context, request, file), etag, file, "apply -f " + file);
+    return report_plan(context, send_policy(context, request, policy), etag, policy.name, "apply -f " + policy.name);
 }
 
 int apply(const Context& context, const ApplyOptions& options) {
-    HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = read_file(options.file)};
-    request.headers.emplace_back("Content-Type", content_type(options.file, request.body));
+    const PolicyText policy = read_policy_files(options.files);
+    HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = policy.text};
+    request.headers.emplace_back("Content-Type", policy.content_type);
     add_commit_headers(context, request, options.confirm, options.guard);
     const auto etag = stored_etag(context);
     if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
@@ -217,7 +227,7 @@ int apply(const Context& context, const ApplyOptions& options) {
     } else {
         request.headers.emplace_back("If-None-Match", "*");
     }
-    return report_commit(context, send(context, request, options.file), options.file);
+    return report_commit(context, send_policy(context, request, policy), policy.name);
 }
 
 int patch(const Context& context, const std::string& file, const std::string& confirm_duration,

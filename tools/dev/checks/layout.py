@@ -14,7 +14,7 @@ _MAY = {
     "dataplane/manager/": ("dataplane/acl/", "dataplane/flow/", "dataplane/pipeline/", "dataplane/steering/"),
     "dataplane/": ("dataplane/",),
     "controlplane/": ("controlplane/", "dataplane/acl/"),
-    "tools/sluicectl/": ("tools/sluicectl/",),
+    "tools/sluicectl/": ("controlplane/policy/", "tools/sluicectl/"),
     "tools/sluice-inspect/": ("dataplane/acl/", "tools/sluice-inspect/"),
 }
 _WITHOUT_DPDK = (

@@ -457,7 +457,10 @@ Expected<ExplainResult, Problem> MemoryPolicyService::explain(const ExplainQuery
     result.from_zone = "internet";
     result.to_zone = "servers";
     if (query.dport_or_icmp != 443) result.skipped = {{.rule = "web-in", .field = "service"}};
-    if (query.dport_or_icmp == 444) result.skipped.push_back({.rule = "but-ops", .field = "from", .not_in = "ops"});
+    if (query.dport_or_icmp == 444) {
+        result.skipped.push_back({.rule = "but-ops", .field = "from", .not_in = "ops"});
+        result.passed = {"friends"};
+    }
     return result;
 }
 

@@ -414,7 +414,9 @@ class Explain(unittest.TestCase):
             self.assertEqual(self.ask(server, good).json()["rule"], "web-in")
             denied = self.ask(server, dict(good, dport=22)).json()
             self.assertEqual((denied["verdict"], denied["skipped"]), ("deny", [{"rule": "web-in", "field": "service"}]))
+            self.assertEqual(denied["passed"], [])
             left_out = self.ask(server, dict(good, dport=444)).json()["skipped"]
+            self.assertEqual(self.ask(server, dict(good, dport=444)).json()["passed"], ["friends"])
             self.assertEqual(left_out[1], {"rule": "but-ops", "field": "from", "not": "ops"})
             self.assertEqual(self.ask(server, dict(good, proto=6)).status, 200)
             self.assertEqual(self.ask(server, dict(good, in_port="wan9")).status, 422)

@@ -124,6 +124,34 @@ TEST(ChangeReach, ToLeaveOutFewerIsToTakeMoreWhoeverIsInTheSet) {
     EXPECT_EQ(untouched(policy("inside!lent"), policy("inside")), (Ids{"rest", "back", "default"}));
 }
 
+PolicyBuilder in_layers(const RuleSpec& friendly) {
+    PolicyBuilder p;
+    p.zone("outside", {"p0"}).zone("inside", {"p1"}).set("shop", {"198.51.100.80/32"});
+    p.rule({.id = "own", .from = {"inside"}, .to = {"shop"}, .action = Action::allow, .layer = 10});
+    p.rule(friendly);
+    p.rule({.id = "org", .from = {"inside"}, .action = Action::allow, .layer = 10});
+    p.rule({.id = "app", .from = {"outside"}, .action = Action::allow});
+    return p;
+}
+
+TEST(ChangeReach, WhatPassesOnMustBeAsItWas) {
+    const RuleSpec friendly{.id = "friend", .from = {"10.0.0.0/8"}, .action = Action::pass, .layer = 10};
+    const cp::Policy before = in_layers(friendly).build();
+    EXPECT_EQ(untouched(before, before), (Ids{"own", "org", "app", "default"})) << "what passes on has no flows";
+    PolicyBuilder more = in_layers(friendly);
+    more.rule({.id = "new", .service = {"tcp/443"}});
+    EXPECT_EQ(untouched(more.build(), before), (Ids{"own", "org", "app"}));
+    RuleSpec wider = friendly;
+    wider.from = {"10.0.0.0/7"};
+    EXPECT_EQ(untouched(in_layers(wider).build(), before), Ids{}) << "gives more to app and takes it from org";
+    RuleSpec denies = friendly;
+    denies.action = Action::deny;
+    EXPECT_EQ(untouched(in_layers(denies).build(), before), Ids{});
+    PolicyBuilder moved = in_layers(friendly);
+    moved.policy.rules[2].layer = 20;
+    EXPECT_EQ(untouched(moved.build(), before), Ids{}) << "org is asked by those who were passed on, now";
+}
+
 TEST(ChangeReach, WhatGoesTouchesNobodyElse) {
     PolicyBuilder p = base();
     p.policy.rules.erase(p.policy.rules.begin());

@@ -80,7 +80,8 @@ TEST(ChangingSets, ASetThatIsLeftOutIsAskedAsOneThatIsNamed) {
     abi::ChangeSets batch;
     batch.epoch = 1;
     batch.is_first = 1;
-    for (const auto& [set, text] : {std::pair{"a", "10.0.0.1"}, std::pair{"a", "192.0.2.1"}, std::pair{"b", "10.0.0.9"}}) {
+    for (const auto& [set, text] :
+         {std::pair{"a", "10.0.0.1"}, std::pair{"a", "192.0.2.1"}, std::pair{"b", "10.0.0.9"}}) {
         const cp::Prefix p = prefix(text);
         batch.changes[batch.count++] = {.set = cp::set_id(set),
                                         .member = {.addr = p.addr, .family = p.family, .bits = p.bits},

@@ -74,5 +74,29 @@ TEST(Reference, ResolvesPassToTheDefaultAndNamesThePassRule) {
     EXPECT_EQ(reference_verdict(p, 3), abi::Verdict::reject);
 }
 
+TEST(Reference, PassLeavesToTheNextLayerAndInTheLastToTheDefault) {
+    const Policy p = test::PolicyBuilder{}
+                         .zone("out", {"p0"})
+                         .zone("in", {"p1"})
+                         .rule({.id = "friend", .from = {"192.0.2.0/28"}, .action = Action::pass, .layer = 10})
+                         .rule({.id = "try", .mode = abi::RuleMode::observe, .layer = 10})
+                         .rule({.id = "block", .from = {"192.0.2.0/24"}, .layer = 10})
+                         .rule({.id = "lab", .from = {"192.0.2.1"}, .action = Action::pass, .layer = 20})
+                         .rule({.id = "org", .to = {"10.0.0.0/8"}, .action = Action::allow, .layer = 20})
+                         .rule({.id = "leave", .service = {"tcp/443"}, .action = Action::pass, .layer = 50})
+                         .default_action(Action::reject)
+                         .build();
+    const auto who = [&](const char* src, const char* dst, std::uint16_t port) {
+        const auto r = reference_lookup(p, key(0, src, 1, dst, L4Proto::tcp, port));
+        return std::string{reference_rule_id(p, r.rule)} +
+               (r.observe == abi::kNoRule ? "" : "/" + std::string{reference_rule_id(p, r.observe)});
+    };
+    EXPECT_EQ(who("192.0.2.99", "10.0.0.1", 80), "block/try");
+    EXPECT_EQ(who("192.0.2.9", "10.0.0.1", 80), "org") << "the rest of its layer is not asked";
+    EXPECT_EQ(who("192.0.2.1", "10.0.0.1", 80), "default") << "passed on twice";
+    EXPECT_EQ(who("192.0.2.1", "10.0.0.1", 443), "leave") << "pass in the last layer decides as the default";
+    EXPECT_EQ(who("198.51.100.1", "10.0.0.1", 80), "org/try");
+}
+
 }  // namespace
 }  // namespace sluice::cp

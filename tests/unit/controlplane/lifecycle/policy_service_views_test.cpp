@@ -116,6 +116,29 @@ TEST_F(PolicyServiceTest, ExplainNamesTheSetThatLeavesOut) {
     EXPECT_EQ(answer->skipped[0].not_in, "") << "the zone does not fit";
 }
 
+TEST_F(PolicyServiceTest, ExplainTellsWhoPassedThePacketOn) {
+    start_service();
+    must_put(policy_text(
+        "  - {id: regulator, from: {zone: internet, set: 203.0.113.128/25}, to: any, action: pass, layer: 10}\n"
+        "  - {id: block, from: 203.0.113.0/24, to: any, action: deny, layer: 10}\n"
+        "  - {id: org, from: internet, to: any, service: tcp/22, action: reject, layer: 20}\n" +
+        kWebIn));
+    ExplainQuery query{"outside", abi::IpFamily::v4, v4(0xcb007181), v4(0xc6336450), abi::L4Proto::tcp, 40000, 443};
+    auto answer = service->explain(query);
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_EQ(answer->rule, "web-in");
+    EXPECT_EQ(answer->passed, std::vector<std::string>{"regulator"});
+    ASSERT_EQ(answer->skipped.size(), 1U) << "block was not asked";
+    EXPECT_EQ(answer->skipped[0].rule, "org");
+    query.src = v4(0xcb007101);
+    answer = service->explain(query);
+    EXPECT_EQ(answer->rule, "block");
+    EXPECT_TRUE(answer->passed.empty());
+    query.src = v4(0xcb007181);
+    query.dport_or_icmp = 22;
+    EXPECT_EQ(service->explain(query)->rule, "org");
+}
+
 TEST_F(PolicyServiceTest, PlanTellsPacketsAndWhatIsOddWithExamplesThatExplainConfirms) {
     start_service();
     must_put(policy_text(kWebIn + kSshOut));

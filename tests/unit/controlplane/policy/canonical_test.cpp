@@ -99,6 +99,7 @@ TEST(Canonical, SeesEverythingElse) {
              with("to: any, action: deny", "to: any, action: reject"),
              with("to: any, action: deny", "to: any, action: deny, mode: observe"),
              with("to: any, action: deny", "to: any, action: deny, log: end"),
+             with("to: any, action: deny", "to: any, action: deny, layer: 60"),
              with("expect: allow", "expect: deny"),
              with("expect: allow", "expect: allow, by: one"),
              with("443/tcp", "444/tcp"),

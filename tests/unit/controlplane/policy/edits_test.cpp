@@ -107,6 +107,43 @@ TEST(Edits, JsonStaysJson) {
     expect_reads_back(edited, PolicyFormat::json);
 }
 
+TEST(Edits, AnInsertedRuleGoesToTheEndOfItsLayer) {
+    const std::string_view base = R"(sluice: 1
+name: layered
+default: {action: deny}
+zones: {lan: {ports: [p]}, wan: {ports: [q]}}
+rules:
+  - {id: a, from: lan, to: wan, action: pass, layer: 10}
+  - {id: b, from: wan, to: lan, action: deny, layer: 10}
+  - {id: c, from: any, to: any, action: allow}
+)";
+    const auto edited = edit(base, PolicyFormat::yaml, R"([
+        {"op": "insert", "rule": {"id": "x", "from": "wan", "to": "any", "action": "deny", "layer": 10}},
+        {"op": "insert", "rule": {"id": "y", "from": "wan", "to": "any", "action": "deny", "layer": 0}},
+        {"op": "insert", "rule": {"id": "z", "from": "wan", "to": "any", "action": "deny"}},
+        {"op": "insert", "before": "c", "rule": {"id": "w", "from": "wan", "to": "any", "action": "deny", "layer": 20}},
+        {"op": "replace", "id": "b", "rule": {"id": "b", "from": "lan", "to": "wan", "action": "deny", "layer": 10}}])");
+    EXPECT_EQ(ids(edited.policy), "y a b x w c z ");
+    EXPECT_EQ(edited.policy.rules[3].layer, 10);
+    expect_reads_back(edited, PolicyFormat::yaml);
+    for (
+        const auto& [edits, pointer] :
+        {std::pair{
+             R"([{"op": "insert", "after": "c", "rule": {"id": "x", "from": "any", "to": "any", "action": "deny", "layer": 10}}])",
+             "/0/rule"},
+         std::pair{
+             R"([{"op": "remove", "id": "c"}, {"op": "insert", "before": "a", "rule": {"id": "x", "from": "any", "to": "any", "action": "deny"}}])",
+             "/1/rule"},
+         std::pair{
+             R"([{"op": "replace", "id": "a", "rule": {"id": "a", "from": "any", "to": "any", "action": "deny"}}])",
+             "/0/rule"}}) {
+        const auto refused = apply_edits(base, PolicyFormat::yaml, edits);
+        ASSERT_FALSE(refused) << edits;
+        EXPECT_EQ(refused.error().front().code, "layer-order");
+        EXPECT_EQ(refused.error().front().pointer, pointer);
+    }
+}
+
 TEST(Edits, NoChangeKeepsTheVersion) {
     const auto edited = edit(kYaml, PolicyFormat::yaml, R"([
         {"op": "insert", "rule": {"id": "x", "from": "any", "to": "any", "action": "deny"}}, {"op": "remove", "id": "x"}])");

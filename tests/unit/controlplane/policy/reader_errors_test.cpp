@@ -263,6 +263,16 @@ TEST(ReaderErrors, OfRules) {
          "write allow, deny, reject or pass"},
         {"bad-choice", "/rules/0/mode", "{id: r, from: any, to: any, action: deny, mode: <!>audit}",
          "write enforce or observe"},
+        {"bad-layer", "/rules/0/layer", "{id: r, from: any, to: any, action: deny, layer: <!>90}",
+         "is no layer; write 0 to 9 for emergency"},
+        {"bad-layer", "/rules/0/layer", "{id: r, from: any, to: any, action: deny, layer: <!>010}", "is no layer"},
+        {"wrong-type", "/rules/0/layer", "{id: r, from: any, to: any, action: deny, layer: <!>[10]}", "write a number"},
+        {"layer-order", "/rules/1/layer",
+         "{id: r, from: any, to: any, action: deny}\n  - {id: s, from: any, to: any, action: deny, layer: <!>49}",
+         "rule \"s\" is of layer 49 and stands behind one of layer 50; rules stand layer by layer"},
+        {"layer-order", "/rules/1/layer",
+         "{id: r, from: any, to: any, action: deny, layer: 60}\n  - <!>{id: s, from: any, to: any, action: deny}",
+         "rule \"s\" is of layer 50"},
         {"bad-choice", "/rules/0/log", "{id: r, from: any, to: any, action: deny, log: <!>yes}",
          "write none, start, end or both"},
         {"bad-name", "/rules/0/id", "{id: <!>-r, from: any, to: any, action: deny}", "not beginning with -"},
@@ -326,7 +336,7 @@ TEST(ReaderErrors, OfLimits) {
 }
 
 TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
-    for (const std::string_view key : {"layer", "active", "feeds", "nat", "limits", "auto_block", "never_block"}) {
+    for (const std::string_view key : {"active", "feeds", "nat", "limits", "auto_block", "never_block"}) {
         expect_only({"not-supported-yet", "/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }

@@ -60,8 +60,9 @@ TEST(Reader, ReadsHowFlowsAreTracked) {
 }
 
 TEST(Reader, ReadsWhatIsLeftOut) {
-    const auto policy = read(rule("from: {zone: dmz, not: [ops, web, ops]}, to: [{set: [web, 10.0.0.1], not: ops}, "
-                                  "{not: ops}], action: deny"));
+    const auto policy =
+        read(rule("from: {zone: dmz, not: [ops, web, ops]}, to: [{set: [web, 10.0.0.1], not: ops}, "
+                  "{not: ops}], action: deny"));
     const Rule& r = policy.rules[0];
     ASSERT_EQ(r.from.size(), 1U);
     EXPECT_EQ(r.from[0].zone, 1U);
@@ -75,6 +76,22 @@ TEST(Reader, ReadsWhatIsLeftOut) {
     EXPECT_FALSE(r.to[1].zone);
     EXPECT_TRUE(r.to[1].any_addr);
     EXPECT_EQ(r.to[1].except, (std::vector<std::uint16_t>{1}));
+}
+
+TEST(Reader, ReadsLayers) {
+    const std::string rules =
+        "rules:\n  - {id: a, from: any, to: any, action: deny, layer: 0}\n"
+        "  - {id: b, from: any, to: any, action: pass, layer: 10}\n  - {id: c, from: any, to: any, action: allow}\n";
+    const auto policy = read(rules);
+    EXPECT_EQ(policy.rules[0].layer, 0);
+    EXPECT_EQ(policy.rules[1].layer, 10);
+    EXPECT_EQ(policy.rules[2].layer, kLayerStandard);
+    EXPECT_TRUE(policy.passes_on(1));
+    EXPECT_EQ(policy.behind_layer_of(1), 2U);
+    EXPECT_EQ(read("layer: 20\n" + rules).rules[2].layer, 20);
+    EXPECT_NE(read(rules).version, read("layer: 20\n" + rules).version);
+    const auto last = read(rule("from: any, to: any, action: pass, layer: 10"));
+    EXPECT_FALSE(last.passes_on(0)) << "nothing stands behind";
 }
 
 TEST(Reader, ReadsLimits) {

@@ -35,7 +35,17 @@ const Damage kDamages[] = {
     {"verdict", [](auto& g) { rule(g, 0).verdict = abi::Verdict{3}; }, R::enum_value},
     {"mode", [](auto& g) { rule(g, 0).mode = abi::RuleMode{2}; }, R::enum_value},
     {"log", [](auto& g) { rule(g, 0).log = abi::RuleLog{4}; }, R::enum_value},
-    {"is_pass", [](auto& g) { rule(g, 0).is_pass = 2; }, R::enum_value},
+    {"an entry that no table can have", [](auto& g) { rule(g, 0).is_pass = kEntriesMax + 1; }, R::enum_value},
+    {"an entry that is skipped", [](auto& g) { rule(g, 0).is_pass = 3; }, R::order},
+    {"an entry without a table of pairs of zones", [](auto& g) { rule(g, 0).is_pass = 2; }, R::bounds},
+    {"an observe rule that passes on", [](auto& g) { rule(g, 1).is_pass = 2; }, R::enum_value},
+    {"entries out of order",
+     [](auto& g) {
+         rule(g, 0).is_pass = 2;
+         rule(g, 2).is_pass = 4;
+     },
+     R::order},
+    {"an entry behind the default", [](auto& g) { rule(g, 3).is_pass = 2; }, R::enum_value},
     {"limits of a rule that denies",
      [](auto& g) {
          rule(g, 0).verdict = abi::Verdict::deny;

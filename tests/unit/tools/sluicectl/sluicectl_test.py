@@ -97,12 +97,27 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", broken, code=1)
         self.assertTrue(run.stderr.startswith(line))
         self.assertTrue(run.stderr.endswith("\nsluicectl: 2 errors in the policy\n"))
-        folder = os.path.dirname(broken)
-        self.assertEqual(self.run_ctl("plan", "-f", folder, code=1).stderr, f"sluicectl: {folder}: is a folder; name the policy's file\n")
+        empty = os.path.join(os.path.dirname(broken), "empty")
+        os.mkdir(empty)
+        said = self.run_ctl("plan", "-f", empty, code=1).stderr
+        self.assertEqual(said, f"sluicectl: {empty}: no .yaml, .yml or .json in this folder; name the policy's files\n")
         run = self.run_ctl("plan", "-f", failing, code=1)
         self.assertIn(failing + ":12:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp: expected allow by web-in, got deny by default", run.stderr)
         self.assertIn(warned + ':4:3: set "web" is not used; remove it\n', self.run_ctl("plan", "-f", warned, code=2).stderr)
         self.run_ctl("get", "policy", code=1)  # nothing was applied
+
+    def test_several_files_are_one_policy(self):
+        base = self.file("sluice: 1\nname: demo\ndefault: {action: deny}\nrules:\n  - {id: web-in, from: any, to: any, action: allow}\n", "50.yaml")
+        guard = self.file("sluice: 1\nname: guard\nlayer: 10\nrules:\n  - {id: stop, from: any, to: any, action: deny}\n", "10.yaml")
+        self.run_ctl("apply", "-f", base, "-f", guard)
+        text = self.run_ctl("get", "policy").stdout
+        self.assertLess(text.index("id: stop"), text.index("id: web-in"))
+        self.assertIn("action: deny, layer: 10}", text)
+        again = self.run_ctl("plan", "-f", os.path.dirname(base), code=0).stdout
+        self.assertIn(": no changes", again)
+        other = self.file("sluice: 1\nname: other\ndefault: {action: allow}\n", "20.yaml")
+        said = self.run_ctl("apply", "-f", base, "-f", other, code=1).stderr
+        self.assertTrue(said.startswith(f"{other}:3:1: default stands at {base}:3:1 too"), said)
 
     def test_apply_sends_the_right_precondition(self):
         first, second = self.file("a", "a.yaml"), self.file("b", "b.yaml")
@@ -343,6 +358,7 @@ class ViewCommands(Case):
             self.assertIn("deny  by default", self.run_ctl("explain", "outside", "198.51.100.7", destination).stdout)
         self.assertIn("\nweb-in   service\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:22/tcp").stdout)
         self.assertIn("\nbut-ops  from: not ops\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout)
+        self.assertIn("\nrule friends passed it to a later layer\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout)
         for destination in ("198.51.100.80", "198.51.100.80/tcp", "198.51.100.80:443", "2001:db8::80:443/tcp", "198.51.100.80:99999/tcp",
                             "198.51.100.80:53/icmp", "198.51.100.80/sctp", "198.51.100.80/icmp/999", "shop:443/tcp", "198.51.100.80/proto/x"):
             self.assertIn("write 198.51.100.80:443/tcp", self.run_ctl("explain", "outside", "198.51.100.7", destination, code=1).stderr)

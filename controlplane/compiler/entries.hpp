@@ -1,0 +1,28 @@
+/// Where packets go on that a rule passes to the layers behind its own (dataplane/acl/table_view.hpp).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "controlplane/policy/model.hpp"
+
+namespace sluice::cp {
+
+class Entries {
+public:
+    /// Precondition: at most 254 layers.
+    explicit Entries(const Policy& policy);
+
+    /// 1 where no rule passes on.
+    std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(first_rule_.size()); }
+    /// As RuleRecord has it.
+    std::uint8_t is_pass(std::size_t rule) const { return is_pass_[rule]; }
+    /// Packets that ask from entry 0 .. n on can meet the rule.
+    std::uint32_t last_above(std::size_t rule) const;
+
+private:
+    std::vector<std::size_t> first_rule_{0};  ///< by entry, ascending
+    std::vector<std::uint8_t> is_pass_;       ///< by rule
+};
+
+}  // namespace sluice::cp
