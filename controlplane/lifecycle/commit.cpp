@@ -5,7 +5,6 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/edits.hpp"
-#include "controlplane/publish/last_good.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {
@@ -40,6 +39,17 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
         if ((bits >> w & 1U) != 0) names.push_back("worker " + std::to_string(w));
     }
     return names;
+}
+
+/// What the store gets. Most of a policy's text is that of the policy before it.
+PolicyStore::Staged staged(PreparedPolicy& prepared, const PreparedPolicy* before, std::string_view slots) {
+    prepared.text_digest = sha256_hex(prepared.text);
+    return {.ref = prepared.ref(),
+            .label = prepared.version,
+            .text = prepared.text,
+            .slots = slots,
+            .digest = prepared.text_digest,
+            .before = before == nullptr ? KnownText{} : before->known_text()};
 }
 
 }  // namespace
@@ -185,8 +195,7 @@ std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<P
         const auto& running = now.current->compiled.manifest;
         renumber(prepared->compiled, running.generation, running.created_unix_ns);
         record.detail = "the same policy in other words";
-        const auto kept = store_->reword(
-            {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = {}}, record);
+        const auto kept = store_->reword(staged(*prepared, now.current.get(), {}), record);
         if (kept) {
             const std::lock_guard lock{state_mutex_};
             shared_.current = prepared;
@@ -290,12 +299,9 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    const auto staged = store_->stage(
-        {.ref = prepared->ref(), .label = prepared->version, .text = prepared->text, .slots = slots_text(slots)},
-        record);
-    if (!staged) {
+    if (const auto kept = store_->stage(staged(*prepared, now.current.get(), slots_text(slots)), record); !kept) {
         count_publish("failed");
-        return Unexpected(storage_problem(staged.error()));
+        return Unexpected(storage_problem(kept.error()));
     }
     use_slots(std::move(slots), *prepared);
     const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);
@@ -357,18 +363,13 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
         shared_.pending.reset();
         shared_.write_trouble = promoted ? "" : promoted.error().what;
     }
-    write_last_good_of(*prepared, warnings);
+    keep_as_last_good(prepared);
     return warnings;
 }
 
-void PolicyServiceImpl::write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings) {
-    if (config_.last_good.empty()) return;
-    const auto written = write_last_good(*options_.files, config_.last_good, prepared.bytes());
-    last_good_due_ = !written;
-    if (written) return;
-    warnings.push_back({"last-good-not-written", "", {}, written.error().what});
-    const std::lock_guard lock{state_mutex_};
-    shared_.write_trouble = written.error().what;
+/// Nobody waits for it: until it is written, a dataplane that starts with nobody to ask has the generation before.
+void PolicyServiceImpl::keep_as_last_good(const PreparedPtr& prepared) {
+    if (!config_.last_good.empty()) last_good_.write({prepared->bytes(), prepared});
 }
 
 }  // namespace sluice::cp

@@ -38,6 +38,7 @@ PolicyServiceImpl::PolicyServiceImpl(const ControlConfig& config, const ServiceO
       telemetry_{{config.flow_log_path, config.flow_log_rotate_bytes, config.flow_log_keep},
                  {.take = [this](EventBatchPtr batch) { records_.submit(std::move(batch)); },
                   .next = [this](std::uint64_t boot_id) { return records_.next_of(boot_id); }}},
+      last_good_{*options_.files, config_.last_good},
       store_{std::move(store)},
       client_{config.tables_socket, *this} {
     check_at_start_ = store_->audit().verify();
@@ -58,6 +59,7 @@ void PolicyServiceImpl::start() {
     started_ = true;
     records_.start();
     telemetry_.start();
+    last_good_.start();
     keeper_ = std::thread{[this] { keep(); }};
     client_.start();
 }
@@ -70,6 +72,7 @@ void PolicyServiceImpl::stop() {
     keeper_wake_.notify_all();
     client_.stop();
     if (keeper_.joinable()) keeper_.join();
+    last_good_.stop();
     telemetry_.stop();
     records_.stop();
     if (!std::exchange(started_, false)) return;

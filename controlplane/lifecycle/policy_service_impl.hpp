@@ -19,6 +19,7 @@
 #include "controlplane/lifecycle/config.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
 #include "controlplane/lifecycle/prepared_policy.hpp"
+#include "controlplane/publish/last_good_writer.hpp"
 #include "controlplane/publish/tables_client.hpp"
 #include "controlplane/records/record_store.hpp"
 #include "controlplane/store/policy_store.hpp"
@@ -115,7 +116,7 @@ private:
     void forget_pending(std::optional<AuditRecord> outcome = {});
     /// The pending intent, which the dataplane runs for good, becomes current. Warnings: what could not be written.
     std::vector<PolicyError> make_current(const PreparedPtr& prepared, AuditRecord outcome);
-    void write_last_good_of(const PreparedPolicy& prepared, std::vector<PolicyError>& warnings);
+    void keep_as_last_good(const PreparedPtr& prepared);
 
     // --- guard_watch.cpp
     TrafficMark traffic_now();
@@ -188,7 +189,7 @@ private:
         std::uint32_t other_publisher_pid{};
         std::string trouble;            ///< why the dataplane does not run what is stored
         std::string telemetry_trouble;  ///< why its counters can't be read
-        std::string write_trouble;      ///< what could not be written after adoption
+        std::string write_trouble;      ///< current, which could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
         std::uint64_t freezes_broken{};
         std::uint64_t guarded_generation{};  ///< the last one that its guard made us leave
@@ -214,6 +215,8 @@ private:
     RecordStore records_;
     Telemetry telemetry_;  // hands events to records_
 
+    LastGoodWriter last_good_;
+
     std::mutex sets_mutex_;             // taken behind commit_mutex_
     bool sets_sent_{false};             // sets_mutex_: the dataplane has what the store has
     std::int64_t sets_expire_at_ns_{};  // the keeper's
@@ -227,7 +230,6 @@ private:
     SlotMap slots_{kRuleSlotsMost};                                 // commit_mutex_
     std::optional<std::pair<SlotMap, std::string>> slots_written_;  // commit_mutex_
     bool promote_due_{false};           // commit_mutex_: adopted, but current could not be written
-    bool last_good_due_{false};         // commit_mutex_
     TrafficHistory traffic_;            // commit_mutex_
     std::optional<CommitGuard> guard_;  // commit_mutex_: of the commit that waits
 

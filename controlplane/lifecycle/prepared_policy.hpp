@@ -34,8 +34,9 @@ struct PreparedPolicy {
     PolicyFormat format{};
     std::string text;
     WrittenPolicy written;
-    std::string hash;     ///< 64 hex digits
-    std::string version;  ///< name@first six of them
+    std::string text_digest;  ///< under which the store has the text; empty before it is given to it
+    std::string hash;         ///< 64 hex digits
+    std::string version;      ///< name@first six of them
     CompiledGeneration compiled;
     dp::TableView view;  ///< into `compiled`
     std::vector<TestOutcome> tests;
@@ -43,6 +44,7 @@ struct PreparedPolicy {
     std::uint64_t generation() const noexcept { return compiled.manifest.generation; }
     GenerationBytes bytes() const noexcept;
     PolicyRef ref() const;
+    KnownText known_text() const noexcept { return {text_digest, text}; }
     /// For the next generation to be compared with; it looks into this object.
     ChangeBase as_base() const noexcept;
     std::vector<std::string> zone_names() const;

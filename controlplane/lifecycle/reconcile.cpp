@@ -57,6 +57,7 @@ Expected<PreparedPtr, std::string> PolicyServiceImpl::load(const PolicyRef& ref)
     auto slots = slots_;
     auto prepared = prepare(std::move(*source), slots, ref.generation);
     if (!prepared) return unreadable(prepared.error().detail);
+    (*prepared)->text_digest = sha256_hex((*prepared)->text);
     return PreparedPtr{std::move(*prepared)};
 }
 
@@ -151,19 +152,15 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
 
 void PolicyServiceImpl::retry_writes() {
     const std::lock_guard commit{commit_mutex_};
-    if (!promote_due_ && !last_good_due_) return;
+    if (!promote_due_) return;
     const auto current = shared().current;
     if (current == nullptr) return;
-    if (promote_due_) {
-        if (store_->pending() && store_->pending()->generation == current->generation()) {
-            promote_due_ = !store_->promote(promote_record_);
-        } else {
-            promote_due_ = false;
-        }
+    if (store_->pending() && store_->pending()->generation == current->generation()) {
+        promote_due_ = !store_->promote(promote_record_);
+    } else {
+        promote_due_ = false;
     }
-    std::vector<PolicyError> warnings;
-    if (last_good_due_) write_last_good_of(*current, warnings);
-    if (!promote_due_ && !last_good_due_) {
+    if (!promote_due_) {
         const std::lock_guard lock{state_mutex_};
         shared_.write_trouble.clear();
     }

@@ -115,6 +115,7 @@ SystemStatus PolicyServiceImpl::status() {
     }
     if (!now.telemetry_trouble.empty()) why.push_back("counters can't be read: " + now.telemetry_trouble);
     if (!now.write_trouble.empty()) why.push_back(now.write_trouble);
+    if (auto trouble = last_good_.trouble(); !trouble.empty()) why.push_back(std::move(trouble));
     return status;
 }
 

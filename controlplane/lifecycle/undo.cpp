@@ -117,7 +117,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
         shared_.current = prepared;
     }
     (void)slots_.assign(prepared->policy);
-    write_last_good_of(*prepared, result.warnings);
+    keep_as_last_good(prepared);
     return result;
 }
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
-#include <set>
 
 #include "controlplane/store/import_files.hpp"
+#include "controlplane/store/text_edit.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -14,7 +14,8 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-constexpr std::int64_t kSchemaVersion = 4;  ///< 1: without tokens; 2: without members of sets; 3: without drafts
+/// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole
+constexpr std::int64_t kSchemaVersion = 5;
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -33,6 +34,10 @@ constexpr std::string_view kSchema[] = {
     "slots TEXT NOT NULL) STRICT",
     "INSERT INTO numbers VALUES(1, 0, '')",
 };
+/// `digest`: of what the edit makes of the text before it.
+constexpr std::string_view kSlotEditSchema =
+    "CREATE TABLE slot_edits(number INTEGER PRIMARY KEY, edit BLOB NOT NULL, digest TEXT NOT NULL) STRICT";
+constexpr std::int64_t kSlotEditsMax = 128;
 
 std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
@@ -70,6 +75,7 @@ void PolicyStore::move_aside(const std::string& why) {
     answers_.reset();
     tokens_.reset();
     sets_.reset();
+    texts_.reset();
     audit_.reset();
     database_.reset();
     const std::string path = dir_ + std::string{kDatabaseName};
@@ -92,6 +98,7 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
         return Unexpected(FileError{EPROTO, database_->path() + " was written by a newer version of Sluice"});
     }
     audit_ = std::make_unique<AuditLog>(*database_, ops_, dir_, options.print);
+    texts_ = std::make_unique<TextStore>(*database_);
     tokens_ = std::make_unique<TokenStore>(*database_, *audit_);
     sets_ = std::make_unique<SetStore>(*database_, *audit_);
     answers_ = std::make_unique<AnswerStore>(*database_);
@@ -121,6 +128,10 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
         if (from < 2) add(token_schema());
         if (from < 3) add(set_schema());
         if (from < 4) add(draft_schema());
+        if (from < 5) {
+            add(text_base_schema());
+            statements.push_back(kSlotEditSchema);
+        }
         for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
@@ -148,7 +159,8 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     const auto lock = database_->lock();
     auto made = database_->transaction([&]() -> Outcome {
         for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(),
-                                      set_schema(), draft_schema()}) {
+                                      set_schema(), draft_schema(), text_base_schema(),
+                                      std::span{&kSlotEditSchema, 1}}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -158,14 +170,14 @@ PolicyStore::Outcome PolicyStore::make_tables() {
         if (files) {
             for (const auto& policy : files->history) {
                 const auto digest = sha256_hex(policy.text);
-                if (auto done = insert_text(digest, policy.text); !done) return done;
+                if (auto done = texts_->insert({digest, policy.text}, {}); !done) return done;
                 auto done = insert_adoption(policy.ref, short_label(policy.ref), digest, entry->number, entry->number);
                 if (!done) return done;
             }
             if (files->pending) {
                 const auto& ref = files->pending->ref;
                 const auto digest = sha256_hex(files->pending->text);
-                if (auto done = insert_text(digest, files->pending->text); !done) return done;
+                if (auto done = texts_->insert({digest, files->pending->text}, {}); !done) return done;
                 auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
                                            {sql(ref.generation), Text{ref.hash}, Text{short_label(ref)},
                                             Text{ref.extension}, Text{digest}, sql(entry->number)});
@@ -191,6 +203,7 @@ PolicyStore::Outcome PolicyStore::load() {
         generation_last_ = from_sql(row.integer(0));
         slots_ = row.text(1);
     });
+    if (read) read = load_slots();
     if (read) {
         read = database_->run("SELECT generation, hash, format FROM history ORDER BY entry DESC LIMIT 1", {},
                               [&](const SqlRow& row) { current_ = ref_of(row); });
@@ -206,33 +219,47 @@ PolicyStore::Outcome PolicyStore::load() {
     return read ? sets_->load() : read;
 }
 
+/// `slots_` is the text that was written whole. Should an edit be damaged, nothing is known: rules get new counters.
+PolicyStore::Outcome PolicyStore::load_slots() {
+    std::vector<std::pair<std::string, std::string>> edits;
+    auto read = database_->run("SELECT edit, digest FROM slot_edits ORDER BY number", {},
+                               [&](const SqlRow& row) { edits.emplace_back(row.text(0), row.text(1)); });
+    if (!read || edits.empty()) return read;
+    EditedText edited{slots_};
+    bool whole = true;
+    for (const auto& [edit, digest] : edits) whole = whole && edited.apply(edit);
+    std::string slots = edited.text();
+    whole = whole && sha256_hex(slots) == edits.back().second;
+    if (!whole) {
+        damage_.push_back("the edits of rules' slots in " + database_->path() +
+                          " are not what their digest says; rules get new counters");
+        slots.clear();
+    }
+    slots_ = std::move(slots);
+    return {};
+}
+
 // ------------------------------------------------------------------------------------------------------------ reading
 Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) {
-    std::string body, digest;
-    bool found = false;
+    const auto of_generation = [&](std::string what) {
+        return "generation " + std::to_string(ref.generation) + ": " + std::move(what);
+    };
+    std::string digest;
     {
         const auto lock = database_->lock();
         const auto read = database_->run(
-            "SELECT texts.digest, body FROM texts JOIN "
+            "SELECT texts.digest FROM texts JOIN "
             "(SELECT digest, 1 AS own, 0 AS entry FROM pending WHERE generation = ? AND hash = ? UNION ALL "
             "SELECT digest, 0, entry FROM history WHERE generation = ? AND hash = ?) AS named "
             "ON texts.digest = named.digest ORDER BY own DESC, entry DESC LIMIT 1",
-            {sql(ref.generation), Text{ref.hash}, sql(ref.generation), Text{ref.hash}}, [&](const SqlRow& row) {
-                digest = row.text(0);
-                body = row.text(1);
-                found = true;
-            });
+            {sql(ref.generation), Text{ref.hash}, sql(ref.generation), Text{ref.hash}},
+            [&](const SqlRow& row) { digest = row.text(0); });
         if (!read) return Unexpected(read.error());
     }
-    if (!found) {
-        return Unexpected(
-            FileError{ENOENT, "the text of generation " + std::to_string(ref.generation) + " is not kept any more"});
-    }
-    if (sha256_hex(body) != digest) {
-        return Unexpected(FileError{EUCLEAN, "the text of generation " + std::to_string(ref.generation) + " in " +
-                                                 database_->path() + " is not what its digest says"});
-    }
-    return body;
+    if (digest.empty()) return Unexpected(FileError{ENOENT, of_generation("its text is not kept any more")});
+    auto text = texts_->read(digest);
+    if (!text) return Unexpected(FileError{text.error().error_number, of_generation(std::move(text.error().what))});
+    return text;
 }
 
 std::uint64_t PolicyStore::next_generation(std::uint64_t floor) const noexcept {
@@ -301,8 +328,21 @@ PolicyStore::Outcome PolicyStore::in_transaction(AuditRecord record,
     return done;
 }
 
-PolicyStore::Outcome PolicyStore::insert_text(std::string_view digest, std::string_view text) {
-    return database_->run("INSERT INTO texts VALUES(?, ?) ON CONFLICT DO NOTHING", {digest, Blob{text}});
+/// As an edit of what is there, where that is short; whole, if not, and behind many edits.
+PolicyStore::Outcome PolicyStore::insert_slots(std::string_view slots) {
+    if (slots == slots_) return {};
+    std::int64_t edits = 0;
+    auto done =
+        database_->run("SELECT count(*) FROM slot_edits", {}, [&](const SqlRow& row) { edits = row.integer(0); });
+    if (!done) return done;
+    const bool big = slots.size() >= kEditedTextBytesMin;
+    const auto edit = big && edits < kSlotEditsMax ? text_edit(slots_, slots, slots.size() / 4) : std::nullopt;
+    if (edit) {
+        const auto digest = sha256_hex(slots);
+        return database_->run("INSERT INTO slot_edits(edit, digest) VALUES(?, ?)", {Blob{*edit}, Text{digest}});
+    }
+    done = database_->run("UPDATE numbers SET slots = ?", {slots});
+    return done ? database_->run("DELETE FROM slot_edits") : done;
 }
 
 PolicyStore::Outcome PolicyStore::insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest,
@@ -314,23 +354,23 @@ PolicyStore::Outcome PolicyStore::insert_adoption(const PolicyRef& ref, std::str
 
 PolicyStore::Outcome PolicyStore::stage(const Staged& staged, AuditRecord begun) {
     const auto& ref = staged.ref;
-    const auto digest = sha256_hex(staged.text);
+    const std::string digest = staged.digest.empty() ? sha256_hex(staged.text) : std::string{staged.digest};
     const auto generation = std::max(generation_last_, ref.generation);
     auto done = in_transaction(std::move(begun), [&](std::uint64_t number) -> Outcome {
-        if (auto r = insert_text(digest, staged.text); !r) return r;
+        if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
         if (auto r = database_->run(
                 "INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
                 {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension}, Text{digest}, sql(number)});
             !r) {
             return r;
         }
-        if (staged.slots == slots_) return database_->run("UPDATE numbers SET generation = ?", {sql(generation)});
-        return database_->run("UPDATE numbers SET generation = ?, slots = ?", {sql(generation), staged.slots});
+        if (auto r = insert_slots(staged.slots); !r) return r;
+        return database_->run("UPDATE numbers SET generation = ?", {sql(generation)});
     });
     if (!done) return done;
     pending_ = ref;
     generation_last_ = generation;
-    slots_ = staged.slots;
+    if (slots_ != staged.slots) slots_ = staged.slots;
     return {};
 }
 
@@ -342,7 +382,7 @@ PolicyStore::Outcome PolicyStore::promote(AuditRecord outcome) {
             "SELECT generation, hash, label, format, digest, asked, ? FROM pending",
             {sql(number)});
         if (r) r = database_->run("DELETE FROM pending");
-        if (r) r = prune();
+        if (r) r = texts_->prune();
         return r;
     });
     if (!done) return done;
@@ -376,40 +416,14 @@ PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outc
 }
 
 PolicyStore::Outcome PolicyStore::reword(const Staged& staged, AuditRecord outcome) {
-    const auto digest = sha256_hex(staged.text);
+    const std::string digest = staged.digest.empty() ? sha256_hex(staged.text) : std::string{staged.digest};
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
-        if (auto r = insert_text(digest, staged.text); !r) return r;
+        if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
         return insert_adoption(staged.ref, staged.label, digest, number, number);
     });
     if (!done) return done;
     current_ = staged.ref;
     return {};
-}
-
-/// Texts that neither the newest adoptions nor the intent name. There are never many, as this runs at each adoption.
-PolicyStore::Outcome PolicyStore::prune() {
-    std::set<std::string> kept, dropped;
-    std::size_t bytes = 0;
-    auto r = database_->run(
-        "SELECT texts.digest, length(body) FROM history JOIN texts ON texts.digest = history.digest "
-        "ORDER BY entry DESC LIMIT ?",
-        {static_cast<std::int64_t>(kPolicyTextsKept)}, [&](const SqlRow& row) {
-            const auto size = static_cast<std::size_t>(row.integer(1));
-            const auto digest = row.text(0);
-            if (kept.contains(digest)) return;
-            // The newest stays however large it is.
-            if (!kept.empty() && bytes + size > kPolicyTextsBytesKept) return;
-            bytes += size;
-            kept.insert(digest);
-        });
-    if (!r) return r;
-    r = database_->run("SELECT digest FROM texts", {}, [&](const SqlRow& row) {
-        if (auto digest = row.text(0); !kept.contains(digest)) dropped.insert(std::move(digest));
-    });
-    for (const auto& digest : dropped) {
-        if (r) r = database_->run("DELETE FROM texts WHERE digest = ?", {Text{digest}});
-    }
-    return r;
 }
 
 }  // namespace sluice::cp

@@ -1,10 +1,12 @@
 /// Where policies live between restarts: the database `<state>/state.db`, with the audit of what happened to them.
 ///
-///     texts     digest -> what was written, byte for byte; never changed, and gone only when too many newer ones came
+///     texts     digest -> what was written, byte for byte, whole or as an edit of another one (text_store.hpp); never
+///               changed, and gone only when too many newer ones came
 ///     history   a row for each time that a policy came into force: generation, hash, text, who asked (an entry of the
 ///               audit). Never changed; the last row is what ought to be in force
 ///     pending   an intent, written before it is published
-///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it
+///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it, with slot_edits:
+///               what became of that text since it was last written whole
 ///     audit     audit_log.hpp
 ///     tokens    token_store.hpp
 ///     drafts    draft_store.hpp
@@ -32,13 +34,11 @@
 #include "controlplane/store/freeze_store.hpp"
 #include "controlplane/store/policy_ref.hpp"
 #include "controlplane/store/set_store.hpp"
+#include "controlplane/store/text_store.hpp"
 #include "controlplane/store/token_store.hpp"
 
 namespace sluice::cp {
 
-/// Texts of older adoptions are dropped beyond either; the history itself is kept.
-inline constexpr std::size_t kPolicyTextsKept = 200;
-inline constexpr std::size_t kPolicyTextsBytesKept = 512U << 20;
 inline constexpr std::size_t kPolicyTextBytesMax = 64U << 20;
 
 /// A policy that came into force.
@@ -86,6 +86,8 @@ public:
     struct Staged {
         PolicyRef ref;
         std::string_view label, text, slots;
+        std::string_view digest{};  ///< sha256_hex(text); empty: made here
+        KnownText before{};         ///< the text that this one was edited from, or that it replaces; may be empty
     };
     /// After an error nothing is pending and current is what it was.
     Expected<void, FileError> stage(const Staged& staged, AuditRecord begun);
@@ -112,10 +114,10 @@ private:
     Outcome load();
     void move_aside(const std::string& why);
     Outcome in_transaction(AuditRecord record, const std::function<Outcome(std::uint64_t audit_number)>& body);
-    Outcome insert_text(std::string_view digest, std::string_view text);
+    Outcome insert_slots(std::string_view slots);
+    Outcome load_slots();
     Outcome insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest, std::uint64_t asked,
                             std::uint64_t adopted);
-    Outcome prune();
     Expected<std::vector<Adoption>, FileError> adoptions(std::string_view where,
                                                          std::initializer_list<SqlValue> values);
 
@@ -123,6 +125,7 @@ private:
     std::string dir_;
     std::unique_ptr<Database> database_;
     std::unique_ptr<AuditLog> audit_;
+    std::unique_ptr<TextStore> texts_;
     std::unique_ptr<TokenStore> tokens_;
     std::unique_ptr<SetStore> sets_;
     std::unique_ptr<AnswerStore> answers_;

@@ -166,7 +166,7 @@ TEST_F(AgainstManager, ColdStartFromTheLastGoodFile) {
     ASSERT_TRUE(first) << first.error().detail;
     // For a dataplane under another user that is in the directory's group; S6: nobody else may write it.
     struct stat st {};
-    ASSERT_EQ(::stat(dir.path("last-good/generation.slu").c_str(), &st), 0);
+    ASSERT_TRUE(eventually([&] { return ::stat(dir.path("last-good/generation.slu").c_str(), &st) == 0; }));
     EXPECT_EQ(st.st_mode & 07777, 0640U);
     service.reset();
     rig.reset();

@@ -7,10 +7,15 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
+
+#include <sluice/abi/last_good.hpp>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/canonical.hpp"
@@ -146,6 +151,15 @@ protected:
         const auto lock = (*database)->lock();
         const auto done = (*database)->run(sql);
         ASSERT_TRUE(done) << done.error().what;
+    }
+    /// Of the file for a dataplane that starts with nobody to ask; 0: there is none.
+    std::uint64_t last_good_generation() const {
+        std::ifstream in{config.last_good + "/" + abi::kLastGoodName, std::ios::binary};
+        const std::string file{std::istreambuf_iterator<char>{in}, {}};
+        abi::Manifest manifest;
+        if (file.size() <= sizeof(abi::LastGoodHeader) + sizeof manifest) return 0;
+        std::memcpy(&manifest, file.data() + sizeof(abi::LastGoodHeader), sizeof manifest);
+        return manifest.generation;
     }
     std::string running_hash() { return to_hex(dataplane->state().process.running_policy_version); }
     std::uint64_t running_generation() { return dataplane->state().process.running_generation; }

@@ -3,10 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
-#include <fstream>
-
-#include <sluice/abi/last_good.hpp>
 
 #include "controlplane/policy/canonical.hpp"
 #include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
@@ -57,22 +53,21 @@ TEST_F(PolicyServiceTest, FirstPolicyIsAdoptedStoredAndKeptOverARestart) {
     EXPECT_TRUE(ready());
     EXPECT_TRUE(service->status().in_sync);
 
-    // The last-good file holds this generation, and passes the validator.
-    std::ifstream in{config.last_good + "/" + abi::kLastGoodName, std::ios::binary};
-    const std::string file{std::istreambuf_iterator<char>{in}, {}};
-    abi::Manifest manifest;
-    ASSERT_GT(file.size(), sizeof(abi::LastGoodHeader) + sizeof manifest);
-    std::memcpy(&manifest, file.data() + sizeof(abi::LastGoodHeader), sizeof manifest);
-    EXPECT_EQ(manifest.generation, 1U);
+    // Soon the last-good file holds this generation.
+    EXPECT_TRUE(soon([&] { return last_good_generation() == 1; }));
+    must_put(policy_text(kWebIn));
+    must_put(policy_text(kWebIn + kSshOut));
 
+    // A service that ends leaves none behind.
     service.reset();
+    EXPECT_EQ(last_good_generation(), 3U);
     start_service();
     EXPECT_TRUE(soon([&] { return ready(); }));
     ASSERT_TRUE(service->current());
     EXPECT_EQ(service->current()->text, policy_text(kWebIn + kSshOut));
-    EXPECT_EQ(service->current()->generation, 1U);
-    EXPECT_EQ(dataplane->offers(), 1U) << "published although nothing had changed";
-    EXPECT_EQ(must_put(policy_text(kWebIn)).generation, 2U);
+    EXPECT_EQ(service->current()->generation, 3U);
+    EXPECT_EQ(dataplane->offers(), 3U) << "published although nothing had changed";
+    EXPECT_EQ(must_put(policy_text(kWebIn)).generation, 4U);
 }
 
 TEST_F(PolicyServiceTest, PreconditionsAreAsked) {

@@ -72,6 +72,8 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
         ASSERT_TRUE(database->run("DROP TABLE set_members"));
         ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
         ASSERT_TRUE(database->run("DROP TABLE drafts"));
+        ASSERT_TRUE(database->run("DROP TABLE text_bases"));
+        ASSERT_TRUE(database->run("DROP TABLE slot_edits"));
         ASSERT_TRUE(database->run("PRAGMA user_version=1"));
     }
     auto store = disk.open();

@@ -1,0 +1,147 @@
+#include "controlplane/store/text_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "controlplane/store/audit_entry.hpp"
+#include "controlplane/store/text_edit.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using Text = std::string_view;
+
+/// A row of edits, newest first, and the whole text at its end.
+struct Row {
+    std::string digest, body;
+};
+
+std::string short_digest(std::string_view digest) { return std::string{digest.substr(0, 12)}; }
+
+}  // namespace
+
+std::span<const std::string_view> text_base_schema() noexcept {
+    // Not columns of `texts`: what stands behind a long body is found only by reading all of it.
+    static constexpr std::array<std::string_view, 3> kSchema{
+        "CREATE TABLE text_bases(digest TEXT PRIMARY KEY REFERENCES texts(digest), "
+        "base TEXT NOT NULL REFERENCES texts(digest), depth INTEGER NOT NULL CHECK(depth > 0)) STRICT",
+        "CREATE INDEX text_bases_by_base ON text_bases(base)",
+        "CREATE TRIGGER text_bases_are_not_changed BEFORE UPDATE ON text_bases BEGIN "
+        "SELECT RAISE(ABORT, 'texts are not changed'); END"};
+    return kSchema;
+}
+
+Expected<std::optional<std::uint64_t>, FileError> TextStore::depth(std::string_view digest) {
+    std::optional<std::uint64_t> found;
+    const auto read =
+        database_.run("SELECT ifnull(depth, 0) FROM texts LEFT JOIN text_bases USING(digest) WHERE texts.digest = ?",
+                      {digest}, [&](const SqlRow& row) { found = static_cast<std::uint64_t>(row.integer(0)); });
+    if (!read) return Unexpected(read.error());
+    return found;
+}
+
+TextStore::Outcome TextStore::insert(const KnownText& text, const KnownText& before) {
+    const auto there = depth(text.digest);
+    if (!there) return Unexpected(there.error());
+    if (*there) return {};
+    std::optional<std::string> edit;
+    std::uint64_t edits = 0;
+    if (text.text.size() >= kEditedTextBytesMin && !before.digest.empty()) {
+        const auto base = depth(before.digest);
+        if (!base) return Unexpected(base.error());
+        edits = base->value_or(kTextEditsMax) + 1;
+        if (edits <= kTextEditsMax) edit = text_edit(before.text, text.text, text.text.size() / 4);
+    }
+    auto done = database_.run("INSERT INTO texts VALUES(?, ?)", {text.digest, Blob{edit ? Text{*edit} : text.text}});
+    if (!done || !edit) return done;
+    return database_.run("INSERT INTO text_bases VALUES(?, ?, ?)",
+                         {text.digest, before.digest, static_cast<std::int64_t>(edits)});
+}
+
+Expected<std::string, FileError> TextStore::read(const std::string& digest) {
+    const auto damaged = [&](const std::string& what) {
+        return Unexpected(FileError{EUCLEAN, "the text " + short_digest(digest) + " in " + database_.path() +
+                                                 " is not what its digest says: " + what});
+    };
+    std::vector<Row> rows;
+    auto lock = database_.lock();
+    for (std::string next = digest; !next.empty();) {
+        if (rows.size() > kTextEditsMax) return damaged("its edits have no end");
+        Row row{std::move(next), {}};
+        next.clear();
+        bool found = false;
+        const auto read =
+            database_.run("SELECT body, base FROM texts LEFT JOIN text_bases USING(digest) WHERE texts.digest = ?",
+                          {Text{row.digest}}, [&](const SqlRow& r) {
+                              found = true;
+                              row.body = r.text(0);
+                              if (!r.is_null(1)) next = r.text(1);
+                          });
+        if (!read) return Unexpected(read.error());
+        if (!found && rows.empty())
+            return Unexpected(FileError{ENOENT, "the text " + short_digest(digest) + " is not kept any more"});
+        if (!found) return damaged("the text " + short_digest(row.digest) + ", which it is an edit of, is missing");
+        rows.push_back(std::move(row));
+    }
+    lock.unlock();
+    EditedText edited{rows.back().body};
+    bool fits = true;
+    for (auto row = rows.rbegin() + 1; fits && row != rows.rend(); ++row) fits = edited.apply(row->body);
+    if (fits) {
+        auto text = edited.text();
+        if (sha256_hex(text) == digest) return text;
+    }
+    // Which one is it? The first, from the whole one on, whose text is another than it should be.
+    EditedText again{rows.back().body};
+    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+        if (row != rows.rbegin() && !again.apply(row->body))
+            return damaged("the edit " + short_digest(row->digest) + " does not fit");
+        if (sha256_hex(again.text()) != row->digest)
+            return damaged("row " + short_digest(row->digest) + " was changed");
+    }
+    return damaged("it could not be put together");
+}
+
+TextStore::Outcome TextStore::prune() {
+    std::set<std::string> kept;
+    std::size_t bytes = 0;
+    auto r = database_.run(
+        "SELECT texts.digest, length(body) FROM history JOIN texts ON texts.digest = history.digest "
+        "ORDER BY entry DESC LIMIT ?",
+        {static_cast<std::int64_t>(kPolicyTextsKept)}, [&](const SqlRow& row) {
+            const auto size = static_cast<std::size_t>(row.integer(1));
+            const auto digest = row.text(0);
+            if (kept.contains(digest)) return;
+            // The newest stays however large it is.
+            if (!kept.empty() && bytes + size > kPolicyTextsBytesKept) return;
+            bytes += size;
+            kept.insert(digest);
+        });
+    if (!r) return r;
+    std::map<std::string, std::string> bases;
+    r = database_.run("SELECT digest, base FROM text_bases", {},
+                      [&](const SqlRow& row) { bases.emplace(row.text(0), row.text(1)); });
+    if (!r) return r;
+    for (const auto& named : std::set<std::string>{kept}) {
+        auto at = bases.find(named);
+        while (at != bases.end() && kept.insert(at->second).second) at = bases.find(at->second);
+    }
+    std::vector<std::string> dropped;
+    r = database_.run("SELECT digest FROM texts", {}, [&](const SqlRow& row) {
+        if (auto digest = row.text(0); !kept.contains(digest)) dropped.push_back(std::move(digest));
+    });
+    // First what they are edits of: of those that go, one may be another's base.
+    for (const auto& digest : dropped) {
+        if (r && bases.contains(digest)) r = database_.run("DELETE FROM text_bases WHERE digest = ?", {Text{digest}});
+    }
+    for (const auto& digest : dropped) {
+        if (r) r = database_.run("DELETE FROM texts WHERE digest = ?", {Text{digest}});
+    }
+    return r;
+}
+
+}  // namespace sluice::cp

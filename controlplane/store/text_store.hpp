@@ -1,0 +1,59 @@
+/// The texts of policies, by their digest: whole, or as an edit of another one (text_edit.hpp).
+///
+///     texts       digest -> the text, or what makes it of its base
+///     text_bases  of the latter: digest -> the base's digest, and how many edits away the whole text is
+///
+/// A text is kept as an edit where that is small beside it; behind so many edits a whole one stands again. Both rows
+/// are never changed, and a base stays for as long as a text needs it. Whatever way a text was kept, it is given out
+/// only if it is what its digest says, so a row that was damaged or put in another's place is noticed, and named.
+///
+/// Whoever changes something holds the database's lock and has begun the transaction that it belongs to; `read` takes
+/// the lock itself, and lets go of it before it puts the text together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "controlplane/store/database.hpp"
+
+namespace sluice::cp {
+
+/// Texts of older adoptions are dropped beyond either; the history itself is kept.
+inline constexpr std::size_t kPolicyTextsKept = 200;
+inline constexpr std::size_t kPolicyTextsBytesKept = 512U << 20;
+/// Smaller ones stand whole: an edit would save nothing that anybody waits for.
+inline constexpr std::size_t kEditedTextBytesMin = 16U << 10;
+/// Edits in a row. Each whole text of a big policy costs as much time as some hundred edits, so they are few.
+inline constexpr std::size_t kTextEditsMax = 128;
+
+/// A text that is at hand, with the digest under which it was kept.
+struct KnownText {
+    std::string_view digest, text;
+};
+
+class TextStore {
+public:
+    using Outcome = Expected<void, FileError>;
+
+    explicit TextStore(Database& database) : database_{database} {}
+
+    /// Nothing happens if it is there already. `before`: a text that it may have much in common with; may be empty.
+    Outcome insert(const KnownText& text, const KnownText& before);
+    /// EUCLEAN: it is there, but not what the digest says; `what` names the row.
+    Expected<std::string, FileError> read(const std::string& digest);
+    /// Drops texts that neither the newest adoptions name nor those are edits of.
+    Outcome prune();
+
+private:
+    /// How many edits away its whole text is; nothing: it is not there.
+    Expected<std::optional<std::uint64_t>, FileError> depth(std::string_view digest);
+
+    Database& database_;
+};
+
+std::span<const std::string_view> text_base_schema() noexcept;
+
+}  // namespace sluice::cp
