@@ -9,7 +9,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include <sluice/abi/tables.hpp>
@@ -38,6 +40,29 @@ void add_cuts(std::vector<Cut<At>>& cuts, ListIndex list, const Ranges<At>& rang
     }
 }
 
+/// By place; the order of cuts at one place is nobody's. IPv4 addresses and ports in three passes over their bits: a
+/// policy of 100,000 rules has some 200,000 cuts a side.
+template <typename At>
+void sort_cuts(std::vector<Cut<At>>& cuts) {
+    constexpr std::size_t kPassesWorth = 2048;
+    if constexpr (std::is_same_v<At, std::uint32_t>) {
+        constexpr unsigned kBits = 11;
+        if (cuts.size() >= kPassesWorth) {
+            std::vector<Cut<At>> other(cuts.size());
+            for (unsigned shift = 0; shift < 32; shift += kBits) {
+                const auto digit = [&](const Cut<At>& cut) { return cut.at >> shift & ((1U << kBits) - 1); };
+                std::array<std::uint32_t, (1U << kBits) + 1> begin{};
+                for (const Cut<At>& cut : cuts) ++begin[digit(cut) + 1];
+                for (std::size_t d = 1; d < begin.size(); ++d) begin[d] += begin[d - 1];
+                for (const Cut<At>& cut : cuts) other[begin[digit(cut)]++] = cut;
+                cuts.swap(other);
+            }
+            return;
+        }
+    }
+    std::sort(cuts.begin(), cuts.end());
+}
+
 /// A class holds from here to the next interval.
 template <typename At>
 struct Interval {
@@ -56,7 +81,7 @@ public:
     /// neighbours have different classes.
     template <typename At>
     Intervals<At> add_line(std::vector<Cut<At>>& cuts, const At& last) {
-        std::sort(cuts.begin(), cuts.end());
+        sort_cuts(cuts);
         Intervals<At> intervals;
         const auto emit = [&](const At& at) {
             const std::uint32_t found = intern();

@@ -209,12 +209,20 @@ std::uint64_t CompiledGeneration::bytes() const noexcept {
 
 Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const SlotMap& slots,
                                                      const CompileOptions& options) {
-    std::vector<abi::RuleSlot> rule_slots;
+    RuleSlots rule_slots;
     for (const Rule& rule : policy.rules) {
         const auto slot = slots.find(rule.id);
         if (!slot) return refuse("slot-missing", "rule \"" + rule.id + "\" has no counter slot", 0, 0);
         rule_slots.push_back(*slot);
     }
+    return compile(policy, rule_slots, options);
+}
+
+Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const RuleSlots& rule_slots,
+                                                     const CompileOptions& options) {
+    if (rule_slots.size() != policy.rules.size())
+        return refuse("slot-missing", "there are " + figure(rule_slots.size()) + " counter slots for the rules",
+                      rule_slots.size(), policy.rules.size());
     const auto terms = std::make_shared<const TermBuilder>(policy, options.edited_from, options.terms_before);
     const TermBuilder& builder = *terms;
     if (auto refusal = too_many(policy, builder, options)) return std::move(*refusal);

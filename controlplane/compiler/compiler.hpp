@@ -63,7 +63,10 @@ struct CompileRefusal {
     std::uint64_t needed{}, allowed{};
 };
 
-/// Precondition: `slots.assign(policy)` succeeded; a rule without a slot is refused.
+/// `slots`: of the policy's rules, as `SlotMap::assign` answers them.
+Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const RuleSlots& slots,
+                                                     const CompileOptions& options);
+/// The same, with slots looked up. Precondition: `slots.assign(policy)` succeeded; a rule without a slot is refused.
 Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const SlotMap& slots,
                                                      const CompileOptions& options);
 

@@ -118,16 +118,20 @@ AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side,
 TransportClasses transport_classes(const SharedList<ServiceList>& lists) {
     TransportClasses out;
     ClassNumbers numbers{lists.size()};
-    const auto line = [&](auto ranges_of, std::uint32_t last) {
+    const auto line = [&](auto add_line, std::uint32_t last) {
         std::vector<Cut<std::uint32_t>> cuts;
-        for (ListIndex l = 0; l < lists.size(); ++l) add_cuts(cuts, l, ranges_of(lists[l]));
+        for (ListIndex l = 0; l < lists.size(); ++l) add_line(cuts, l, lists[l]);
         return numbers.add_line(cuts, last);
     };
-    out.tcp = line([](const ServiceList& l) { return l.tcp; }, 65'535);
-    out.udp = line([](const ServiceList& l) { return l.udp; }, 65'535);
-    out.icmp = line([](const ServiceList& l) { return l.icmp; }, 65'535);
-    out.icmp6 = line([](const ServiceList& l) { return l.icmp6; }, 65'535);
-    out.proto = line([](const ServiceList& l) { return places_of(l.proto); }, 255);
+    const auto ranges = [](Ranges<std::uint32_t> ServiceList::*of) {
+        return [of](auto& cuts, ListIndex l, const ServiceList& list) { add_cuts(cuts, l, list.*of); };
+    };
+    out.tcp = line(ranges(&ServiceList::tcp), 65'535);
+    out.udp = line(ranges(&ServiceList::udp), 65'535);
+    out.icmp = line(ranges(&ServiceList::icmp), 65'535);
+    out.icmp6 = line(ranges(&ServiceList::icmp6), 65'535);
+    out.proto =
+        line([](auto& cuts, ListIndex l, const ServiceList& list) { add_cuts(cuts, l, places_of(list.proto)); }, 255);
     out.count = numbers.count();
     out.of_list = numbers.take_lists();
     return out;
@@ -158,6 +162,7 @@ ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
     if (out.places > abi::kZonePlacesMax) return out;
     std::unordered_map<Scope, std::uint32_t, ScopeHash> scopes;
     std::vector<Cut<std::uint32_t>> cuts;
+    const Scope* last = nullptr;  // in `scopes`
     for (const Term& term : terms) {
         const Scope scope{.from = term.from.zones,
                           .to = term.to.zones,
@@ -166,8 +171,13 @@ ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
                           .to_any_of = out.asked.answers_about(term.to.members, 1),
                           .from_none_of = out.asked.answers_about(term.from.except, 0),
                           .to_none_of = out.asked.answers_about(term.to.except, 1)};
+        if (last != nullptr && *last == scope) {  // most are like the one before
+            out.scope_of_term.push_back(out.scope_of_term.back());
+            continue;
+        }
         const auto [it, fresh] = scopes.try_emplace(scope, static_cast<std::uint32_t>(scopes.size()));
         if (fresh) add_cuts(cuts, it->second, places_of(scope, zone_count, activities[scope.activity], uses));
+        last = &it->first;
         out.scope_of_term.push_back(it->second);
         if (cuts.size() > kZoneCutsMax) {
             out.places = std::uint64_t{abi::kZonePlacesMax} + 1;

@@ -89,56 +89,102 @@ SlotMap::Slots& SlotMap::own() {
 }
 
 // ----------------------------------------------------------------------------------------------------------- the map
-Expected<void, SlotsExhausted> SlotMap::assign(const Policy& policy) {
-    std::vector<std::string_view> fresh;
-    std::vector<std::uint32_t> back;  // of removed rules that return
-    std::vector<bool> wanted(slots_->by_slot.size());
-    for (const Rule& rule : policy.rules) {
-        const std::uint32_t slot = slots_->find(rule.id);
-        if (slot == 0) {
-            fresh.push_back(rule.id);
-            continue;
-        }
-        wanted[slot] = true;
-        if (slots_->by_slot[slot].freed != 0) back.push_back(slot);
+void SlotMap::look_up(std::size_t rule, std::string_view id, Changes& changes) const {
+    const std::uint32_t slot = slots_->find(id);
+    if (slot == 0) {
+        changes.fresh.push_back(rule);
+        return;
     }
-    std::ranges::sort(fresh);
-    fresh.erase(std::unique(fresh.begin(), fresh.end()), fresh.end());
-    const auto kept = static_cast<std::uint64_t>(std::ranges::count(wanted, true));
-    const std::uint64_t needed = kFirst + kept + fresh.size();
+    changes.slots[rule] = abi::RuleSlot{slot};
+    if (slots_->by_slot[slot].freed != 0) changes.back.push_back(slot);
+}
+
+SlotMap::Changes SlotMap::changes_of(const Policy& policy) const {
+    Changes changes{.slots = RuleSlots(policy.rules.size(), abi::kNoSlot), .fresh = {}, .back = {}, .gone = {}};
+    std::vector<bool> wanted(slots_->by_slot.size());
+    for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+        look_up(i, policy.rules[i].id, changes);
+        const auto slot = static_cast<std::uint32_t>(changes.slots[i]);
+        if (slot < wanted.size()) wanted[slot] = true;
+    }
+    for (std::uint32_t slot = kFirst; slot < wanted.size(); ++slot) {
+        const Entry& entry = slots_->by_slot[slot];
+        if (entry.id && entry.freed == 0 && !wanted[slot]) changes.gone.push_back(slot);
+    }
+    return changes;
+}
+
+SlotMap::Changes SlotMap::changes_of(const Policy& policy, const Before& before) const {
+    Changes changes{.slots = RuleSlots(policy.rules.size(), abi::kNoSlot), .fresh = {}, .back = {}, .gone = {}};
+    const auto places = shared_places(before.policy->rules, policy.rules);
+    std::vector<bool> stays(before.slots->size());
+    std::vector<std::uint32_t> found;  // of rules that are not shared
+    for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+        if (places[i] == kNotShared) {
+            look_up(i, policy.rules[i].id, changes);
+            found.push_back(static_cast<std::uint32_t>(changes.slots[i]));
+        } else {
+            stays[places[i]] = true;
+            changes.slots[i] = (*before.slots)[places[i]];
+        }
+    }
+    std::ranges::sort(found);
+    for (std::size_t i = 0; i < stays.size(); ++i) {
+        const auto slot = static_cast<std::uint32_t>((*before.slots)[i]);
+        if (!stays[i] && !std::ranges::binary_search(found, slot)) changes.gone.push_back(slot);
+    }
+    return changes;
+}
+
+Expected<RuleSlots, SlotsExhausted> SlotMap::assign(const Policy& policy, const Before* before) {
+    const bool known = before != nullptr && before->map->same_as(*this);
+    Changes changes = known ? changes_of(policy, *before) : changes_of(policy);
+    std::ranges::sort(changes.back);
+    changes.back.erase(std::unique(changes.back.begin(), changes.back.end()), changes.back.end());
+    std::vector<std::string_view> ids;
+    for (const std::size_t rule : changes.fresh) ids.push_back(policy.rules[rule].id);
+    std::ranges::sort(ids);
+    const auto fresh = static_cast<std::size_t>(std::unique(ids.begin(), ids.end()) - ids.begin());
+    const std::size_t live = slots_->count - slots_->freed.size();
+    const std::size_t kept = live - changes.gone.size() + changes.back.size();
+    const std::uint64_t needed = kFirst + kept + fresh;
     if (needed > capacity_)
         return Unexpected<SlotsExhausted>{{.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_}};
-    if (const std::uint32_t resting = too_few_rested(fresh.size(), wanted); resting != 0) {
+    if (const std::uint32_t resting = too_few_rested(fresh, kept, changes.back); resting != 0) {
         return Unexpected<SlotsExhausted>{
             {.needed = static_cast<std::uint32_t>(needed), .capacity = capacity_, .resting = resting}};
     }
-    if (fresh.empty() && back.empty() && kept + slots_->freed.size() == slots_->count) return {};  // all is as it was
+    if (fresh == 0 && changes.back.empty() && changes.gone.empty())
+        return std::move(changes.slots);  // all is as it was
 
-    std::vector<std::uint32_t> gone;
-    for (std::uint32_t slot = kFirst; slot < wanted.size(); ++slot) {
-        const Entry& entry = slots_->by_slot[slot];
-        if (entry.id && entry.freed == 0 && !wanted[slot]) gone.push_back(slot);
-    }
     Slots& slots = own();
-    std::ranges::sort(gone, {}, [&](std::uint32_t slot) -> const std::string& { return *slots.by_slot[slot].id; });
-    for (const std::uint32_t slot : gone) free(slot);
+    std::ranges::sort(changes.gone, {},
+                      [&](std::uint32_t slot) -> const std::string& { return *slots.by_slot[slot].id; });
+    for (const std::uint32_t slot : changes.gone) free(slot);
     // Ids that still have their slot come first, so that no fresh id takes it from them.
-    for (const std::uint32_t slot : back) {
+    for (const std::uint32_t slot : changes.back) {
         slots.freed.erase(slots.by_slot[slot].freed);
         slots.by_slot[slot].freed = 0;
     }
-    for (const Rule& rule : policy.rules) {
-        if (!fresh.empty() && slots.find(rule.id) == 0) slots.give(rule.id, take_slot());
+    for (const std::size_t rule : changes.fresh) {
+        const std::string& id = policy.rules[rule].id;
+        std::uint32_t slot = slots.find(id);
+        if (slot == 0) slots.give(id, slot = take_slot());
+        changes.slots[rule] = abi::RuleSlot{slot};
     }
-    return {};
+    return std::move(changes.slots);
 }
 
-std::uint32_t SlotMap::too_few_rested(std::size_t fresh, const std::vector<bool>& wanted) const {
+std::uint32_t SlotMap::too_few_rested(std::size_t fresh, std::size_t kept,
+                                      const std::vector<std::uint32_t>& back) const {
+    const std::size_t never_given = capacity_ - std::min(next_fresh_, capacity_);
+    if (fresh <= never_given) return 0;
+    const auto has_rested = [&](std::uint64_t order) { return order < first_resting_; };
     std::uint64_t rested = 0;
-    for (const auto& [order, slot] : slots_->freed) rested += order < first_resting_ && !wanted[slot] ? 1 : 0;
-    const auto unwanted = slots_->count - static_cast<std::size_t>(std::ranges::count(wanted, true));
-    const std::uint64_t resting = unwanted - rested;
-    return rested + capacity_ - std::min(next_fresh_, capacity_) < fresh ? static_cast<std::uint32_t>(resting) : 0;
+    for (const auto& [order, slot] : slots_->freed) rested += has_rested(order) ? 1 : 0;
+    for (const std::uint32_t slot : back) rested -= has_rested(slots_->by_slot[slot].freed) ? 1 : 0;
+    const std::uint64_t resting = slots_->count - kept - rested;
+    return rested + never_given < fresh ? static_cast<std::uint32_t>(resting) : 0;
 }
 
 std::optional<abi::RuleSlot> SlotMap::find(std::string_view id) const {

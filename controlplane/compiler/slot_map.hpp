@@ -28,6 +28,9 @@ struct SlotsExhausted {
     std::string to_string() const;
 };
 
+/// By position of the rule in its policy.
+using RuleSlots = std::vector<abi::RuleSlot>;
+
 /// More than any dataplane has.
 inline constexpr std::uint32_t kRuleSlotsMost = abi::kUntouchedWordsMax * 64;
 
@@ -38,8 +41,13 @@ public:
     /// `capacity` counts all slots from 0 on, those of built-ins included: the dataplane's rule_slots_max.
     explicit SlotMap(std::uint32_t capacity = 16'384) : capacity_{capacity} {}
 
+    /// What an earlier `assign` answered.
+    struct Before;
+
     /// Gives every rule of `policy` a slot and frees those of all others. Nothing changes if there are too few.
-    Expected<void, SlotsExhausted> assign(const Policy& policy);
+    /// `before`: of a policy that this one was edited from; rules that both share are not looked up then. Slots are the
+    /// same without. It counts only if nothing was assigned since; may be null.
+    Expected<RuleSlots, SlotsExhausted> assign(const Policy& policy, const Before* before = nullptr);
 
     /// No flow stands any more under a rule that was removed before: the slots that are free now may be given away.
     void flows_judged() noexcept { first_resting_ = next_freed_; }
@@ -84,11 +92,26 @@ private:
         void rehash();
     };
 
+    /// What a policy changes.
+    struct Changes {
+        RuleSlots slots;                  ///< kNoSlot where a rule has none yet
+        std::vector<std::size_t> fresh;   ///< rules without a slot
+        std::vector<std::uint32_t> back;  ///< of removed rules that return
+        std::vector<std::uint32_t> gone;  ///< of rules that are not there any more
+    };
+
+    Changes changes_of(const Policy& policy) const;
+    /// Precondition: `before` is what this map was assigned last.
+    Changes changes_of(const Policy& policy, const Before& before) const;
+    /// Notes the rule's slot; where it has none, or one that was freed, that is a change.
+    void look_up(std::size_t rule, std::string_view id, Changes& changes) const;
+
     /// Slots of this copy alone, to be changed.
     Slots& own();
     void free(std::uint32_t slot);
-    /// How many slots must rest first for `fresh` more ids to have one each; 0: there are enough.
-    std::uint32_t too_few_rested(std::size_t fresh, const std::vector<bool>& wanted) const;
+    /// How many slots must rest first for `fresh` more ids to have one each, when `kept` have theirs; 0: there are
+    /// enough.
+    std::uint32_t too_few_rested(std::size_t fresh, std::size_t kept, const std::vector<std::uint32_t>& back) const;
     std::uint32_t take_slot();
 
     std::shared_ptr<Slots> slots_{std::make_shared<Slots>()};
@@ -96,6 +119,12 @@ private:
     std::uint32_t next_fresh_{static_cast<std::uint32_t>(abi::kSlotFirstFree)};
     std::uint64_t next_freed_{1};
     std::uint64_t first_resting_{1};  ///< freed from here on: flows may stand under it
+};
+
+struct SlotMap::Before {
+    const Policy* policy{};
+    const RuleSlots* slots{};
+    const SlotMap* map{};  ///< a copy of it, made then
 };
 
 }  // namespace sluice::cp

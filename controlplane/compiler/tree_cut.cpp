@@ -19,28 +19,37 @@ struct Counted {
     double copies{}, squares{};
 };
 
-/// Terms per child for one shift, by adding up where terms begin and end.
-class ChildCounts {
+/// What the terms of a node cover on one side of its region, one part behind the other: looked up once, counted for
+/// every shift.
+class NodeParts {
 public:
-    Counted count(std::span<const TreeTerm> terms, const TermIndices& of_node, const Region& region, std::size_t d,
-                  unsigned shift, std::uint32_t children) {
-        edges_.assign(children + std::size_t{1}, 0);
-        std::uint64_t copies = 0;
+    void look_up(std::span<const TreeTerm> terms, const TermIndices& of_node, const Region& region, std::size_t d) {
+        parts_.clear();
         for (const std::uint32_t t : of_node) {
             const auto ranges = touching(*terms[t].ranges[d], region.first[d], region.last[d]);
             const bool all = ranges.size() <= kRangesLooked;
-            std::uint32_t next = 0;
             for (std::size_t r = 0; r < (all ? ranges.size() : 1); ++r) {
                 const std::uint32_t last = all ? ranges[r].last : ranges.back().last;
-                const std::uint32_t from =
-                    std::max(next, (std::max(ranges[r].first, region.first[d]) - region.first[d]) >> shift);
-                const std::uint32_t to = (std::min(last, region.last[d]) - region.first[d]) >> shift;
-                if (from > to) continue;
-                ++edges_[from];
-                --edges_[to + 1];
-                copies += to - from + 1;
-                next = to + 1;
+                parts_.push_back({.first = std::max(ranges[r].first, region.first[d]) - region.first[d],
+                                  .last = std::min(last, region.last[d]) - region.first[d],
+                                  .of_same_term = r != 0});
             }
+        }
+    }
+
+    /// Terms per child for one shift, by adding up where terms begin and end.
+    Counted count(unsigned shift, std::uint32_t children) {
+        edges_.assign(children + std::size_t{1}, 0);
+        std::uint64_t copies = 0;
+        std::uint32_t next = 0;
+        for (const Part& part : parts_) {
+            const std::uint32_t from = part.of_same_term ? std::max(next, part.first >> shift) : part.first >> shift;
+            const std::uint32_t to = part.last >> shift;
+            if (from > to) continue;
+            ++edges_[from];
+            --edges_[to + 1];
+            copies += to - from + 1;
+            next = to + 1;
         }
         double squares = 0;
         std::int64_t terms_here = 0;
@@ -52,22 +61,27 @@ public:
     }
 
 private:
+    struct Part {
+        std::uint32_t first{}, last{};  ///< from the region's beginning
+        bool of_same_term{};            ///< as the part before
+    };
+    std::vector<Part> parts_;
     std::vector<std::int32_t> edges_;
 };
 
 /// A finer cut is worth more children as long as packets have fewer terms left.
 std::optional<TreeCut> best_in(std::span<const TreeTerm> terms, const TermIndices& of_node, const Region& region,
-                               std::size_t d, ChildCounts& counts, double& best_cost) {
+                               std::size_t d, NodeParts& parts, double& best_cost) {
     const std::uint64_t width = region.width(d);
     if (width < 2) return std::nullopt;
+    parts.look_up(terms, of_node, region, d);
     const auto n = static_cast<double>(of_node.size());
     const double copies_max = of_node.size() > kSmallNode ? kCopiesMaxLarge : kCopiesMaxSmall;
     std::optional<TreeCut> best;
     for (int shift = static_cast<int>(std::bit_width(width - 1)) - 1; shift >= 0; --shift) {
         const std::uint64_t children = ((width - 1) >> shift) + 1;
         if (children > kChildrenMax || children > of_node.size() * 4 + 8) break;
-        const Counted c =
-            counts.count(terms, of_node, region, d, static_cast<unsigned>(shift), static_cast<std::uint32_t>(children));
+        const Counted c = parts.count(static_cast<unsigned>(shift), static_cast<std::uint32_t>(children));
         if (children > 2 && c.copies + 0.25 * static_cast<double>(children) > copies_max * n) break;
         if (c.copies >= static_cast<double>(children) * n) continue;  // every child holds every term
         const double expected = c.squares / c.copies, copies = c.copies / n;
@@ -86,11 +100,11 @@ std::optional<TreeCut> best_in(std::span<const TreeTerm> terms, const TermIndice
 }  // namespace
 
 std::optional<TreeCut> best_cut(std::span<const TreeTerm> terms, const TermIndices& of_node, const Region& region) {
-    ChildCounts counts;
+    NodeParts parts;
     std::optional<TreeCut> best;
     double cost = 0.98 * static_cast<double>(of_node.size());
     for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
-        if (const auto cut = best_in(terms, of_node, region, d, counts, cost)) best = cut;
+        if (const auto cut = best_in(terms, of_node, region, d, parts, cost)) best = cut;
     }
     return best;
 }

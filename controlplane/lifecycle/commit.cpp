@@ -173,13 +173,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
 /// Every worker runs what the dataplane was last heard to run, and has looked at all its flows since it switched to
 /// that.
 bool PolicyServiceImpl::flows_are_judged(const Shared& now) {
-    if (!now.connected) return false;
-    telemetry_.collector().collect();
-    const auto counters = telemetry_.collector().snapshot();
-    const std::uint64_t running = now.hello->state.running_generation;
-    return !counters->workers.empty() && std::ranges::all_of(counters->workers, [&](const WorkerLevels& w) {
-        return w.generation == running && w.rejudge_left == 0;
-    });
+    return now.connected && telemetry_.collector().all_judged(now.hello->state.running_generation);
 }
 
 std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared,

@@ -85,20 +85,25 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     prepared->hash = to_hex(prepared->policy.version);
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 
-    if (const auto assigned = slots.assign(prepared->policy); !assigned) {
+    SlotMap::Before assigned_before;
+    if (base != nullptr) assigned_before = {&base->policy, &base->rule_slots, &base->slots};
+    auto assigned = slots.assign(prepared->policy, base == nullptr ? nullptr : &assigned_before);
+    if (!assigned) {
         if (assigned.error().resting != 0) {
             return Unexpected(problem(503, "rule-slots-rest", "Flows of removed rules are still being judged",
                                       assigned.error().to_string()));
         }
         return Unexpected(problem(422, "too-many-rules", "The policy is too big", assigned.error().to_string()));
     }
+    prepared->slots = slots;
+    prepared->rule_slots = std::move(*assigned);
     CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
     if (base != nullptr) {
         options.base = base->as_base();
         options.edited_from = &base->policy;
         options.terms_before = base->compiled.terms.get();
     }
-    auto compiled = compile(prepared->policy, slots, options);
+    auto compiled = compile(prepared->policy, prepared->rule_slots, options);
     if (!compiled) {
         return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
     }

@@ -37,6 +37,8 @@ struct PreparedPolicy {
     std::string text_digest;  ///< under which the store has the text; empty before it is given to it
     std::string hash;         ///< 64 hex digits
     std::string version;      ///< name@first six of them
+    SlotMap slots;            ///< as they were assigned for this policy
+    RuleSlots rule_slots;
     CompiledGeneration compiled;
     dp::TableView view;  ///< into `compiled`
     std::vector<TestOutcome> tests;

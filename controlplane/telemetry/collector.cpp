@@ -57,6 +57,14 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.syn_proxy_data += from.syn_proxy_data.read();
 }
 
+RuleTotals read_rule_of(const abi::RuleCounters& from) noexcept {
+    return {from.hits.read(),
+            from.packets.read(),
+            from.bytes.read(),
+            {from.first_hit_ns.read()},
+            {from.last_hit_ns.read()}};
+}
+
 }  // namespace
 
 std::uint64_t PortTotals::dropped() const noexcept {
@@ -164,11 +172,7 @@ Totals Collector::read_totals() const {
         }
         const auto rules = segments_->rules(w);
         for (std::size_t s = 0; s < rules.size(); ++s) {
-            totals.rules[s] += RuleTotals{rules[s].hits.read(),
-                                          rules[s].packets.read(),
-                                          rules[s].bytes.read(),
-                                          {rules[s].first_hit_ns.read()},
-                                          {rules[s].last_hit_ns.read()}};
+            totals.rules[s] += read_rule_of(rules[s]);
         }
     }
     const auto& manager = segments_->manager();
@@ -272,12 +276,29 @@ void Collector::collect_locked() {
     latest_ = std::move(fresh);
 }
 
+bool Collector::all_judged(std::uint64_t generation) const {
+    const std::lock_guard lock{mutex_};
+    if (segments_ == nullptr || segments_->worker_count() == 0) return false;
+    for (std::uint32_t w = 0; w < segments_->worker_count(); ++w) {
+        const auto& counters = segments_->worker(w);
+        if (counters.generation.read() != generation || counters.rejudge_left.read() != 0) return false;
+    }
+    return true;
+}
+
+RuleTotals Collector::read_rule(std::uint32_t slot) const {
+    RuleTotals total = slot < base_.rules.size() ? base_.rules[slot] : RuleTotals{};
+    for (std::uint32_t w = 0; segments_ != nullptr && w < segments_->worker_count(); ++w) {
+        const auto rules = segments_->rules(w);
+        if (slot < rules.size()) total += read_rule_of(rules[slot]);
+    }
+    return total;
+}
+
 void Collector::rebase_rule(abi::RuleSlot slot) {
     const std::lock_guard lock{mutex_};
-    auto totals = base_;
-    if (segments_ != nullptr) totals += read_totals();
     const auto index = static_cast<std::uint32_t>(slot);
-    RuleTotals baseline = index < totals.rules.size() ? totals.rules[index] : RuleTotals{};
+    RuleTotals baseline = read_rule(index);
     baseline.first_hit = abi::MonoTime::now();
     rule_baseline_[index] = baseline;
 }

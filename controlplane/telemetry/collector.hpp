@@ -96,11 +96,14 @@ public:
     void collect();
     /// Never null.
     std::shared_ptr<const Snapshot> snapshot() const;
+    /// Every worker runs this generation and has judged its flows by it; read from the counters as they are now.
+    bool all_judged(std::uint64_t generation) const;
     /// The slot belongs to another rule from now on.
     void rebase_rule(abi::RuleSlot slot);
 
 private:
     Totals read_totals() const;
+    RuleTotals read_rule(std::uint32_t slot) const;
     void read_levels(Snapshot& into);
     void collect_locked();
 

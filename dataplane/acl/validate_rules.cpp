@@ -1,7 +1,7 @@
 /// The rules section: records in evaluation order, terms, and the bit rows whose shape the lookup trusts.
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "dataplane/acl/check.hpp"
@@ -67,26 +67,86 @@ bool check_default(Check& check, const abi::RuleRecord& rule, std::span<const ch
                          R::enum_value, "the default is in observe mode or a pass");
 }
 
+struct HashedId {
+    std::uint64_t hash{};
+    std::uint32_t rule{};
+};
+
+/// By the low bits of their hashes, in passes over these. Equal bits are neighbours then, in whatever order.
+void sort_by_low_bits(std::vector<HashedId>& ids) {
+    constexpr unsigned kBits = 11, kPasses = 3;
+    std::vector<HashedId> other(ids.size());
+    for (unsigned pass = 0; pass < kPasses; ++pass) {
+        const auto digit = [&](const HashedId& id) { return id.hash >> (pass * kBits) & ((1U << kBits) - 1); };
+        std::vector<std::uint32_t> begin((1U << kBits) + 1);
+        for (const HashedId& id : ids) ++begin[digit(id) + 1];
+        for (std::size_t d = 1; d < begin.size(); ++d) begin[d] += begin[d - 1];
+        for (const HashedId& id : ids) other[begin[digit(id)]++] = id;
+        ids.swap(other);
+    }
+}
+
+/// An id that stands twice; null: none does. By hash: most ids differ there already. Those that do not are compared as
+/// they are, sorted, so whoever makes them collide gains nothing but the time of comparing texts.
+const abi::RuleRecord* id_twice(std::span<const abi::RuleRecord> rules, std::span<const char> text) {
+    constexpr std::uint64_t kSortedBits = (std::uint64_t{1} << 33) - 1;
+    std::vector<HashedId> ids;
+    ids.reserve(rules.size());
+    for (std::uint32_t r = 0; r < rules.size(); ++r) {
+        const std::string_view id = text_of(rules[r].id, text);
+        ids.push_back({.hash = XXH3_64bits(id.data(), id.size()), .rule = r});
+    }
+    sort_by_low_bits(ids);
+    std::vector<std::string_view> alike;
+    for (std::size_t i = 0; i < ids.size();) {
+        const std::size_t begin = i;
+        while (i < ids.size() && (ids[i].hash & kSortedBits) == (ids[begin].hash & kSortedBits)) ++i;
+        if (i - begin == 1) continue;
+        alike.clear();
+        for (std::size_t k = begin; k < i; ++k) alike.push_back(text_of(rules[ids[k].rule].id, text));
+        std::sort(alike.begin(), alike.end());
+        const auto twice = std::adjacent_find(alike.begin(), alike.end());
+        if (twice == alike.end()) continue;
+        for (std::size_t k = begin; k < i; ++k) {
+            if (text_of(rules[ids[k].rule].id, text) == *twice) return &rules[ids[k].rule];
+        }
+    }
+    return nullptr;
+}
+
+/// A slot that stands twice; null: none does.
+const abi::RuleRecord* slot_twice(std::span<const abi::RuleRecord> rules) {
+    // A bit per slot, if slots are not far beyond what so many rules need.
+    constexpr std::uint32_t kBitsMin = 1U << 20, kBitsPerRule = 64;
+    std::uint32_t most = 0;
+    for (const abi::RuleRecord& rule : rules) most = std::max(most, static_cast<std::uint32_t>(rule.slot));
+    if (most < kBitsMin || most / kBitsPerRule < rules.size()) {
+        std::vector<bool> seen(std::size_t{most} + 1);
+        for (const abi::RuleRecord& rule : rules) {
+            auto bit = seen[static_cast<std::uint32_t>(rule.slot)];
+            if (bit) return &rule;
+            bit = true;
+        }
+        return nullptr;
+    }
+    std::vector<std::uint32_t> slots;
+    for (const abi::RuleRecord& rule : rules) slots.push_back(static_cast<std::uint32_t>(rule.slot));
+    std::sort(slots.begin(), slots.end());
+    const auto twice = std::adjacent_find(slots.begin(), slots.end());
+    if (twice == slots.end()) return nullptr;
+    return &*std::find_if(rules.begin(), rules.end(),
+                          [&](const abi::RuleRecord& rule) { return static_cast<std::uint32_t>(rule.slot) == *twice; });
+}
+
 /// Two rules with one slot would count each other's hits; two with one id could not be told apart in a log.
 bool check_unique(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {
-    // By hash: most ids differ there already. Those that do not are compared as they are, so whoever makes them collide
-    // gains nothing but the time of comparing texts.
-    using Id = std::pair<std::uint64_t, std::string_view>;
-    std::vector<std::uint32_t> slots;
-    std::vector<Id> ids;
-    slots.reserve(rules.size());
-    ids.reserve(rules.size());
-    for (const abi::RuleRecord& rule : rules) {
-        slots.push_back(static_cast<std::uint32_t>(rule.slot));
-        const std::string_view id = text_of(rule.id, text);
-        ids.emplace_back(XXH3_64bits(id.data(), id.size()), id);
-    }
-    std::sort(slots.begin(), slots.end());
-    std::sort(ids.begin(), ids.end());
-    const auto slot = std::adjacent_find(slots.begin(), slots.end());
-    const auto id = std::adjacent_find(ids.begin(), ids.end());
-    return check.require(slot == slots.end(), R::order, "slot ", slot == slots.end() ? 0 : *slot, " stands twice") &&
-           check.require(id == ids.end(), R::order, "rule id ", id == ids.end() ? "" : id->second, " stands twice");
+    const auto* slot = slot_twice(rules);
+    if (!check.require(slot == nullptr, R::order, "slot ", slot == nullptr ? 0 : static_cast<std::uint32_t>(slot->slot),
+                       " stands twice"))
+        return false;
+    const auto* id = id_twice(rules, text);
+    return check.require(id == nullptr, R::order, "rule id ", id == nullptr ? "" : text_of(id->id, text),
+                         " stands twice");
 }
 
 bool check_records(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {

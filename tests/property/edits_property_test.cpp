@@ -277,7 +277,10 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
     RC_ASSERT(first_read.has_value());
     std::string text = policy_json(rules);
     cp::Policy before = read(text, format);
-    RC_ASSERT(slots.assign(before).has_value());
+    auto assigned = slots.assign(before);
+    RC_ASSERT(assigned.has_value());
+    cp::RuleSlots rule_slots = std::move(*assigned);
+    cp::SlotMap slots_before = slots;
     cp::CompiledGeneration old = compile(before, slots);
     cp::Policy before_alone = before;
     expect_slots_kept(given, before, slots);
@@ -300,7 +303,13 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
         RC_ASSERT(edited->policy.version == whole.version);
         RC_ASSERT(again.version == whole.version);
 
-        RC_ASSERT(slots.assign(edited->policy).has_value());
+        cp::SlotMap quick = slots;
+        const cp::SlotMap::Before assigned_before{&before, &rule_slots, &slots_before};
+        const auto quick_slots = quick.assign(edited->policy, &assigned_before);
+        const auto whole_slots = slots.assign(edited->policy);
+        RC_ASSERT(quick_slots.has_value() && whole_slots.has_value());
+        RC_ASSERT(*quick_slots == *whole_slots);
+        RC_ASSERT(quick.to_text() == slots.to_text());
         const cp::CompiledGeneration now = compile(edited->policy, slots, &before, old.terms.get());
         RC_ASSERT(digests(now) == digests(compile(whole, slots)));
         RC_ASSERT(now.manifest.generation_digest == compile(whole, slots).manifest.generation_digest);
@@ -311,7 +320,8 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
         auto reloaded = cp::SlotMap::from_text(slots.to_text(), kSlotsAmple);
         RC_ASSERT(reloaded.has_value());
         if (batch.size() % 2 == 0) slots = std::move(*reloaded);  // the control plane was restarted in between
-
+        rule_slots = *whole_slots;
+        slots_before = slots;
         before = std::move(edited->policy);
         before_alone = whole;
         old = now;

@@ -47,6 +47,24 @@ TEST(Classes, TheLineIsCutWhereTheSetOfListsChanges) {
     EXPECT_EQ(pieces({{{0, 99}}}, 100), (Pieces{{0, 0}, {100, 1}}));
 }
 
+TEST(Classes, ManyCutsAreSortedLikeFew) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random{test::seed_of_this_run()};
+    for (const std::size_t count : {0U, 2047U, 2048U, 5000U}) {
+        std::vector<Cut<std::uint32_t>> cuts(count);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            // All digits, and often the same place.
+            cuts[i] = {static_cast<std::uint32_t>(random()) >> random() % 32 << random() % 32, i};
+        }
+        auto sorted = cuts;
+        std::sort(sorted.begin(), sorted.end());
+        sort_cuts(cuts);
+        EXPECT_TRUE(std::is_sorted(cuts.begin(), cuts.end(), [](const auto& a, const auto& b) { return a.at < b.at; }));
+        std::sort(cuts.begin(), cuts.end());
+        EXPECT_EQ(cuts, sorted) << "none more, none less";
+    }
+}
+
 TEST(Classes, EqualSetsAreOneClass) {
     Lists lists(3);
     for (std::uint32_t i = 0; i < 99; ++i) lists[i % 3].push_back({i * 10, i * 10 + 4});

@@ -218,6 +218,20 @@ TEST(Collector, AReusedSlotStartsAtZero) {
     EXPECT_EQ(collector.snapshot()->totals.rules[17].hits, 2U);
 }
 
+TEST(Collector, FlowsAreJudgedWhenEveryWorkerSaysSo) {
+    TestTelemetry t{1, 2, 1};
+    Collector collector;
+    EXPECT_FALSE(collector.all_judged(7)) << "nobody is there";
+    collector.attach(segments_of(t), {"a"});
+    t.worker(0).generation.set(7);
+    EXPECT_FALSE(collector.all_judged(7)) << "the second runs another one";
+    t.worker(1).generation.set(7);
+    EXPECT_TRUE(collector.all_judged(7)) << "without a collection in between";
+    EXPECT_FALSE(collector.all_judged(8));
+    t.worker(1).rejudge_left.set(1);
+    EXPECT_FALSE(collector.all_judged(7)) << "the second still looks at its flows";
+}
+
 // -------------------------------------------------------------------------------------------------------- event reader
 TEST(EventReader, ReadsEachOnceInOrderAndCountsWhatALapCost) {
     TestTelemetry t{1, 1, 1};  // 64 records

@@ -71,6 +71,8 @@ const Damage kDamages[] = {
     {"slot above the manifest's", [](auto& g) { rule(g, 0).slot = abi::RuleSlot{g.manifest().rule_slots}; }, R::index},
     {"slot kNoSlot", [](auto& g) { rule(g, 0).slot = abi::kNoSlot; }, R::index},
     {"one slot twice", [](auto& g) { rule(g, 0).slot = rule(g, 1).slot; }, R::order},
+    {"one slot far beyond the others twice",
+     [](auto& g) { rule(g, 0).slot = rule(g, 1).slot = abi::RuleSlot{1U << 30}; }, R::order},
     {"one id twice", [](auto& g) { rule(g, 0).id = rule(g, 1).id; }, R::order},
     {"id with a colon", [](auto& g) { item<char>(g, &abi::RulesSection::text, 0) = ':'; }, R::text},
     {"id empty", [](auto& g) { rule(g, 0).id.bytes = 0; }, R::text},
