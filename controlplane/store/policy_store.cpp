@@ -158,9 +158,9 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     std::optional<AuditEntry> first;
     const auto lock = database_->lock();
     auto made = database_->transaction([&]() -> Outcome {
-        for (const auto statements : {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(),
-                                      set_schema(), draft_schema(), text_base_schema(),
-                                      std::span{&kSlotEditSchema, 1}}) {
+        for (const auto statements :
+             {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema(), draft_schema(),
+              text_base_schema(), std::span{&kSlotEditSchema, 1}}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
