@@ -140,8 +140,10 @@ protected:
     void SetUp() override {
         Writer writer{7};
         auto store = disk.open();
+        std::string lines_behind;  // so that each edit brings one
         for (unsigned n = 0; n <= kLast; ++n) {
-            texts.push_back(known(writer.next()));
+            lines_behind += "  - {id: behind-" + std::to_string(n) + ", action: deny}\n";
+            texts.push_back(known(writer.next() + lines_behind));
             ASSERT_TRUE(save(*store, n, n == 0 ? Known{} : texts[n - 1], texts[n]));
         }
     }
