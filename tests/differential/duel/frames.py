@@ -133,10 +133,14 @@ def datagrams(p, ident):
     if not p.cuts:
         chain, first_header = chain_of(headers, proto)
         return [_v6(p, ident, body, chain, first_header)]
-    out = []
+    # What is authenticated is the whole datagram: AH stands behind the fragment header (RFC 4302 section 3.1.1).
+    behind, proto = chain_of([header for header in headers if header[0] == AH], proto)
+    ahead = [header for header in headers if header[0] != AH]
+    body, out = behind + body, []
     for first, end, more in p.cuts:
+        first, end = first and first + len(behind), end + len(behind)
         piece = (44, struct.pack("!BBHI", 0, 0, first | more, ident))
-        chain, first_header = chain_of([*headers, piece], proto)
+        chain, first_header = chain_of([*ahead, piece], proto)
         out.append(_v6(p, ident, body[first:end], chain, first_header))
     return out
 

@@ -33,11 +33,15 @@ def _insert(steps, at, step):
 
 # ----------------------------------------------------------------------------------------------------- order and number
 def left_out(rng, talk, steps):
-    """The receiver may have it; it did not come by us. The label goes to the next step: there the gap shows."""
+    """The receiver may have it; it did not come by us. The label goes to the next step: there the gap shows. That of one
+    that would have come late shows where it was overtaken."""
     at = _pick(rng, steps)
+    gone = steps[at]
     rest = steps[:at] + steps[at + 1 :]
+    while at > 0 and "swapped" in gone.labels and "overtaking" in rest[at - 1].labels:
+        at -= 1
     if at < len(rest):
-        rest[at] = rest[at].placed(gap(steps[at].kind))
+        rest[at] = rest[at].placed(gap(gone.kind))
     return rest
 
 

@@ -317,6 +317,20 @@ class Missing(unittest.TestCase):
         late = a_case(syn, ack.placed("overtaking"), syn_ack.placed("swapped"))
         self.assertEqual(judge(late, both, Intended([])).unexplained[0].facts["missing"], {"syn_ack"})
 
+    def test_what_never_comes_though_it_was_overtaken(self):
+        class Last:
+            @staticmethod
+            def choice(places):
+                return places[-1]
+
+        syn, echo, ack, data = conversation("syn", "cookie_echo", "cookie_ack", "data")
+        steps = [syn, ack.placed("overtaking"), data.placed("overtaking"), echo.placed("swapped")]
+        rest = mutations.left_out(Last, None, steps)
+        self.assertEqual([step.labels for step in rest], [(), ("overtaking", "left_out_cookie_echo"), ("overtaking",)])
+        self.assertEqual(self.asked(*rest[:2]), {"cookie_echo"})
+        rest = mutations.left_out(Last, None, [syn, ack.placed("overtaking"), data])
+        self.assertEqual([step.labels for step in rest], [(), ("overtaking",)], "nothing comes behind it")
+
     def test_what_nobody_meant_is_not_missed(self):
         syn, rst, ack = conversation("syn", "rst", "ack")
         rst.labels = ("rst_wild",)
@@ -399,6 +413,16 @@ class Fragments(unittest.TestCase):
                 left.take(frame)
             self.assertEqual(left.l4(packet.family, 9), l4_bytes(packet), f"SEED={SEED}")
             self.assertGreater(len(datagrams(cut, 9)), 1)
+
+    def test_ah_is_cut_with_what_it_authenticates(self):
+        packet = Ends(1, 6, OUTSIDE).packet(OUTSIDE, UDP, dport=53, payload=bytes(range(200)))
+        packet = packet.oddly(ext=[headers._authentication()]).but(cuts=((0, 64, True), (64, 208, False)))
+        left = Departures()
+        for frame in build(packet, OUTSIDE, 0x10009):
+            self.assertEqual(frame[20], 44, "the fragment header comes first")
+            left.take(frame)
+        whole = build(packet.but(cuts=()), OUTSIDE, 0x10009)[0]
+        self.assertEqual(left.l4(6, 0x10009), whole[54:])
 
 
 if __name__ == "__main__":
