@@ -5,6 +5,8 @@
       source: where it was decided
       until: windows            # optional: the entry goes when Sluice has learned that
       clean: true               # optional: also in conversations that no mutation has touched
+      rare: "SEED:CASE"         # optional: of ten million frames a few need it, or none, and this case does; `unknown`
+                                # where nobody has written down which
       when: {proto: tcp, after: rst, sluice: tcp_closed, linux: pass}
       then: judged              # what follows in the conversation is judged as before; `unjudged`: the two sides may
                                 # have remembered different things, so that nothing more can be said
@@ -21,6 +23,7 @@ one common member is enough.
 An entry names what brought the difference about, by one of these four or by the conversation's style; else a bug would
 hide behind it. For the same reason none holds for an undisturbed conversation, unless it says so.
 """
+import re
 from dataclasses import dataclass
 
 import yaml
@@ -30,7 +33,8 @@ FACTS = {
     "linux", "disturbed",
 }  # fmt: skip
 _CAUSES = {"labels", "after", "missing", "cause", "style"}
-_KEYS = {"id", "why", "source", "when", "unless", "then", "until", "clean"}
+_KEYS = {"id", "why", "source", "when", "unless", "then", "until", "clean", "rare"}
+_RARE = re.compile(r"\d+:\d+|unknown|")
 
 
 class Mistake(Exception):
@@ -47,6 +51,7 @@ class Entry:
     judged_after: bool
     until: str = ""
     clean: bool = False
+    rare: str = ""
     hits: int = 0
 
     def explains(self, facts):
@@ -80,9 +85,12 @@ def _entry(raw):
         raise Mistake(f"{name}: when: needs both sluice and linux")
     if not _CAUSES & set(raw["when"]):
         raise Mistake(f"{name}: when: names no cause, which is one of {', '.join(sorted(_CAUSES))}")
+    rare = str(raw.get("rare", ""))
+    if not _RARE.fullmatch(rare):
+        raise Mistake(f"{name}: rare: {rare} is neither \"SEED:CASE\" nor unknown")
     return Entry(
         name, raw["why"], raw["source"], raw["when"], unless, raw["then"] == "judged", raw.get("until", ""),
-        raw.get("clean", False),
+        raw.get("clean", False), rare,
     )  # fmt: skip
 
 
@@ -103,4 +111,4 @@ class Intended:
         return next((entry for entry in self.entries if entry.explains(facts)), None)
 
     def idle(self):
-        return [entry.id for entry in self.entries if entry.hits == 0]
+        return [entry for entry in self.entries if entry.hits == 0]

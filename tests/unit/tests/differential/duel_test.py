@@ -180,6 +180,7 @@ class IntendedList(unittest.TestCase):
             ({"unless": {"lables": "x"}}, "unknown fact lables"),
             ({"then": "whatever"}, "neither"),
             ({"wen": {}}, "unknown key wen"),
+            ({"rare": "seldom"}, "neither .SEED:CASE. nor unknown"),
         ):
             with self.assertRaisesRegex(Mistake, said):
                 Intended([an_entry(**changes)])
@@ -243,7 +244,7 @@ class Judgement(unittest.TestCase):
         intended = Intended([an_entry(), an_entry(id="never")])
         found = judge(one, [(PASS, PASS), (drop("tcp_closed"), PASS), (PASS, drop())], intended)
         self.assertEqual(intended.entries[0].hits, 1)
-        self.assertEqual(intended.idle(), ["never"])
+        self.assertEqual([entry.id for entry in intended.idle()], ["never"])
         self.assertEqual([d.place for d in found.unexplained], [2], "judged as before")
 
     def test_unjudged_ends_the_conversation_and_no_other(self):
