@@ -175,7 +175,13 @@ private:
     bool same_pass(std::size_t i) const {
         if (place_[i] == kNoPlace || !base_.policy->passes_on(place_[i])) return false;
         return shared_[i] ||
-               (same_sets() && same_match(*before(i), after_.rules[i]) && same_times(*before(i), after_.rules[i]));
+               (equal_sets() && same_match(*before(i), after_.rules[i]) && same_times(*before(i), after_.rules[i]));
+    }
+    /// As `same_sets`, of policies that were read each by itself.
+    bool equal_sets() const {
+        return std::ranges::equal(base_.policy->sets, after_.sets, [](const NetSet& a, const NetSet& b) {
+            return a.name == b.name && a.by_api == b.by_api && a.nets == b.nets;
+        });
     }
     /// Precondition: zones and sets have the numbers that they had, and the same members.
     static bool same_match(const Rule& a, const Rule& b) {

@@ -32,9 +32,10 @@ enum class Check : std::uint8_t {
     quiet,      ///< passes, but is no sign of life: anyone can forge it
     live_syn,   ///< as quiet; the peer may agree to it (D2)
     repeated,   ///< a SYN-ACK within what this side has sent: passes as quiet; else tcp_bad_flags
-    newer_syn,  ///< a SYN beyond the old connection reopens (RFC 6191, RFC 9293 3.6.1), an older one passes as live_syn
-    rst,        ///< with the number that is waited for closes; in the window passes as quiet; else tcp_bad_rst
-    rst_first,  ///< as rst, of a side whose peer has said nothing yet: with any other number passes as quiet
+    newer_syn,  ///< a SYN beyond the old connection reopens (RFC 6191, RFC 9293 3.6.1), an older one of the opener's
+                ///< passes as live_syn
+    rst,         ///< with the number that is waited for closes; in the window passes as quiet; else tcp_bad_rst
+    rst_first,   ///< as rst, of a side whose peer has said nothing yet: with any other number passes as quiet
     rst_to_syn,  ///< a RST that answers our SYN acknowledges it (RFC 9293 3.10.7.3) and closes; else tcp_bad_rst
     reopen,
     bad_flags,
@@ -351,7 +352,9 @@ TcpResult tcp_advance(FlowHot& flow, Direction from, const TcpSegment& s, SeqChe
             return passed_quietly(flow.phase);
         case Check::newer_syn:
             if (beyond(s.seq, flow.seq_end[index(from)])) return reopened();
-            return passed_quietly(flow.phase, from == Direction::original ? tcp_note::syn_on_live : 0);
+            // Of the other side it would be a connection that no rule was asked about.
+            if (from == Direction::reply) return dropped(DropReason::tcp_bad_flags);
+            return passed_quietly(flow.phase, tcp_note::syn_on_live);
         case Check::rst: return check_rst(flow, from, s, check);
         case Check::rst_first:
             if (rst_is_exact(flow, from, s.seq)) return passed(FlowPhase::closed);

@@ -55,6 +55,7 @@ class Resources(unittest.TestCase):
     def test_every_get_answers_and_head_has_no_body(self):
         with Server(BINARY) as server:
             server.first_policy()
+            server.request("PUT", "/v1/drafts/blocked", body="rule web-in", headers={"Content-Type": "application/yaml"})
             for method, path in ROUTES:
                 if method != "GET" or path == "/v1/events":
                     continue

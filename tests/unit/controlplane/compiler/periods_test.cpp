@@ -80,7 +80,7 @@ TEST(Periods, TooManyAreRefusedWithFigures) {
 TEST(Periods, OnlyPairsOfZonesThatSchedulesConcernGetMoreClasses) {
     const auto policy = mondays().policy;
     const auto periods = Periods::of(policy, instant("2026-11-26T12:00Z")).value();
-    const ClassifiedTerms classified{TermBuilder{policy}, policy, periods};
+    const ClassifiedTerms classified{TermBuilder{policy}, policy, periods, Entries{policy}};
     const auto& pairs = classified.zones.pairs;
     ASSERT_EQ(pairs.size(), 8U);
     EXPECT_NE(pairs[0], pairs[4]);  // lan to lan, closed and open

@@ -140,6 +140,7 @@ TEST_F(FlowRecordsTest, APlanTellsWhatTheTablesWouldSayOfThem) {
 TEST_F(FlowRecordsTest, A6_AFullDiskShowsInStatusAndMetricsAndIsNoReasonNotToBeReady) {
     start_service();
     must_put(policy_text(kWebIn));
+    ASSERT_TRUE(soon([&] { return last_good_generation() == running_generation(); })) << "it has been written before";
     disk.full = true;
     dataplane->telemetry().emit(0, event_of(1));
     ASSERT_TRUE(soon([&] { return service->status().records_lost == 1; }));

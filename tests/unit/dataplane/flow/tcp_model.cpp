@@ -181,7 +181,8 @@ ModelAnswer TcpModel::on_syn(const ModelSegment& s, int from) {
     if (state_ == State::time_wait) {
         // RFC 9293 3.6.1, RFC 6191: a number beyond the old connection's.
         if (unwrap(s.seq, sides_[from].next) > sides_[from].next) return {"reopen", false, ""};
-        return pass(false, from == 0 ? "live" : "");
+        // Of the reply's side it would be a connection that no rule was asked about (D2).
+        return from == 0 ? pass(false, "live") : drop("tcp_bad_flags");
     }
     if (state_ == State::syn_sent || state_ == State::syn_crossed) {
         // Another number than the opener's first: one of the two is forged or given up, and nobody can say which.

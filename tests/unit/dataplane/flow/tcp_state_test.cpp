@@ -155,7 +155,7 @@ TEST(TcpState, T27_TimeWaitIsReusedByANewerSynFromEitherSide) {
     play("older", then({S, 0, 900, 0, W, O, {Ph::time_wait, {}, tcp_note::syn_on_live, false}}));
     play("the number behind the FIN", then({S, 0, 1002, 0, W, O, {Ph::time_wait, {}, tcp_note::syn_on_live, false}}));
     play("newer", then({S, 0, 1003, 0, W, O, {Ph::free}}));
-    play("older, reversed", then({S, 0, 5002, 0, W, Re, {Ph::time_wait, {}, 0, false}}));
+    play("older, reversed", then({S, 0, 5002, 0, W, Re, {Ph::time_wait, DropReason::tcp_bad_flags}}));
     play("newer, reversed", then({S, 0, 5003, 0, W, Re, {Ph::free}}));
 }
 

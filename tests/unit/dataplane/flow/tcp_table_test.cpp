@@ -107,7 +107,7 @@ const Cells kRows[] = {
                              {"!bad_flags",  "!bad_flags",  "!bad_ack",    "!bad_ack",    "!bad_rst"}},
 {Ph::time_wait,          O,  {"wait~",       "wait~",       "wait",        "wait",        "closed"},
                              {"reopen",      "!bad_flags",  "!bad_ack",    "!bad_ack",    "!bad_rst"}},
-{Ph::time_wait,          Re, {"wait~",       "wait~",       "wait",        "wait",        "closed"},
+{Ph::time_wait,          Re, {"!bad_flags",  "wait~",       "wait",        "wait",        "closed"},
                              {"reopen",      "!bad_flags",  "!bad_ack",    "!bad_ack",    "!bad_rst"}},
 {Ph::closed,             O,  {"reopen",      "!closed",     "!closed",     "!closed",     "!closed"},
                              {"reopen",      "!closed",     "!closed",     "!closed",     "!closed"}},

@@ -85,7 +85,7 @@ class Arrows(unittest.TestCase):
             ("dataplane/acl/a.cpp", '"dataplane/pipeline/worker.hpp"'),
             ("dataplane/pipeline/a.cpp", "<rte_mbuf.h>"),
             ("controlplane/main.cpp", "<rte_eal.h>"),
-            ("tools/sluicectl/a.cpp", '"controlplane/policy/model.hpp"'),
+            ("tools/sluicectl/a.cpp", '"controlplane/lifecycle/policy_service.hpp"'),
         ):
             complaints = self.check(name, include)
             self.assertEqual(len(complaints), 1, name)
