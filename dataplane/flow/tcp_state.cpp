@@ -25,15 +25,14 @@ constexpr Kind kind_of(std::uint8_t flags) noexcept {
 
 /// What must hold for the cell's next phase.
 enum class Check : std::uint8_t {
-    window,     ///< numbers and window fit (tcp_window.hpp); else by `seq_check`
-    opens,      ///< a SYN of the handshake: its side starts there; a second start of the opener's is a live_syn
-    acks_syn,   ///< acknowledges the other side's SYN, and at most what that side has sent; else tcp_bad_ack
-    challenge,  ///< an ACK without data that answers a SYN (RFC 5961 section 4); else tcp_bad_ack
-    quiet,      ///< passes, but is no sign of life: anyone can forge it
-    live_syn,   ///< as quiet; the peer may agree to it (D2)
-    repeated,   ///< a SYN-ACK within what this side has sent: passes as quiet; else tcp_bad_flags
-    newer_syn,  ///< a SYN beyond the old connection reopens (RFC 6191, RFC 9293 3.6.1), an older one of the opener's
-                ///< passes as live_syn
+    window,      ///< numbers and window fit (tcp_window.hpp); else by `seq_check`
+    opens,       ///< a SYN of the handshake: its side starts there; a second start of the opener's is a live_syn
+    acks_syn,    ///< acknowledges the other side's SYN, and at most what that side has sent; else tcp_bad_ack
+    challenge,   ///< an ACK without data that answers a SYN (RFC 5961 section 4); else tcp_bad_ack
+    quiet,       ///< passes, but is no sign of life: anyone can forge it
+    live_syn,    ///< as quiet; the peer may agree to it (D2)
+    repeated,    ///< a SYN-ACK within what this side has sent: passes as quiet; else tcp_bad_flags
+    newer_syn,   ///< a SYN beyond the old connection reopens (RFC 6191); an older one: of the opener as live_syn
     rst,         ///< with the number that is waited for closes; in the window passes as quiet; else tcp_bad_rst
     rst_first,   ///< as rst, of a side whose peer has said nothing yet: with any other number passes as quiet
     rst_to_syn,  ///< a RST that answers our SYN acknowledges it (RFC 9293 3.10.7.3) and closes; else tcp_bad_rst
