@@ -59,3 +59,6 @@ def two_layers_decide_packets(bench):
     assert order[:4] == ["customers", "guard-all", "watch", "web-in"], order
     bench.put(bench.policy)
     bench.wait_forwarding()
+
+
+TESTS = [two_layers_decide_packets]
