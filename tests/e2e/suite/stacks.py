@@ -40,6 +40,7 @@ EXPLAINED = {
     "tcp_no_flow": "what came again after the flow had ended, its RST or last ACK lost behind us",
     "policy_deny": "no connection's: MLDv2 reports of the hosts' interfaces, which no rule here allows",
     "tcp_bad_ack": "a straggler of the connection before that had the same ports, with that one's numbers",
+    "tcp_bad_flags": "the SYN-ACK to a SYN that came doubled or late, when its connection was over: a listener begins anew",
     "tcp_bad_rst": "the RST to a segment that came doubled or late, when its sender had gone on",
 }
 _DROP = re.compile(r'drop\{port="\w+",reason="(\w+)"\}')
