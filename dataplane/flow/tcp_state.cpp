@@ -307,8 +307,32 @@ void tcp_pick_up(FlowHot& flow, const TcpSegment& s) noexcept {
     flow.window_max = {s.window, 0};
 }
 
+TcpSegment tcp_reply_start(const FlowHot& flow) noexcept {
+    const std::size_t reply = index(Direction::reply);
+    return {.flags = kSyn | kAck,
+            .seq = flow.seq_acked[reply] - 1,
+            .ack = flow.seq_acked[index(Direction::original)],
+            .payload_bytes = flow.seq_end[reply] - flow.seq_acked[reply],
+            .window = flow.window_max[reply],
+            .wscale = window_scale(flow, Direction::reply)};
+}
+
+void tcp_restart_reply(FlowHot& flow, const TcpSegment& start) noexcept {
+    learn_syn(flow, Direction::reply, start);
+    flow.seq_acked[index(Direction::original)] = start.ack;
+}
+
 bool tcp_answers(const TcpSegment& syn, const TcpSegment& s) noexcept {
     return kind_of(s.flags) == Kind::syn_ack && s.ack - (syn.seq + 1) <= tcp_end(syn) - (syn.seq + 1);
+}
+
+bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& s) noexcept {
+    if (is_opening(flow.phase)) return acks_syn_of(flow, Direction::original, s.ack);
+    const std::size_t original = index(Direction::original);
+    const std::uint32_t history = std::max(window_bytes(flow, Direction::reply), kHistoryBytesMin);
+    const bool acks_what_was_sent =
+        s.ack - flow.seq_acked[original] + history <= history + (flow.seq_end[original] - flow.seq_acked[original]);
+    return acks_what_was_sent && is_repeated(flow, Direction::reply, s);
 }
 
 bool tcp_refuses(const TcpSegment& syn, const TcpSegment& s) noexcept {

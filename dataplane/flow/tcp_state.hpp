@@ -6,6 +6,8 @@
 /// that is merely in the window passes and changes nothing (CASES D1). A SYN from the original side on a live flow
 /// passes and changes nothing until the peer agrees with a SYN-ACK (D2: `syn_on_live`, tcp_answers); so does a second
 /// one with another number before the peer has said anything, as one of the two is forged, or the first is given up.
+/// A peer that names a second number before its first is acknowledged may mean either: the worker remembers the other
+/// (segments_beside.hpp) and asks again with it.
 /// Nothing but a SYN gets through a flow that a RST has closed (D3). Simultaneous open works and the roles stay as the
 /// first SYN set them (D12).
 ///
@@ -76,8 +78,19 @@ void tcp_open(FlowHot& flow, const TcpSegment& syn) noexcept;
 /// are scaled stays unknown.
 void tcp_pick_up(FlowHot& flow, const TcpSegment& segment) noexcept;
 
+/// The reply side's own start as the flow knows it, while it opens: the SYN-ACK (or the SYN, where they crossed) that
+/// another one with another number is about to replace. The window is in bytes.
+TcpSegment tcp_reply_start(const FlowHot& flow) noexcept;
+
+/// The reply side starts as it did in `start`, which tcp_reply_start() has told. Precondition: the flow opens.
+void tcp_restart_reply(FlowHot& flow, const TcpSegment& start) noexcept;
+
 /// `segment` is the SYN-ACK to `syn`: the peer agrees to begin anew.
 bool tcp_answers(const TcpSegment& syn, const TcpSegment& segment) noexcept;
+
+/// `syn_ack`, of the reply side, belongs to the handshake that the flow counts from: it answers its SYN, or is its own
+/// answer come again. Then it agrees to nothing new, whatever SYN passed since.
+bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn_ack) noexcept;
 
 /// `segment` is the RST to `syn` (RFC 9293 section 3.10.7.1): nobody listens.
 bool tcp_refuses(const TcpSegment& syn, const TcpSegment& segment) noexcept;

@@ -336,7 +336,7 @@ void FlowBook::renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) 
     if (abi::logs_end(log)) say_end(h, abi::FlowEnd::reused, {table.hot(h).slot(), abi::Verdict::allow, log}, moment);
     counters_.flows_closed.add(1);
     counters_.flows_created.add(1);
-    late_syns.forget(h);
+    forget_segments(h);
     forget_proxy(h);
     FlowHot& e = table.hot(h);
     if (!is_opening(e.phase)) limits_.half_open_changed(e.slot(), true);
@@ -376,6 +376,11 @@ Passage FlowBook::original_passage(FlowHandle h, const TableView& view) const no
     return p;
 }
 
+void FlowBook::forget_segments(FlowHandle h) noexcept {
+    late_syns.forget(h);
+    first_syn_acks.forget(h);
+}
+
 /// Its timer; the extension goes with the entry.
 void FlowBook::forget_proxy(FlowHandle h) noexcept {
     const FlowHot& e = table.hot(h);
@@ -384,7 +389,7 @@ void FlowBook::forget_proxy(FlowHandle h) noexcept {
 
 void FlowBook::forget(FlowHandle h) noexcept {
     const FlowHot& e = table.hot(h);
-    late_syns.forget(h);
+    forget_segments(h);
     forget_proxy(h);
     if (!e.marked()) limits_.ended(counted(h, e.slot()), e.source_counted());
     table.erase(h);
@@ -392,7 +397,7 @@ void FlowBook::forget(FlowHandle h) noexcept {
 }
 
 void FlowBook::mark(FlowHandle h) noexcept {
-    late_syns.forget(h);
+    forget_segments(h);
     forget_proxy(h);
     FlowHot& e = table.hot(h);
     limits_.ended(counted(h, e.slot()), e.source_counted());

@@ -12,7 +12,7 @@
 
 #include "dataplane/flow/error_budget.hpp"
 #include "dataplane/flow/flow_table.hpp"
-#include "dataplane/flow/late_syns.hpp"
+#include "dataplane/flow/segments_beside.hpp"
 #include "dataplane/pipeline/burst.hpp"
 #include "dataplane/pipeline/events.hpp"
 #include "dataplane/pipeline/limits.hpp"
@@ -51,7 +51,7 @@ public:
              std::uint32_t rule_slots) noexcept;
 
     FlowTable table;
-    LateSyns late_syns;
+    SegmentsBeside late_syns, first_syn_acks;
     ErrorBudget icmp_errors;
     SynProxy syn_proxy;
 
@@ -151,6 +151,7 @@ private:
     void say_request_end(FlowHandle h, const Moment& moment) noexcept;
     void mark(FlowHandle h) noexcept;
     void forget(FlowHandle h) noexcept;
+    void forget_segments(FlowHandle h) noexcept;
     void forget_proxy(FlowHandle h) noexcept;
     bool make_room(abi::IpFamily family, FlowPhase phase, const Moment& moment) noexcept;
     bool make_room_to_translate(const Moment& moment) noexcept;

@@ -263,6 +263,11 @@ bool ask_about_usual(Burst& burst, std::size_t i, FlowHandle h, const FlowBook& 
     return true;
 }
 
+/// Of a flow with translated numbers the entry speaks as the server does.
+TcpSegment segment_at_server(const ParsedPacket& p, FlowHandle h, Direction from, const FlowBook& flows) noexcept {
+    return flows.table.hot(h).extended() ? at_server(flows.table.proxy(h), from, tcp_segment(p)) : tcp_segment(p);
+}
+
 /// The peer agrees to the SYN that passed while the flow was alive (CASES D2, T9): the flow begins anew with that SYN.
 void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows,
                        RuleMeter& rules, abi::WorkerCounters& counters) noexcept {
@@ -270,6 +275,7 @@ void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Directio
     if (from != Direction::reply || (burst.parsed[i].tcp.flags & mask) != (tcp_flag::syn | tcp_flag::ack)) return;
     const TcpSegment* syn = flows.late_syns.find(h);
     if (syn == nullptr || !tcp_answers(*syn, tcp_segment(burst.parsed[i]))) return;
+    if (tcp_is_of_this_handshake(flows.table.hot(h), segment_at_server(burst.parsed[i], h, from, flows))) return;
     counters.flow_reopen.add(1);
     const TcpSegment first = *syn;
     flows.renew(h, first, burst.moment);
@@ -299,9 +305,48 @@ struct Step {
     bool refreshes{true};
 };
 
-/// Of a flow with translated numbers the entry speaks as the server does.
-TcpSegment segment_at_server(const ParsedPacket& p, FlowHandle h, Direction from, const FlowBook& flows) noexcept {
-    return flows.table.hot(h).extended() ? at_server(flows.table.proxy(h), from, tcp_segment(p)) : tcp_segment(p);
+/// A SYN-ACK with another number than the reply side's start has so far.
+bool starts_elsewhere(const FlowHot& e, Direction from, const TcpSegment& s) noexcept {
+    constexpr std::uint8_t syn_ack = tcp_flag::syn | tcp_flag::ack;
+    return from == Direction::reply && (s.flags & syn_ack) == syn_ack && e.phase > FlowPhase::syn_sent &&
+           is_opening(e.phase) && s.seq + 1 != e.seq_acked[index(from)];
+}
+
+/// A segment that does not fit the reply side's last start may fit its first. If so, the two change places.
+TcpResult advance_by_first_syn_ack(FlowHandle h, Direction from, const TcpSegment& s, FlowBook& flows) noexcept {
+    FlowHot& e = flows.table.hot(h);
+    TcpSegment& first = *flows.first_syn_acks.find(h);
+    const TcpSegment last = tcp_reply_start(e);
+    tcp_restart_reply(e, first);
+    const TcpResult r = tcp_advance(e, from, s, flows.seq_check());
+    if (r.outcome == TcpOutcome::drop) {
+        tcp_restart_reply(e, last);
+    } else {
+        first = last;
+    }
+    return r;
+}
+
+/// tcp_advance(), and what it needs to know of a handshake in which the reply side has named two numbers.
+TcpResult advance(FlowHandle h, Direction from, const TcpSegment& s, FlowBook& flows) noexcept {
+    FlowHot& e = flows.table.hot(h);
+    const bool opening = is_opening(e.phase) && !e.extended();
+    if (!opening) return tcp_advance(e, from, s, flows.seq_check());
+    const bool elsewhere = starts_elsewhere(e, from, s);
+    const TcpSegment start = tcp_reply_start(e);
+    const TcpResult r = tcp_advance(e, from, s, flows.seq_check());
+    if (r.outcome == TcpOutcome::drop && flows.first_syn_acks.find(h) != nullptr) {
+        const TcpResult other = advance_by_first_syn_ack(h, from, s, flows);
+        if (other.outcome != TcpOutcome::drop) return other;
+    }
+    if (!elsewhere || r.outcome != TcpOutcome::pass) return r;
+    TcpSegment* first = flows.first_syn_acks.find(h);
+    if (first != nullptr && first->seq == s.seq) {
+        *first = start;  // the first one came again, so the last one becomes the other
+    } else {
+        flows.first_syn_acks.keep_first(h, start);
+    }
+    return r;
 }
 
 Step step_tcp(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows, RuleMeter& rules,
@@ -310,7 +355,7 @@ Step step_tcp(const Burst& burst, std::size_t i, FlowHandle h, Direction from, F
     const bool is_syn = (p.tcp.flags & tcp_flag::syn) != 0;
     if (is_syn) renew_if_answered(burst, i, h, from, flows, rules, counters);
     FlowHot& e = flows.table.hot(h);
-    const TcpResult r = tcp_advance(e, from, segment_at_server(p, h, from, flows), flows.seq_check());
+    const TcpResult r = advance(h, from, segment_at_server(p, h, from, flows), flows);
     if (is_syn && from == Direction::reply && r.outcome == TcpOutcome::pass && flows.syn_proxy.is_wanted()) {
         learn_habits(burst, i, flows.syn_proxy);
     }
@@ -332,8 +377,11 @@ bool quotes_what_was_sent(const FlowHot& e, FlowHandle h, Direction sender, cons
                           FlowBook& flows) noexcept {
     if (inner.proto == L4Proto::sctp) return sctp_may_have_sent(e, sender, inner.number);
     if (inner.proto != L4Proto::tcp || tcp_may_be_in_flight(e, sender, inner.number)) return true;
-    const TcpSegment* syn = sender == Direction::original ? flows.late_syns.find(h) : nullptr;
-    return syn != nullptr && syn->seq == inner.number;
+    // A start that is not, or not yet, the one that the flow counts from.
+    const TcpSegment* start = sender == Direction::original ? flows.late_syns.find(h)
+                              : is_opening(e.phase)         ? flows.first_syn_acks.find(h)
+                                                            : nullptr;
+    return start != nullptr && start->seq == inner.number;
 }
 
 /// As everywhere: `seq_check` rules over flows behind their handshake, and over TCP alone.

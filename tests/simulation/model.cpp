@@ -151,6 +151,7 @@ void WorkerModel::adopt(std::vector<Kept> kept, std::uint64_t now_tick) {
         flow.judged_at = flow.judged_generation = 0;
         flow.source_counted = false;
         flow.late_syn.reset();
+        flow.other_start.reset();
         flow.queued = ++queue_clock_;
         // The clocks of two processes agree to a tick.
         flow.seen_tick = std::min(flow.seen_tick, now_tick);

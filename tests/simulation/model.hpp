@@ -76,6 +76,7 @@ struct ModelFlow {
     std::optional<test::TcpModel> tcp{};
     std::optional<SctpModel> sctp{};
     std::optional<test::ModelSegment> late_syn{};  ///< passed while the flow lives, and is not the flow's
+    std::optional<test::TcpModel::Start> other_start{};  ///< of the server, which has named two numbers
     std::uint64_t queued{};                        ///< when it came to stand where it stands: larger is later
     bool source_counted{};                         ///< its rule limited by source when it was judged
     bool kept{};                                   ///< no longer allowed, and goes on (`on_change: keep`)
@@ -195,6 +196,7 @@ private:
     Decision in_turn(const Letter& letter);
     Decision open(const Letter& letter);
     Decision follow(const Letter& letter, ModelFlow& flow);
+    test::ModelAnswer judge_tcp(ModelFlow& flow, const test::ModelSegment& s, int way);
     Decision follow_tcp(const Letter& letter, ModelFlow& flow, std::size_t way);
     Decision follow_sctp(const Letter& letter, ModelFlow& flow, std::size_t way);
     Decision go_on(const Letter& letter, ModelFlow& flow, std::size_t way, abi::FlowState next, bool sign_of_life);

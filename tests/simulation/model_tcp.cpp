@@ -46,6 +46,9 @@ bool WorkerModel::may_be_in_flight(const ModelFlow& flow, std::size_t way, const
     if (flow.sctp) return flow.sctp->may_have_sent(letter.quoted_seq, static_cast<int>(way));
     if (!flow.tcp || flow.state == FlowState::closed || flow.tcp->windows_unknown()) return true;
     if (way == 0 && flow.late_syn && flow.late_syn->seq == letter.quoted_seq) return true;
+    if (way == 1 && flow.other_start && flow.tcp->opening() && flow.other_start->first_number() == letter.quoted_seq) {
+        return true;
+    }
     const TcpModel::Side& side = flow.tcp->side(static_cast<int>(way));
     const auto window = static_cast<std::uint32_t>(flow.tcp->window_for(static_cast<int>(way)));
     const std::uint32_t oldest = static_cast<std::uint32_t>(side.unacked) - window;
@@ -85,6 +88,7 @@ void WorkerModel::renew(ModelFlow& flow) {
     flow.tcp.emplace(TcpModel::Mode::strict);
     flow.tcp->open(*flow.late_syn);
     flow.late_syn.reset();
+    flow.other_start.reset();
     flow.packets = flow.bytes = {};
     flow.started_tick = flow.seen_tick = at_.tick();
     flow.state = FlowState::syn_sent;
@@ -93,11 +97,36 @@ void WorkerModel::renew(ModelFlow& flow) {
     hit(flow.slot);
 }
 
+/// A server that has answered two SYNs with two numbers means one of them: the one of which the opener goes on. Until
+/// that is acknowledged, a segment that does not fit the number named last may fit the other.
+test::ModelAnswer WorkerModel::judge_tcp(ModelFlow& flow, const ModelSegment& s, int way) {
+    TcpModel& last = *flow.tcp;
+    const bool opening = last.opening();
+    const TcpModel::Start start = last.reply_start();
+    const bool named_another = way == 1 && s.syn && s.ack && !s.rst && opening && start.side.known &&
+                               s.seq != start.first_number();
+    const test::ModelAnswer answer = last.judge(s, way);
+    if (!opening || answer.what == "reopen") return answer;
+    if (answer.what != "pass") {
+        if (!flow.other_start) return answer;
+        TcpModel other = last;
+        other.restart_reply(*flow.other_start);
+        const test::ModelAnswer second = other.judge(s, way);
+        if (second.what != "pass") return answer;
+        last = other;
+        flow.other_start = start;
+        return second;
+    }
+    const bool came_again = flow.other_start && flow.other_start->first_number() == s.seq;
+    if (named_another && (came_again || !flow.other_start)) flow.other_start = start;
+    return answer;
+}
+
 WorkerModel::Decision WorkerModel::follow_tcp(const Letter& letter, ModelFlow& flow, std::size_t way) {
     const ModelSegment& s = letter.segment;
     const bool about_late_syn = way == 1 && flow.late_syn && acknowledges(s, *flow.late_syn);
-    if (about_late_syn && s.syn && !s.rst) renew(flow);
-    const test::ModelAnswer answer = flow.tcp->judge(s, static_cast<int>(way));
+    if (about_late_syn && s.syn && !s.rst && !flow.tcp->of_this_handshake(s)) renew(flow);
+    const test::ModelAnswer answer = judge_tcp(flow, s, static_cast<int>(way));
     if (answer.what == "reopen") return {};
     if (answer.what != "pass") {
         // Who sent the late SYN must hear that nobody wants it; the flow goes on.

@@ -12,7 +12,7 @@ GROUPS = {
     "flow": ["dataplane/flow/tcp_state.cpp", "dataplane/flow/tcp_window.hpp", "dataplane/flow/sctp_state.cpp",
              "dataplane/flow/flow_table.cpp", "dataplane/flow/ageing.cpp", "dataplane/flow/phase.cpp",
              "dataplane/flow/source_table.cpp", "dataplane/flow/flow_recovery.cpp",
-             "dataplane/flow/syn_cookie.cpp", "dataplane/flow/late_syns.hpp", "dataplane/flow/server_habits.hpp"],
+             "dataplane/flow/syn_cookie.cpp", "dataplane/flow/segments_beside.hpp", "dataplane/flow/server_habits.hpp"],
     "acl": ["dataplane/acl/addresses_body.hpp", "dataplane/acl/blocks_body.hpp", "dataplane/acl/check.cpp",
             "dataplane/acl/lookup_body.hpp", "dataplane/acl/trees_body.hpp",
             "dataplane/acl/validate_addresses.cpp", "dataplane/acl/validate_rules.cpp",

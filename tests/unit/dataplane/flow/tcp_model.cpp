@@ -71,6 +71,13 @@ bool TcpModel::lies_in_what_was_sent(const ModelSegment& s, int from) const {
     return end >= me.unacked - history_for(from) && end <= me.next;
 }
 
+bool TcpModel::of_this_handshake(const ModelSegment& s) const {
+    if (opening()) return acks_syn_of(0, s.ack_number);
+    const Side& opener = sides_[0];
+    const std::int64_t ack = unwrap(s.ack_number, opener.unacked);
+    return ack >= opener.unacked - history_for(0) && ack <= opener.next && lies_in_what_was_sent(s, 1);
+}
+
 void TcpModel::learn_syn(const ModelSegment& s, int from) {
     Side& me = sides_[from];
     const std::int64_t first = s.seq + std::int64_t{1};

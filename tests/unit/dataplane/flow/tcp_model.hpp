@@ -47,12 +47,31 @@ public:
         bool fin{}, fin_acked{};
     };
 
+    /// Where the side that is asked began, as it has said last: its number, and what it acknowledged by that.
+    struct Start {
+        Side side{};
+        std::int64_t acknowledged{};
+        std::uint32_t first_number() const { return static_cast<std::uint32_t>(side.unacked - 1); }
+    };
+
     explicit TcpModel(Mode mode) : mode_{mode} {}
     void open(const ModelSegment& syn);
     void pick_up(const ModelSegment& segment);
     ModelAnswer judge(const ModelSegment& segment, int from);  ///< from: 0 original, 1 reply
 
+    /// Until the opener acknowledges one of them, a server may have named several numbers; which of them it was shows
+    /// later.
+    Start reply_start() const { return {sides_[1], sides_[0].unacked}; }
+    void restart_reply(const Start& start) {
+        sides_[1] = start.side;
+        sides_[0].unacked = start.acknowledged;
+    }
+
+    /// A SYN-ACK of the side that is asked, to the opener's SYN of this connection, or seen before.
+    bool of_this_handshake(const ModelSegment& s) const;
+
     State state() const { return state_; }
+    bool opening() const { return state_ <= State::syn_received; }
     /// Picked up in mid-stream: nobody knows how the windows are scaled.
     bool windows_unknown() const { return !scales_known_; }
     const Side& side(int which) const { return sides_[which]; }
@@ -60,7 +79,6 @@ public:
     std::int64_t window_for(int sender) const;
 
 private:
-    bool opening() const { return state_ <= State::syn_received; }
     static std::int64_t unwrap(std::uint32_t number, std::int64_t near);
     std::int64_t history_for(int sender) const;
     bool acks_syn_of(int side, std::uint32_t ack) const;

@@ -98,6 +98,80 @@ TYPED_TEST(TcpCases, T7_ASecondAttemptWithAnotherNumberIsAnswered) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
 }
 
+// A server that keeps nothing before the handshake is over (SYN cookies) answers a repeated SYN with another number; so
+// does who forges an answer. Which of the two reached the client shows when it acknowledges one.
+TYPED_TEST(TcpCases, T7_OfTwoSynAcksTheClientTakesTheFirst) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 900'000, 1001, kShop},
+               {kAck, 0, 1001, 7001, kClient, "tcp_bad_ack"},
+               {kAck, 0, 1001, 5001, kClient},
+               {kAck, 10, 5001, 1001, kShop},
+               {kAck, 10, 900'001, 1001, kShop, "tcp_out_of_window"}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+}
+
+TYPED_TEST(TcpCases, T7_OfTwoSynAcksTheClientTakesTheLast) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn | kAck, 0, 900'000, 1001, kShop},
+               {kAck, 0, 1001, 900'001, kClient},
+               {kAck, 10, 5001, 1001, kShop, "tcp_out_of_window"},
+               {kAck, 10, 900'001, 1001, kShop}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+}
+
+// The answer was lost behind us, or the handshake's last segment before us: what comes again is no new connection.
+TYPED_TEST(TcpCases, D2_ARepeatedHandshakeBeginsNothing) {
+    this->h.use(shop_policy(abi::RuleLog::both).build());
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kAck, 0, 1001, 5001, kClient},
+               {kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kAck, 10, 1001, 5001, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+    EXPECT_EQ(this->h.counters().flows_created.read(), 1U);
+    EXPECT_EQ(this->h.rule("web-in").hits.read(), 1U);
+    EXPECT_EQ(this->h.events().size(), 1U);
+}
+
+// However many are forged behind it, the first one stays, and the last one.
+TYPED_TEST(TcpCases, T7_OfManySynAcksTheFirstAndTheLastCount) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn | kAck, 0, 900'000, 1001, kShop},
+               {kSyn | kAck, 0, 800'000, 1001, kShop},
+               {kAck, 0, 1001, 900'001, kClient, "tcp_bad_ack"},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kAck, 0, 1001, 800'001, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+}
+
+TYPED_TEST(TcpCases, T7_D1_TheServerOfTheFirstSynAckMayReset) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn | kAck, 0, 900'000, 1001, kShop},
+               {kRst, 0, 400'000, 0, kShop, "tcp_bad_rst"},
+               {kRst, 0, 5001, 0, kShop}});
+    EXPECT_EQ(only_state(this->h), FlowState::closed);
+}
+
+TYPED_TEST(TcpCases, T7_AnotherFlowsSynAcksAreForgottenWithIt) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn | kAck, 0, 900'000, 1001, kShop},
+               {kRst, 0, 900'001, 0, kShop},
+               {kSyn, 0, 2000, 0, kClient},
+               {kSyn | kAck, 0, 60'000, 2001, kShop},
+               {kAck, 0, 2001, 5001, kClient, "tcp_bad_ack"},
+               {kAck, 0, 2001, 60'001, kClient}});
+}
+
 TYPED_TEST(TcpCases, T15_ASecondAttemptThatIsRefusedHearsIt) {
     this->say({{kSyn, 0, 66'000, 0, kClient},
                {kSyn, 0, 1000, 0, kClient},
