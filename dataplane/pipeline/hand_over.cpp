@@ -176,14 +176,22 @@ void HandOver::pass_on_datagrams(Burst& burst, Reassembly& fragments, std::uint6
     }
 }
 
-std::size_t HandOver::take(std::uint32_t from, Burst& burst) noexcept {
-    if (from == self_) return 0;
+/// One ring has a burst's share of a worker's packets, and the fewer the more workers there are. Bursts are filled from
+/// all rings, because what a burst costs is shared by its packets.
+std::size_t HandOver::take(Burst& burst) noexcept {
+    const std::span<Packet> room{burst.packet};
+    const std::uint32_t workers = steering_.rings.workers();
     PortIndex port = kNoPort;
-    const std::size_t count =
-        steering_.rings.between(from, self_).pop_while(std::span<Packet>{burst.packet}, [&port](const Packet& p) {
+    std::size_t count = 0;
+    std::uint32_t from = first_ring_;
+    for (std::uint32_t n = 0; n < workers && count < room.size(); ++n, from = from + 1 < workers ? from + 1 : 0) {
+        if (from == self_) continue;
+        count += steering_.rings.between(from, self_).pop_while(room.subspan(count), [&port](const Packet& p) {
             if (port == kNoPort) port = p.in_port;
             return p.in_port == port;
         });
+    }
+    first_ring_ = first_ring_ + 1 < workers ? first_ring_ + 1 : 0;
     if (count != 0) counters_.ports[static_cast<std::size_t>(port)].handed_in_packets.add(count);
     return count;
 }

@@ -78,9 +78,9 @@ public:
     void pass_on(Burst& burst) noexcept;
     /// After `collect`: datagrams that have just become whole and belong to other workers leave too.
     void pass_on_datagrams(Burst& burst, Reassembly& fragments, std::uint64_t generation) noexcept;
-    /// What waits first in the ring from that worker, packets of one port of arrival: into burst.packet, counted.
-    /// Returns how many.
-    std::size_t take(std::uint32_t from, Burst& burst) noexcept;
+    /// What waits first in the rings from all others, packets of one port of arrival: into burst.packet, counted.
+    /// Returns how many; 0 = nothing waits. Each call begins with another ring, so that none waits behind a full one.
+    std::size_t take(Burst& burst) noexcept;
 
 private:
     using OwnerOfSlot = std::array<WorkerIndex, kBurstMax>;
@@ -100,6 +100,7 @@ private:
     EventWriter& events_;
     std::array<bool, abi::kPortsMax> trusts_{};  ///< by port: its device has placed every flow right so far
     std::uint32_t next_check_{};
+    std::uint32_t first_ring_{};  ///< where the next `take` begins
 };
 
 }  // namespace sluice::dp

@@ -140,18 +140,16 @@ void Worker::Impl::walk_without_policy(Burst& b) noexcept {
     transmit(b, io, counters.ports, events, fragments, 0);
 }
 
-/// A few bursts of each ring, so that one busy neighbour keeps nobody waiting.
+/// A few bursts for each port and other worker, so that its own ports are not kept waiting.
 template <typename Pass>
 void Worker::Impl::take_from_others(const ActiveTables* active, const Moment& moment, const Pass& pass) noexcept {
-    const std::size_t bursts_max = 2 * config.port_count;
-    for (std::uint32_t from = 0; from < config.worker_count; ++from) {
-        for (std::size_t n = 0; n < bursts_max; ++n) {
-            before_receive(active);
-            const std::size_t count = others->take(from, burst);
-            if (count == 0) break;
-            begin_burst(burst, count, passage_of(burst.packet[0].in_port, active), moment);
-            pass(count);
-        }
+    const std::size_t bursts_max = 2 * config.port_count * (config.worker_count - 1);
+    for (std::size_t n = 0; n < bursts_max; ++n) {
+        before_receive(active);
+        const std::size_t count = others->take(burst);
+        if (count == 0) break;
+        begin_burst(burst, count, passage_of(burst.packet[0].in_port, active), moment);
+        pass(count);
     }
 }
 
