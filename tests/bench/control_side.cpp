@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <utility>
 
 namespace sluice::bench {
@@ -47,9 +48,13 @@ Expected<std::unique_ptr<ControlSide>, std::string> ControlSide::start(Dataplane
 Expected<void, std::string> ControlSide::start_manager(dp::FlowDumpMailbox& mailbox) {
     auto store = dp::DescriptorStore::open(dp::Notifier{}, dp::StoredFds{});
     if (!store) return Unexpected<std::string>{store.error()};
-    manager_ = std::make_unique<dp::Manager>(test::one_wire(dir_.path("tables.sock"), 1, memory_.rule_slots),
-                                             *memory_.telemetry, memory_.tables, std::move(*store),
-                                             std::vector<dp::FlowDumpMailbox*>{&mailbox});
+    auto sets = dp::SetMemory::open({});  // as large as the dataplane's
+    if (!sets) return Unexpected<std::string>{sets.error()};
+    auto options = test::one_wire(dir_.path("tables.sock"), 1, memory_.rule_slots);
+    options.sets = std::make_shared<dp::SetMemory>(std::move(*sets));
+    manager_ =
+        std::make_unique<dp::Manager>(std::move(options), *memory_.telemetry, memory_.tables, std::move(*store),
+                                      std::vector<dp::FlowDumpMailbox*>{&mailbox});
     if (auto ok = manager_->listen(); !ok) return ok;
     stop_fd_ = dp::UniqueFd{::eventfd(0, EFD_CLOEXEC)};
     manager_thread_ = std::thread{[this] { manager_->run(stop_fd_.get()); }};
