@@ -279,7 +279,7 @@ void SetTable::touch(const SetKey& key, Stamping& stamping) const {
     const std::uint64_t count = v4 ? std::uint64_t{1} << (32 - bits) : 1;
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t place = SetStamps::place(key.high + (i << 32), family_of(key.kind));
-        stamping.stamps->since[place].store(stamping.policy_seq, std::memory_order_relaxed);
+        stamping.stamps->stamp(place, stamping.policy_seq);
     }
 }
 

@@ -126,10 +126,17 @@ struct SetIndex {
 };
 
 /// Since when nothing has changed for an address: what tells a live flow whether a set's change concerns it. Numbers
-/// are ActiveTables::policy_seq.
+/// are ActiveTables::policy_seq; 0 = never. A region knows the last change of its places: every flow asks behind every
+/// change, and all regions together stay in a core's first cache while few addresses change at a time.
 struct SetStamps {
-    static constexpr std::size_t kCount = 1U << 20;
-    std::array<std::atomic<std::uint32_t>, kCount> since{};  ///< 0 = never
+    static constexpr std::size_t kCount = 1U << 20, kRegionPlaces = 1U << 8;
+    std::array<std::atomic<std::uint32_t>, kCount> since{};
+    std::array<std::atomic<std::uint32_t>, kCount / kRegionPlaces> region_since{};
+
+    void stamp(std::uint64_t place, std::uint32_t policy_seq) noexcept {
+        since[place].store(policy_seq, std::memory_order_relaxed);
+        region_since[place / kRegionPlaces].store(policy_seq, std::memory_order_relaxed);
+    }
 
     static std::uint64_t place(std::uint64_t high, abi::IpFamily family) noexcept {
         const std::uint64_t key = family == abi::IpFamily::v4 ? high & 0xffffffff00000000ULL : ~high;
@@ -148,8 +155,12 @@ struct SetView {
 /// True if a flow that was judged under `policy_seq` was so before the last change that concerns `address`.
 inline bool changed_since(const SetView& sets, std::uint32_t policy_seq, std::uint64_t high,
                           abi::IpFamily family) noexcept {
-    const std::uint32_t then = sets.stamps->since[SetStamps::place(high, family)].load(std::memory_order_relaxed);
-    return then != 0 && static_cast<std::int32_t>(policy_seq - then) < 0;
+    const auto newer = [policy_seq](const std::atomic<std::uint32_t>& stamp) {
+        const std::uint32_t then = stamp.load(std::memory_order_relaxed);
+        return then != 0 && static_cast<std::int32_t>(policy_seq - then) < 0;
+    };
+    const std::uint64_t place = SetStamps::place(high, family);
+    return newer(sets.stamps->region_since[place / SetStamps::kRegionPlaces]) && newer(sets.stamps->since[place]);
 }
 
 }  // namespace sluice::dp

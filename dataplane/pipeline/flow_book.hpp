@@ -40,6 +40,7 @@ struct PolicyStamp {
     std::uint64_t generation{};
     std::uint32_t policy_seq{};
     std::uint64_t tables_sequence{};
+    std::uint32_t tables_since{};  ///< the policy_seq of that, or 2^30 before ours: flows that are older are looked at
     std::span<const std::uint32_t> valid_since;  ///< ActiveTables::valid_since; holds for this loop
     std::span<const std::uint64_t> live_slots;   ///< ActiveTables::live_slots; the same
     const SetView* members{};                    ///< null: the tables ask no set
@@ -74,11 +75,18 @@ public:
         const auto slot = static_cast<std::size_t>(e.slot());
         // A kept flow is not decided by the rule that it stands under, and one that was never judged (0: marked, or of
         // the process before this one) by none: nothing is known about them.
-        if (e.kept() || e.policy_seq == 0 || slot >= stamp_.valid_since.size()) return true;
-        if (static_cast<std::int32_t>(e.policy_seq - stamp_.valid_since[slot]) < 0) return true;
+        if (e.kept() || e.policy_seq == 0) return true;
+        const std::uint32_t since = slot < stamp_.valid_since.size() ? stamp_.valid_since[slot] : stamp_.tables_since;
+        if (stamp_.policy_seq - e.policy_seq > stamp_.policy_seq - since) return true;
         return stamp_.members != nullptr && set_changed(h);
     }
-    bool stale(FlowHandle h) const noexcept { return old(h) && concerned(h); }
+    /// Old and concerned. What is merely old has been judged under these tables with that, and is not asked again.
+    bool stale(FlowHandle h) noexcept {
+        if (!old(h)) return false;
+        if (concerned(h)) return true;
+        restamp(h);
+        return false;
+    }
 
     /// Makes packet i's flow: its original direction is that packet's. TCP and SCTP in phase `established`: taken up in
     /// mid-stream, else opened by this packet. Its limits must allow it; where the table has no room, a flow that is

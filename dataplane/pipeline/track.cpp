@@ -255,7 +255,7 @@ bool follow_turning(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows, 
 
 /// A usual packet of a flow that a switch concerns waits for the policy as it is: mostly it then just passes. False: it
 /// is none, nothing has changed.
-bool ask_about_usual(Burst& burst, std::size_t i, FlowHandle h, const FlowBook& flows) noexcept {
+bool ask_about_usual(Burst& burst, std::size_t i, FlowHandle h, FlowBook& flows) noexcept {
     if (flows.table.hot(h).phase == FlowPhase::free || flows.table.expired(h, burst.moment.tick)) return false;
     if (flows.marked(h) || !flows.stale(h)) return false;
     burst.tracked[i].hash = burst.usual.hash[i];

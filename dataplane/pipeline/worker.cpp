@@ -91,6 +91,13 @@ Passage Worker::Impl::passage_of(PortIndex in, const ActiveTables* active) const
     return p;
 }
 
+/// The policy_seq under which these tables came, as far back as the difference of two such numbers reaches: sets may
+/// change a billion times meanwhile.
+std::uint32_t since_when(const ActiveTables& active) noexcept {
+    const std::uint64_t age = std::min<std::uint64_t>(active.sequence - active.tables_sequence, 1U << 30);
+    return active.policy_seq - static_cast<std::uint32_t>(age);
+}
+
 /// A packet's whole life, in order; each call is a file of this folder. Read this first.
 void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
@@ -166,6 +173,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
         w.flows.use({.generation = active->view.generation,
                      .policy_seq = active->policy_seq,
                      .tables_sequence = active->tables_sequence,
+                     .tables_since = since_when(*active),
                      .valid_since = active->valid_since,
                      .live_slots = active->live_slots,
                      .members = active->view.set_uses.empty() ? nullptr : &active->view.members},

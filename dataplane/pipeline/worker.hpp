@@ -28,7 +28,7 @@ struct ActiveTables {
     std::uint64_t tables_sequence{};  ///< of the switch that brought these tables: since then only sets have changed
     std::uint32_t policy_seq{};       ///< low 32 bits of `sequence`, never 0: what a flow stores as "judged under"
     /// By rule slot: the policy_seq since which nothing has changed for the flows that this slot decides. Flows of
-    /// slots behind the end have to be judged under `policy_seq` itself.
+    /// slots behind the end were last concerned by the switch that brought the tables.
     std::span<const std::uint32_t> valid_since;
     /// A bit for each slot that a rule of the view has. Empty: not known, every slot may have one.
     std::span<const std::uint64_t> live_slots;

@@ -71,6 +71,20 @@ void Harness::use_in_next_loop(const cp::Policy& policy) {
     publish(view, std::move(compiled));
 }
 
+void Harness::refresh_sets() {
+    auto next = std::make_unique<Published>();
+    next->valid_since = published_.back()->valid_since;
+    next->live_slots = published_.back()->live_slots;
+    next->active = published_.back()->active;
+    const std::uint64_t sequence = published_.size() + 2 + skipped_switches_;
+    next->active.sequence = sequence;
+    next->active.policy_seq = static_cast<std::uint32_t>(sequence);
+    next->active.valid_since = next->valid_since;
+    next->active.live_slots = next->live_slots;
+    published_.push_back(std::move(next));
+    tables.publish(&published_.back()->active);
+}
+
 void Harness::use(const CompiledTables& compiled) {
     publish(compiled.view(), nullptr);
     let_worker_switch();

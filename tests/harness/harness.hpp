@@ -52,6 +52,8 @@ public:
     void use(const cp::Policy& policy);
     /// Publishes only: the worker switches in its next loop, whatever packets that brings.
     void use_in_next_loop(const cp::Policy& policy);
+    /// The tables that run once more, as the manager publishes them when the members of a set have changed.
+    void refresh_sets();
     /// The same with tables that are compiled already and outlive the harness; `rule` does not know their ids.
     void use(const CompiledTables& tables);
     /// As if so many more switches had gone before the next one.

@@ -134,6 +134,20 @@ TYPED_TEST(OnChangeBothFamilies, AKeptFlowIsConcernedWhateverItsRuleSays) {
     EXPECT_EQ(this->h.flows(), 0U);
 }
 
+// A set has changed that no rule asks about this flow: its tables are those that it was judged under, be they the first
+// that there were.
+TYPED_TEST(OnChangeBothFamilies, AChangeOfSetsAsksNobodyWhomItDoesNotConcern) {
+    connect<TypeParam>(this->h);
+    for (std::uint32_t n = 0; n < 3; ++n) {
+        this->h.refresh_sets();
+        EXPECT_EQ(this->h.fate(kClient, said_frame<TypeParam>({kAck, 10, 1001 + 10 * n, 5001, kClient})), "forward");
+    }
+    EXPECT_EQ(this->h.counters().flows_rejudged.read(), 0U);
+    this->h.use_in_next_loop(closed_policy(OnChange::reevaluate).build());
+    this->h.refresh_sets();
+    EXPECT_EQ(this->h.fate(kClient, said_frame<TypeParam>({kAck, 10, 1031, 5001, kClient})), "policy_deny");
+}
+
 // The usual packet's way asks as all others do.
 TYPED_TEST(OnChangeBothFamilies, AMarkedFlowHasNoUsualPackets) {
     connect<TypeParam>(this->h);
