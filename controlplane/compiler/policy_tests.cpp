@@ -1,10 +1,13 @@
 #include "controlplane/compiler/policy_tests.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <span>
 
+#include "controlplane/compiler/changing_sets.hpp"
 #include "controlplane/compiler/reference.hpp"
 #include "dataplane/acl/lookup.hpp"
+#include "dataplane/acl/set_table.hpp"
 
 namespace sluice::cp {
 
@@ -18,6 +21,36 @@ dp::LookupKey key_of(const PolicyTest& test) {
             .dport_or_icmp = test.dport_or_icmp,
             .family = test.family,
             .proto = test.proto};
+}
+
+/// The members that a test gives, as the dataplane has them. Null: it gives none.
+std::unique_ptr<dp::OwnSetTable> given_table(const Policy& policy, const PolicyTest& test) {
+    static_assert(kGivenMembersMax <= abi::kSetChangesMax, "they are one batch");
+    std::size_t count = 0;
+    for (const GivenMembers& given : test.given) count += given.members.size();
+    if (count == 0) return nullptr;
+    auto table = std::make_unique<dp::OwnSetTable>(static_cast<std::uint32_t>(count));
+    abi::ChangeSets batch;
+    batch.epoch = 1;
+    batch.is_first = 1;
+    for (const GivenMembers& given : test.given) {
+        for (const Prefix& p : given.members) {
+            batch.changes[batch.count++] = {.set = set_id(policy.sets[given.set].name),
+                                            .member = {.addr = p.addr, .family = p.family, .bits = p.bits},
+                                            .op = abi::SetOp::add};
+        }
+    }
+    (void)(*table)->apply(batch, {}, nullptr, 0);  // the reader takes only what is well-formed
+    return table;
+}
+
+/// The same as a plain list.
+Membership given_members(const Policy& policy, const PolicyTest& test) {
+    return [&policy, &test](std::string_view set, abi::IpFamily family, const abi::IpAddr& addr) {
+        return std::ranges::any_of(test.given, [&](const GivenMembers& given) {
+            return policy.sets[given.set].name == set && any_holds(given.members, family, addr);
+        });
+    };
 }
 
 std::string disagreement(const Policy& policy, const PolicyTest& test, const dp::LookupResult& compiled,
@@ -39,8 +72,11 @@ Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& p
         const dp::LookupKey key = key_of(test);
         dp::LookupResult compiled;
         const UnixSeconds at = test.at.value_or(now);
-        dp::lookup(tables.at(static_cast<std::uint64_t>(at)), std::span{&key, 1}, std::span{&compiled, 1});
-        const dp::LookupResult reference = reference_lookup(policy, key, at);
+        dp::TableView view = tables.at(static_cast<std::uint64_t>(at));
+        const auto given = given_table(policy, test);
+        if (given != nullptr) view.members = (*given)->view(view, nullptr, 0);
+        dp::lookup(view, std::span{&key, 1}, std::span{&compiled, 1});
+        const dp::LookupResult reference = reference_lookup(policy, key, at, given_members(policy, test));
         const abi::Verdict got = tables.rules[compiled.rule].verdict;
         const std::string_view got_rule = tables.rule_id(compiled.rule);
         if (compiled.rule != reference.rule || compiled.observe != reference.observe ||

@@ -24,9 +24,8 @@ struct TestOutcome {
     SourcePos pos;
 };
 
-/// In the policy's order. Error: a sentence that names the test and both answers. Precondition: `tables` was compiled
-/// from `policy`.
-/// `now`: for tests that name no instant.
+/// In the policy's order; sets with members over the API have those that a test gives. Error: a sentence that names the
+/// test and both answers. Precondition: `tables` was compiled from `policy`. `now`: for tests that name no instant.
 Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& policy, const dp::TableView& tables,
                                                                  UnixSeconds now = unix_now());
 

@@ -15,9 +15,13 @@ bool prefix_holds(const Prefix& prefix, abi::IpFamily family, const abi::IpAddr&
     return true;
 }
 
+}  // namespace
+
 bool any_holds(const std::vector<Prefix>& nets, abi::IpFamily family, const abi::IpAddr& addr) {
     return std::any_of(nets.begin(), nets.end(), [&](const Prefix& p) { return prefix_holds(p, family, addr); });
 }
+
+namespace {
 
 bool set_holds(const NetSet& set, abi::IpFamily family, const abi::IpAddr& addr, const Membership& members) {
     if (set.by_api) return members && members(set.name, family, addr);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "controlplane/policy/model.hpp"
 #include "controlplane/policy/schedule.hpp"
@@ -14,6 +15,9 @@ namespace sluice::cp {
 
 /// Whether an address is a member of a set whose members come over the API; empty: no such set has any.
 using Membership = std::function<bool(std::string_view, abi::IpFamily, const abi::IpAddr&)>;
+
+/// Whether one of `nets` has the address.
+bool any_holds(const std::vector<Prefix>& nets, abi::IpFamily family, const abi::IpAddr& addr);
 
 /// Same answer as dp::lookup: index of the first enforced rule that matches (rules.size() = the default) and does not
 /// pass to a later layer, and the first observe rule that was asked before it.

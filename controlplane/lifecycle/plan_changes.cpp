@@ -285,6 +285,16 @@ private:
         }
     }
 
+    static std::string given_text(const Policy& policy, const PolicyTest& test) {
+        Words sets;
+        for (const GivenMembers& given : test.given) {
+            Words members;
+            for (const Prefix& p : given.members) members.insert(to_text(p));
+            sets.insert(policy.sets[given.set].name + ": " + join(members));
+        }
+        return sets.empty() ? std::string{} : " given " + join(sets);
+    }
+
     /// Tests have no ids: a changed one went and came.
     void tests() {
         const auto text = [](const Policy& policy) {
@@ -294,7 +304,7 @@ private:
                 const bool told = test.text_to.find('/') != std::string::npos;
                 out.insert(test.text_from + " -> " + test.text_to + (told ? "" : " " + to_text(sent)) + " expect " +
                            text_of(test.expect) + (test.by.empty() ? "" : " by " + test.by) +
-                           (test.at ? " at " + instant_text(*test.at) : ""));
+                           (test.at ? " at " + instant_text(*test.at) : "") + given_text(policy, test));
             }
             return out;
         };

@@ -192,6 +192,7 @@ private:
             case Shape::object: return object(node, *field.object);
             case Shape::object_list: return list(node, *field.object);
             case Shape::object_map: return map(node, [&](const Node& v) { return object(v, *field.object); });
+            case Shape::member_map: return map(node, [](const Node& v) { return words(v, member); });
             case Shape::service_map: return map(node, [](const Node& v) { return words(v, service); });
             case Shape::port_names: return words(node, json_string);
             case Shape::prefixes:

@@ -119,7 +119,14 @@ struct Rule {
 /// Source port of a policy test that names none: the first of the dynamic ports (RFC 6335 section 6).
 inline constexpr std::uint16_t kTestSourcePort = 49152;
 
-/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", at, expect, by}`
+/// Members over the API that a set has while a test is asked.
+struct GivenMembers {
+    std::uint16_t set{};  ///< index into Policy::sets
+    std::vector<Prefix> members;
+};
+inline constexpr std::size_t kGivenMembersMax = 1000;  ///< of a test: it asks about one packet
+
+/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", at, given, expect, by}`
 struct PolicyTest {
     abi::IpFamily family{};
     abi::IpAddr src{}, dst{};
@@ -129,8 +136,9 @@ struct PolicyTest {
     std::uint16_t dport_or_icmp{};   ///< as dp::LookupKey
     std::optional<std::int64_t> at;  ///< UTC in seconds; absent = when it is run
     abi::Verdict expect{};
-    std::string by;                  ///< rule id, empty = any
-    std::string text_from, text_to;  ///< as written
+    std::string by;                     ///< rule id, empty = any
+    std::vector<GivenMembers> given{};  ///< other sets with members over the API have none
+    std::string text_from, text_to;     ///< as written
     SourcePos pos;
 };
 

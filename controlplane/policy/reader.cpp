@@ -9,11 +9,10 @@
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/schedule.hpp"
-#include "controlplane/policy/service.hpp"
 #include "controlplane/policy/shape.hpp"
 #include "controlplane/policy/spelling.hpp"
 #include "controlplane/policy/symbols.hpp"
-#include "controlplane/policy/test_address.hpp"
+#include "controlplane/policy/test_reader.hpp"
 
 namespace sluice::cp {
 
@@ -30,13 +29,13 @@ public:
         read_sets();
         read_services();
         read_rules();
-        read_tests({.has = [this](std::string_view id) { return rule_ids_.contains(id); },
-                    .all =
-                        [this] {
-                            std::vector<std::string_view> ids;
-                            for (const auto& rule : std::as_const(policy_.rules)) ids.push_back(rule.id);
-                            return ids;
-                        }});
+        read_tests_of({.has = [this](std::string_view id) { return rule_ids_.contains(id); },
+                       .all =
+                           [this] {
+                               std::vector<std::string_view> ids;
+                               for (const auto& rule : std::as_const(policy_.rules)) ids.push_back(rule.id);
+                               return ids;
+                           }});
         return std::move(policy_);
     }
 
@@ -58,7 +57,7 @@ public:
             if (report_.full()) break;
             result.fresh.push_back(read_rule(*rule.node, Path{Path{top_, rule.edit}, "rule"}));
         }
-        read_tests(names);
+        read_tests_of(names);
         result.policy = std::move(policy_);
         return result;
     }
@@ -244,16 +243,7 @@ private:
             if (!fits(key, path, policy_.sets.size(), std::numeric_limits<std::uint16_t>::max(), "sets")) return;
             symbols_.define(path, key, Symbols::Kind::set, static_cast<std::uint16_t>(policy_.sets.size()));
             NetSet set{.name = std::string{key.text}, .nets = {}, .pos = key.pos};
-            if (const auto* nets = value.find("nets")) {
-                for_each_of(*nets, Path{path, "nets"}, [&](const Node& net, const Path& at) {
-                    if (net.kind != Node::Kind::scalar) return;
-                    if (auto prefix = parse_prefix(net.text)) {
-                        set.nets.push_back(*prefix);
-                    } else {
-                        report_.add(at, net.pos, std::move(prefix).error());
-                    }
-                });
-            }
+            if (const auto* nets = value.find("nets")) set.nets = symbols_.prefixes(*nets, Path{path, "nets"});
             read_members(set, value, path);
             policy_.sets.push_back(std::move(set));
         });
@@ -405,128 +395,9 @@ private:
         }
     }
 
-    void read_tests(const RuleNames& names) {
-        const auto* list = root_.find("tests");
-        if (list == nullptr || list->kind != Node::Kind::list) return;
-        const Path path{top_, "tests"};
-        for (std::size_t i = 0; i < list->children.size() && !report_.full(); ++i) {
-            if (list->children[i].kind == Node::Kind::map) read_test(list->children[i], Path{path, i}, names);
-        }
-    }
-
-    void read_test(const Node& node, const Path& path, const RuleNames& names) {
-        PolicyTest test;
-        test.pos = node.pos;
-        test.text_from = word(node, "from");
-        test.text_to = word(node, "to");
-        test.by = word(node, "by");
-        const auto expect = word(node, "expect");
-        test.expect = expect == "allow"    ? abi::Verdict::allow
-                      : expect == "reject" ? abi::Verdict::reject
-                                           : abi::Verdict::deny;
-        if (const auto at = parse_instant(word(node, "at"))) test.at = *at;
-        if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"}, names);
-        if (!test.text_from.empty() && !test.text_to.empty()) read_ends(node, path, test);
-        policy_.tests.push_back(std::move(test));
-    }
-
-    void check_by(const Node& by, const Path& path, const RuleNames& names) {
-        if (by.text == abi::kIdDefault || names.has(by.text)) return;
-        auto known = names.all();
-        known.insert(known.begin(), abi::kIdDefault);
-        auto hint = did_you_mean(by.text, known);
-        if (hint.empty()) hint = "; name a rule of this policy, or default";
-        report_.add(path, by.pos, "undefined-name", "rule " + quoted(by.text) + " is not defined" + hint);
-    }
-
-    void read_ends(const Node& node, const Path& path, PolicyTest& test) {
-        const Node& from = *node.find("from");
-        const Node& to = *node.find("to");
-        const Path from_path{path, "from"}, to_path{path, "to"};
-        auto source = parse_test_source(from.text);
-        auto target = parse_test_target(to.text);
-        if (!source) report_.add(from_path, from.pos, std::move(source.error()));
-        if (!target) report_.add(to_path, to.pos, std::move(target.error()));
-        std::optional<std::uint16_t> from_zone;
-        if (source) from_zone = symbols_.zone(source->zone, from.pos, from_path);
-        if (!source || !target) return;
-        test.family = source->address.family;
-        test.src = source->address.addr;
-        test.dst = target->address.addr;
-        test.sport = source->port.value_or(test.sport);
-        test.from_zone = from_zone.value_or(0);
-        if (source->address.family != target->address.family) {
-            report_.add(to_path, to.pos, "family-mismatch", "from and to are of different IP versions; use one");
-        }
-        if (!target->zone.empty()) {
-            test.to_zone = symbols_.zone(target->zone, to.pos, to_path).value_or(0);
-        } else if (from_zone) {
-            imply_zone(test, to, to_path);
-        }
-        read_test_service(node, path, *target, test);
-    }
-
-    /// The zone at the other end, where the ports leave one answer only.
-    void imply_zone(PolicyTest& test, const Node& to, const Path& path) {
-        std::vector<std::uint16_t> others;
-        const auto add = [&](std::size_t zone) {
-            const auto index = static_cast<std::uint16_t>(zone);
-            if (std::ranges::find(others, index) == others.end()) others.push_back(index);
-        };
-        if (options_.wires == nullptr) {
-            if (policy_.zones.size() == 2) add(test.from_zone == 0 ? 1 : 0);
-        } else {
-            for (const auto& [a, b] : options_.wires->wires) {
-                const auto at_a = port_zones_.find(a), at_b = port_zones_.find(b);
-                if (at_a == port_zones_.end() || at_b == port_zones_.end()) continue;
-                if (at_a->second.second == test.from_zone) add(at_b->second.second);
-                if (at_b->second.second == test.from_zone) add(at_a->second.second);
-            }
-        }
-        if (others.size() == 1) {
-            test.to_zone = others.front();
-            return;
-        }
-        report_.add(path, to.pos, "zone-needed",
-                    "the ports don't imply the zone of " + quoted(to.text) + "; write ADDR@zone");
-    }
-
-    void read_test_service(const Node& node, const Path& path, const TestTarget& target, PolicyTest& test) {
-        const auto* service = node.find("service");
-        const Node& place_node = service != nullptr ? *service : *node.find("to");
-        const Path at{path, service != nullptr ? "service" : "to"};
-        if (service != nullptr && target.service) {
-            return report_.add(at, service->pos, "two-services", "the service stands here and in `to`; keep one");
-        }
-        if (service == nullptr && !target.service) {
-            return report_.add(at, place_node.pos, "missing-service",
-                               "nothing says what is sent; write :443/tcp behind the address, or service: tcp/443");
-        }
-        if (place_node.kind != Node::Kind::scalar) return;
-        std::vector<ServiceTerm> terms;
-        if (service != nullptr) {
-            terms = symbols_.services(*service, at);
-        } else if (auto term = parse_service_term(*target.service)) {
-            terms = {*term};
-        } else {
-            report_.add(at, place_node.pos, std::move(term).error());
-        }
-        if (terms.empty()) return;
-        // `ping` is one term per IP version: the other one can't be meant.
-        const auto foreign = test.family == abi::IpFamily::v4 ? abi::L4Proto::icmp6 : abi::L4Proto::icmp;
-        const bool had_foreign = std::erase_if(terms, [&](const ServiceTerm& t) { return t.proto == foreign; }) > 0;
-        if (terms.size() != 1) {
-            return report_.add(at, place_node.pos, "bad-test",
-                               terms.empty() && had_foreign
-                                   ? "this ICMP belongs to the other IP version; write icmp for IPv4, icmp6 for IPv6"
-                                   : "this service stands for many packets; a test sends one: write one term");
-        }
-        test.proto = terms.front().proto;
-        if (auto value = one_packet_of(terms.front())) {
-            test.dport_or_icmp = *value;
-        } else {
-            report_.add(at, place_node.pos, std::move(value).error());
-        }
+    void read_tests_of(const RuleNames& rules) {
+        policy_.tests = read_tests(
+            root_, {.symbols = symbols_, .policy = policy_, .rules = rules, .wires = options_.wires}, report_);
     }
 
     const Node& root_;

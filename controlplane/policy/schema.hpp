@@ -22,6 +22,7 @@ enum class Shape : std::uint8_t {
     prefixes,      ///< list of addresses and prefixes, not empty
     members,       ///< one or a list: names of sets, addresses, prefixes
     set_names,     ///< one or a list: names of sets
+    member_map,    ///< name of a set -> one or a list: addresses, prefixes; not empty
     endpoints,     ///< one or a list: `any`, names of zones and sets, addresses, {zone, set, not}
     services,      ///< one or a list: names of services, terms
     service_map,   ///< name -> services, not empty

@@ -47,6 +47,7 @@ json::object value(const Field& field) {
         case Shape::set_names: return one_or_more(name());
         case Shape::members:
         case Shape::services: return one_or_more(text());
+        case Shape::member_map:
         case Shape::service_map: return map_of(one_or_more(text()));
         case Shape::endpoints: {
             auto zone_and_set = object(endpoint_schema());

@@ -207,6 +207,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
             return check_map(node, "a map from names", path, report, [&](const Node& value, const Path& at) {
                 check_object(value, *field.object, at, report);
             });
+        case Shape::member_map:
         case Shape::service_map:
             return check_map(node, "a map from names", path, report,
                              [&](const Node& value, const Path& at) { check_words(value, true, "", at, report); });

@@ -116,6 +116,13 @@ std::optional<std::uint16_t> Symbols::zone(std::string_view name, SourcePos pos,
     return std::nullopt;
 }
 
+std::optional<std::uint16_t> Symbols::set(std::string_view name, SourcePos pos, const Path& path) const {
+    const auto* symbol = find(name);
+    if (symbol != nullptr && symbol->kind == Kind::set) return symbol->index;
+    report_undefined(name, pos, path, "set", {Kind::set});
+    return std::nullopt;
+}
+
 void Symbols::add_member(Endpoint& endpoint, const Node& word, const Path& path) const {
     if (looks_like_address(word.text)) {
         auto prefix = parse_prefix(word.text);
@@ -123,11 +130,29 @@ void Symbols::add_member(Endpoint& endpoint, const Node& word, const Path& path)
         endpoint.nets.push_back(*prefix);
         return;
     }
-    const auto* symbol = find(word.text);
-    if (symbol == nullptr || symbol->kind != Kind::set) {
-        return report_undefined(word.text, word.pos, path, "set", {Kind::set});
-    }
-    endpoint.sets.push_back(symbol->index);
+    if (const auto index = set(word.text, word.pos, path)) endpoint.sets.push_back(*index);
+}
+
+std::vector<Prefix> Symbols::prefixes(const Node& node, const Path& path) const {
+    std::vector<Prefix> prefixes;
+    for_each_of(node, path, [&](const Node& word, const Path& at) {
+        if (word.kind != Node::Kind::scalar) return;
+        if (auto prefix = parse_prefix(word.text)) {
+            prefixes.push_back(*prefix);
+        } else {
+            report_.add(at, word.pos, std::move(prefix).error());
+        }
+    });
+    return prefixes;
+}
+
+Endpoint Symbols::members(const Node& node, const Path& path) const {
+    Endpoint all{.zone = std::nullopt, .any_addr = false, .sets = {}, .nets = {}};
+    for_each_of(node, path, [&](const Node& word, const Path& at) {
+        if (word.kind == Node::Kind::scalar) add_member(all, word, at);
+    });
+    tidy(all);
+    return all;
 }
 
 /// Of `not`: sets only, so that what is left out has a name.
@@ -136,11 +161,7 @@ void Symbols::add_except(Endpoint& endpoint, const Node& word, const Path& path)
         return report_.add(path, word.pos, "wrong-kind",
                            "not takes sets, and " + quoted(word.text) + " is an address; put it into a set");
     }
-    const auto* symbol = find(word.text);
-    if (symbol == nullptr || symbol->kind != Kind::set) {
-        return report_undefined(word.text, word.pos, path, "set", {Kind::set});
-    }
-    endpoint.except.push_back(symbol->index);
+    if (const auto index = set(word.text, word.pos, path)) endpoint.except.push_back(*index);
 }
 
 /// Nobody means to name a set and leave out the same.

@@ -38,6 +38,10 @@ public:
     /// Terms only: what a service is defined by.
     std::vector<ServiceTerm> service_terms(const Node& node, const Path& path) const;
     std::optional<std::uint16_t> zone(std::string_view name, SourcePos pos, const Path& path) const;
+    std::optional<std::uint16_t> set(std::string_view name, SourcePos pos, const Path& path) const;
+    std::vector<Prefix> prefixes(const Node& node, const Path& path) const;
+    /// Sets, addresses and prefixes, each once.
+    Endpoint members(const Node& node, const Path& path) const;
 
     static std::string_view to_string(Kind kind) noexcept;
 

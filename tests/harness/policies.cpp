@@ -89,6 +89,11 @@ PolicyBuilder& PolicyBuilder::set(std::string name, const std::vector<std::strin
     return *this;
 }
 
+PolicyBuilder& PolicyBuilder::set_by_api(std::string name) {
+    policy.sets.push_back({.name = std::move(name), .nets = {}, .pos = {}, .by_api = true, .members_max = 10});
+    return *this;
+}
+
 cp::Endpoint PolicyBuilder::endpoint(std::string_view text) const {
     if (const std::size_t left_out = text.find('!'); left_out != std::string_view::npos) {
         cp::Endpoint e = endpoint(text.substr(0, left_out));

@@ -37,6 +37,8 @@ class PolicyBuilder {
 public:
     PolicyBuilder& zone(std::string name, std::vector<std::string> ports);
     PolicyBuilder& set(std::string name, const std::vector<std::string>& nets);
+    /// A set whose members come over the API.
+    PolicyBuilder& set_by_api(std::string name);
     PolicyBuilder& rule(const RuleSpec& spec);
     PolicyBuilder& default_action(cp::Action action, abi::RuleLog log = abi::RuleLog::none);
     PolicyBuilder& wire(abi::WireAction arp, abi::WireAction nd, abi::WireAction other);

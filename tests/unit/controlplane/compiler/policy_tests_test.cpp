@@ -87,6 +87,36 @@ TEST(PolicyTests, AskAboutTheirInstant) {
     EXPECT_EQ((*outcomes)[2].got_rule, "weekend");
 }
 
+/// What one test gives the next one has not.
+TEST(PolicyTests, SetsHaveTheMembersThatATestGives) {
+    test::PolicyBuilder b;
+    b.zone("z", {"p0"}).set_by_api("blocked").set_by_api("friends");
+    b.rule({.id = "in", .from = {"friends"}, .action = Action::allow});
+    b.rule({.id = "no", .from = {"blocked"}, .action = Action::reject});
+    b.rule({.id = "rest", .to = {"any!blocked"}, .action = Action::allow});
+    const auto ask = [](std::vector<GivenMembers> given, abi::Verdict expect, std::string by) {
+        auto asked = test_for("198.51.100.80", 443, expect, std::move(by));
+        asked.given = std::move(given);
+        return asked;
+    };
+    const auto net = [](std::string_view text) { return std::vector<Prefix>{test::prefix(text)}; };
+    b.policy.tests = {ask({}, abi::Verdict::allow, "rest"),
+                      ask({{0, {test::prefix("10.0.0.1"), test::prefix("192.0.2.0/24")}}}, abi::Verdict::reject, "no"),
+                      ask({}, abi::Verdict::allow, "rest"),
+                      ask({{1, net("192.0.2.1")}, {0, net("0.0.0.0/0")}}, abi::Verdict::allow, "in"),
+                      ask({{0, net("198.51.100.80")}}, abi::Verdict::deny, "default"),
+                      ask({{0, net("192.0.2.2")}}, abi::Verdict::allow, "rest"),
+                      ask({{0, net("::/0")}}, abi::Verdict::allow, "rest"),
+                      ask({{0, net("192.0.2.1")}}, abi::Verdict::allow, "rest")};
+    const Policy p = b.build();
+    const test::CompiledTables t{p};
+    const auto outcomes = run_policy_tests(p, t.view());
+    ASSERT_TRUE(outcomes) << outcomes.error();
+    for (std::size_t i = 0; i + 1 < outcomes->size(); ++i)
+        EXPECT_TRUE((*outcomes)[i].passed) << i << ": " << (*outcomes)[i].got << " by " << (*outcomes)[i].got_rule;
+    EXPECT_EQ(outcomes->back().got_rule, "no") << "and it fails where it expects something else";
+}
+
 TEST(PolicyTests, CallTablesOfAnotherPolicyAnInternalError) {
     const Policy p = sample().build();
     test::PolicyBuilder other = sample();

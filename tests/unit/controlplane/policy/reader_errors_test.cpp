@@ -350,7 +350,7 @@ TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
                     "sluice: 1\nname: n\ndefault: {action: deny}\nzones: {lan: {ports: [p]}}\nsets: {s: {<!>" +
                         std::string{key} + ": x}}\n");
     }
-    for (const std::string_view key : {"given", "limit", "repeat", "sni"}) {
+    for (const std::string_view key : {"limit", "repeat", "sni"}) {
         expect_only({"not-supported-yet", "/tests/0/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "tests:\n  - {from: 10.0.0.1@lan, to: \"10.0.0.2:1/tcp\", expect: deny, <!>" +
                         std::string{key} + ": x}\n");
@@ -398,6 +398,31 @@ TEST(ReaderErrors, OfTests) {
     three.insert(three.find("sets:"), "  dmz: {ports: [r]}\n");
     expect_only({"zone-needed", "/tests/0/to", {}, "write ADDR@zone"},
                 three + "tests:\n  - {from: 10.0.0.1@lan, to: <!>\"10.0.0.2:1/tcp\", expect: deny}\n");
+}
+
+TEST(ReaderErrors, OfMembersThatATestGives) {
+    const auto given = [](std::string_view text) {
+        auto policy = std::string{kGood};
+        policy.insert(policy.find("sets:\n") + 6, "  blocked: {members: api}\n");
+        return policy +
+               "tests:\n  - {from: 10.0.0.1@lan, to: \"10.0.0.2:1/tcp\", expect: deny, given: " + std::string{text} +
+               "}\n";
+    };
+    EXPECT_TRUE(read_policy(given("{blocked: [10.0.0.0/8, 192.0.2.7]}"), PolicyFormat::yaml));
+    EXPECT_TRUE(read_policy(given("{blocked: 192.0.2.7}"), PolicyFormat::yaml));
+    expect_only({"undefined-name", "/tests/0/given/blokked", {}, "did you mean \"blocked\"?"},
+                given("{<!>blokked: [10.0.0.1]}"));
+    expect_only({"members-not-by-api", "/tests/0/given/web", {}, "sets with members: api only; leave it out"},
+                given("{<!>web: [10.0.0.1]}"));
+    expect_only({"wrong-kind", "/tests/0/given/lan", {}, "write a set here"}, given("{<!>lan: [10.0.0.1]}"));
+    expect_only({"bad-address", "/tests/0/given/blocked/1", {}, "write four numbers"},
+                given("{blocked: [10.0.0.1, <!>10.0.0.256]}"));
+    expect_only({"empty-list", "/tests/0/given/blocked", {}, "list at least one"}, given("{blocked: <!>[]}"));
+    expect_only({"wrong-type", "/tests/0/given", {}, "write a map from names"}, given("<!>[blocked]"));
+    std::string many;
+    for (std::size_t i = 0; i <= kGivenMembersMax; ++i)
+        many += (many.empty() ? "" : ", ") + ("10.0." + std::to_string(i / 200) + "." + std::to_string(i % 200));
+    expect_only({"too-many", "/tests/0/given", {}, "at most 1000 in a test"}, given("<!>{blocked: [" + many + "]}"));
 }
 
 TEST(ReaderErrors, TooManyZones) {
