@@ -88,6 +88,7 @@ json::object result_json(const ExplainResult& result) {
     for (const auto& rule : result.skipped) {
         json::object told{{"rule", rule.rule}, {"field", rule.field}};
         if (!rule.not_in.empty()) told["not"] = rule.not_in;
+        if (rule.never_block) told["never_block"] = true;
         skipped.push_back(std::move(told));
     }
     return {{"verdict", abi::to_string(result.verdict)},

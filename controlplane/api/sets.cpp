@@ -135,6 +135,7 @@ Response change(const Request& request, const PathParameters& parameters, Policy
                      {"members", result->members},
                      {"enforced", result->enforced}};
     if (!result->enforced) out["trouble"] = valid_utf8(result->trouble);
+    if (!result->warnings.empty()) out["warnings"] = errors_json(result->warnings);
     auto response = json_response(result->enforced ? 200 : 202, json::serialize(out));
     response.headers.push_back({"ETag", "\"" + result->etag + "\""});
     return response;

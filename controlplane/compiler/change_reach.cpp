@@ -179,9 +179,10 @@ private:
     }
     /// As `same_sets`, of policies that were read each by itself.
     bool equal_sets() const {
-        return std::ranges::equal(base_.policy->sets, after_.sets, [](const NetSet& a, const NetSet& b) {
-            return a.name == b.name && a.by_api == b.by_api && a.nets == b.nets;
-        });
+        return base_.policy->never_block == after_.never_block &&
+               std::ranges::equal(base_.policy->sets, after_.sets, [](const NetSet& a, const NetSet& b) {
+                   return a.name == b.name && a.by_api == b.by_api && a.nets == b.nets;
+               });
     }
     /// Precondition: zones and sets have the numbers that they had, and the same members.
     static bool same_match(const Rule& a, const Rule& b) {
@@ -200,7 +201,7 @@ private:
         if (same_sets()) {
             const auto places = shared_places(was, is);
             for (std::size_t i = 0; i < count; ++i) {
-                if (places[i] == kNotShared) continue;
+                if (places[i] == kNotShared || !does_same(was[places[i]], is[i])) continue;
                 stood[i] = places[i];
                 found[places[i]] = shared_[i] = true;
             }
@@ -220,9 +221,12 @@ private:
         }
     }
 
+    /// A rule that passes does what the default does, if its layer is the last; never_block asks about that.
+    bool does_same(const Rule& was, const Rule& is) const { return base_.policy->refuses(was) == after_.refuses(is); }
+
     bool same_sets() const {
         const auto &was = base_.policy->sets, &is = after_.sets;
-        if (was.size() != is.size()) return false;
+        if (was.size() != is.size() || base_.policy->never_block != after_.never_block) return false;
         for (std::size_t i = 0; i < was.size(); ++i) {
             if (!was.same(i, is, i)) return false;
         }

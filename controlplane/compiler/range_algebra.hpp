@@ -82,6 +82,10 @@ inline AddressList without(const AddressList& a, const AddressList& b) {
     return {without(a.v4, b.v4), without(a.v6, b.v6)};
 }
 
+inline AddressList common(const AddressList& a, const AddressList& b) {
+    return {common(a.v4, b.v4), common(a.v6, b.v6)};
+}
+
 template <typename At>
 Ranges<At> joined(const Ranges<At>& a, const Ranges<At>& b) {
     Ranges<At> all = a;

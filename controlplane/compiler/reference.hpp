@@ -39,6 +39,11 @@ std::optional<std::string_view> first_excluding_field(const Policy& policy, cons
 std::string_view excluding_set(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
                                const Membership& members = {});
 
+/// Whether never_block alone keeps the first excluding field of `rule` from matching: the address is a member of a set
+/// that the field names, and must not be refused for it.
+bool kept_by_never_block(const Policy& policy, const Rule& rule, const dp::LookupKey& key,
+                         const Membership& members = {});
+
 /// What the policy says for a rule index, `pass` and the default resolved.
 abi::Verdict reference_verdict(const Policy& policy, abi::RuleIndex rule);
 /// Id of the rule, `default` behind the last one.

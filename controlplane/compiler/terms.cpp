@@ -39,8 +39,12 @@ std::size_t ListPool::Hash::operator()(const AddressKey& key) const noexcept {
     const auto of_indices = [](const std::vector<std::uint16_t>& sets, std::uint64_t seed) {
         return XXH3_64bits_withSeed(sets.data(), sets.size() * sizeof(std::uint16_t), seed);
     };
-    return XXH3_64bits_withSeed(key.nets.data(), key.nets.size() * sizeof(Prefix),
-                                of_indices(key.sets, of_indices(key.except, key.any ? 1 : 0)));
+    const auto of_nets = [](const std::vector<Prefix>& nets, std::uint64_t seed) {
+        return XXH3_64bits_withSeed(nets.data(), nets.size() * sizeof(Prefix), seed);
+    };
+    std::uint64_t hash = of_nets(key.nets, of_indices(key.sets, of_indices(key.except, key.any ? 1 : 0)));
+    if (!key.except_nets.empty()) hash = of_nets(key.except_nets, hash);
+    return key.has_within() ? of_nets(key.within_nets, of_indices(key.within, ~hash)) : hash;
 }
 
 std::size_t ListPool::Hash::operator()(const ServiceKey& key) const noexcept {
@@ -55,16 +59,21 @@ std::size_t ListPool::Hash::operator()(const ServiceKey& key) const noexcept {
 ListIndex ListPool::addresses(AddressKey key, const SharedList<NetSet>& sets) {
     sort_unique(key.sets, std::less<>{});
     sort_unique(key.except, std::less<>{});
-    sort_unique(key.nets, less<Prefix>);
+    sort_unique(key.within, std::less<>{});
+    for (auto* nets : {&key.nets, &key.except_nets, &key.within_nets}) sort_unique(*nets, less<Prefix>);
     const std::lock_guard lock{mutex_};
     const auto [it, fresh] =
         address_index_.try_emplace(std::move(key), static_cast<ListIndex>(lists_.addresses.size()));
     if (fresh) {
-        std::vector<Prefix> nets = it->first.nets, except;
-        for (const std::uint16_t set : it->first.sets) append(nets, sets[set].nets);
-        for (const std::uint16_t set : it->first.except) append(except, sets[set].nets);
-        AddressList list = it->first.any ? every_address() : address_list(nets);
+        const auto gathered = [&](std::vector<Prefix> nets, const std::vector<std::uint16_t>& of) {
+            for (const std::uint16_t set : of) append(nets, sets[set].nets);
+            return nets;
+        };
+        const AddressKey& made_of = it->first;
+        AddressList list = made_of.any ? every_address() : address_list(gathered(made_of.nets, made_of.sets));
+        const auto except = gathered(made_of.except_nets, made_of.except);
         if (!except.empty()) list = without(list, address_list(except));
+        if (made_of.has_within()) list = common(list, address_list(gathered(made_of.within_nets, made_of.within)));
         lists_.addresses.push_back(std::move(list));
     }
     return it->second;
@@ -76,6 +85,12 @@ ListIndex ListPool::service(ServiceKey key) {
     const auto [it, fresh] = service_index_.try_emplace(std::move(key), static_cast<ListIndex>(lists_.services.size()));
     if (fresh) lists_.services.push_back(it->first.empty() ? any_service() : service_list(it->first));
     return it->second;
+}
+
+bool ListPool::holds_nobody(ListIndex addresses) const {
+    const std::lock_guard lock{mutex_};
+    const AddressList& list = std::as_const(lists_.addresses)[addresses];
+    return list.v4.empty() && list.v6.empty();
 }
 
 std::size_t ListPool::size() const {
@@ -98,6 +113,7 @@ namespace {
 /// Zones and sets are what terms are made of: with others, no rule is what it was.
 bool same_names(const Policy& a, const Policy& b) {
     if (a.zones.size() != b.zones.size() || a.sets.size() != b.sets.size()) return false;
+    if (a.never_block != b.never_block) return false;
     for (std::size_t s = 0; s < a.sets.size(); ++s) {
         if (!a.sets.same(s, b.sets, s)) return false;
     }
@@ -119,7 +135,11 @@ TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, cons
     if (goes_on) places = shared_places(policy_before->rules, policy.rules);
     rules_.reserve(policy.rules.size());
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
-        if (goes_on && places[i] != kNotShared) {
+        // Which layer is the last, and so what a rule does that passes, may be other than before.
+        const auto same_spared = [&] {
+            return spared_by(policy, policy.rules[i]) == spared_by(*policy_before, policy_before->rules[places[i]]);
+        };
+        if (goes_on && places[i] != kNotShared && same_spared()) {
             rules_.push_back(before->rules_.handle(places[i]));
         } else {
             rules_.push_back(expand(policy, policy.rules[i]));
@@ -132,8 +152,14 @@ TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, cons
     number_lists();
 }
 
+TermBuilder::Spared TermBuilder::spared_by(const Policy& policy, const Rule& rule) {
+    if (policy.never_block.empty()) return Spared::nobody;
+    return policy.refuses(rule) ? Spared::members : Spared::left_out;
+}
+
 TermBuilder::ExpandedRule TermBuilder::expand(const Policy& policy, const Rule& rule) {
-    ExpandedRule expanded{.from = group(policy, rule.from), .to = group(policy, rule.to)};
+    const Spared spared = spared_by(policy, rule);
+    ExpandedRule expanded{.from = group(policy, rule.from, spared), .to = group(policy, rule.to, spared)};
     expanded.service = pool_->service(rule.service);
     return expanded;
 }
@@ -158,13 +184,14 @@ void TermBuilder::number_lists() {
 
 /// Alternatives with the same zone join their addresses; then groups with the same addresses join their zones. A zone
 /// that is allowed whole needs no second group with some of its addresses.
-std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<Endpoint>& alternatives) {
+std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<Endpoint>& alternatives, Spared spared) {
     if (alternatives.size() == 1) {  // most sides
         const Endpoint& e = alternatives.front();
         const ZoneBits zones = e.zone ? ZoneBits{}.set(*e.zone) : every_zone_;
         if (zones.none()) return {};
         std::vector<Side> sides;
-        add_sides(policy, sides, zones, {.sets = e.sets, .nets = e.nets, .except = e.except, .any = e.any_addr});
+        add_sides(policy, sides, zones, {.sets = e.sets, .nets = e.nets, .except = e.except, .any = e.any_addr},
+                  spared);
         return sides;
     }
     ZoneBits whole;  // zones allowed with any address
@@ -188,7 +215,7 @@ std::vector<Side> TermBuilder::group(const Policy& policy, const std::vector<End
         const std::uint32_t zone = place.first;
         const ZoneBits zones = (zone == abi::kZonesMax ? every_zone_ : ZoneBits{}.set(zone)) & ~whole;
         if (zones.none()) continue;
-        add_sides(policy, sides, zones, std::move(key));
+        add_sides(policy, sides, zones, std::move(key), spared);
     }
     if (whole.any()) sides.push_back({.zones = whole, .addresses = kAnyList});
     return sides;
@@ -203,29 +230,41 @@ SetBits TermBuilder::split(std::vector<std::uint16_t>& sets) const {
     return members;
 }
 
-/// What the policy knows is a list; what it does not know is a side of its own.
+/// What the policy knows is a list; what it does not know is a side of its own. So is who stands in never_block, where
+/// it does not matter for him what he is a member of.
 void TermBuilder::add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones,
-                            ListPool::AddressKey key) {
+                            ListPool::AddressKey key, Spared spared) {
     if (key.any) {
         key.sets.clear();
         key.nets.clear();
     }
     const SetBits members = split(key.sets), except = split(key.except);
-    const auto add = [&](ListIndex list, SetBits asked) {
+    const auto add_side = [&](ListIndex list, SetBits asked, SetBits left_out) {
         const auto same = std::ranges::find_if(
-            sides, [&](const Side& s) { return s.addresses == list && s.members == asked && s.except == except; });
+            sides, [&](const Side& s) { return s.addresses == list && s.members == asked && s.except == left_out; });
         if (same != sides.end()) {
             same->zones |= zones;
         } else {
-            sides.push_back({.zones = zones, .addresses = list, .members = asked, .except = except});
+            sides.push_back({.zones = zones, .addresses = list, .members = asked, .except = left_out});
         }
     };
-    const ListPool::AddressKey others{.sets = {}, .nets = {}, .except = key.except, .any = true};
-    const auto list_of = [&](ListPool::AddressKey of) {
-        return of.any && of.except.empty() ? kAnyList : pool_->addresses(std::move(of), policy.sets);
+    const auto add = [&](ListPool::AddressKey of, SetBits asked) {
+        const bool whole = of.any && of.except.empty() && of.except_nets.empty();
+        add_side(whole ? kAnyList : pool_->addresses(of, policy.sets), asked, except);
+        if (spared != Spared::left_out || except == 0) return;
+        of.within = policy.never_block.sets;
+        of.within_nets = policy.never_block.nets;
+        const ListIndex list = pool_->addresses(std::move(of), policy.sets);
+        if (!pool_->holds_nobody(list)) add_side(list, asked, 0);
     };
-    if (members == 0 || !key.sets.empty() || !key.nets.empty()) add(list_of(std::move(key)), 0);
-    if (members != 0) add(list_of(others), members);
+    ListPool::AddressKey others{.sets = {}, .nets = {}, .except = key.except, .any = true};
+    if (members == 0 || !key.sets.empty() || !key.nets.empty()) add(std::move(key), 0);
+    if (members == 0) return;
+    if (spared == Spared::members) {
+        append(others.except, policy.never_block.sets);
+        others.except_nets = policy.never_block.nets;
+    }
+    add(std::move(others), members);
 }
 
 std::vector<Term> TermBuilder::terms() const {

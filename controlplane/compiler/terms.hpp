@@ -52,6 +52,11 @@ public:
         std::vector<Prefix> nets;
         std::vector<std::uint16_t> except{};  ///< sets whose addresses are taken away
         bool any{};                           ///< every address; then `sets` and `nets` are empty
+        std::vector<Prefix> except_nets{};    ///< taken away too
+        /// If they name anybody: what none of them has is taken away.
+        std::vector<std::uint16_t> within{};
+        std::vector<Prefix> within_nets{};
+        bool has_within() const noexcept { return !within.empty() || !within_nets.empty(); }
         bool operator==(const AddressKey&) const = default;
     };
     using ServiceKey = std::vector<ServiceTerm>;
@@ -60,6 +65,7 @@ public:
     ListIndex addresses(AddressKey key, const SharedList<NetSet>& sets);
     ListIndex service(ServiceKey key);
     std::size_t size() const;
+    bool holds_nobody(ListIndex addresses) const;
 
     struct Lists {
         SharedList<AddressList> addresses;
@@ -114,8 +120,16 @@ private:
         ListIndex service{};
     };
 
+    /// Whose membership never_block does not let count, in a rule.
+    enum class Spared : std::uint8_t {
+        nobody,
+        members,   ///< of sets that are named: it refuses
+        left_out,  ///< of sets behind `not`: it lets in, or passes on
+    };
+    static Spared spared_by(const Policy& policy, const Rule& rule);
+
     ExpandedRule expand(const Policy& policy, const Rule& rule);
-    std::vector<Side> group(const Policy& policy, const std::vector<Endpoint>& alternatives);
+    std::vector<Side> group(const Policy& policy, const std::vector<Endpoint>& alternatives, Spared spared);
     void number_lists();
     Side local(const Side& side) const {
         return {.zones = side.zones,
@@ -126,7 +140,8 @@ private:
 
     /// Takes sets with members over the API out of `sets`.
     SetBits split(std::vector<std::uint16_t>& sets) const;
-    void add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones, ListPool::AddressKey key);
+    void add_sides(const Policy& policy, std::vector<Side>& sides, const ZoneBits& zones, ListPool::AddressKey key,
+                   Spared spared);
 
     ZoneBits every_zone_;
     std::vector<SetBits> bit_of_set_;  ///< by position in the policy; 0 = its members stand there

@@ -98,7 +98,8 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
             result.skipped.push_back({rule.id, "when"});
         } else if (const auto field = first_excluding_field(policy, rule, key, is_member)) {
             const auto set = excluding_set(policy, rule, key, is_member);
-            result.skipped.push_back({rule.id, std::string{*field}, std::string{set}});
+            result.skipped.push_back(
+                {rule.id, std::string{*field}, std::string{set}, kept_by_never_block(policy, rule, key, is_member)});
         } else if (standing == Standing::enforced && policy.passes_on(r)) {
             result.passed.push_back(rule.id);
             r = policy.behind_layer_of(r) - 1;

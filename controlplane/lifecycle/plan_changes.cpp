@@ -105,6 +105,14 @@ Words words_of(const NetSet& set) {
     return words;
 }
 
+/// Sets by their names, as in rules.
+Words words_of_never_block(const Policy& policy) {
+    Words words;
+    for (const auto set : policy.never_block.sets) words.insert(policy.sets[set].name);
+    for (const auto& net : policy.never_block.nets) words.insert(to_text(net));
+    return words;
+}
+
 Words words_of(const Zone& zone) { return {zone.ports.begin(), zone.ports.end()}; }
 Words words_of(const NamedService& service) { return words_of(service.terms); }
 
@@ -166,6 +174,7 @@ public:
         named("zone", "port", before_.zones, after_.zones);
         zone_limits();
         named("set", "net", before_.sets, after_.sets);
+        never_block();
         named("service", "term", before_.services, after_.services);
         rules(moved);
         tests();
@@ -215,6 +224,13 @@ private:
         add_change("tracking", "", differing(tracking(before_), tracking(after_)));
         add_change("default", "", differing(defaults(before_), defaults(after_)));
         add_change("wire", "", differing(wire(before_), wire(after_)));
+    }
+
+    void never_block() {
+        auto fields = differing("member", words_of_never_block(before_), words_of_never_block(after_));
+        if (fields.empty()) return;
+        const char* const op = before_.never_block.empty() ? "add" : after_.never_block.empty() ? "remove" : "change";
+        changes_.push_back({op, "never_block", "", std::move(fields)});
     }
 
     template <typename List>

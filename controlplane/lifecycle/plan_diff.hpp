@@ -18,7 +18,7 @@ struct PlanField {
 
 struct PlanChange {
     std::string op;    ///< add, change, move or remove
-    std::string kind;  ///< name, default, wire, tracking, zone, set, service, rule, test or wording
+    std::string kind;  ///< name, default, wire, tracking, zone, set, never_block, service, rule, test or wording
     std::string id;
     std::vector<PlanField> fields;
 };

@@ -117,6 +117,7 @@ struct ExplainResult {
         std::string rule;
         std::string field;     ///< first field that excluded it: when | from | to | service
         std::string not_in{};  ///< the set behind `not` in that field which alone did, or empty
+        bool never_block{};    ///< a member of a set that the field names, and in never_block
     };
     std::vector<Skipped> skipped;     ///< rules that were asked before the deciding one, in order
     std::vector<std::string> passed;  ///< rules that left the packet to a later layer, in order
@@ -229,6 +230,8 @@ struct SetChangeResult {
     /// when its stalled workers turn.
     bool enforced{};
     std::string trouble{};  ///< why it is not enforced
+    /// Members that stand in never_block, of a set that rules refuse by. `pointer` is their place in the query.
+    PolicyErrors warnings{};
 };
 
 struct WorkerStatus {

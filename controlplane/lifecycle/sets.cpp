@@ -4,13 +4,16 @@
 #include <chrono>
 
 #include "controlplane/compiler/changing_sets.hpp"
+#include "controlplane/compiler/range_algebra.hpp"
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/address.hpp"
 
 namespace sluice::cp {
 namespace {
 
 constexpr std::size_t kPageOfSync = 50'000;
+constexpr std::size_t kWarningsMax = 100;
 constexpr std::uint64_t kTtlNsPerS = 1'000'000'000;
 
 abi::SetMember member_of(const Prefix& p) { return {.addr = p.addr, .family = p.family, .bits = p.bits}; }
@@ -46,6 +49,41 @@ std::vector<StoredMember> stored(const std::vector<SetMemberEdit>& edits, std::i
     members.reserve(unique.size());
     for (const auto& [key, member] : unique) members.push_back(member);
     return members;
+}
+
+/// Does a rule cut off who is a member?
+bool cuts_off_members(const Policy& policy, std::uint16_t set) {
+    const auto named = [&](const std::vector<Endpoint>& side, std::vector<std::uint16_t> Endpoint::*sets) {
+        return std::ranges::any_of(side, [&](const Endpoint& e) { return std::ranges::count(e.*sets, set) != 0; });
+    };
+    return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
+        const auto sets = policy.refuses(rule) ? &Endpoint::sets : &Endpoint::except;
+        return named(rule.from, sets) || named(rule.to, sets);
+    });
+}
+
+/// Members that never_block has whole, of a set by which somebody would be cut off.
+PolicyErrors never_blocked(const Policy& policy, std::string_view name, const std::vector<SetMemberEdit>& members) {
+    const auto set = std::ranges::find(policy.sets, name, &NetSet::name);
+    if (policy.never_block.empty() || set == policy.sets.end()) return {};
+    std::vector<Prefix> nets = policy.never_block.nets;
+    for (const std::uint16_t s : policy.never_block.sets)
+        nets.insert(nets.end(), policy.sets[s].nets.begin(), policy.sets[s].nets.end());
+    const AddressList never = address_list(nets);
+    PolicyErrors warnings;
+    for (std::size_t i = 0; i < members.size() && warnings.size() < kWarningsMax; ++i) {
+        const AddressList member = address_list({&members[i].member, 1});
+        if (!covers(never.v4, member.v4) || !covers(never.v6, member.v6)) continue;
+        if (warnings.empty() && !cuts_off_members(policy, static_cast<std::uint16_t>(set - policy.sets.begin())))
+            return {};
+        warnings.push_back({"never-blocked",
+                            "/members/" + std::to_string(i),
+                            {},
+                            to_text(members[i].member) +
+                                " stands in never_block of the policy: it is a member now, and "
+                                "no rule blocks it for that"});
+    }
+    return warnings;
 }
 
 std::string etag_of(const SetStore& sets) { return "s" + std::to_string(sets.number()); }
@@ -148,6 +186,10 @@ Expected<SetChangeResult, Problem> PolicyServiceImpl::change_set(const SetChange
     result.etag = etag_of(store_->sets());
     result.trouble = sets_sent_ ? send_changes(changes, edited->first_number, false) : sync_sets();
     result.enforced = result.trouble.empty();
+    const auto active = shared().active();
+    if (active != nullptr && query.edit != SetEdit::remove) {
+        result.warnings = never_blocked(active->policy, query.name, query.members);
+    }
     return result;
 }
 

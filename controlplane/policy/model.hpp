@@ -142,6 +142,15 @@ struct PolicyTest {
     SourcePos pos;
 };
 
+/// Who is no member of a set over the API wherever being one could cut him off: in `from` and `to` of a rule that
+/// refuses, behind `not` of one that does not.
+struct NeverBlock {
+    std::vector<std::uint16_t> sets{};  ///< indices into Policy::sets, ascending; their members stand in the policy
+    std::vector<Prefix> nets{};
+    bool empty() const noexcept { return sets.empty() && nets.empty(); }
+    bool operator==(const NeverBlock&) const = default;
+};
+
 /// The keys of `timeouts:`, in the order in which they are told.
 struct TimeoutKey {
     std::string_view key;
@@ -191,6 +200,7 @@ struct Policy {
     abi::SynProxySettings syn_proxy{};
     std::vector<Zone> zones;
     SharedList<NetSet> sets;
+    NeverBlock never_block;
     std::vector<NamedService> services;
     std::vector<Schedule> schedules;
     SharedList<Rule> rules;
@@ -210,6 +220,13 @@ struct Policy {
         const std::uint8_t layer = rules[i].layer;
         while (i < rules.size() && rules[i].layer == layer) ++i;
         return i;
+    }
+
+    /// Does the rule refuse what it matches? One that passes does what the default does, where there is no later layer.
+    /// An observe rule is asked what it would do.
+    bool refuses(const Rule& rule) const {
+        if (rule.action != Action::pass) return rule.action != Action::allow;
+        return rules.back().layer == rule.layer && default_action != Action::allow;
     }
 
     SourcePos pos_of_rule(std::size_t i) const { return i < rule_pos.size() ? rule_pos[i] : SourcePos{}; }

@@ -27,6 +27,7 @@ public:
     Policy read() {
         read_settings();
         read_sets();
+        read_never_block();
         read_services();
         read_rules();
         read_tests_of({.has = [this](std::string_view id) { return rule_ids_.contains(id); },
@@ -42,6 +43,7 @@ public:
     EditedRead read_edited(const Policy& base, std::span<const FreshRule> fresh, const RuleNames& names) {
         read_settings();
         policy_.sets = base.sets;
+        policy_.never_block = base.never_block;
         policy_.services = base.services;
         std::uint16_t set = 0;
         for_each_member("sets", [&](const Node& key, const Node&, const Path& path) {
@@ -274,6 +276,24 @@ private:
             report_.add(path, value.pos, "too-many",
                         "more than " + std::to_string(kSetsByApiMax) + " sets with members over the API; remove some");
         }
+    }
+
+    /// Whoever may change a set must not be able to take somebody out of what protects from such sets.
+    void read_never_block() {
+        const auto* node = root_.find("never_block");
+        if (node == nullptr) return;
+        const Path path{top_, "never_block"};
+        for_each_of(*node, path, [&](const Node& word, const Path& at) {
+            if (word.kind != Node::Kind::scalar) return;
+            const auto set = std::ranges::find(std::as_const(policy_.sets), word.text, &NetSet::name);
+            if (set == std::as_const(policy_.sets).end() || !set->by_api) return;
+            report_.add(at, word.pos, "members-by-api",
+                        "the members of " + quoted(word.text) +
+                            " come over the API, and whom never_block protects stands in the policy; write "
+                            "addresses, or a set with nets");
+        });
+        Endpoint spared = symbols_.members(*node, path);
+        policy_.never_block = {std::move(spared.sets), std::move(spared.nets)};
     }
 
     /// `when` alone names them: they share no names with zones, sets and services.

@@ -241,6 +241,10 @@ constexpr std::array kDocumentFields{
           .about = "Where traffic comes from and goes to, by port.",
           .object = &kZone},
     optional("sets", Shape::object_map, "Named addresses.", &kSet),
+    optional(
+        "never_block", Shape::members,
+        "Sets, addresses and prefixes that are not cut off for being members of a set with members: api: neither by "
+        "a rule that refuses members, nor by one that lets in, or passes on, all but members."),
     optional("services", Shape::service_map, "Named services; dns, http, https, ntp, ping and ssh are known."),
     optional("schedules", Shape::object_map, "Named times of the week, for `when` of rules.", &kSchedule),
     optional("rules", Shape::object_list, "Top to bottom, the first match decides.", &kRule),
@@ -250,7 +254,6 @@ constexpr std::array kDocumentFields{
     unsupported("feeds"),
     unsupported("limits"),
     unsupported("nat"),
-    unsupported("never_block"),
 };
 constexpr ObjectSchema kDocument{"the policy", kDocumentFields};
 

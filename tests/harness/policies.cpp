@@ -94,6 +94,17 @@ PolicyBuilder& PolicyBuilder::set_by_api(std::string name) {
     return *this;
 }
 
+PolicyBuilder& PolicyBuilder::never_block(const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (const auto set = index_of(policy.sets, word)) {
+            policy.never_block.sets.push_back(*set);
+        } else {
+            policy.never_block.nets.push_back(prefix(word));
+        }
+    }
+    return *this;
+}
+
 cp::Endpoint PolicyBuilder::endpoint(std::string_view text) const {
     if (const std::size_t left_out = text.find('!'); left_out != std::string_view::npos) {
         cp::Endpoint e = endpoint(text.substr(0, left_out));

@@ -39,6 +39,8 @@ public:
     PolicyBuilder& set(std::string name, const std::vector<std::string>& nets);
     /// A set whose members come over the API.
     PolicyBuilder& set_by_api(std::string name);
+    /// Sets and prefixes.
+    PolicyBuilder& never_block(const std::vector<std::string>& words);
     PolicyBuilder& rule(const RuleSpec& spec);
     PolicyBuilder& default_action(cp::Action action, abi::RuleLog log = abi::RuleLog::none);
     PolicyBuilder& wire(abi::WireAction arp, abi::WireAction nd, abi::WireAction other);

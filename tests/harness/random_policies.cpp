@@ -255,6 +255,30 @@ void settle_layers(cp::Policy& policy) {
     }
 }
 
+SetsByApi put_sets_on_api(cp::Policy& policy, Random& random) {
+    SetsByApi made;
+    for (std::size_t s = 0; s < policy.sets.size(); ++s) {
+        if (below(random, 2) == 0) continue;
+        cp::NetSet& set = policy.sets[s];
+        made.known.insert(made.known.end(), set.nets.begin(), set.nets.end());
+        set.nets.clear();
+        set.by_api = true;
+        made.names.push_back(set.name);
+    }
+    return made;
+}
+
+void add_never_block(cp::Policy& policy, const std::vector<cp::Prefix>& known, Random& random) {
+    policy.never_block = {};
+    if (below(random, 3) == 0) return;
+    for (std::size_t s = 0; s < policy.sets.size(); ++s) {
+        if (!std::as_const(policy.sets)[s].by_api && below(random, 4) == 0)
+            policy.never_block.sets.push_back(static_cast<std::uint16_t>(s));
+    }
+    for (std::uint64_t n = below(random, 4); n != 0 && !known.empty(); --n)
+        policy.never_block.nets.push_back(known[below(random, known.size())]);
+}
+
 std::string to_text(const dp::LookupKey& key) {
     char src[INET6_ADDRSTRLEN]{}, dst[INET6_ADDRSTRLEN]{};
     const int family = key.family == IpFamily::v4 ? AF_INET : AF_INET6;

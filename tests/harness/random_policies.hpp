@@ -57,6 +57,15 @@ void add_layers(cp::Policy& policy, Random& random);
 /// After rules were put elsewhere or came: each that stands among rules of other layers is of its neighbours' layer.
 void settle_layers(cp::Policy& policy);
 
+/// About half of the sets get their members over the API.
+struct SetsByApi {
+    std::vector<std::string> names;
+    std::vector<cp::Prefix> known;  ///< what was in them: what the pool's keys are near
+};
+SetsByApi put_sets_on_api(cp::Policy& policy, Random& random);
+/// Some of `known`, and some sets with nets; in every third policy nobody.
+void add_never_block(cp::Policy& policy, const std::vector<cp::Prefix>& known, Random& random);
+
 /// For a failure's message.
 std::string to_text(const dp::LookupKey& key);
 

@@ -59,7 +59,7 @@ constexpr std::uint32_t kIds = 9;  // few, so that ids come back
 constexpr std::uint32_t kSlotsAmple = 4096;
 
 std::string rule_json(const std::string& id, std::uint32_t n) {
-    static constexpr std::array<const char*, 10> kSides{
+    static constexpr std::array<const char*, 12> kSides{
         R"("any")",
         R"("lan")",
         R"("wan")",
@@ -68,6 +68,8 @@ std::string rule_json(const std::string& id, std::uint32_t n) {
         R"("2001:db8::/32")",
         R"("192.0.2.7")",
         R"(["web", "192.0.2.7"])",
+        R"("blocked")",
+        R"({"zone": "wan", "not": "blocked"})",
         R"([{"zone": "wan", "set": "web"}, "192.0.2.7", "10.0.0.0/8"])",
         R"([{"zone": "lan", "set": "192.0.2.7"}, {"zone": "wan", "set": ["web", "192.0.2.7"]}])"};
     static constexpr std::array<const char*, 6> kServices{"", "https", "tcp/1-1023", "udp/53", "icmp", "proto/47"};
@@ -91,7 +93,8 @@ using Rules = std::vector<std::pair<std::string, std::string>>;
 std::string policy_json(const Rules& rules) {
     std::string json = R"({"sluice": 1, "name": "edits", "default": {"action": "deny"},
  "zones": {"lan": {"ports": ["p0"]}, "wan": {"ports": ["p1"]}},
- "sets": {"web": {"nets": ["10.0.0.0/24", "2001:db8:1::/48"]}}, "rules": [)";
+ "sets": {"web": {"nets": ["10.0.0.0/24", "2001:db8:1::/48"]}, "blocked": {"members": "api"}},
+ "never_block": ["web", "192.0.2.0/24"], "rules": [)";
     for (std::size_t i = 0; i < rules.size(); ++i) json += (i == 0 ? "" : ",\n  ") + rules[i].second;
     return json + "]}";
 }

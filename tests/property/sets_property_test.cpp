@@ -24,28 +24,10 @@ namespace {
 
 using abi::SetOp;
 
-bool holds(const cp::Prefix& p, abi::IpFamily family, const abi::IpAddr& addr) {
-    return p.family == family && dp::set_key(addr, family, p.bits) == dp::set_key(p.addr, family, p.bits);
-}
-
 /// Members as a list, and the batches that make them.
 class Model {
 public:
-    /// Some sets of `policy`, as their members over the API.
-    Model(cp::Policy& policy, Random& random) {
-        for (std::size_t s = 0; s < policy.sets.size(); ++s) {
-            if (random() % 2 == 0) continue;
-            cp::NetSet set = std::as_const(policy.sets)[s];
-            std::copy(set.nets.begin(), set.nets.end(), std::back_inserter(known_));
-            set.nets.clear();
-            set.by_api = true;
-            names_.push_back(set.name);
-            cp::SharedList<cp::NetSet> sets;
-            for (std::size_t i = 0; i < policy.sets.size(); ++i)
-                sets.push_back(i == s ? set : std::as_const(policy.sets)[i]);
-            policy.sets = std::move(sets);
-        }
-    }
+    explicit Model(SetsByApi sets) : names_{std::move(sets.names)}, known_{std::move(sets.known)} {}
     bool empty() const { return names_.empty() || known_.empty(); }
 
     /// The next batch; some are whole replacements.
@@ -90,8 +72,7 @@ public:
     cp::Membership membership() const {
         return [this](std::string_view name, abi::IpFamily family, const abi::IpAddr& addr) {
             const auto at = members_.find(std::string{name});
-            return at != members_.end() &&
-                   std::ranges::any_of(at->second, [&](const cp::Prefix& p) { return holds(p, family, addr); });
+            return at != members_.end() && cp::any_holds(at->second, family, addr);
         };
     }
 
@@ -113,7 +94,9 @@ TEST(SetsProperty, CompiledEqualsReferenceAfterEveryChange) {
         const Pool pool{random()};
         cp::Policy policy = pool.policy(random_rules(random, 1 + random() % 60));
         if (random() % 2 == 0) add_layers(policy, random);
-        Model model{policy, random};
+        SetsByApi sets = put_sets_on_api(policy, random);
+        add_never_block(policy, sets.known, random);
+        Model model{std::move(sets)};
         if (model.empty()) continue;
         cp::SlotMap slots;
         ASSERT_TRUE(slots.assign(policy));
@@ -152,6 +135,53 @@ TEST(SetsProperty, CompiledEqualsReferenceAfterEveryChange) {
     }
     EXPECT_GT(asked, 10'000U);
     EXPECT_GT(hits, 100U);
+}
+
+/// Does a rule leave members to later layers? Then they are its author's to think of, in never_block or not.
+bool passes_members_on(const cp::Policy& policy, std::size_t rule) {
+    const auto names_one = [&](const std::vector<cp::Endpoint>& side) {
+        return std::ranges::any_of(side, [&](const cp::Endpoint& e) {
+            return std::ranges::any_of(e.sets, [&](std::uint16_t set) { return policy.sets[set].by_api; });
+        });
+    };
+    return policy.passes_on(rule) && (names_one(policy.rules[rule].from) || names_one(policy.rules[rule].to));
+}
+
+/// Who may change sets may do it as he likes: what is allowed while they are empty stays allowed to everybody in
+/// never_block, if nobody else is a member.
+TEST(SetsProperty, NobodyInNeverBlockIsCutOffByMembers) {
+    Random random{seed_of_this_run()};
+    std::size_t allowed = 0, matters = 0;
+    for (int round = 0; round < 600; ++round) {
+        const Pool pool{random()};
+        cp::Policy policy = pool.policy(random_rules(random, 1 + random() % 30));
+        if (random() % 2 == 0) add_layers(policy, random);
+        const SetsByApi sets = put_sets_on_api(policy, random);
+        add_never_block(policy, sets.known, random);
+        bool comparable = !policy.never_block.nets.empty();
+        for (std::size_t r = 0; comparable && r < policy.rules.size(); ++r) comparable = !passes_members_on(policy, r);
+        if (!comparable) continue;
+        const cp::NeverBlock never = policy.never_block;
+        const cp::Membership all = [&](std::string_view, abi::IpFamily family, const abi::IpAddr& addr) {
+            return cp::any_holds(never.nets, family, addr);
+        };
+        for (int k = 0; k < 100; ++k) {
+            dp::LookupKey key = pool.key(random, policy);
+            const cp::Prefix& net = never.nets[random() % never.nets.size()];
+            if (net.family == key.family) (random() % 2 == 0 ? key.src : key.dst) = net.addr;
+            const auto verdict = [&](const cp::Membership& members) {
+                return cp::reference_verdict(policy, cp::reference_lookup(policy, key, members).rule);
+            };
+            if (verdict({}) != abi::Verdict::allow) continue;
+            ++allowed;
+            ASSERT_EQ(verdict(all), abi::Verdict::allow) << seed_line() << " round " << round << ": " << to_text(key);
+            policy.never_block = {};
+            matters += verdict(all) == abi::Verdict::allow ? 0 : 1;
+            policy.never_block = never;
+        }
+    }
+    EXPECT_GT(allowed, 1'000U);
+    EXPECT_GT(matters, 20U) << "cut off without never_block";
 }
 
 }  // namespace

@@ -115,8 +115,10 @@ void print_decision(const json::value& answer, bool colours) {
     if (skipped.empty()) return;
     Table table{{{"SKIPPED"}, {"BECAUSE OF"}}};
     for (const auto& rule : skipped) {
-        const bool left_out = rule.as_object().contains("not");
-        table.add({text_of(rule, "rule"), text_of(rule, "field") + (left_out ? ": not " + text_of(rule, "not") : "")});
+        std::string why = text_of(rule, "field");
+        if (rule.as_object().contains("not")) why += ": not " + text_of(rule, "not");
+        if (rule.as_object().contains("never_block")) why += ": never_block";
+        table.add({text_of(rule, "rule"), std::move(why)});
     }
     std::cout << '\n' << table.text(colours);
 }

@@ -69,6 +69,7 @@ void collect(const Node& node, std::vector<SourcePos>& places) {
 
 /// What a file that is not the base may bring, beside its rules.
 constexpr std::array<std::string_view, 3> kMaps{"sets", "services", "schedules"};
+constexpr std::string_view kNeverBlock = "never_block";
 
 class Joiner {
 public:
@@ -98,6 +99,7 @@ public:
             take_rules(root, joined);
             if (f == *base_) continue;
             for (const std::string_view map : kMaps) add_members(joined, map, root);
+            add_never_block(joined, root);
             add_tests(joined, root);
         }
         end_if_wrong();
@@ -158,14 +160,15 @@ private:
     }
 
     void check_keys(const Node& root) {
-        static constexpr std::array<std::string_view, 6> kKnown{"sluice", "name", "layer", "rules", "tests", "default"};
+        static constexpr std::array<std::string_view, 7> kKnown{"sluice", "name",    "layer",    "rules",
+                                                                "tests",  "default", kNeverBlock};
         for (std::size_t i = 0; i < root.member_count(); ++i) {
             const std::string_view key = root.key(i).text;
             if (std::ranges::find(kKnown, key) != kKnown.end() || std::ranges::find(kMaps, key) != kMaps.end())
                 continue;
             complain(root.key(i),
                      fmt::format("\"{}\" belongs to the base file, {}; this one may have sluice, name, layer, "
-                                 "sets, services, schedules, rules and tests",
+                                 "sets, services, schedules, never_block, rules and tests",
                                  key, files_[*base_]));
         }
         const Node* version = root.find("sluice");
@@ -226,6 +229,21 @@ private:
             all.children.push_back(more->key(i));
             all.children.push_back(more->value(i));
         }
+    }
+
+    /// One word or a list of them in each file; in all of them together a list.
+    static void add_never_block(cp::Document& joined, const Node& root) {
+        const Node* more = root.find(kNeverBlock);
+        if (more == nullptr) return;
+        Node* all = joined.root.find(kNeverBlock);
+        if (all == nullptr) return put(joined, kNeverBlock, *more);
+        if (all->kind != Node::Kind::list) {
+            Node one = std::move(*all);
+            *all = {.kind = Node::Kind::list, .pos = one.pos};
+            all->children.push_back(std::move(one));
+        }
+        const auto words = more->kind == Node::Kind::list ? more->children : std::vector<Node>{*more};
+        all->children.insert(all->children.end(), words.begin(), words.end());
     }
 
     void add_tests(cp::Document& joined, const Node& root) {

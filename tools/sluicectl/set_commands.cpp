@@ -46,6 +46,10 @@ int tell(const Context& context, const json::value& result) {
     if (!result.at("enforced").as_bool()) {
         std::cerr << "stored, and not in force yet: " << text_of(result, "trouble") << '\n';
     }
+    if (const auto* warnings = result.as_object().if_contains("warnings")) {
+        for (const auto& warning : warnings->as_array())
+            std::cerr << "warning: " << printable(text_of(warning, "detail")) << '\n';
+    }
     return 0;
 }
 

@@ -1,6 +1,8 @@
 """Sets whose members come over the API: both processes, the CLI, live connections, and either process killed in
 between."""
 import json
+import os
+import tempfile
 import time
 
 from lab import daemons
@@ -70,6 +72,32 @@ def members_outlive_either_process(bench):
     bench.put(bench.policy)
 
 
+def nobody_cuts_off_whom_never_block_protects(bench):
+    """The client's network in never_block, in a layer's file: blocked over the CLI with a warning, its live connection
+    and new ones go on, and a test of the policy has said so before. Without never_block the same member is blocked."""
+    test = '  - {from: 198.51.100.7@internet, to: "198.51.100.80@servers:443/tcp", given: {blocked: [198.51.100.0/24]}, expect: '
+    policy = _policy(bench).replace("tests:\n", "tests:\n" + test + "allow, by: web-in}\n", 1)
+    bench.put(policy, expect=422)  # the test expects what never_block alone brings
+    with tempfile.TemporaryDirectory() as folder:
+        guard = "sluice: 1\nname: guard\nlayer: 10\nnever_block: [198.51.100.0/28]\n"
+        for name, text in (("50-edge.yaml", policy), ("10-guard.yaml", guard)):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        bench.ctl("apply", "-f", folder)
+    with Held(bench) as held:
+        said = bench.ctl("set", "add", "blocked", _CLIENT, "203.0.113.0/24")
+        assert said.stdout == "2 added, 0 removed, 2 members\n", said.stdout
+        assert said.stderr.startswith(f"warning: {_CLIENT} stands in never_block"), said.stderr
+        assert bench.tcp(443) == "allow"
+        assert held.process.poll() is None and _flows_of(bench, _CLIENT), "its live flow was ended"
+        explained = bench.ctl("explain", "outside", _CLIENT, "198.51.100.80:443/tcp").stdout
+        assert "allow  by web-in" in explained and "from: never_block" in explained, explained
+        bench.put(_policy(bench))
+        assert bench.tcp(443) == "deny", "never_block has gone"
+    bench.ctl("set", "remove", "blocked", _CLIENT, "203.0.113.0/24")
+    bench.put(bench.policy)
+
+
 def time_to_live_runs_out_without_the_control_plane(bench):
     bench.put(_policy(bench))
     bench.ctl("set", "add", "blocked", _CLIENT, "--for", "5s")
@@ -110,6 +138,7 @@ def a_replacement_is_at_once_and_what_is_wrong_is_refused(bench):
 TESTS = (
     blocked_address_loses_its_live_flow,
     members_outlive_either_process,
+    nobody_cuts_off_whom_never_block_protects,
     time_to_live_runs_out_without_the_control_plane,
     a_replacement_is_at_once_and_what_is_wrong_is_refused,
 )

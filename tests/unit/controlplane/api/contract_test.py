@@ -92,12 +92,15 @@ def drive_sets(at):
     one = json.dumps({"members": ["198.51.100.7"]})
     later = json.dumps({"members": [{"member": "2001:db8::/48", "ttl_s": 60}], "ttl_s": 90})
     nobody = json.dumps({"members": ["203.0.113.99"]})
+    spared = json.dumps({"members": ["198.51.100.7", "203.0.113.129"]})
     for body in (one, later, nobody):
         at.ask("POST", members, body=body, headers=JSON)
     at.ask("GET", members)
     at.ask("GET", members + "?limit=1")
     at.ask("PUT", members, body=one, headers=JSON)
     at.ask("PUT", members, body=nobody, headers=JSON)
+    warned = at.ask("PUT", members, body=spared, headers=JSON).json()["warnings"]
+    assert warned == [{"pointer": "/members/1", "code": "never-blocked", "detail": "203.0.113.129 stands in it"}], warned
     at.ask("DELETE", members, body=one, headers=JSON)
     at.ask("DELETE", members, body=nobody, headers=JSON)
     at.ask("PUT", members, body=one, headers=JSON | {"If-Match": '"s0"'})

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "controlplane/policy/address.hpp"
+
 namespace sluice::cp::api::test {
 namespace {
 
@@ -459,6 +461,7 @@ Expected<ExplainResult, Problem> MemoryPolicyService::explain(const ExplainQuery
     if (query.dport_or_icmp != 443) result.skipped = {{.rule = "web-in", .field = "service"}};
     if (query.dport_or_icmp == 444) {
         result.skipped.push_back({.rule = "but-ops", .field = "from", .not_in = "ops"});
+        result.skipped.push_back({.rule = "blocked-in", .field = "from", .never_block = true});
         result.passed = {"friends"};
     }
     return result;
@@ -519,6 +522,10 @@ Expected<SetChangeResult, Problem> MemoryPolicyService::change_set(const SetChan
         } else {
             after.push_back(edit);
             result.added += gone == 0 ? 1 : 0;
+        }
+        if (edit.member.addr.bytes[3] == 129 && query.edit != SetEdit::remove) {
+            const auto at = std::to_string(&edit - query.members.data());
+            result.warnings.push_back({"never-blocked", "/members/" + at, {}, to_text(edit.member) + " stands in it"});
         }
         if (edit.member.addr.bytes[3] == 99) {
             result.enforced = false;

@@ -419,6 +419,7 @@ class Explain(unittest.TestCase):
             left_out = self.ask(server, dict(good, dport=444)).json()["skipped"]
             self.assertEqual(self.ask(server, dict(good, dport=444)).json()["passed"], ["friends"])
             self.assertEqual(left_out[1], {"rule": "but-ops", "field": "from", "not": "ops"})
+            self.assertEqual(left_out[2], {"rule": "blocked-in", "field": "from", "never_block": True})
             self.assertEqual(self.ask(server, dict(good, proto=6)).status, 200)
             self.assertEqual(self.ask(server, dict(good, in_port="wan9")).status, 422)
             wrong = [("/src", dict(good, src="198.51.100.007")), ("/src", dict(good, src="fe80::1%eth0")),

@@ -124,6 +124,26 @@ TEST(ChangeReach, ToLeaveOutFewerIsToTakeMoreWhoeverIsInTheSet) {
     EXPECT_EQ(untouched(policy("inside!lent"), policy("inside")), (Ids{"rest", "back", "default"}));
 }
 
+TEST(ChangeReach, WhoLeavesNeverBlockMayBeRefusedNow) {
+    const auto policy = [](const std::vector<std::string>& never_block) {
+        PolicyBuilder p;
+        p.zone("outside", {"p0"}).zone("inside", {"p1"}).set_by_api("bad").set("regulator", {"192.0.2.0/24"});
+        p.rule({.id = "first", .from = {"192.0.2.0/25"}, .service = {"tcp/443"}, .action = Action::allow});
+        p.rule({.id = "no", .from = {"bad"}, .action = Action::deny});
+        p.rule({.id = "regulated", .from = {"192.0.2.128/25"}, .action = Action::allow});
+        p.rule({.id = "web", .from = {"10.0.0.0/8"}, .action = Action::allow});
+        p.rule({.id = "rest", .from = {"203.0.113.0/24!bad"}, .action = Action::allow});
+        return p.never_block(never_block).build();
+    };
+    const cp::Policy before = policy({"regulator", "203.0.113.7"});
+    EXPECT_EQ(untouched(before, before), (Ids{"first", "regulated", "web", "rest", "default"}));
+    EXPECT_EQ(untouched(policy({"203.0.113.7"}), before), (Ids{"first", "web", "rest"})) << "and what was no one's";
+    EXPECT_EQ(untouched(policy({"regulator"}), before), (Ids{"first", "regulated", "web"}));
+    EXPECT_EQ(untouched(policy({"regulator", "203.0.113.7", "10.9.0.0/24"}), before),
+              (Ids{"first", "regulated", "web", "rest", "default"}))
+        << "who is refused less takes from nobody";
+}
+
 PolicyBuilder in_layers(const RuleSpec& friendly) {
     PolicyBuilder p;
     p.zone("outside", {"p0"}).zone("inside", {"p1"}).set("shop", {"198.51.100.80/32"});

@@ -69,6 +69,45 @@ TEST(ChangingSets, BothSidesAndWhatThePolicyKnowsBesideThem) {
     EXPECT_EQ(decides(1, "10.0.0.3", "10.0.0.1"), "default!");
 }
 
+TEST(ChangingSets, WhoIsInNeverBlockIsDecidedAsIfHeWereNoMember) {
+    auto b = two_zones({"a", "b"});
+    b.set("regulator", {"10.9.0.0/24", "2001:db8:9::/48"}).never_block({"regulator", "192.0.2.7"});
+    b.rule({.id = "no", .from = {"a"}, .to = {"any"}, .action = cp::Action::reject});
+    b.rule({.id = "no-to", .to = {"inside&a"}, .action = cp::Action::deny});
+    b.rule({.id = "rest", .from = {"any!b"}, .action = cp::Action::allow});
+    const CompiledTables tables{b.build()};
+    dp::OwnSetTable members{16};
+    abi::ChangeSets batch;
+    batch.epoch = 1;
+    batch.is_first = 1;
+    for (const char* set : {"a", "b"}) {
+        for (const char* text : {"10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"}) {
+            const cp::Prefix p = prefix(text);
+            batch.changes[batch.count++] = {.set = cp::set_id(set),
+                                            .member = {.addr = p.addr, .family = p.family, .bits = p.bits},
+                                            .op = abi::SetOp::add};
+        }
+    }
+    ASSERT_TRUE(members->apply(batch, {}, nullptr, 1));
+    dp::TableView view = tables.view();
+    view.members = members->view(view, nullptr, 0);
+    const auto decides = [&](const char* src, const char* dst) {
+        const auto k = key(0, src, 1, dst, abi::L4Proto::tcp, 80);
+        dp::LookupResult r;
+        dp::lookup(view, {&k, 1}, {&r, 1});
+        return std::string{view.rule_id(r.rule)};
+    };
+    EXPECT_EQ(decides("10.8.0.1", "203.0.113.1"), "no");
+    EXPECT_EQ(decides("10.9.0.1", "203.0.113.1"), "rest");
+    EXPECT_EQ(decides("192.0.2.7", "203.0.113.1"), "rest");
+    EXPECT_EQ(decides("192.0.2.8", "203.0.113.1"), "no");
+    EXPECT_EQ(decides("2001:db8:9::1", "2001:db9::1"), "rest");
+    EXPECT_EQ(decides("2001:db8:a::1", "2001:db9::1"), "no");
+    EXPECT_EQ(decides("203.0.113.1", "10.9.0.1"), "rest");
+    EXPECT_EQ(decides("203.0.113.1", "10.8.0.1"), "no-to");
+    EXPECT_EQ(decides("10.9.0.1", "10.8.0.1"), "no-to") << "the other end is nobody's to protect";
+}
+
 TEST(ChangingSets, ASetThatIsLeftOutIsAskedAsOneThatIsNamed) {
     auto b = two_zones({"a", "b"});
     b.set("known", {"192.0.2.0/24"});

@@ -113,6 +113,53 @@ TEST(Terms, OfAnEditedPolicyAreThoseOfThePolicyByItself) {
     EXPECT_EQ(told(TermBuilder{again, &edited, &second}), told(TermBuilder{again}));
 }
 
+TEST(Terms, WhoIsInNeverBlockIsTakenFromMembersAndGivenBackWhereTheyAreLeftOut) {
+    PolicyBuilder b = three_zones();
+    b.set_by_api("bad").never_block({"s", "192.0.2.0/24"});
+    b.rule({.id = "no", .from = {"a&bad", "a&t"}, .action = Action::deny});
+    b.rule({.id = "in", .from = {"t!bad", "b&s!bad"}, .action = Action::allow});
+    const TermBuilder terms{b.policy};
+    const auto all = terms.terms();
+    ASSERT_EQ(all.size(), 5U) << "t and never_block share nobody";
+    const auto& lists = terms.addresses();
+    EXPECT_EQ(all[0].from.members, 0U);
+    EXPECT_EQ(lists[all[0].from.addresses].v4, (Ranges<std::uint32_t>{{0x0b000000, 0x0bffffff}})) << "the author's own";
+    EXPECT_NE(all[1].from.members, 0U);
+    EXPECT_EQ(lists[all[1].from.addresses].v4,
+              (Ranges<std::uint32_t>{{0, 0x09ffffff}, {0x0b000000, 0xc00001ff}, {0xc0000300, 0xffffffff}}));
+    EXPECT_EQ(lists[all[1].from.addresses].v6.size(), 1U);
+    std::size_t left_out = 0;
+    for (std::size_t i = 2; i < all.size(); ++i) left_out += all[i].from.except != 0 ? 1 : 0;
+    EXPECT_EQ(left_out, 2U) << "and s of b stands there once more, whoever is bad";
+    b.policy.never_block = {};
+    EXPECT_EQ(TermBuilder{b.policy}.terms().size(), 4U);
+    EXPECT_EQ(TermBuilder{b.policy}.terms()[1].from.addresses, kAnyList);
+}
+
+// An edit may bring a later layer, so that what refused before passes on now; the rule itself is shared.
+TEST(Terms, AreMadeAnewWhereNeverBlockAsksForOthers) {
+    PolicyBuilder b = three_zones();
+    b.set_by_api("bad").never_block({"s"}).rule({.id = "x", .from = {"bad"}, .action = Action::pass, .layer = 10});
+    const TermBuilder first{b.policy};
+    Policy later = b.policy;
+    later.rules.push_back({.id = "y", .from = {{}}, .to = {{}}, .layer = 20});
+    const TermBuilder second{later, &b.policy, &first};
+    EXPECT_EQ(told(second), told(TermBuilder{later}));
+    EXPECT_NE(first.terms()[0].from.addresses, kAnyList);
+    EXPECT_EQ(second.terms()[0].from.addresses, kAnyList);
+    Policy others = b.policy;
+    others.never_block.sets = {1};
+    EXPECT_EQ(told(TermBuilder{others, &b.policy, &first}), told(TermBuilder{others}));
+}
+
+// `never_block` may name sets that hold nobody: then it protects nobody, and not everybody.
+TEST(Terms, AnEmptyNeverBlockProtectsNobody) {
+    PolicyBuilder b = three_zones();
+    b.set_by_api("bad").set("nobody", {}).never_block({"nobody"});
+    b.rule({.id = "in", .from = {"a!bad"}, .action = Action::allow});
+    EXPECT_EQ(TermBuilder{b.policy}.terms().size(), 1U);
+}
+
 TEST(Terms, TakeNothingOverWhereAnotherSetHasTheName) {
     PolicyBuilder b = three_zones();
     b.rule({.id = "x", .from = {"s"}});

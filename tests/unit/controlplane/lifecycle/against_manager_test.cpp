@@ -276,5 +276,44 @@ TEST_F(AgainstManager, MembersOfSetsAreInForceWhenTheCallReturnsAndAfterEitherDi
     EXPECT_TRUE(eventually([&] { return service->set_members("blocked", 10, "")->members.front().hits.has_value(); }));
 }
 
+TEST_F(AgainstManager, WhoIsInNeverBlockIsAMemberAndNotBlocked) {
+    start_dataplane({.sets = std::make_shared<dp::SetMemory>(std::move(dp::SetMemory::open({}, 1024).value()))});
+    start_service();
+    const std::string text = policy_with_set() + "never_block: [regulator, 10.9.0.0/24]\n";
+    const std::string sets = "sets:\n  blocked: {members: api, max_ips: 3}\n";
+    const auto with = [&](const std::string& more) {
+        std::string policy = text;
+        return policy.replace(policy.find(sets), sets.size(), sets + more);
+    };
+    ASSERT_TRUE(put(with("  regulator: {nets: [203.0.113.128/25, 203.0.113.0/25]}\n  guests: {members: api}\n")));
+    const auto change = [&](const char* set, SetEdit edit, std::vector<SetMemberEdit> members) {
+        return service->change_set({.name = set, .edit = edit, .members = std::move(members)}).value();
+    };
+    const auto added = change("blocked", SetEdit::add,
+                              {{address("192.0.2.1")}, {address("203.0.113.0/24")}, {address("10.9.0.0/23")}});
+    EXPECT_EQ(added.added, 3U);
+    ASSERT_EQ(added.warnings.size(), 1U) << "half of 10.9.0.0/23 is blocked by it";
+    EXPECT_EQ(added.warnings[0].pointer, "/members/1");
+    EXPECT_EQ(added.warnings[0].code, "never-blocked");
+    EXPECT_EQ(added.warnings[0].detail.rfind("203.0.113.0/24 stands in never_block", 0), 0U)
+        << added.warnings[0].detail;
+    EXPECT_EQ(change("blocked", SetEdit::replace, {{address("10.9.0.7")}, {address("203.0.113.0/24")}}).warnings.size(),
+              2U);
+    EXPECT_TRUE(change("blocked", SetEdit::remove, {{address("10.9.0.7")}}).warnings.empty());
+    EXPECT_TRUE(change("guests", SetEdit::add, {{address("10.9.0.7")}}).warnings.empty()) << "no rule asks for guests";
+    const auto said = service->explain({"p0", abi::IpFamily::v4, test::address("203.0.113.9"),
+                                        test::address("198.51.100.80"), abi::L4Proto::tcp, 40000, 443});
+    ASSERT_TRUE(said) << said.error().detail;
+    EXPECT_EQ(said->rule, "web-in");
+    ASSERT_EQ(said->skipped.size(), 1U);
+    EXPECT_EQ(said->skipped[0].field, "from");
+    EXPECT_TRUE(said->skipped[0].never_block);
+    EXPECT_TRUE(said->skipped[0].not_in.empty());
+    ASSERT_TRUE(put(with("  regulator: {nets: [198.51.100.0/24]}\n")));
+    const auto refused = service->explain({"p0", abi::IpFamily::v4, test::address("203.0.113.9"),
+                                           test::address("198.51.100.80"), abi::L4Proto::tcp, 40000, 443});
+    EXPECT_EQ(refused->rule, "no") << "it has left never_block";
+}
+
 }  // namespace
 }  // namespace sluice::cp

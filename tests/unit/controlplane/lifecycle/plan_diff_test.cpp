@@ -93,6 +93,21 @@ std::string with(const std::string& from, const std::string& to) {
     return text.replace(at, from.size(), to);
 }
 
+TEST(PlanChanges, OfNeverBlockAndOfWhatTestsGive) {
+    const auto policy = [](const std::string& never_block, const std::string& given) {
+        auto text = with("sets:\n", "sets:\n  blocked: {members: api}\n");
+        const std::string test = "expect: allow}";
+        return read(text.replace(text.find(test), test.size(), given + test) + never_block);
+    };
+    const auto before = policy("never_block: [shop, 10.9.0.0/24]\n", "given: {blocked: [10.0.0.9, 10.1.0.0/16]}, ");
+    EXPECT_EQ(
+        lines(before, policy("never_block: [10.9.0.0/25, shop]\n", "given: {blocked: [10.1.0.0/16, 10.0.0.9]}, ")),
+        Ids{"change never_block |member:10.9.0.0/24>|member:>10.9.0.0/25"});
+    const std::string test = "test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow";
+    EXPECT_EQ(lines(before, policy("", "")), (Ids{"remove never_block |member:10.9.0.0/24>|member:shop>", "add " + test,
+                                                  "remove " + test + " given blocked: 10.0.0.9, 10.1.0.0/16"}));
+}
+
 TEST(PlanChanges, NothingThatDiffersIsHidden) {
     const auto before = read(kBase);
     EXPECT_EQ(lines(before, before), Ids{});
@@ -130,6 +145,7 @@ TEST(PlanChanges, NothingThatDiffersIsHidden) {
          "expect: allow, by: web-in}",
          {"add test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow by web-in",
           "remove test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow"}},
+        {"rules:", "never_block: [shop, 10.9.0.0/24]\nrules:", {"add never_block |member:>10.9.0.0/24|member:>shop"}},
         {"service: web", "service: tcp/80", {"change wording |:>other words or another order, with the same meaning"}},
     };
     for (const auto& [from, to, expected] : cases) EXPECT_EQ(lines(before, read(with(from, to))), expected) << to;

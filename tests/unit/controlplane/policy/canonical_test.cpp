@@ -130,6 +130,31 @@ TEST(Canonical, TellsWhatIsLeftOut) {
         << canonical_text(parsed.document);
 }
 
+TEST(Canonical, TellsWhoIsNeverBlockedAndWhatTestsGive) {
+    const auto but = [](std::string_view never_block, std::string_view given) {
+        auto text = with("sets:\n", "sets:\n  blocked: {members: api}\n  bad: {members: api}\n");
+        const std::string_view test = "expect: allow";
+        text.replace(text.find(test), test.size(), "expect: allow, given: " + std::string{given});
+        return text + "never_block: " + std::string{never_block} + "\n";
+    };
+    const auto base = version(but("[web, 10.9.0.0/24]", "{blocked: [10.0.0.1, 10.1.0.0/16], bad: [10.0.0.2]}"));
+    EXPECT_EQ(version(but("[10.9.0.0/24, web, web]", "{bad: 10.0.0.2, blocked: [10.1.0.0/16, 10.0.0.1/32]}")), base);
+    for (const auto& other : {
+             but("[web]", "{blocked: [10.0.0.1, 10.1.0.0/16], bad: [10.0.0.2]}"),
+             but("[web, 10.9.0.0/25]", "{blocked: [10.0.0.1, 10.1.0.0/16], bad: [10.0.0.2]}"),
+             but("[web, 10.9.0.0/24]", "{blocked: [10.0.0.1, 10.1.0.0/16]}"),
+             but("[web, 10.9.0.0/24]", "{blocked: [10.0.0.1, 10.2.0.0/16], bad: [10.0.0.2]}"),
+             but("[web, 10.9.0.0/24]", "{bad: [10.0.0.1, 10.1.0.0/16], blocked: [10.0.0.2]}"),
+         }) {
+        EXPECT_NE(version(other), base) << other;
+    }
+    auto parsed =
+        parse_document(but("[web, 10.9.0.0/24]", "{blocked: [10.0.0.1], bad: [10.0.0.2]}"), PolicyFormat::yaml);
+    const auto written = version(but("[web, 10.9.0.0/24]", "{blocked: [10.0.0.1], bad: [10.0.0.2]}"));
+    for (const auto format : {PolicyFormat::yaml, PolicyFormat::json})
+        EXPECT_EQ(version(emit(parsed.document.root, format), format), written);
+}
+
 TEST(Canonical, SurvivesBeingWrittenOutInBothFormats) {
     auto parsed = parse_document(kBase, PolicyFormat::yaml);
     for (const auto format : {PolicyFormat::yaml, PolicyFormat::json}) {

@@ -255,6 +255,31 @@ TEST(Edits, OfAThousandRulesAreQuick) {
     EXPECT_LT(ms, 5000);  // a hang limit
 }
 
+// They stand in the head, which an edit does not read again; the sets' numbers are those of the base.
+TEST(Edits, KeepWhomNothingBlocksAndWhatTestsGive) {
+    const std::string text = R"(sluice: 1
+name: n
+default: {action: deny}
+zones: {lan: {ports: [p]}, wan: {ports: [q]}}
+sets: {blocked: {members: api}, regulator: {nets: [203.0.113.128/25]}}
+never_block: [regulator, 10.9.0.0/24]
+rules: [{id: no, from: blocked, to: any, action: deny}]
+tests: [{from: 192.0.2.66@lan, to: "10.0.0.2:1/tcp", given: {blocked: [192.0.2.66]}, expect: deny}]
+)";
+    const auto kept = *read_written(parse_document(text, PolicyFormat::yaml), PolicyFormat::yaml);
+    const auto edited =
+        apply_edits(kept.policy, kept.written,
+                    R"([{"op": "insert", "rule": {"id": "x", "from": "lan", "to": "wan", "action": "allow"}}])");
+    ASSERT_TRUE(edited) << edited.error().front().detail;
+    EXPECT_EQ(edited->policy.never_block, kept.policy.never_block);
+    ASSERT_EQ(edited->policy.tests[0].given.size(), 1U);
+    EXPECT_EQ(edited->policy.tests[0].given[0].members.size(), 1U);
+    const auto again = read_policy(edited->text, PolicyFormat::yaml);
+    ASSERT_TRUE(again) << edited->text;
+    EXPECT_EQ(again->never_block, kept.policy.never_block);
+    EXPECT_EQ(again->version, edited->policy.version);
+}
+
 // A base that is kept in pieces stays as it is, and edits upon edits are edits of the text each time. What no edit
 // names is not even copied.
 TEST(Edits, KeptPiecesAreAsGoodAsTheText) {

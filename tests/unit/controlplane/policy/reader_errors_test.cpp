@@ -336,7 +336,7 @@ TEST(ReaderErrors, OfLimits) {
 }
 
 TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
-    for (const std::string_view key : {"active", "feeds", "nat", "limits", "auto_block", "never_block"}) {
+    for (const std::string_view key : {"active", "feeds", "nat", "limits", "auto_block"}) {
         expect_only({"not-supported-yet", "/" + std::string{key}, {}, "not supported yet"},
                     std::string{kGood} + "<!>" + std::string{key} + ": x\n");
     }
@@ -423,6 +423,23 @@ TEST(ReaderErrors, OfMembersThatATestGives) {
     for (std::size_t i = 0; i <= kGivenMembersMax; ++i)
         many += (many.empty() ? "" : ", ") + ("10.0." + std::to_string(i / 200) + "." + std::to_string(i % 200));
     expect_only({"too-many", "/tests/0/given", {}, "at most 1000 in a test"}, given("<!>{blocked: [" + many + "]}"));
+}
+
+TEST(ReaderErrors, OfWhomNothingBlocks) {
+    const auto never_block = [](std::string_view text) {
+        auto policy = std::string{kGood};
+        policy.insert(policy.find("sets:\n") + 6, "  blocked: {members: api}\n");
+        return policy + "never_block: " + std::string{text} + "\n";
+    };
+    EXPECT_TRUE(read_policy(never_block("[web, 10.9.0.0/24]"), PolicyFormat::yaml));
+    expect_only({"members-by-api", "/never_block/1", {}, "write addresses, or a set with nets"},
+                never_block("[web, <!>blocked]"));
+    expect_only({"members-by-api", "/never_block", {}, "come over the API"}, never_block("<!>blocked"));
+    expect_only({"undefined-name", "/never_block/0", {}, "did you mean \"web\"?"}, never_block("[<!>wep]"));
+    expect_only({"wrong-kind", "/never_block", {}, "write a set here"}, never_block("<!>lan"));
+    expect_only({"undefined-name", "/never_block/0", {}, "is not defined"}, never_block("[<!>any]"));
+    expect_only({"host-bits", "/never_block/0", {}, "write 10.9.0.0/24"}, never_block("[<!>10.9.0.1/24]"));
+    expect_only({"empty-list", "/never_block", {}, "list at least one"}, never_block("<!>[]"));
 }
 
 TEST(ReaderErrors, TooManyZones) {

@@ -256,6 +256,31 @@ TEST(Reader, ReadsTests) {
     EXPECT_EQ(policy.tests[3].dport_or_icmp, 0);
 }
 
+TEST(Reader, ReadsWhatATestGivesAndWhomNothingBlocks) {
+    const auto policy = read_policy(R"(sluice: 1
+name: n
+default: {action: deny}
+zones: {lan: {ports: [p]}, wan: {ports: [q]}}
+never_block: [10.9.0.0/24, regulator, regulator]
+sets: {blocked: {members: api}, regulator: {nets: [203.0.113.128/25]}, other: {members: api}}
+rules: [{id: no, from: blocked, to: any, action: deny}]
+tests:
+  - {from: 192.0.2.66@lan, to: "10.0.0.2:1/tcp", given: {other: 10.0.0.2, blocked: [192.0.2.66, 10.0.0.0/8]}, expect: deny}
+  - {from: 192.0.2.66@lan, to: "10.0.0.2:1/tcp", expect: deny}
+)",
+                                    PolicyFormat::yaml);
+    ASSERT_TRUE(policy) << words(policy.error());
+    EXPECT_EQ(policy->never_block.sets, std::vector<std::uint16_t>{1});
+    ASSERT_EQ(policy->never_block.nets.size(), 1U);
+    EXPECT_EQ(policy->never_block.nets[0].bits, 24);
+    ASSERT_EQ(policy->tests[0].given.size(), 2U);
+    EXPECT_EQ(policy->tests[0].given[0].set, 2);
+    EXPECT_EQ(policy->tests[0].given[0].members.size(), 1U);
+    EXPECT_EQ(policy->tests[0].given[1].set, 0);
+    EXPECT_EQ(policy->tests[0].given[1].members[1].bits, 8);
+    EXPECT_TRUE(policy->tests[1].given.empty());
+}
+
 TEST(Reader, ZoneOfATestFollowsTheWire) {
     const std::string tail = R"(tests:
   - {from: 198.51.100.7@internet, to: "10.20.1.8:443/tcp", expect: deny}

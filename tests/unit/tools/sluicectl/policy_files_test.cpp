@@ -83,6 +83,23 @@ TEST_F(PolicyFiles, SeveralAreReadAsOnePolicy) {
     EXPECT_EQ(order.text, joined.text) << "layers, not the order in which files are named";
 }
 
+TEST_F(PolicyFiles, NobodyIsBlockedWhomOneOfThemProtects) {
+    const auto never = [&](const std::string& in_base, const std::string& in_guard) {
+        file("50-edge.yaml", base_ + in_base);
+        file("10-guard.yaml", guard_ + in_guard);
+        const auto joined = read_policy_files({folder()});
+        const auto policy = cp::read_policy(joined.text, cp::PolicyFormat::yaml);
+        if (!policy) return joined.text + policy.error().front().detail;
+        std::string text;
+        for (const auto set : policy->never_block.sets) text += std::as_const(policy->sets)[set].name + " ";
+        return text + std::to_string(policy->never_block.nets.size());
+    };
+    EXPECT_EQ(never("", "never_block: [bad, 10.9.0.0/24]\n"), "bad 1");
+    EXPECT_EQ(never("never_block: web\n", "never_block: [bad, 10.9.0.0/24]\n"), "web bad 1");
+    EXPECT_EQ(never("never_block: [web, bad]\n", "never_block: 10.9.0.0/24\n"), "web bad 1");
+    EXPECT_EQ(never("never_block: 10.8.0.0/24\n", ""), "1");
+}
+
 TEST_F(PolicyFiles, EachPlaceIsThatOfItsFile) {
     file("50-edge.yaml", base_);
     file("10-guard.yaml", guard_);

@@ -350,6 +350,12 @@ class ViewCommands(Case):
         self.assertEqual(len(some.stdout.splitlines()), 8)
         self.assertIn("more flows", some.stderr)
 
+    def test_a_member_that_blocks_nobody_is_warned_of(self):
+        said = self.run_ctl("set", "add", "blocked", "198.51.100.7", "203.0.113.129")
+        self.assertEqual(said.stdout, "2 added, 0 removed, 2 members\n")
+        self.assertEqual(said.stderr, "warning: 203.0.113.129 stands in it\n")
+        self.assertEqual(self.run_ctl("set", "remove", "blocked", "198.51.100.7", "203.0.113.129").stderr, "")
+
     def test_explain(self):
         for arguments in (("outside", "198.51.100.7", "198.51.100.80:443/tcp"), ("--in", "outside", "198.51.100.7:50000", "198.51.100.80:443/tcp"),
                           ("outside", "2001:db8::7", "[2001:db8::80]:443/tcp"), ("outside", "[2001:db8::7]:50000", "[2001:db8::80]:443/tcp")):
@@ -357,7 +363,9 @@ class ViewCommands(Case):
         for destination in ("198.51.100.80/icmp", "198.51.100.80/icmp/echo-request", "198.51.100.80/icmp/3/4", "198.51.100.80/proto/47"):
             self.assertIn("deny  by default", self.run_ctl("explain", "outside", "198.51.100.7", destination).stdout)
         self.assertIn("\nweb-in   service\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:22/tcp").stdout)
-        self.assertIn("\nbut-ops  from: not ops\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout)
+        left_out = self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout
+        self.assertIn("\nbut-ops     from: not ops\n", left_out)
+        self.assertIn("\nblocked-in  from: never_block\n", left_out)
         self.assertIn("\nrule friends passed it to a later layer\n", self.run_ctl("explain", "outside", "198.51.100.7", "198.51.100.80:444/tcp").stdout)
         for destination in ("198.51.100.80", "198.51.100.80/tcp", "198.51.100.80:443", "2001:db8::80:443/tcp", "198.51.100.80:99999/tcp",
                             "198.51.100.80:53/icmp", "198.51.100.80/sctp", "198.51.100.80/icmp/999", "shop:443/tcp", "198.51.100.80/proto/x"):
