@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "controlplane/policy/schema.hpp"
 #include "tools/sluicectl/command.hpp"
 #include "tools/sluicectl/completion.hpp"
 #include "tools/sluicectl/man_page.hpp"
@@ -412,6 +413,9 @@ private:
         });
         completion->add_subcommand("zsh", "source <(sluicectl completion zsh)")->callback([this] {
             std::cout << zsh_completion(app_);
+        });
+        app_.add_subcommand("schema", "the JSON schema of policies, for editors and pipelines")->callback([] {
+            std::cout << sluice::cp::policy_json_schema();
         });
         app_.add_subcommand("man", "the manual page, for man -l -")->callback([this] {
             std::cout << man_page(app_, SLUICE_VERSION);

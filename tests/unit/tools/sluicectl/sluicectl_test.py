@@ -399,6 +399,16 @@ class ViewCommands(Case):
         watcher.stdout.close()
 
 
+class Schema(unittest.TestCase):
+    def test_is_that_of_the_repository_and_asks_nobody(self):
+        run = subprocess.run([SLUICECTL, "schema"], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S,
+                             env={"PATH": os.environ["PATH"], "SLUICE_TOKEN_FILE": "/nope", "SLUICE_URL": "https://192.0.2.1:1"})
+        root = os.path.abspath(os.path.join(os.path.dirname(__file__), *[".."] * 4))
+        with open(os.path.join(root, "policies/schema/policy.schema.json"), encoding="utf-8") as file:
+            self.assertEqual(run.stdout, file.read())
+        self.assertEqual(run.stderr, "")
+
+
 class Completion(unittest.TestCase):
     def complete(self, line):
         """What bash would offer for the last word of the line; it may be empty."""
