@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,6 +42,8 @@ enum class AuthResult : std::uint8_t {
     certificate_unchecked,  ///< nobody can say: the list of revoked ones is missing or too old
     certificate_unknown,    ///< a good one, of nobody who has a role here
 };
+
+inline constexpr std::size_t kAuthResults = static_cast<std::size_t>(AuthResult::certificate_unknown) + 1;
 
 struct AuthDecision {
     AuthResult result{AuthResult::missing};

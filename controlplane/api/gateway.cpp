@@ -65,6 +65,15 @@ Refusal refusal_of(AuthResult result) {
     }
 }
 
+}  // namespace
+
+std::string_view code_of(AuthResult result) {
+    if (result == AuthResult::not_needed || result == AuthResult::granted) return {};
+    return refusal_of(result).code;
+}
+
+namespace {
+
 std::optional<Response> bad_query(const Route& route, const Request& request) {
     for (std::size_t i = 0; i < request.query.size(); ++i) {
         const auto& name = request.query[i].first;
@@ -165,7 +174,9 @@ std::variant<Admitted, Response> Gateway::admit(const Request& request, bool has
 /// Our own words for the path: what a stranger sends may hold a secret, in the query or anywhere.
 Response Gateway::turn_away(const Request& request, const RouteMatch& match, const AuthDecision& who) const {
     const bool throttled = who.result == AuthResult::throttled;
-    (throttled ? counters_.auth_throttled : counters_.auth_failures).fetch_add(1, std::memory_order_relaxed);
+    auto& counter =
+        throttled ? counters_.auth_throttled : counters_.auth_failures[static_cast<std::size_t>(who.result)];
+    counter.fetch_add(1, std::memory_order_relaxed);
     const auto refusal = refusal_of(who.result);
     std::string what{refusal.code};
     if (const auto* matched = std::get_if<Matched>(&match)) {

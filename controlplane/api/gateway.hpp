@@ -2,6 +2,7 @@
 /// is let in, and whether it fits. So nobody without a token can make us hold a body.
 #pragma once
 
+#include <string_view>
 #include <variant>
 
 #include "controlplane/api/authenticator.hpp"
@@ -15,6 +16,9 @@ struct Admitted {
     PathParameters parameters;
     AuthDecision who;  ///< `actor` is for Request::actor
 };
+
+/// The `code` of the answer to who is turned away for it; empty: nobody is.
+std::string_view code_of(AuthResult result);
 
 class Gateway {
 public:

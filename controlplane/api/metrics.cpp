@@ -1,6 +1,7 @@
 /// /metrics and /metrics/rules: the service's metrics, and the server's own behind them.
 #include <fmt/format.h>
 
+#include "controlplane/api/gateway.hpp"
 #include "controlplane/api/issuer_keys.hpp"
 #include "controlplane/api/resources.hpp"
 
@@ -11,6 +12,21 @@ void append_metric(std::string& out, std::string_view name, std::string_view typ
                    const std::atomic<std::uint64_t>& value) {
     out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type,
                        value.load(std::memory_order_relaxed));
+}
+
+/// By what the answer says as its `code`.
+void append_auth_failures(std::string& out, const ApiCounters& counters) {
+    constexpr std::string_view kName = "sluice_api_auth_failures_total";
+    out += fmt::format(
+        "# HELP {0} Requests turned away for their token or client certificate, or for want of one, by the code of the "
+        "answer.\n# TYPE {0} counter\n",
+        kName);
+    for (std::size_t r = 0; r < kAuthResults; ++r) {
+        const auto result = static_cast<AuthResult>(r);
+        if (result == AuthResult::throttled || code_of(result).empty()) continue;
+        out += fmt::format("{}{{reason=\"{}\"}} {}\n", kName, code_of(result),
+                           counters.auth_failures[r].load(std::memory_order_relaxed));
+    }
 }
 
 void append_issuer(std::string& out, const IssuerKeys& keys) {
@@ -34,8 +50,7 @@ std::string with_own(std::string text, const ApiCounters& counters) {
     append_metric(text, "sluice_api_connections_refused_total", "counter", "Connections refused because of the cap.",
                   counters.connections_refused);
     append_metric(text, "sluice_api_requests_total", "counter", "Requests whose header was read.", counters.requests);
-    append_metric(text, "sluice_api_auth_failures_total", "counter",
-                  "Requests without a token or with one that is wrong, expired or revoked.", counters.auth_failures);
+    append_auth_failures(text, counters);
     append_metric(text, "sluice_api_auth_throttled_total", "counter",
                   "Requests answered 429 because of too many wrong tokens.", counters.auth_throttled);
     append_metric(text, "sluice_api_role_refusals_total", "counter", "Requests whose token lacks the role.",

@@ -2,10 +2,12 @@
 /// else.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <string_view>
 
+#include "controlplane/api/auth_decision.hpp"
 #include "controlplane/api/http_message.hpp"
 #include "controlplane/api/router.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
@@ -21,7 +23,7 @@ struct ApiCounters {
     std::atomic<std::uint64_t> event_streams{};          ///< level
     std::atomic<std::uint64_t> event_streams_dropped{};  ///< did not read
     std::atomic<std::uint64_t> requests{};
-    std::atomic<std::uint64_t> auth_failures{};
+    std::array<std::atomic<std::uint64_t>, kAuthResults> auth_failures{};  ///< by AuthResult
     std::atomic<std::uint64_t> auth_throttled{};
     std::atomic<std::uint64_t> role_refusals{};
     std::atomic<std::uint64_t> certificate_expires_unix_s{};  ///< of the server's own; set once

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/plan_json.hpp"
@@ -45,6 +46,15 @@ protected:
         return ask("PUT", "/v1/policy", std::move(headers), std::move(body));
     }
 
+    std::uint64_t failures(AuthResult result) const {
+        return counters.auth_failures[static_cast<std::size_t>(result)].load();
+    }
+    std::uint64_t failures() const {
+        std::uint64_t all = 0;
+        for (const auto& counter : counters.auth_failures) all += counter.load();
+        return all;
+    }
+
     test::MemoryPolicyService service;
     ApiCounters counters;
     Router router = make_router(service, counters);
@@ -62,7 +72,16 @@ TEST_F(GatewayTest, WithoutATokenNothingIsTold) {
         refused += response.status == 401 ? 1 : 0;
     }
     EXPECT_EQ(ask("GET", "/nothing").status, 401);
-    EXPECT_EQ(counters.auth_failures.load(), refused + 1);
+    EXPECT_EQ(failures(), refused + 1);
+    EXPECT_EQ(failures(AuthResult::missing), refused + 1);
+}
+
+TEST(CodeOf, TellsEveryRefusalFromTheOthers) {
+    std::set<std::string_view> codes;
+    for (std::size_t r = 0; r < kAuthResults; ++r) codes.insert(code_of(static_cast<AuthResult>(r)));
+    EXPECT_EQ(codes.size(), kAuthResults - 1) << "open and granted have none";
+    EXPECT_TRUE(codes.contains(""));
+    EXPECT_EQ(code_of(AuthResult::wrong), "token-wrong");
 }
 
 // P7: an entry for who was turned away, in our own words: nothing that the stranger sent stands in it.
@@ -100,7 +119,8 @@ TEST_F(GatewayTest, TooManyWrongTokensAre429AndOpenRoutesStayOpen) {
     EXPECT_EQ(last.status, 429);
     EXPECT_EQ(find_header(last.headers, "Retry-After"), "1");
     EXPECT_FALSE(find_header(last.headers, "WWW-Authenticate"));
-    EXPECT_EQ(counters.auth_throttled.load() + counters.auth_failures.load(), 30U);
+    EXPECT_EQ(counters.auth_throttled.load() + failures(), 30U);
+    EXPECT_EQ(failures(), failures(AuthResult::wrong));
     EXPECT_EQ(ask("GET", "/livez", {{"Authorization", "Bearer guess-x"}}).status, 200);
     with_token = true;
     EXPECT_EQ(ask("GET", "/v1/policy").status, 429) << "not known yet, from the same address";
