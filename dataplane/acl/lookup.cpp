@@ -3,6 +3,7 @@
 #include <array>
 
 #include "dataplane/acl/isa.hpp"
+#include "dataplane/acl/passed_on.hpp"
 
 namespace sluice::dp {
 
@@ -78,9 +79,10 @@ std::uint32_t ask_sets(const TableView& table, const SetView& sets, std::span<co
 }
 
 /// Keys whose first rule passes them to the layers behind ask again from there on, all that go to one layer together,
-/// layer by layer: who is passed on twice is asked twice.
+/// layer by layer: who is passed on twice is asked twice. `trails` may be empty: nobody wants to know.
 void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
-                std::span<LookupResult> results) noexcept {
+                std::span<LookupResult> results, std::span<PassTrail> trails) noexcept {
+    for (PassTrail& trail : trails) trail.count = 0;
     std::array<LookupKey, kLookupBatchMax> passed;
     std::array<LookupResult, kLookupBatchMax> found;
     std::array<std::uint16_t, kLookupBatchMax> known;
@@ -98,6 +100,10 @@ void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::sp
            std::span{found}.first(count));
         for (std::size_t k = 0; k < count; ++k) {
             LookupResult& result = results[whose[k]];
+            if (!trails.empty()) {
+                PassTrail& trail = trails[whose[k]];
+                trail.rules[trail.count++] = result.rule;
+            }
             result.rule = found[k].rule;
             if (result.observe == abi::kNoRule) result.observe = found[k].observe;
         }
@@ -105,14 +111,14 @@ void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::sp
 }
 
 std::uint32_t lookup_with(LookupFn fn, const TableView& table, std::span<const LookupKey> keys,
-                          std::span<LookupResult> results) noexcept {
+                          std::span<LookupResult> results, std::span<PassTrail> trails = {}) noexcept {
     std::array<std::uint16_t, kLookupBatchMax> answers;
     const bool asks = !table.set_uses.empty() && table.members.index != nullptr;
     const std::uint32_t answered = asks ? ask_sets(table, table.members, keys, answers.data()) : 0;
     const SetAnswers known = asks ? answers.data() : nullptr;
     fn(table, known, keys, results);
     if (table.trees.entry_count > 1) [[unlikely]]
-        ask_behind(fn, table, known, keys, results);
+        ask_behind(fn, table, known, keys, results, trails);
     return answered;
 }
 
@@ -121,6 +127,11 @@ std::uint32_t lookup_with(LookupFn fn, const TableView& table, std::span<const L
 std::uint32_t lookup(const TableView& table, std::span<const LookupKey> keys,
                      std::span<LookupResult> results) noexcept {
     return lookup_with(kChosen, table, keys, results);
+}
+
+std::uint32_t lookup_with_trails(const TableView& table, std::span<const LookupKey> keys,
+                                 std::span<LookupResult> results, std::span<PassTrail> trails) noexcept {
+    return lookup_with(kChosen, table, keys, results, trails);
 }
 
 std::uint32_t lookup_using(Isa isa, const TableView& table, std::span<const LookupKey> keys,

@@ -37,6 +37,12 @@ void note_observed(const Desk& d, std::size_t i, abi::RuleIndex rule) noexcept {
     d.events.write_sampled(event);
 }
 
+/// Rules of earlier layers that left the packet to the one that has decided. Hits only: its flow is not theirs.
+void note_passed(const Desk& d, std::size_t i) noexcept {
+    const PassTrail& trail = d.burst.passed[i];
+    for (std::uint32_t k = 0; k < trail.count; ++k) d.rules.hit(d.view.rules[trail.rules[k]].slot, d.burst.moment.mono);
+}
+
 void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     if (ruling.log == abi::RuleLog::none) return;
     const bool rejected = ruling.verdict == abi::Verdict::reject;
@@ -132,8 +138,9 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         // The flow it belonged to when the burst was tracked ended on the way (at most once per packet of a burst).
         Inquiry& q = d.burst.inquiry[i];
         q.question = own_question(d.burst, i);
-        d.counters.set_hits.add(
-            lookup(d.view, std::span<const LookupKey>{&q.question, 1}, std::span<LookupResult>{&q.answer, 1}));
+        d.counters.set_hits.add(lookup_with_trails(d.view, std::span<const LookupKey>{&q.question, 1},
+                                                   std::span<LookupResult>{&q.answer, 1},
+                                                   std::span<PassTrail>{&d.burst.passed[i], 1}));
         d.counters.lookups.add(1);
     }
     const LookupResult& answer = d.burst.inquiry[i].answer;
@@ -143,6 +150,8 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     d.rules.packet(ruling.slot, d.burst.packet[i].total_bytes);
     if (answers_with_cookie(d, i, ruling, over)) return;  // it is counted as a hit when there is a flow
     d.rules.hit(ruling.slot, d.burst.moment.mono);
+    if (d.view.trees.entry_count > 1) [[unlikely]]
+        note_passed(d, i);
     const bool pickup = !by_cookie && picks_up(d, i);
     if (ruling.verdict != abi::Verdict::allow) {
         // Nobody is answered in mid-stream: this may be the reply of a flow that its original side is about to bring

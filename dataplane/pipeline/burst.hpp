@@ -11,6 +11,7 @@
 #include <sluice/abi/verdict.hpp>
 
 #include "dataplane/acl/lookup.hpp"
+#include "dataplane/acl/passed_on.hpp"
 #include "dataplane/flow/flow_table.hpp"
 #include "dataplane/pipeline/own_segment.hpp"
 #include "dataplane/pipeline/packet.hpp"
@@ -125,6 +126,9 @@ struct Burst {
     std::size_t fragment_count{};  ///< packets that `parse` found to be fragments, faulty ones included
     std::size_t datagram_count{};  ///< slots that stand for a reassembled datagram
     std::array<std::uint32_t, kBurstMax> datagram;  ///< which one; filled only if datagram_count != 0
+
+    /// Of packets with Tracked::asks, filled only where a policy has rules that pass on.
+    std::array<PassTrail, kBurstMax> passed;
 
     /// Slot i stands for all fragments of a datagram: `packet[i]` shows its first fragment, with the bytes of all, and
     /// owns nothing; the fragments themselves are Reassembly's to give.

@@ -48,13 +48,18 @@ void classify(Burst& burst, const TableView& view, abi::WorkerCounters& counters
         whose[count++] = static_cast<std::uint8_t>(i);
     }
     if (count == 0) return;
-    counters.set_hits.add(
-        lookup(view, std::span<const LookupKey>{keys.data(), count}, std::span<LookupResult>{results.data(), count}));
+    std::array<PassTrail, kBurstMax> trails;
+    counters.set_hits.add(lookup_with_trails(view, std::span<const LookupKey>{keys.data(), count},
+                                             std::span<LookupResult>{results.data(), count},
+                                             std::span<PassTrail>{trails.data(), count}));
     for (std::size_t k = 0; k < count; ++k) {
         burst.inquiry[whose[k]].answer = results[k];
         __builtin_prefetch(&view.rules[results[k].rule]);
     }
     counters.lookups.add(count);
+    if (view.trees.entry_count > 1) [[unlikely]] {
+        for (std::size_t k = 0; k < count; ++k) burst.passed[whose[k]] = trails[k];
+    }
 }
 
 }  // namespace sluice::dp

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "controlplane/compiler/compiler.hpp"
+#include "dataplane/acl/passed_on.hpp"
 #include "tests/harness/policies.hpp"
 
 namespace sluice::cp {
@@ -48,6 +51,22 @@ TEST(Entries, TablesSayWhereARulePassesTo) {
     EXPECT_EQ(who("192.0.2.1"), "deny");
     EXPECT_EQ(who("198.51.100.1"), "app");
     EXPECT_EQ(who("198.51.7.1"), "org-deny");
+}
+
+TEST(Entries, ALookupTellsWhoPassedOn) {
+    const CompiledTables tables{layered().build()};
+    std::array<dp::LookupKey, 3> keys;
+    const std::array<const char*, 3> sources{"198.51.7.1", "198.51.100.1", "192.0.2.1"};
+    for (std::size_t i = 0; i < keys.size(); ++i)
+        keys[i] = test::key(0, sources[i], 1, "10.0.0.1", abi::L4Proto::tcp, 80);
+    std::array<dp::LookupResult, 3> results;
+    std::array<dp::PassTrail, 3> trails;
+    dp::lookup_with_trails(tables.view(), keys, results, trails);
+    EXPECT_EQ(trails[0].count, 0U);
+    ASSERT_EQ(trails[1].count, 1U);
+    EXPECT_EQ(tables.view().rule_id(trails[1].rules[0]), "org");
+    EXPECT_EQ(tables.view().rule_id(results[1].rule), "app");
+    EXPECT_EQ(trails[2].count, 0U);
 }
 
 TEST(Entries, ManyZonesLeaveRoomForFewOfThem) {
