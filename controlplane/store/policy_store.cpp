@@ -14,8 +14,8 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-/// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole
-constexpr std::int64_t kSchemaVersion = 5;
+/// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole; 5: without changes that wait
+constexpr std::int64_t kSchemaVersion = 6;
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -70,6 +70,7 @@ Expected<std::unique_ptr<PolicyStore>, FileError> PolicyStore::open(FileOps& ops
 
 /// The name says when, so that one damage does not cover another.
 void PolicyStore::move_aside(const std::string& why) {
+    changes_.reset();
     drafts_.reset();
     freezes_.reset();
     answers_.reset();
@@ -104,6 +105,7 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     answers_ = std::make_unique<AnswerStore>(*database_);
     freezes_ = std::make_unique<FreezeStore>(*database_, *audit_);
     drafts_ = std::make_unique<DraftStore>(*database_, *audit_);
+    changes_ = std::make_unique<ChangeStore>(*database_, *audit_);
     if (version == 0) {
         if (auto made = make_tables(); !made) return made;
     } else if (version < kSchemaVersion) {
@@ -132,6 +134,7 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
             add(text_base_schema());
             statements.push_back(kSlotEditSchema);
         }
+        if (from < 6) add(change_schema());
         for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
@@ -160,7 +163,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     auto made = database_->transaction([&]() -> Outcome {
         for (const auto statements :
              {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema(), draft_schema(),
-              text_base_schema(), std::span{&kSlotEditSchema, 1}}) {
+              text_base_schema(), std::span{&kSlotEditSchema, 1}, change_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -178,7 +181,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
                 const auto& ref = files->pending->ref;
                 const auto digest = sha256_hex(files->pending->text);
                 if (auto done = texts_->insert({digest, files->pending->text}, {}); !done) return done;
-                auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
+                auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, 0)",
                                            {sql(ref.generation), Text{ref.hash}, Text{short_label(ref)},
                                             Text{ref.extension}, Text{digest}, sql(entry->number)});
                 if (!done) return done;
@@ -209,13 +212,16 @@ PolicyStore::Outcome PolicyStore::load() {
                               [&](const SqlRow& row) { current_ = ref_of(row); });
     }
     if (read) {
-        read = database_->run("SELECT generation, hash, format FROM pending", {},
-                              [&](const SqlRow& row) { pending_ = ref_of(row); });
+        read = database_->run("SELECT generation, hash, format, change FROM pending", {}, [&](const SqlRow& row) {
+            pending_ = ref_of(row);
+            pending_change_ = from_sql(row.integer(3));
+        });
     }
     for (const auto& ref : {current_, pending_}) {
         if (ref) generation_last_ = std::max(generation_last_, ref->generation);
     }
     if (read) read = tokens_->load();
+    if (read) read = changes_->load();
     return read ? sets_->load() : read;
 }
 
@@ -358,19 +364,24 @@ PolicyStore::Outcome PolicyStore::stage(const Staged& staged, AuditRecord begun)
     const auto generation = std::max(generation_last_, ref.generation);
     auto done = in_transaction(std::move(begun), [&](std::uint64_t number) -> Outcome {
         if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
-        if (auto r = database_->run(
-                "INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?)",
-                {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension}, Text{digest}, sql(number)});
+        if (auto r = database_->run("INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, ?)",
+                                    {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension},
+                                     Text{digest}, sql(number), sql(staged.change)});
             !r) {
             return r;
+        }
+        if (staged.change != 0) {
+            if (auto r = changes_->begin_applying(staged.change); !r) return r;
         }
         if (auto r = insert_slots(staged.slots); !r) return r;
         return database_->run("UPDATE numbers SET generation = ?", {sql(generation)});
     });
     if (!done) return done;
     pending_ = ref;
+    pending_change_ = staged.change;
     generation_last_ = generation;
     if (slots_ != staged.slots) slots_ = staged.slots;
+    if (staged.change != 0) changes_->reload();
     return {};
 }
 
@@ -381,25 +392,37 @@ PolicyStore::Outcome PolicyStore::promote(AuditRecord outcome) {
             "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) "
             "SELECT generation, hash, label, format, digest, asked, ? FROM pending",
             {sql(number)});
+        if (r && pending_change() != 0)
+            r = changes_->settle(pending_change(), {.state = ChangeState::applied}, pending_->generation);
         if (r) r = database_->run("DELETE FROM pending");
         if (r) r = texts_->prune();
         return r;
     });
     if (!done) return done;
+    const bool changed = pending_change() != 0;
     current_ = std::exchange(pending_, std::nullopt);
+    if (changed) changes_->reload();
     return {};
 }
 
-PolicyStore::Outcome PolicyStore::discard_pending(std::optional<AuditRecord> outcome) {
+PolicyStore::Outcome PolicyStore::discard_pending(std::optional<AuditRecord> outcome, const ChangeEnd& change) {
     // Whatever the disk says, this process no longer means it: should the row stay, the next start settles it by what
     // the dataplane runs.
+    const auto of = pending_change();
     pending_.reset();
+    const auto drop = [&]() -> Outcome {
+        auto r = database_->run("DELETE FROM pending");
+        return r && of != 0 ? changes_->settle(of, change, 0) : r;
+    };
+    Outcome done;
     if (outcome) {
-        return in_transaction(std::move(*outcome),
-                              [&](std::uint64_t) { return database_->run("DELETE FROM pending"); });
+        done = in_transaction(std::move(*outcome), [&](std::uint64_t) { return drop(); });
+    } else {
+        const auto lock = database_->lock();
+        done = database_->transaction(drop);
     }
-    const auto lock = database_->lock();
-    return database_->run("DELETE FROM pending");
+    if (of != 0) changes_->reload();
+    return done;
 }
 
 PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outcome) {
@@ -419,10 +442,16 @@ PolicyStore::Outcome PolicyStore::reword(const Staged& staged, AuditRecord outco
     const std::string digest = staged.digest.empty() ? sha256_hex(staged.text) : std::string{staged.digest};
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
         if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
+        if (staged.change != 0) {
+            const auto applied =
+                changes_->settle(staged.change, {.state = ChangeState::applied}, staged.ref.generation);
+            if (!applied) return applied;
+        }
         return insert_adoption(staged.ref, staged.label, digest, number, number);
     });
     if (!done) return done;
     current_ = staged.ref;
+    if (staged.change != 0) changes_->reload();
     return {};
 }
 

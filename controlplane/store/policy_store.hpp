@@ -10,6 +10,7 @@
 ///     audit     audit_log.hpp
 ///     tokens    token_store.hpp
 ///     drafts    draft_store.hpp
+///     changes   change_store.hpp; `pending` names the change that its intent comes of
 ///
 /// Theory of operation. `stage` makes the intent durable together with its entry in the audit, then it is published,
 /// then `promote` makes it current, again with an entry. Each is one transaction, so a crash anywhere leaves the old
@@ -29,6 +30,7 @@
 
 #include "controlplane/store/answer_store.hpp"
 #include "controlplane/store/audit_log.hpp"
+#include "controlplane/store/change_store.hpp"
 #include "controlplane/store/database.hpp"
 #include "controlplane/store/draft_store.hpp"
 #include "controlplane/store/freeze_store.hpp"
@@ -75,6 +77,9 @@ public:
     AnswerStore& answers() noexcept { return *answers_; }
     FreezeStore& freezes() noexcept { return *freezes_; }
     DraftStore& drafts() noexcept { return *drafts_; }
+    ChangeStore& changes() noexcept { return *changes_; }
+    /// The change that the pending intent comes of; 0 = of none.
+    std::uint64_t pending_change() const noexcept { return pending_ ? pending_change_ : 0; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -88,12 +93,14 @@ public:
         std::string_view label, text, slots;
         std::string_view digest{};  ///< sha256_hex(text); empty: made here
         KnownText before{};         ///< the text that this one was edited from, or that it replaces; may be empty
+        std::uint64_t change{};     ///< that it comes of; 0 = of none
     };
-    /// After an error nothing is pending and current is what it was.
+    /// After an error nothing is pending and current is what it was. The change is being applied from then on.
     Expected<void, FileError> stage(const Staged& staged, AuditRecord begun);
-    /// The pending intent becomes current.
+    /// The pending intent becomes current, and its change is applied.
     Expected<void, FileError> promote(AuditRecord outcome);
-    Expected<void, FileError> discard_pending(std::optional<AuditRecord> outcome = {});
+    /// `change`: what its change becomes.
+    Expected<void, FileError> discard_pending(std::optional<AuditRecord> outcome = {}, const ChangeEnd& change = {});
     /// Goes back to a row of the history, under the generation that runs it.
     Expected<void, FileError> restore(const PolicyRef& ref, AuditRecord outcome);
     /// Other text of the current version (comments, layout).
@@ -131,7 +138,9 @@ private:
     std::unique_ptr<AnswerStore> answers_;
     std::unique_ptr<FreezeStore> freezes_;
     std::unique_ptr<DraftStore> drafts_;
+    std::unique_ptr<ChangeStore> changes_;
     std::optional<PolicyRef> current_, pending_;
+    std::uint64_t pending_change_{};
     std::uint64_t generation_last_{};
     std::string slots_;
     std::vector<std::string> damage_;

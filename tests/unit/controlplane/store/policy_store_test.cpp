@@ -71,6 +71,9 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
         ASSERT_TRUE(database->run("DROP TABLE tokens"));
         ASSERT_TRUE(database->run("DROP TABLE set_members"));
         ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
+        ASSERT_TRUE(database->run("DROP TABLE change_approvals"));
+        ASSERT_TRUE(database->run("DROP TABLE changes"));
+        ASSERT_TRUE(database->run("ALTER TABLE pending DROP COLUMN change"));
         ASSERT_TRUE(database->run("DROP TABLE drafts"));
         ASSERT_TRUE(database->run("DROP TABLE text_bases"));
         ASSERT_TRUE(database->run("DROP TABLE slot_edits"));
