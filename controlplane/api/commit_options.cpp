@@ -4,6 +4,7 @@
 
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
+#include "controlplane/policy/schedule.hpp"
 
 namespace sluice::cp::api {
 namespace {
@@ -41,6 +42,22 @@ MaybeProblem read_if_match(const Request& request, PolicyService& service, Commi
     return std::nullopt;
 }
 
+/// `?at=`: when the change is to be applied.
+MaybeProblem read_at(const Request& request, CommitOptions& options) {
+    constexpr std::int64_t kSecondNs = 1'000'000'000;
+    constexpr UnixSeconds kAheadMax = 92 * 86'400;
+    for (const auto& [name, value] : request.query) {
+        if (name != kAtParameter) continue;
+        const auto at = parse_instant(value);
+        if (!at) return bad_request("bad-query", "at: " + at.error().detail);
+        if (*at <= unix_now() || *at - unix_now() > kAheadMax)
+            return bad_request("bad-query", "at lies in the future, and at most 92 days ahead; it is " +
+                                                instant_text(unix_now()) + " now");
+        options.at_ns = *at * kSecondNs;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 MaybeProblem read_commit_options(const Request& request, PolicyService& service, CommitOptions& options) {
@@ -67,6 +84,7 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
         }
         options.guard = *guard;
     }
+    if (auto problem = read_at(request, options)) return problem;
     options.caller = caller_of(request);
     if (const auto header = request.header("Break-Glass")) {
         if (*header != "true") return bad_request("bad-break-glass", "Break-Glass can only be true");

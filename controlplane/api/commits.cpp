@@ -1,6 +1,7 @@
 /// /v1/commits/{generation}: confirm, roll back, look.
 #include <boost/json.hpp>
 
+#include "controlplane/api/change_json.hpp"
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/once.hpp"
 #include "controlplane/api/plan_json.hpp"
@@ -18,12 +19,17 @@ std::string_view state_text(CommitState state) noexcept {
         case CommitState::unchanged: return "unchanged";
         case CommitState::pending_confirmation: return "pending_confirmation";
         case CommitState::stalled: return "stalled";
+        case CommitState::waiting: return "waiting";
     }
     return "invalid";
 }
 
 json::value deadline_json(const std::optional<std::chrono::system_clock::time_point>& deadline) {
     return deadline ? json::value(time_text(*deadline)) : json::value(nullptr);
+}
+
+json::value change_or_null(const std::optional<Change>& change) {
+    return change ? json::value(change_json(*change)) : json::value(nullptr);
 }
 
 std::optional<std::uint64_t> generation_of(const PathParameters& parameters) {
@@ -62,7 +68,9 @@ Response commit_response(const Expected<CommitResult, Problem>& result, const Re
     if (!result) return problem_response(result.error(), request.id);
     json::array stalled;
     for (const auto& worker : result->stalled_workers) stalled.emplace_back(worker);
-    const bool accepted = result->state == CommitState::pending_confirmation || result->state == CommitState::stalled;
+    const bool waits = result->state == CommitState::waiting;
+    const bool accepted =
+        waits || result->state == CommitState::pending_confirmation || result->state == CommitState::stalled;
     Response response =
         json_response(accepted ? 202 : 200,
                       json::serialize(json::object{{"state", state_text(result->state)},
@@ -72,7 +80,14 @@ Response commit_response(const Expected<CommitResult, Problem>& result, const Re
                                                    {"stalled_workers", std::move(stalled)},
                                                    {"confirm_deadline", deadline_json(result->confirm_deadline)},
                                                    {"tests", tests_json(result->tests)},
-                                                   {"warnings", errors_json(result->warnings)}}));
+                                                   {"warnings", errors_json(result->warnings)},
+                                                   {"change", change_or_null(result->change)}}));
+    if (waits) {
+        // Nothing is in force yet: its tag would be taken for that of the policy.
+        if (result->change)
+            response.headers.push_back({"Location", "/v1/changes/" + std::to_string(result->change->id)});
+        return response;
+    }
     response.headers.push_back({"ETag", '"' + result->hash + '"'});
     if (accepted) response.headers.push_back({"Location", "/v1/commits/" + std::to_string(result->generation)});
     return response;

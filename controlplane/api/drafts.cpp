@@ -159,6 +159,7 @@ Response apply_draft(const Request& request, const std::string& name, PolicyServ
     if (!is_draft_name(name)) return bad_name(request);
     std::string hash;
     for (const auto& [parameter, value] : request.query) {
+        if (parameter == kAtParameter) continue;
         if (value.size() != kHashDigits)
             return problem_response(400, "bad-query", "hash is that of the plan, 64 hex digits", request.id);
         hash = value;
@@ -211,7 +212,7 @@ void add_draft_routes(Router& router, PolicyService& service) {
                 .pattern = "/v1/drafts/{name}:apply",
                 .roles = {Role::editor},
                 .lane = Lane::commits,
-                .query_parameters = {"hash"},
+                .query_parameters = {"hash", "at"},
                 .handler = with_name(apply_draft, service)});
 }
 

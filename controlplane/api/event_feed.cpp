@@ -102,7 +102,8 @@ void EventFeed::add_policy(std::string& out) {
     // Before the question: entries that come meanwhile are left to the next one.
     const auto head = service_.audit().head().number;
     if (head <= behind) return;
-    const auto page = service_.audit().entries_behind(behind, head, {"policy.", "draft.", "process."}, kEntriesPerPage);
+    const auto page = service_.audit().entries_behind(
+        behind, head, {"policy.", "change.", "approvals.", "draft.", "process."}, kEntriesPerPage);
     if (!page) return;  // the disk; the place stays, the next look asks again
     for (const auto& entry : *page) {
         behind = entry.number;

@@ -1,8 +1,8 @@
 /// What one follower of /v1/events gets, as server-sent events (WHATWG HTML, section 9.2).
 ///
 /// Two topics. `flows` comes from the ring of this process: what falls out before the follower takes it is counted and
-/// told. `policy` is what became of the policy (who changed it, adopted, refused, taken back), of drafts and of this
-/// process, read from the audit: nothing of it is ever lost, over restarts either.
+/// told. `policy` is what became of the policy (who changed it, adopted, refused, taken back), of changes that wait, of
+/// drafts and of this process, read from the audit: nothing of it is ever lost, over restarts either.
 ///
 /// The id of an event says how far the follower is in both: `RUN-FLOW-AUDIT`, the process that counted the flow events
 /// (8 hex digits), the last flow event and the last entry of the audit. Clients send it back as it is. One that comes

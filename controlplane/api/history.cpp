@@ -120,6 +120,7 @@ void add_history_routes(Router& router, PolicyService& service) {
                 .pattern = "/v1/history/{generation}:restore",
                 .roles = {Role::operator_, Role::editor},
                 .lane = Lane::commits,
+                .query_parameters = {"at"},
                 .handler = [&service](const Request& r, const PathParameters& p) { return restore(r, p, service); }});
 }
 

@@ -21,8 +21,11 @@ struct Wanted {
 
 Expected<Wanted, std::string> wanted_of(const Request& request) {
     Wanted wanted;
+    bool has_time = false;
     for (const auto& [name, value] : request.query) {
-        if (name == "flows_since") {
+        if (name == kAtParameter) {
+            has_time = true;
+        } else if (name == "flows_since") {
             if (value.empty()) return Unexpected<std::string>("flows_since is a time, or how long ago, such as 24h");
             wanted.plan.flows_since = value;
         } else if (value == "true" || value == "false") {
@@ -33,6 +36,7 @@ Expected<Wanted, std::string> wanted_of(const Request& request) {
     }
     if (!wanted.dry_run && !wanted.plan.flows_since.empty())
         return Unexpected<std::string>("flows_since goes with dry_run=true");
+    if (wanted.dry_run && has_time) return Unexpected<std::string>("a dry run has no time; leave out at");
     return wanted;
 }
 
@@ -130,7 +134,7 @@ void add_policy_routes(Router& router, PolicyService& service) {
                 .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
-                .query_parameters = {"dry_run", "flows_since"},
+                .query_parameters = {"dry_run", "flows_since", "at"},
                 .handler = [&service](const Request& r, const PathParameters&) { return put_policy(r, service); }});
     router.add({.method = "PATCH",
                 .pattern = "/v1/policy",
@@ -138,7 +142,7 @@ void add_policy_routes(Router& router, PolicyService& service) {
                 .dry_run_roles = kEveryRole,
                 .lane = Lane::commits,
                 .body_types = {"application/json"},
-                .query_parameters = {"dry_run", "flows_since"},
+                .query_parameters = {"dry_run", "flows_since", "at"},
                 .handler = [&service](const Request& r, const PathParameters&) { return patch_policy(r, service); }});
 }
 

@@ -20,6 +20,7 @@ void add_index_routes(Router& router) {
                                                       {"tokens", "/v1/tokens"},
                                                       {"freeze", "/v1/freeze"},
                                                       {"drafts", "/v1/drafts"},
+                                                      {"changes", "/v1/changes"},
                                                       {"status", "/v1/status"},
                                                       {"rules", "/v1/rules"},
                                                       {"sets", "/v1/sets"},
@@ -57,6 +58,7 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_token_routes(router, service);
     add_freeze_routes(router, service);
     add_draft_routes(router, service);
+    add_change_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
     add_set_routes(router, service);

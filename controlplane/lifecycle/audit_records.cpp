@@ -60,6 +60,39 @@ Problem draft_problem(const DraftTrouble& trouble, const std::string& name) {
                              : problem(500, "storage-failed", "Drafts could not be read or stored", error.what);
 }
 
+Problem change_problem(const ChangeTrouble& trouble, std::uint64_t id) {
+    const auto name = "change " + std::to_string(id);
+    switch (trouble.kind) {
+        case ChangeTrouble::Kind::absent:
+            return problem(404, "no-such-change", "There is no such change",
+                           "there is no " + name + "; GET /v1/changes lists them");
+        case ChangeTrouble::Kind::not_waiting:
+            return problem(409, "change-not-waiting", "The change does not wait for this",
+                           name + " is " + std::string{to_text(trouble.is)} + "; GET /v1/changes/" +
+                               std::to_string(id) + " says what came of it");
+        case ChangeTrouble::Kind::own:
+            return problem(403, "own-change", "Nobody approves a change of his own",
+                           name + " is yours; somebody else has to approve it");
+        case ChangeTrouble::Kind::twice:
+            return problem(409, "approved-already", "You have approved it already",
+                           name + " has your approval; each person counts once, whatever the token");
+        case ChangeTrouble::Kind::not_author:
+            return problem(403, "not-the-author", "Only its author withdraws a change",
+                           name + " is somebody else's; an approver or an admin can reject it");
+        case ChangeTrouble::Kind::too_many:
+            return problem(409, "too-many-changes", "There is no room for another change that waits",
+                           std::to_string(kChangesWaitingMax) + " changes wait; withdraw or reject one");
+        case ChangeTrouble::Kind::too_large:
+            return problem(409, "changes-too-large", "There is no room for this change",
+                           "all changes that wait together have at most " + std::to_string(kChangeBytesMax >> 20U) +
+                               " MiB; withdraw or reject one");
+        case ChangeTrouble::Kind::storage: break;
+    }
+    const auto& error = trouble.storage;
+    return error.disk_full() ? problem(507, "storage-full", "The state directory is full", error.what)
+                             : problem(500, "storage-failed", "Changes could not be read or stored", error.what);
+}
+
 Problem dataplane_unavailable(const std::string& why) {
     return problem(503, "dataplane-unavailable", "The dataplane is not there",
                    (why.empty() ? "it has not answered yet" : why) + "; nothing was stored");

@@ -22,6 +22,8 @@ AuditRecord with_result(AuditRecord record, std::string result, std::string deta
 Problem storage_problem(const FileError& error);
 /// The same about a draft.
 Problem draft_problem(const DraftTrouble& trouble, const std::string& name);
+/// The same about a change that waits.
+Problem change_problem(const ChangeTrouble& trouble, std::uint64_t id);
 Problem dataplane_unavailable(const std::string& why);
 Problem refused_by_dataplane(const abi::Answer& answer);
 

@@ -78,7 +78,7 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
-std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& options) const {
+std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& options, const Sent& sent) const {
     const auto now = shared();
     if (!options.if_match && !options.if_none_match_any) {
         return problem(428, "precondition-required", "A precondition is required",
@@ -93,7 +93,9 @@ std::optional<Problem> PolicyServiceImpl::precondition(const CommitOptions& opti
                        now.current ? "the current hash is " + now.current->hash + "; read it again"
                                    : std::string{"there is no policy yet; send If-None-Match: *"});
     }
-    if (auto no = frozen(options)) return no;
+    // What waits is asked when it is due: a freeze may be over by then, or begin. Leaving a policy is no change.
+    const bool asks_freeze = !has_to_wait(options, sent) && sent.kind != "rollback";
+    if (auto no = asks_freeze ? frozen(options) : std::nullopt) return no;
     if (now.pending) {
         return problem(409, "confirmation-pending", "A commit waits for its confirmation",
                        "confirm or roll back generation " + std::to_string(now.pending->generation()) + " first");
@@ -110,11 +112,12 @@ Expected<CommitResult, Problem> PolicyServiceImpl::put_body(std::string_view bod
                                                             const CommitOptions& options) {
     // Reading a big policy takes longest and needs no lock; the precondition is looked at before (cheap refusal) and
     // under the lock (the one that counts).
+    const Sent sent{.kind = "put", .format = extension_of(format), .text = body};
     look_at_pending();
-    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    if (auto no = precondition(options, sent)) return Unexpected(std::move(*no));
     auto read = read_body(body, format);
     const std::lock_guard lock{commit_mutex_};
-    return commit(std::move(read), options, record_of("policy.put", options.caller));
+    return commit(std::move(read), options, record_of("policy.put", options.caller), sent);
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits, const CommitOptions& options) {
@@ -122,13 +125,14 @@ Expected<CommitResult, Problem> PolicyServiceImpl::patch(std::string_view edits,
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::put_edits(std::string_view edits, const CommitOptions& options) {
+    const Sent sent{.kind = "patch", .format = "edits", .text = edits};
     const std::lock_guard lock{commit_mutex_};
     look_at_pending();
-    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    if (auto no = precondition(options, sent)) return Unexpected(std::move(*no));
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read) return Unexpected(std::move(read.error()));
-    return commit(std::move(read), options, record_of("policy.patch", options.caller));
+    return commit(std::move(read), options, record_of("policy.patch", options.caller), sent);
 }
 
 /// Whatever was refused has its entry as well. No lock is needed, and none is held: the disk may take its time.
@@ -143,9 +147,12 @@ Expected<CommitResult, Problem> PolicyServiceImpl::audited(AuditRecord record, E
     return result;
 }
 
-Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const CommitOptions& options, AuditRecord record) {
+Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const CommitOptions& options, AuditRecord record,
+                                                          const Sent& sent) {
     const auto started = std::chrono::steady_clock::now();
-    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    // What is stored may not be loaded yet: what it asks for counts all the same.
+    if (shared().current == nullptr && store_->current()) load_current();
+    if (auto no = precondition(options, sent)) return Unexpected(std::move(*no));
     if (!read) return Unexpected(std::move(read.error()));
     const auto now = shared();
     auto slots = slots_;
@@ -156,11 +163,16 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     if (!prepared) return Unexpected(std::move(prepared.error()));
     if (!all_passed((*prepared)->tests)) return Unexpected(failed_tests((*prepared)->tests));
     record.before = state_of(now.current.get());
-    if (auto same = unchanged(*prepared, record)) return *same;
+    // What is there already, word for word, changes nothing, whoever sends it.
+    const bool new_words = now.current == nullptr || now.current->hash != (*prepared)->hash ||
+                           now.current->text != (*prepared)->text || now.current->format != (*prepared)->format;
+    if (new_words && has_to_wait(options, sent)) return keep_change(sent, **prepared, options, std::move(record));
+    if (auto same = unchanged(*prepared, record, sent.change)) return *same;
     if (auto broken = break_glass(options, record); !broken) return Unexpected(broken.error());
     std::array<Share, kGuardedRates> rates_before{};
     if (options.guard) rates_before = traffic_.rates_until(traffic_now());
-    auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record);
+    auto result =
+        publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record, sent.change);
     guard_.reset();
     if (result && result->state == CommitState::pending_confirmation && options.guard)
         guard_.emplace(result->generation, *options.guard, rates_before, traffic_now());
@@ -177,7 +189,7 @@ bool PolicyServiceImpl::flows_are_judged(const Shared& now) {
 }
 
 std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<PreparedPolicy>& prepared,
-                                                         AuditRecord record) {
+                                                         AuditRecord record, std::uint64_t change) {
     const auto now = shared();
     if (now.current == nullptr || now.current->hash != prepared->hash || !now.runs(now.current)) return std::nullopt;
     auto result = result_of(*now.current, CommitState::unchanged);
@@ -189,7 +201,9 @@ std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<P
         const auto& running = now.current->compiled.manifest;
         renumber(prepared->compiled, running.generation, running.created_unix_ns);
         record.detail = "the same policy in other words";
-        const auto kept = store_->reword(staged(*prepared, now.current.get(), {}), record);
+        auto words = staged(*prepared, now.current.get(), {});
+        words.change = change;
+        const auto kept = store_->reword(words, record);
         if (kept) {
             const std::lock_guard lock{state_mutex_};
             shared_.current = prepared;
@@ -261,8 +275,9 @@ const std::string& PolicyServiceImpl::slots_text(const SlotMap& slots) {
     return slots_written_->second;
 }
 
-void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome) {
-    if (!store_->discard_pending(outcome) && outcome) store_->audit().write_or_keep(std::move(*outcome));
+void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome, const ChangeEnd& change) {
+    if (!waits(change.state)) count_pending_change(change.state);
+    if (!store_->discard_pending(outcome, change) && outcome) store_->audit().write_or_keep(std::move(*outcome));
     PreparedPtr current;
     {
         const std::lock_guard lock{state_mutex_};
@@ -274,7 +289,7 @@ void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome) {
 
 Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr<PreparedPolicy>& prepared,
                                                            SlotMap slots, milliseconds confirm_within,
-                                                           AuditRecord record) {
+                                                           AuditRecord record, std::uint64_t change) {
     const auto now = shared();
     if (!now.connected) return Unexpected(dataplane_unavailable(client_.trouble()));
     if (!now.publisher) {
@@ -293,11 +308,14 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    if (const auto kept = store_->stage(staged(*prepared, now.current.get(), slots_text(slots)), record); !kept) {
+    auto intent = staged(*prepared, now.current.get(), slots_text(slots));
+    intent.change = change;
+    if (const auto kept = store_->stage(intent, record); !kept) {
         count_publish("failed");
         return Unexpected(storage_problem(kept.error()));
     }
     use_slots(std::move(slots), *prepared);
+    offered_change_ = change;
     const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);
     if (!answer) {
         count_publish("failed");
@@ -345,6 +363,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
 
 std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prepared, AuditRecord outcome) {
     std::vector<PolicyError> warnings;
+    count_pending_change(ChangeState::applied);
     // The intent is on disk already. Should current not be written, a restart finds the dataplane running the intent
     // and promotes it; until then the keeper tries again.
     const auto promoted = store_->promote(outcome);

@@ -61,6 +61,20 @@ Expected<GuardBounds, std::string> parse_guard(std::string_view text) {
     }
 }
 
+std::string to_text(const GuardBounds& bounds) {
+    std::string out;
+    for (std::size_t r = 0; r < kGuardedRates; ++r) {
+        if (!bounds.points[r]) continue;
+        std::array<char, 400> digits{};  // the longest fixed form of a double
+        const auto end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), *bounds.points[r], std::chars_format::fixed)
+                .ptr;
+        out += (out.empty() ? "" : ", ") + std::string{to_string(GuardedRate{static_cast<std::uint8_t>(r)})} + "=";
+        out.append(digits.data(), end);
+    }
+    return out;
+}
+
 Share share_between(GuardedRate rate, const TrafficMark& from, const TrafficMark& to) noexcept {
     const std::uint64_t part = rate == GuardedRate::drop_rate ? to.drops - from.drops : to.refused - from.refused;
     const std::uint64_t of = rate == GuardedRate::drop_rate ? to.packets - from.packets : to.made - from.made + part;

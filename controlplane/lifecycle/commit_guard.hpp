@@ -35,6 +35,9 @@ struct GuardBounds {
 /// `drop-rate=5, refused-flows=12.5%`. Error: a sentence.
 Expected<GuardBounds, std::string> parse_guard(std::string_view text);
 
+/// As parse_guard reads it.
+std::string to_text(const GuardBounds& bounds);
+
 /// The dataplane's counters at a moment; they only count up.
 struct TrafficMark {
     std::chrono::steady_clock::time_point at{};

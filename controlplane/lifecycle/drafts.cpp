@@ -129,14 +129,15 @@ Expected<CommitResult, Problem> PolicyServiceImpl::apply_kept(const std::string&
     if (!*draft) return Unexpected(draft_problem({DraftTrouble::Kind::absent, {}}, name));
     if (!hash.empty() && (*draft)->hash != hash)
         return Unexpected(draft_problem({DraftTrouble::Kind::changed, {}}, name));
-    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    const Sent sent{.kind = "draft", .format = (*draft)->format, .text = (*draft)->text};
+    if (auto no = precondition(options, sent)) return Unexpected(std::move(*no));
     if (auto no = moved_on((*draft)->base)) return Unexpected(std::move(*no));
     auto read = read_body((*draft)->text, format_of((*draft)->format));
     // What is looked at again under the lock is the base: the policy may have changed since the lines above.
     auto bound = options;
     if (bound.if_match) bound.if_match = (*draft)->base.hash;
     const std::lock_guard lock{commit_mutex_};
-    return commit(std::move(read), bound, record);
+    return commit(std::move(read), bound, record, sent);
 }
 
 }  // namespace sluice::cp

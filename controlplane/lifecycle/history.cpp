@@ -96,15 +96,18 @@ Expected<CommitResult, Problem> PolicyServiceImpl::restore(std::uint64_t generat
 Expected<CommitResult, Problem> PolicyServiceImpl::restore_adoption(std::uint64_t generation,
                                                                     const CommitOptions& options,
                                                                     const AuditRecord& record) {
+    Sent sent{.kind = "restore"};
     look_at_pending();
-    if (auto no = precondition(options)) return Unexpected(std::move(*no));
+    if (auto no = precondition(options, sent)) return Unexpected(std::move(*no));
     const auto adoption = find_adoption(generation);
     if (!adoption) return Unexpected(adoption.error());
     const auto text = store_->text(adoption->ref);
     if (!text) return Unexpected(unreadable(text.error()));
+    sent.format = adoption->ref.extension;
+    sent.text = *text;
     auto read = read_body(*text, format_of(adoption->ref.extension));
     const std::lock_guard lock{commit_mutex_};
-    return commit(std::move(read), options, record);
+    return commit(std::move(read), options, record, sent);
 }
 
 }  // namespace sluice::cp

@@ -63,6 +63,11 @@ std::string text_of(const Limits& limits, const std::array<LimitKey<Limits>, N>&
     return text.empty() ? "none" : text;
 }
 
+std::string text_of(const Approvals& approvals) {
+    if (approvals.needed == 0) return "none";
+    return std::to_string(approvals.needed) + " within " + duration_text(approvals.within_ms);
+}
+
 std::string text_of(const abi::RuleLimits& limits) {
     const auto text = text_of(limits, kRuleLimitKeys);
     if (limits.over == abi::HalfOpenOver::refuse) return text;
@@ -170,6 +175,8 @@ public:
     std::vector<PlanChange> find(const std::set<std::string_view>& moved) {
         if (!before_.name.empty() && before_.name != after_.name)
             add_change("name", "", {{"", before_.name, after_.name}});
+        if (before_.approvals != after_.approvals)
+            add_change("approvals", "", {{"", text_of(before_.approvals), text_of(after_.approvals)}});
         settings();
         named("zone", "port", before_.zones, after_.zones);
         zone_limits();

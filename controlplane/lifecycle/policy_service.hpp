@@ -49,10 +49,12 @@ struct CommitOptions {
     std::optional<std::chrono::milliseconds> confirm_within;
     std::optional<GuardBounds> guard{};  ///< only with `confirm_within`
     bool break_glass{};                  ///< also while changes are frozen; the caller says why
+    std::int64_t at_ns{};                ///< UTC: to be applied then; 0 = now
     Caller caller{};
 };
 
-enum class CommitState : std::uint8_t { adopted, unchanged, pending_confirmation, stalled };
+/// `waiting`: nothing is changed yet; `CommitResult::change` says what it waits for.
+enum class CommitState : std::uint8_t { adopted, unchanged, pending_confirmation, stalled, waiting };
 
 struct CommitResult {
     CommitState state{};
@@ -63,6 +65,14 @@ struct CommitResult {
     std::optional<std::chrono::system_clock::time_point> confirm_deadline;
     std::vector<TestOutcome> tests;
     std::vector<PolicyError> warnings;
+    std::optional<Change> change{};  ///< that waits, or that was applied; without its text
+};
+
+/// A change that waits, or has ended.
+struct ChangeView {
+    Change change;
+    /// From the policy in force to what would come of it. Nothing: it has ended, or its base is not in force.
+    std::optional<std::vector<PlanChange>> changes{};
 };
 
 struct PlanOptions {
@@ -301,6 +311,16 @@ public:
     virtual AnswerStore& answers() = 0;
     virtual FreezeStore& freezes() = 0;
     virtual DraftStore& drafts() = 0;
+    virtual ChangeStore& changes() = 0;
+
+    virtual Expected<ChangeView, Problem> change_view(std::uint64_t id) = 0;
+    /// With the last approval that it needs it is applied, unless it has a time of its own. `break_glass`: it stands
+    /// for all that are missing.
+    virtual Expected<CommitResult, Problem> approve_change(std::uint64_t id, const Caller& caller,
+                                                           bool break_glass) = 0;
+    virtual Expected<Change, Problem> reject_change(std::uint64_t id, const Caller& caller) = 0;
+    /// Only by its author.
+    virtual Expected<Change, Problem> withdraw_change(std::uint64_t id, const Caller& caller) = 0;
 
     /// Kept with errors too, as long as it can be read as YAML or JSON at all.
     virtual Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) = 0;

@@ -10,6 +10,10 @@
 ///   it runs the pending intent, confirmation is due  -> goes on waiting
 ///   it runs something else                           -> the intent is dropped
 ///   then, if it does not run current's tables        -> current is published again, as a new generation
+///
+/// A commit that needs approvals, or has a time of its own, ends before anything is written but its change
+/// (change_store.hpp). When that is due it goes the same way again, under the same lock, and its state moves with the
+/// intent.
 #pragma once
 
 #include <condition_variable>
@@ -34,6 +38,8 @@ struct ServiceOptions {
     std::chrono::milliseconds adopt_within{2000};
     /// A plan calls a rule never hit when its counter has stood still for as long.
     std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
+    /// A change that could not be applied at its time is not applied later than so much behind it.
+    std::chrono::nanoseconds change_late_max{std::chrono::minutes{5}};
 };
 
 class PolicyServiceImpl final : public PolicyService, private TablesListener {
@@ -64,6 +70,11 @@ public:
     AnswerStore& answers() override { return store_->answers(); }
     FreezeStore& freezes() override { return store_->freezes(); }
     DraftStore& drafts() override { return store_->drafts(); }
+    ChangeStore& changes() override { return store_->changes(); }
+    Expected<ChangeView, Problem> change_view(std::uint64_t id) override;
+    Expected<CommitResult, Problem> approve_change(std::uint64_t id, const Caller& caller, bool break_glass) override;
+    Expected<Change, Problem> reject_change(std::uint64_t id, const Caller& caller) override;
+    Expected<Change, Problem> withdraw_change(std::uint64_t id, const Caller& caller) override;
     Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) override;
     Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
                                                 const CommitOptions&) override;
@@ -97,23 +108,31 @@ private:
     Expected<CommitResult, Problem> audited(AuditRecord record, Expected<CommitResult, Problem> result);
     Expected<CommitResult, Problem> put_body(std::string_view body, PolicyFormat format, const CommitOptions& options);
     Expected<CommitResult, Problem> put_edits(std::string_view edits, const CommitOptions& options);
-    Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options, AuditRecord record);
-    std::optional<Problem> precondition(const CommitOptions& options) const;
+    /// What was sent, to be sent again when it is due.
+    struct Sent {
+        std::string_view kind, format, text;  ///< as in Change
+        std::uint64_t change{};               ///< that is due; 0 = it was sent just now
+    };
+    Expected<CommitResult, Problem> commit(Read read, const CommitOptions& options, AuditRecord record,
+                                           const Sent& sent);
+    std::optional<Problem> precondition(const CommitOptions& options, const Sent& sent) const;
     /// A freeze that holds and that this commit may not break.
     std::optional<Problem> frozen(const CommitOptions& options) const;
     /// Written before anything is changed: whoever breaks the glass is seen, whatever comes of it.
     Expected<void, Problem> break_glass(const CommitOptions& options, const AuditRecord& record);
-    std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared, AuditRecord record);
+    std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared, AuditRecord record,
+                                          std::uint64_t change);
     /// Stages, offers, and settles what the answer says. `record`: who and why, for the entries in the audit.
     Expected<CommitResult, Problem> publish(const std::shared_ptr<PreparedPolicy>& prepared, SlotMap slots,
-                                            std::chrono::milliseconds confirm_within, AuditRecord record);
+                                            std::chrono::milliseconds confirm_within, AuditRecord record,
+                                            std::uint64_t change = 0);
     Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked,
                                            AuditRecord record);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
     const std::string& slots_text(const SlotMap& slots);
     std::vector<SteadyTime> slot_since() const;
-    /// `outcome`: where nobody else writes what became of it.
-    void forget_pending(std::optional<AuditRecord> outcome = {});
+    /// `outcome`: where nobody else writes what became of it. `change`: what the change becomes that it comes of.
+    void forget_pending(std::optional<AuditRecord> outcome = {}, const ChangeEnd& change = {});
     /// The pending intent, which the dataplane runs for good, becomes current. Warnings: what could not be written.
     std::vector<PolicyError> make_current(const PreparedPtr& prepared, AuditRecord outcome);
     void keep_as_last_good(const PreparedPtr& prepared);
@@ -134,6 +153,31 @@ private:
     Expected<Policy, Problem> policy_of(const Adoption& adoption, std::string* text = nullptr);
     Expected<CommitResult, Problem> restore_adoption(std::uint64_t generation, const CommitOptions& options,
                                                      const AuditRecord& record);
+
+    // --- changes.cpp; all need commit_mutex_ but where it is said
+    /// Approvals that the policy in force asks for; needs no lock.
+    Approvals approvals_asked() const;
+    /// A commit that is sent just now and has to wait; needs no lock.
+    bool has_to_wait(const CommitOptions& options, const Sent& sent) const;
+    Expected<CommitResult, Problem> keep_change(const Sent& sent, const PreparedPolicy& prepared,
+                                                const CommitOptions& options, AuditRecord record);
+    Expected<Change, Problem> approve(std::uint64_t id, AuditRecord record, bool break_glass);
+    Expected<Change, Problem> end_by(std::uint64_t id, AuditRecord record, ChangeState state);
+    /// One that is due. What came of it stands in the store.
+    Expected<CommitResult, Problem> apply_change(const Change& change);
+    Expected<CommitResult, Problem> commit_change(const Change& change);
+    /// By nobody.
+    void end_change(const Change& change, const char* action, ChangeEnd end);
+    void count_change(const Change& change, ChangeState end);
+    /// Of the change that the pending intent comes of, if it does of one.
+    void count_pending_change(ChangeState end);
+    bool base_in_force(const PolicyBase& base) const;
+    /// Once a second: what has run out of time, what is due. Takes the lock.
+    void settle_changes();
+    /// Of the change that the pending intent comes of; empty if of none.
+    std::string approvers_of_pending();
+    Expected<CommitResult, Problem> rollback_with_approvals(std::uint64_t generation, const Caller& caller,
+                                                            const AuditRecord& record);
 
     // --- drafts.cpp
     Expected<PolicyBase, Problem> base_of(const DraftSave& wanted);
@@ -191,7 +235,9 @@ private:
         std::string telemetry_trouble;  ///< why its counters can't be read
         std::string write_trouble;      ///< current, which could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
-        std::uint64_t freezes_broken{};
+        std::uint64_t freezes_broken{}, approvals_broken{};
+        std::map<ChangeState, std::uint64_t> changes_ended;
+        std::uint64_t changes_missed{};      ///< of those, with a time of their own at which they were not applied
         std::uint64_t guarded_generation{};  ///< the last one that its guard made us leave
         std::string guard_told;              ///< and why
         ApplyDurations apply;
@@ -229,7 +275,10 @@ private:
     /// As many as any dataplane has, until one has said how many it has.
     SlotMap slots_{kRuleSlotsMost};                                 // commit_mutex_
     std::optional<std::pair<SlotMap, std::string>> slots_written_;  // commit_mutex_
-    bool promote_due_{false};           // commit_mutex_: adopted, but current could not be written
+    bool promote_due_{false};  // commit_mutex_: adopted, but current could not be written
+    /// commit_mutex_: the last one that this process has offered to the dataplane. Is it found not to run, it is not
+    /// offered again: it may be what the dataplane died of.
+    std::uint64_t offered_change_{};
     TrafficHistory traffic_;            // commit_mutex_
     std::optional<CommitGuard> guard_;  // commit_mutex_: of the commit that waits
 

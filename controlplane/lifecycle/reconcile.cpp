@@ -71,6 +71,7 @@ void PolicyServiceImpl::keep() {
         lock.unlock();
         if (wanted) reconcile();
         retry_writes();
+        settle_changes();
         // The dataplane lets members go at their instant; here they only take room.
         if (const auto at = token_clock_ns(); at > sets_expire_at_ns_) {
             sets_expire_at_ns_ = at + 10'000'000'000;
@@ -112,9 +113,15 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
     };
     if (!runs_it) {
         const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted;
-        return forget_pending(with_result(
-            intended(reverted ? "policy.revert" : "policy.discard"), "done",
-            reverted ? "it was not confirmed in time; the dataplane took it back" : "the dataplane does not run it"));
+        // One that a process before this one has staged is due again: it was applied, or it waits.
+        ChangeEnd end;
+        if (reverted) end = {ChangeState::failed, "it was not confirmed in time"};
+        if (!reverted && store_->pending_change() == offered_change_)
+            end = {ChangeState::failed, "the dataplane went away with it, and does not run it"};
+        return forget_pending(with_result(intended(reverted ? "policy.revert" : "policy.discard"), "done",
+                                          reverted ? "it was not confirmed in time; the dataplane took it back"
+                                                   : "the dataplane does not run it"),
+                              end);
     }
     auto slots = slots_;
     if (slots.assign(prepared->policy)) use_slots(std::move(slots), *prepared);

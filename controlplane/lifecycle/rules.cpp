@@ -92,6 +92,11 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     const auto freeze = store_->freezes().window();
     control.frozen = freeze && freeze->holds(UtcClock{}.utc_ns(abi::MonoTime::now()));
     control.freezes_broken = now.freezes_broken;
+    for (const auto& change : store_->changes().waiting())
+        ++control.changes_waiting[std::string{to_text(change.state)}];
+    for (const auto& [end, count] : now.changes_ended) control.changes_ended[std::string{to_text(end)}] = count;
+    control.changes_missed = now.changes_missed;
+    control.approvals_broken = now.approvals_broken;
     control.apply = now.apply;
     const auto audit = store_->audit().counters();
     control.audit_entries = store_->audit().head().number;

@@ -25,7 +25,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::confirm_pending(std::uint64_t
         return Unexpected(nothing_waits(generation));
     }
     auto record = record_of("policy.confirm", caller, state_of(shared().current.get()), state_of(pending.get()));
-    record.approval = caller.actor;
+    const auto approvers = approvers_of_pending();
+    record.approval = approvers + (approvers.empty() ? "" : ", ") + caller.actor;
     // Before it is kept: what can't be audited is not kept, and the dataplane takes it back at its deadline.
     if (const auto begun = store_->audit().write(record); !begun) return Unexpected(storage_problem(begun.error()));
     const auto answer = client_.confirm(generation);
@@ -49,8 +50,9 @@ Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t genera
     const auto record = record_of("policy.rollback", caller);
     const auto roll_back = [&] {
         const std::lock_guard lock{commit_mutex_};
-        return shared().pending != nullptr ? roll_back_pending(generation, record, "before it was confirmed")
-                                           : roll_back_current(generation, record);
+        if (shared().pending != nullptr) return roll_back_pending(generation, record, "before it was confirmed");
+        if (approvals_asked().needed != 0) return rollback_with_approvals(generation, caller, record);
+        return roll_back_current(generation, record);
     };
     return audited(record, roll_back());
 }
@@ -70,7 +72,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64
     ask_what_runs();
     record.before = state_of(now.pending.get());
     record.after = state_of(now.current.get());
-    forget_pending(with_result(std::move(record), "done", std::move(detail)));
+    const ChangeEnd left{ChangeState::failed, "it was left again: " + detail};
+    forget_pending(with_result(std::move(record), "done", std::move(detail)), left);
     wake_keeper();
     if (now.current == nullptr) {
         CommitResult result;

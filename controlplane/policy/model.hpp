@@ -186,8 +186,17 @@ inline constexpr std::array<LimitKey<abi::ZoneLimits>, 2> kZoneLimitKeys{{
     {"new_per_second", &abi::ZoneLimits::new_per_second_max},
 }};
 
+/// Who else must agree to a change of the policy, while it is in force.
+struct Approvals {
+    std::uint8_t needed{};                ///< others than its author; 0 = nobody
+    std::uint32_t within_ms{86'400'000};  ///< how long a change waits for them
+    bool operator==(const Approvals&) const = default;
+};
+inline constexpr std::uint32_t kApprovalsMost = 5;
+
 struct Policy {
     std::string name;
+    Approvals approvals{};
     Action default_action{Action::deny};  ///< allow, deny or reject
     abi::RuleLog default_log{};
     abi::RuleLimits default_limits{};

@@ -67,6 +67,7 @@ public:
 private:
     void read_settings() {
         policy_.name = word(root_, "name");
+        read_approvals();
         read_default();
         read_wire();
         read_seq_check();
@@ -76,6 +77,15 @@ private:
         read_zones();
         check_every_port_has_a_zone();
         read_schedules();
+    }
+
+    void read_approvals() {
+        const auto* node = root_.find("approvals");
+        if (node == nullptr) return;
+        if (const auto needed = count_of_word(*node, "needed"); needed <= kApprovalsMost)
+            policy_.approvals.needed = static_cast<std::uint8_t>(needed);
+        const auto within = word(*node, "within");
+        if (const auto ms = parse_duration(within); !within.empty() && ms) policy_.approvals.within_ms = *ms;
     }
 
     void read_default() {

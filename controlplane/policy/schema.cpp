@@ -98,6 +98,16 @@ constexpr Field duration(std::string_view key, std::string_view standard, std::s
     return {.key = key, .shape = Shape::duration, .required = false, .about = about, .standard = standard};
 }
 
+constexpr std::array kApprovalFields{
+    Field{.key = "needed",
+          .shape = Shape::count,
+          .required = true,
+          .about = "How many others than its author must approve a change.",
+          .most = kApprovalsMost},
+    Field{.key = "within", .shape = Shape::duration, .about = "How long a change waits for them.", .standard = "1d"},
+};
+constexpr ObjectSchema kApprovals{"approvals", kApprovalFields};
+
 constexpr std::array kTimeoutFields{
     duration("tcp_opening", "30s", "TCP, from the SYN to the end of the handshake."),
     duration("tcp_established", "124m",
@@ -224,6 +234,9 @@ constexpr std::array kDocumentFields{
           .required = true,
           .about = "What happens when no rule decides; nothing is allowed by silence.",
           .object = &kDefault},
+    optional("approvals", Shape::object,
+             "While the policy is in force, no change of it is, until others than its author have approved it.",
+             &kApprovals),
     optional("layer", Shape::layer, "Layer of rules that do not say theirs (50)."),
     optional("wire", Shape::object, "Frames that are no IP, between the two ports of a wire.", &kWire),
     choice("seq_check", kSeqChecks, "strict",

@@ -317,14 +317,32 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
 
     all.gauge("sluice_change_frozen", "1 while a change freeze holds.", c.frozen ? 1 : 0);
     all.counter("sluice_freezes_broken_total", "Changes of the policy in spite of a freeze.", c.freezes_broken);
+    const auto of = [](const std::map<std::string, std::uint64_t>& counts, const char* key) {
+        const auto found = counts.find(key);
+        return found == counts.end() ? std::uint64_t{0} : found->second;
+    };
+    auto& waiting = all.family("sluice_changes_waiting", MetricType::Gauge,
+                               "Changes of the policy that wait: pending for approvals, scheduled for their time, "
+                               "applying for the dataplane or a confirmation.");
+    for (const char* state : {"pending", "scheduled", "applying"})
+        Families::add(waiting, {{"state", state}}, static_cast<double>(of(c.changes_waiting, state)));
+    auto& ended = all.family("sluice_changes_total", MetricType::Counter,
+                             "Changes of the policy that waited, by what came of them. stale: the policy was changed "
+                             "meanwhile; expired: not approved in time.");
+    for (const char* outcome : {"applied", "rejected", "withdrawn", "expired", "stale", "failed"})
+        Families::add(ended, {{"outcome", outcome}}, of(c.changes_ended, outcome));
+    all.counter("sluice_changes_missed_total",
+                "Changes of the policy that were to be applied at a time of their own, and were not.",
+                c.changes_missed);
+    all.counter("sluice_approvals_broken_total", "Changes of the policy in spite of missing approvals.",
+                c.approvals_broken);
     auto& publishes = all.family(
         "sluice_publishes_total", MetricType::Counter,
         "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "
-        "dataplane; guarded: left again because its guard tripped.");
+        "dataplane; guarded: left again because its guard tripped; waiting: for approvals or its time.");
     for (const char* result :
-         {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded"}) {
-        const auto found = c.publishes.find(result);
-        Families::add(publishes, {{"result", result}}, found == c.publishes.end() ? 0 : found->second);
+         {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded", "waiting"}) {
+        Families::add(publishes, {{"result", result}}, of(c.publishes, result));
     }
     auto& apply = all.family("sluice_policy_apply_duration_seconds", MetricType::Histogram,
                              "From the request to the dataplane's answer.");

@@ -44,6 +44,9 @@ struct ControlMetrics {
     bool connected{}, in_sync{}, confirm_pending{};
     bool frozen{};
     std::uint64_t freezes_broken{};
+    std::map<std::string, std::uint64_t> changes_waiting;  ///< by state; levels
+    std::map<std::string, std::uint64_t> changes_ended;    ///< by outcome
+    std::uint64_t changes_missed{}, approvals_broken{};
     std::map<std::string, std::uint64_t> publishes;  ///< by result
     ApplyDurations apply;
     std::uint64_t events_read{}, events_lost{}, events_invalid{};

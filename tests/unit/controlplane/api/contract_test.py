@@ -143,6 +143,52 @@ def drive_drafts(at):
     at.ask("DELETE", "/v1/drafts/web")
 
 
+def drive_changes(at):
+    def token(name, role):
+        return at.ask("POST", "/v1/tokens", body=json.dumps({"name": name, "roles": [role]}), headers=JSON).json()["token"]
+
+    def change(text, target="/v1/policy", **headers):
+        return at.put(text, target=target, If_Match="*", **headers).json()["change"]["id"]
+
+    def step(verb, number, who=True, **headers):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return at.ask("POST", "/v1/changes/%d:%s" % (number, verb), headers=sent, token=who)
+
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    anna, bert, chief = token("anna", "approver"), token("bert", "approver"), token("chief", "admin")
+    at.ask("GET", "/v1/changes/1")
+    at.ask("GET", "/v1/changes/x")
+    at.put("needed: 2", If_Match="*")
+    first = change("needed: 1 two", Sluice_Reason="CHG-1")
+    at.ask("GET", "/v1/changes/%d" % first)
+    for who in (True, anna, anna, bert, bert):  # its author, one, the same again, the last, and one too many
+        step("approve", first, who, Sluice_Reason="read it")
+    probation = change("needed: 1 three", Confirm_Timeout="60")
+    step("approve", probation, anna)
+    step("apply", change("needed: 1 four"), chief)
+    step("apply", change("needed: 1 four"), chief, Break_Glass="true")
+    step("apply", change("needed: 1 four"), chief, Break_Glass="true", Sluice_Reason="INC-7")
+    step("apply", change("needed: 1 five", target="/v1/policy?at=" + soon), chief, Break_Glass="true", Sluice_Reason="INC-8")
+    step("approve", change("needed: 1 six STALE"), anna)
+    turned_down = change("needed: 1 seven")
+    step("reject", turned_down, anna)
+    step("reject", turned_down, anna, Sluice_Reason="not on a Friday")
+    step("reject", turned_down, anna, Sluice_Reason="not on a Friday")
+    step("approve", 999, anna)
+    mine = change("needed: 1 eight")
+    for who in (bert, True):
+        at.ask("DELETE", "/v1/changes/%d" % mine, token=who)
+    page = at.ask("GET", "/v1/changes?limit=2").json()
+    at.ask("GET", "/v1/changes?state=pending&cursor=" + page["next"])
+    at.ask("GET", "/v1/changes?state=waiting")
+    at.put("x", target="/v1/policy?at=2020-01-01T00:00Z", If_Match="*")
+    at.put("x", target="/v1/policy?at=tomorrow", If_Match="*")
+    at.put("x", target="/v1/policy?dry_run=true&at=" + soon, If_Match="*")
+    step("approve", change("no eyes"), anna)
+    at.put("later", target="/v1/policy?at=" + soon, If_Match="*")
+    at.ask("PATCH", "/v1/policy?at=" + soon, body="[]", headers={**JSON, "If-Match": "*"})
+
+
 def drive_tokens(at):
     at.ask("GET", "/v1/tokens")
     for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
@@ -175,7 +221,7 @@ class Contract(unittest.TestCase):
     def test_every_promise_is_kept(self):
         with Server(BINARY) as server:
             at = Recorder(server)
-            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_drafts, drive_sets, drive_tokens, drive_insight):
+            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_drafts, drive_changes, drive_sets, drive_tokens, drive_insight):
                 drive(at)
         self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
         driven = {name for name, _, _ in at.seen}
@@ -185,7 +231,10 @@ class Contract(unittest.TestCase):
     def test_fields_choose_what_items_have(self):
         with Server(BINARY) as server:
             server.first_policy()
-            for target, schema, rows in (("/v1/rules?", "RuleStats", lambda body: body), ("/v1/history?", "Adoption", lambda body: body["history"]),
+            soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            server.put("later", target="/v1/policy?at=" + soon, headers={"If-Match": "*"})
+            for target, schema, rows in (("/v1/changes?", "Change", lambda body: body["changes"]),
+                                         ("/v1/rules?", "RuleStats", lambda body: body), ("/v1/history?", "Adoption", lambda body: body["history"]),
                                          ("/v1/audit?", "AuditEntry", lambda body: body["entries"]), ("/v1/flows?limit=20&", "Flow", lambda body: body["flows"]),
                                          ("/v1/flows?since=1h&limit=20&", "FlowRecord", lambda body: body["records"])):
                 whole = SPEC["components"]["schemas"][schema]

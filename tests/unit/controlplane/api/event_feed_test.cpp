@@ -81,9 +81,11 @@ TEST_F(Feed, AnIdOfAnotherProcessIsTold) {
 
 TEST_F(Feed, OnlyPolicyAndProcessAreTopicsOfTheAudit) {
     EventFeed feed{service, start({false, true})};
-    for (const auto* action : {"access", "token.create", "flows.end", "policy.put", "process.start"}) audit(action);
+    for (const auto* action :
+         {"access", "token.create", "flows.end", "policy.put", "process.start", "change.approve", "approvals.broken"})
+        audit(action);
     const auto text = feed.next();
-    EXPECT_EQ(count(text, "event: policy\n"), 2U);
+    EXPECT_EQ(count(text, "event: policy\n"), 4U);
     EXPECT_EQ(text.find("access"), std::string::npos);
     EXPECT_EQ(text.find("token.create"), std::string::npos);
 }

@@ -257,7 +257,7 @@ Expected<void, Problem> MemoryPolicyService::precondition(const CommitOptions& o
 }
 
 Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, PolicyFormat format,
-                                                           const CommitOptions& options) {
+                                                           const CommitOptions& options, std::uint64_t change) {
     const auto hash = sha256_text(text);
     CommitResult result{.state = CommitState::adopted,
                         .version = "demo@" + hash.substr(0, 6),
@@ -272,6 +272,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
         result.generation = current_->generation;
         return result;
     }
+    if (change == 0 && (options.at_ns != 0 || approvals_needed() != 0)) return keep(text, format, options, result);
     if (says(text, "STALL")) {
         result.state = CommitState::stalled;
         result.stalled_workers = {"worker 1 (lcore 3)"};
@@ -284,7 +285,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
     confirm_deadline_ = result.confirm_deadline;
     ++generation_;
     const PolicyRef ref{hash, format == PolicyFormat::json ? "json" : "yaml", generation_};
-    (void)store_->stage({.ref = ref, .label = result.version, .text = text, .slots = {}},
+    (void)store_->stage({.ref = ref, .label = result.version, .text = text, .slots = {}, .change = change},
                         record_of("policy.put", options.caller, "begun"));
     (void)store_->promote(record_of("policy.put", options.caller, "adopted"));
     current_ = CurrentPolicy{.name = "demo",

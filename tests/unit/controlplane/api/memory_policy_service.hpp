@@ -45,6 +45,11 @@ public:
     Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) override;
     Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
                                                 const CommitOptions&) override;
+    ChangeStore& changes() override { return store_->changes(); }
+    Expected<ChangeView, Problem> change_view(std::uint64_t id) override;
+    Expected<CommitResult, Problem> approve_change(std::uint64_t id, const Caller& caller, bool break_glass) override;
+    Expected<Change, Problem> reject_change(std::uint64_t id, const Caller& caller) override;
+    Expected<Change, Problem> withdraw_change(std::uint64_t id, const Caller& caller) override;
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
@@ -71,7 +76,12 @@ public:
 private:
     void wait_released();
     Expected<void, Problem> precondition(const CommitOptions&) const;
-    Expected<CommitResult, Problem> adopt(std::string text, PolicyFormat format, const CommitOptions&);
+    /// `change`: that it comes of; else it may have to wait.
+    Expected<CommitResult, Problem> adopt(std::string text, PolicyFormat format, const CommitOptions&,
+                                          std::uint64_t change = 0);
+    std::uint32_t approvals_needed() const;
+    Expected<CommitResult, Problem> keep(const std::string& text, PolicyFormat format, const CommitOptions& options,
+                                         CommitResult result);
 
     class Files;
     std::unique_ptr<Files> files_;

@@ -49,6 +49,12 @@ const std::map<std::string, std::string> kMatrix{
     {"DELETE /v1/drafts/{name}", "editor"},
     {"POST /v1/drafts/{name}:plan", "viewer operator editor approver auditor admin"},
     {"POST /v1/drafts/{name}:apply", "editor"},
+    {"GET /v1/changes", "viewer operator editor approver auditor admin"},
+    {"GET /v1/changes/{id}", "viewer operator editor approver auditor admin"},
+    {"DELETE /v1/changes/{id}", "operator editor approver"},
+    {"POST /v1/changes/{id}:approve", "approver admin"},
+    {"POST /v1/changes/{id}:reject", "approver admin"},
+    {"POST /v1/changes/{id}:apply", "admin"},
     {"GET /v1/status", "viewer operator editor approver auditor admin"},
     {"GET /v1/rules", "viewer operator editor approver auditor admin"},
     {"GET /v1/flows", "viewer operator editor approver auditor admin"},
@@ -137,6 +143,8 @@ TEST_F(RoleMatrix, DutiesAreSeparated) {
         {"PUT /v1/policy", "POST /v1/commits/{generation}:confirm"},
         {"PATCH /v1/policy", "POST /v1/commits/{generation}:confirm"},
         {"POST /v1/drafts/{name}:apply", "POST /v1/commits/{generation}:confirm"},
+        {"PUT /v1/policy", "POST /v1/changes/{id}:approve"},
+        {"PATCH /v1/policy", "POST /v1/changes/{id}:apply"},
         {"POST /v1/tokens", "PUT /v1/policy"},
         {"DELETE /v1/tokens/{id}", "GET /v1/audit"}};
     for (const auto& [one, other] : apart) {

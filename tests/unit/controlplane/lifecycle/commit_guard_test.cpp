@@ -37,6 +37,10 @@ TEST(CommitGuard, IsReadAsItIsWritten) {
                             "drop-rate=nan", "drop-rate=1e1", "drops=5", "drop-rate=5 %"})
         EXPECT_FALSE(parse_guard(bad)) << bad;
     EXPECT_EQ(parse_guard("drop-rate=1,drop-rate=2").error(), "drop-rate stands twice");
+    for (const auto* text : {"drop-rate=5", "refused-flows=12.5", "drop-rate=0, refused-flows=0.000001"}) {
+        EXPECT_EQ(to_text(*parse_guard(text)), text);
+        EXPECT_EQ(*parse_guard(to_text(*parse_guard(text))), *parse_guard(text));
+    }
 }
 
 TEST(CommitGuard, TripsOnlyBeyondItsBoundOverWhatWasBefore) {

@@ -115,6 +115,7 @@ TEST(PlanChanges, NothingThatDiffersIsHidden) {
         {"name: edge", "name: rim", {"change name |:edge>rim"}},
         {"{action: deny}\nz", "{action: allow, log: both}\nz", {"change default |action:deny>allow|log:none>both"}},
         {"zones:", "wire: {arp: deny}\nzones:", {"change wire |arp:allow>deny"}},
+        {"zones:", "approvals: {needed: 2}\nzones:", {"change approvals |:none>2 within 1d"}},
         {"zones:",
          "seq_check: log\ntimeouts: {udp_stream: 90s, icmp: 60s}\nzones:",
          {"change tracking |seq_check:strict>log|udp_stream:3m>90s"}},

@@ -97,8 +97,10 @@ protected:
         dataplane = std::make_unique<test::TestDataplane>(config.tables_socket, options, std::move(state));
     }
     void open_service() {
-        auto opened = PolicyServiceImpl::open(
-            config, {.files = &disk, .vfs = database_in_memory ? vfs.name() : nullptr, .unused_after = unused_after});
+        auto opened = PolicyServiceImpl::open(config, {.files = &disk,
+                                                       .vfs = database_in_memory ? vfs.name() : nullptr,
+                                                       .unused_after = unused_after,
+                                                       .change_late_max = change_late_max});
         ASSERT_TRUE(opened) << opened.error();
         service = std::move(*opened);
         service->start();
@@ -168,6 +170,7 @@ protected:
     ControlConfig config;
     FullableDisk disk;
     std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
+    std::chrono::nanoseconds change_late_max{std::chrono::minutes{5}};
     test::PowerCutVfs vfs;  ///< of the database, with `database_in_memory`: it can run full as well
     bool database_in_memory{};
     std::unique_ptr<test::TestDataplane> dataplane;

@@ -155,6 +155,16 @@ TEST(Canonical, TellsWhoIsNeverBlockedAndWhatTestsGive) {
         EXPECT_EQ(version(emit(parsed.document.root, format), format), written);
 }
 
+TEST(Canonical, ApprovalsThatAreNotAskedForAreNotTold) {
+    const auto asked = [](std::string_view what) { return version(with("zones:", std::string{what} + "\nzones:")); };
+    const auto one = asked("approvals: {needed: 1}");
+    EXPECT_NE(one, version(kBase));
+    EXPECT_EQ(asked("approvals: {within: 24h, needed: 1}"), one);
+    EXPECT_EQ(asked("approvals: {needed: 1, within: 1440m}"), one);
+    EXPECT_NE(asked("approvals: {needed: 1, within: 23h}"), one);
+    EXPECT_NE(asked("approvals: {needed: 2}"), one);
+}
+
 TEST(Canonical, SurvivesBeingWrittenOutInBothFormats) {
     auto parsed = parse_document(kBase, PolicyFormat::yaml);
     for (const auto format : {PolicyFormat::yaml, PolicyFormat::json}) {

@@ -328,6 +328,14 @@ TEST(ReaderErrors, OfLimits) {
     expect_only({"bad-count", "/syn_proxy/wscale", {}, "from 1 to 14"}, syn_proxy("wscale: <!>15"));
     expect_only({"bad-choice", "/syn_proxy/sack", {}, "on, learn or off"}, syn_proxy("sack: <!>maybe"));
     expect_only({"unknown-key", "/syn_proxy/ts", {}, "syn_proxy"}, syn_proxy("<!>ts: on"));
+    const auto approvals = [](std::string_view text) {
+        return "approvals: " + std::string{text} + "\n" + std::string{kGood};
+    };
+    expect_only({"missing-key", "/approvals", {}, "needed"}, approvals("<!>{within: 1h}"));
+    expect_only({"bad-count", "/approvals/needed", {}, "from 1 to 5"}, approvals("{needed: <!>6}"));
+    expect_only({"bad-count", "/approvals/needed", {}, "from 1 to 5"}, approvals("{needed: <!>0}"));
+    expect_only({"bad-duration", "/approvals/within", {}, "at most 30d"}, approvals("{needed: 1, within: <!>31d}"));
+    expect_only({"unknown-key", "/approvals/by", {}, "approvals"}, approvals("{needed: 1, <!>by: ops}"));
     expect_only({"limits-without-allow", "/default/limits", {}, "only what is allowed can be limited"},
                 "sluice: 1\nname: n\ndefault: {action: reject, limits: <!>{states: 1}}\nzones: {lan: {ports: [p]}}\n");
     expect_only({"unknown-key", "/zones/lan/limits/states_per_source", {}, "limits of a zone"},

@@ -136,6 +136,13 @@ TEST(Reader, ReadsWhatBecomesOfAFloodOfSyns) {
     EXPECT_EQ(read("syn_proxy: {sack: learn}\n" + deny).syn_proxy.sack, abi::SynPromise::learn);
 }
 
+TEST(Reader, ReadsWhoElseMustAgreeToAChange) {
+    const auto deny = rule("from: any, to: any, action: deny");
+    EXPECT_EQ(read(deny).approvals, Approvals{});
+    EXPECT_EQ(read("approvals: {needed: 2}\n" + deny).approvals, (Approvals{2, 86'400'000}));
+    EXPECT_EQ(read("approvals: {needed: 5, within: 90m}\n" + deny).approvals, (Approvals{5, 5'400'000}));
+}
+
 TEST(Reader, ReadsWhatBecomesOfLiveFlows) {
     EXPECT_EQ(read(rule("from: any, to: any, action: deny")).on_change, abi::OnChange::reevaluate);
     EXPECT_FALSE(read(rule("from: any, to: any, action: deny")).rules[0].on_change);
