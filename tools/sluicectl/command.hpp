@@ -18,6 +18,7 @@ struct PolicyText;
 inline constexpr int kExitSame = 0;
 inline constexpr int kExitError = 1;
 inline constexpr int kExitChanges = 2;  ///< of `plan`
+inline constexpr int kExitWaits = 3;    ///< of whatever changes the policy: others have to approve it first
 
 /// Ends the command; the text goes to standard error as it is, line by line.
 class CommandError : public std::runtime_error {
@@ -67,6 +68,7 @@ struct ApplyOptions {
     std::vector<std::string> files;  ///< policy_files.hpp
     std::string confirm;             ///< duration, empty = adopt for good
     std::string guard;               ///< as the API takes it, empty = none
+    std::string at;                  ///< when it is to be applied; empty = now
     bool force_first{};
 };
 int apply(const Context& context, const ApplyOptions& options);
@@ -77,18 +79,21 @@ std::optional<std::string> stored_etag(const Context& context);
 /// What the options of a commit say: --break-glass, --confirm, --guard.
 void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
                         const std::string& guard);
-/// What came of a commit; the same for all that end in one.
+/// `?at=` for the target; nothing if there is no time.
+void add_time(HttpRequest& request, const std::string& at);
+/// What came of a commit; the same for all that end in one. Exit code 0, or 3 if it waits for approvals.
 int report_commit(const Context& context, const HttpReply& reply, std::string_view file);
 /// A plan; exit code 0, 2 or 1. `stored`: ETag of the policy that it was compared with; `how`: what applies it.
 int report_plan(const Context& context, const HttpReply& reply, const std::optional<std::string>& stored,
                 const std::string& file, const std::string& how);
-int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard);
+int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard,
+          const std::string& at);
 int confirm(const Context& context, std::uint64_t generation);
 /// Leaves what runs for what ran before it, at once.
 int rollback(const Context& context);
 /// Puts a generation of the history in force again. `confirm`, `guard`: as for apply.
-int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm,
-                 const std::string& guard);
+int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm, const std::string& guard,
+                 const std::string& at);
 /// `+ rule web-in  action allow`, coloured; the same in plans and in the history.
 void print_change(const boost::json::value& change, bool colours);
 int get_policy(const Context& context);
@@ -130,10 +135,23 @@ int draft_save(const Context& context, const DraftSaveOptions& options);
 /// As `plan`.
 int draft_plan(const Context& context, const std::string& name, const std::string& flows_since);
 struct DraftApplyOptions {
-    std::string name, hash, confirm, guard;
+    std::string name, hash, confirm, guard, at;
 };
 int draft_apply(const Context& context, const DraftApplyOptions& options);
 int draft_delete(const Context& context, const std::string& name);
+
+// change_commands.cpp
+/// `state`: only those in it; empty = all.
+int change_list(const Context& context, const std::string& state, std::uint64_t count_max);
+/// `text`: what was sent, and nothing else.
+int change_show(const Context& context, std::uint64_t id, bool text);
+int change_approve(const Context& context, std::uint64_t id);
+/// Without the approvals that are missing: --break-glass and --reason.
+int change_apply(const Context& context, std::uint64_t id);
+int change_reject(const Context& context, std::uint64_t id);
+int change_withdraw(const Context& context, std::uint64_t id);
+/// What a change waits for.
+void print_waiting(const boost::json::value& change);
 
 // freeze_command.cpp
 int freeze_show(const Context& context);

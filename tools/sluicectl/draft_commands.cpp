@@ -118,6 +118,7 @@ int draft_apply(const Context& context, const DraftApplyOptions& options) {
     auto request = request_of("POST", path_of(options.name, ":apply"));
     if (!options.hash.empty()) request.target += "?hash=" + escaped(options.hash);
     add_commit_headers(context, request, options.confirm, options.guard);
+    add_time(request, options.at);
     if (const auto etag = stored_etag(context)) {
         request.headers.emplace_back("If-Match", *etag);
     } else {

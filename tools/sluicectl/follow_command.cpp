@@ -91,7 +91,8 @@ std::string policy_line(const json::object& event, bool colours) {
     auto line =
         fmt::format("{}  {:<16}  {}{:<{}}", clock_text(field(event, "time"), true), field(event, "action"),
                     painted(result, result_colour(result), colours), "", result.size() < 9 ? 9 - result.size() : 0);
-    if (before != after) line += fmt::format("  generation {} -> {}", before, after);
+    // Generation 0: what is meant has none yet.
+    if (before != after && after != "0") line += fmt::format("  generation {} -> {}", before, after);
     line += "  by " + field(event, "actor");
     if (const auto reason = field(event, "reason"); !reason.empty()) line += "  \"" + reason + '"';
     if (const auto detail = field(event, "detail"); !detail.empty()) line += "  " + detail;

@@ -74,6 +74,8 @@ int history(const Context& context, std::uint64_t count_max) {
     // The newest last, where the eye is.
     for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
         auto reason = text_of(*row, "reason");
+        if (const auto who = text_of(*row, "approval"); !who.empty())
+            reason += fmt::format("{}(approved by {})", reason.empty() ? "" : " ", who);
         if (!flag_of(*row, "text_kept")) reason += reason.empty() ? "(text not kept)" : " (text not kept)";
         table.add({{flag_of(*row, "current") ? "*" : " ", Colour::green},
                    std::to_string(count_of(*row, "generation")),
@@ -105,7 +107,7 @@ int history_show(const Context& context, std::uint64_t generation, bool text) {
     std::cout << fmt::format("by         {} from {}, {}, audit entry {}\n", text_of(adoption, "actor"),
                              text_of(adoption, "origin"), text_of(adoption, "action"), count_of(adoption, "audit"));
     if (const auto reason = text_of(adoption, "reason"); !reason.empty()) std::cout << "reason     " << reason << '\n';
-    if (const auto who = text_of(adoption, "approval"); !who.empty()) std::cout << "confirmed  by " << who << '\n';
+    if (const auto who = text_of(adoption, "approval"); !who.empty()) std::cout << "approved   by " << who << '\n';
     const auto& against = view.at("against");
     std::cout << "changes    " << (against.is_null() ? "from nothing" : "from " + named(against)) << '\n';
     print_changes(view, context.colours);

@@ -36,6 +36,8 @@ struct Options {
     std::string token_name, expires;
     std::string set_name, for_time;
     std::string draft_name, base, hash;
+    std::uint64_t change{};
+    std::string state;
     bool only_new{};
     std::string config_dir{"/etc/sluice"};
     std::vector<std::string> logs;
@@ -92,6 +94,7 @@ public:
         add_token_commands();
         add_freeze_commands();
         add_draft_commands();
+        add_change_commands();
         add_view_commands();
         add_support_bundle();
         add_completion();
@@ -190,6 +193,11 @@ private:
                        "e.g. drop-rate=5,refused-flows=20");
     }
 
+    void add_at(CLI::App* to) {
+        to->add_option("--at", options_.at,
+                       "check it now and apply it then, e.g. 2026-12-05T02:00+08:00, if the policy is still the same");
+    }
+
     void add_policy_commands() {
         auto* plan_command =
             command(app_, "plan", "what a policy would change; exit code 0 nothing, 2 something, 1 error",
@@ -202,27 +210,31 @@ private:
             return apply(c, {.files = options_.files,
                              .confirm = options_.confirm,
                              .guard = options_.guard,
+                             .at = options_.at,
                              .force_first = options_.force_first});
         });
         add_files(apply_command);
         apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
         add_guard(apply_command);
+        add_at(apply_command);
         apply_command->add_flag("--force-first", options_.force_first,
                                 "only as the very first policy: fail if one is stored");
         auto* patch_command = command(app_, "patch", "edit rules by id", [this](const Context& c) {
-            return patch(c, options_.file, options_.confirm, options_.guard);
+            return patch(c, options_.file, options_.confirm, options_.guard, options_.at);
         });
         add_file(patch_command, "JSON: [{op: insert|replace|remove, id, before|after, rule}]");
         patch_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
         add_guard(patch_command);
+        add_at(patch_command);
         command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
             return confirm(c, options_.generation);
         })->add_option("GENERATION", options_.generation, "default: the one that runs");
         auto* rollback_command = command(
             app_, "rollback", "back to the policy before, or to a generation of the history", [this](const Context& c) {
                 if (options_.generation != 0)
-                    return roll_back_to(c, options_.generation, options_.confirm, options_.guard);
-                if (!options_.confirm.empty()) throw CommandError{"--confirm needs a generation to return to"};
+                    return roll_back_to(c, options_.generation, options_.confirm, options_.guard, options_.at);
+                if (!options_.confirm.empty() || !options_.at.empty())
+                    throw CommandError{"--confirm and --at need a generation to return to"};
                 return rollback(c);
             });
         rollback_command->add_option("GENERATION", options_.generation,
@@ -230,6 +242,7 @@ private:
         rollback_command->add_option("--confirm", options_.confirm,
                                      "revert unless confirmed within this time, e.g. 10m");
         add_guard(rollback_command);
+        add_at(rollback_command);
     }
 
     void add_history_commands() {
@@ -337,13 +350,49 @@ private:
                 return draft_apply(c, {.name = options_.draft_name,
                                        .hash = options_.hash,
                                        .confirm = options_.confirm,
-                                       .guard = options_.guard});
+                                       .guard = options_.guard,
+                                       .at = options_.at});
             });
         apply_command->add_option("--hash", options_.hash,
                                   "of the plan that was looked at; fail if it is another by now");
         apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
         add_guard(apply_command);
+        add_at(apply_command);
         add("delete", "drop it", [this](const Context& c) { return draft_delete(c, options_.draft_name); });
+    }
+
+    void add_change_commands() {
+        auto* changes =
+            app_.add_subcommand("changes", "changes of the policy that wait for approvals, or for their time");
+        changes->require_subcommand(1);
+        changes->fallthrough();
+        auto* list = command(*changes, "list", "all of them, newest first; those that have ended too",
+                             [this](const Context& c) { return change_list(c, options_.state, options_.limit); });
+        list->add_option("--state", options_.state, "only these")
+            ->check(CLI::IsMember({"pending", "scheduled", "applying", "applied", "rejected", "withdrawn", "expired",
+                                   "stale", "failed"}));
+        list->add_option("--limit", options_.limit, "lines to show at most")
+            ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000}))
+            ->capture_default_str();
+        const auto add = [&](const std::string& name, const std::string& help, auto call) {
+            auto* added = command(*changes, name, help, call);
+            added->add_option("CHANGE", options_.change, "its number")
+                ->required()
+                ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{INT64_MAX}));
+            return added;
+        };
+        add("show", "one of them, and what it would change", [this](const Context& c) {
+            return change_show(c, options_.change, options_.text);
+        })->add_flag("--text", options_.text, "print what was sent, and nothing else");
+        add("approve", "let somebody else's change go; with the last approval it is applied",
+            [this](const Context& c) { return change_approve(c, options_.change); });
+        add("reject", "end somebody's change; --reason is required",
+            [this](const Context& c) { return change_reject(c, options_.change); });
+        add("withdraw", "take back one's own",
+            [this](const Context& c) { return change_withdraw(c, options_.change); });
+        add("apply", "as an admin, without the approvals that are missing; --reason is required",
+            [this](const Context& c) { return change_apply(c, options_.change); })
+            ->add_flag("--break-glass", options_.break_glass, "required: everybody hears of it");
     }
 
     void add_token_commands() {

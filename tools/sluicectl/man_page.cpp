@@ -111,6 +111,9 @@ An error, which stands on standard error: of a policy as \fIfile\fR:\fIline\fR:\
 .TP
 .B 2
 Of \fBplan\fR and \fBdraft plan\fR: something would change.
+.TP
+.B 3
+Of \fBapply\fR, \fBpatch\fR, \fBrollback\fR, \fBdraft apply\fR: nothing is changed yet, others have to approve it first.
 .SH ENVIRONMENT
 .TP
 .B SLUICE_TOKEN

@@ -105,16 +105,20 @@ std::optional<std::string> stored_etag(const Context& context) {
 }
 
 int report_commit(const Context& context, const HttpReply& reply, std::string_view file) {
+    const auto answer = parse_json(reply.body);
+    const auto* waiting = answer.at("change").if_object();
+    const bool waits = text_of(answer, "state") == "waiting" && waiting != nullptr;
+    const int code = waits && text_of(*waiting, "state") == "pending" ? kExitWaits : 0;
     if (context.json) {
         std::cout << reply.body;
-        return 0;
+        return code;
     }
-    const auto answer = parse_json(reply.body);
     std::cerr << error_lines(answer.at("warnings").as_array(), file);
     const auto state = text_of(answer, "state");
     const auto generation = count_of(answer, "generation");
     const auto [passed, tests] = passed_of_tests(answer);
-    std::cout << "policy " << text_of(answer, "version") << "  generation " << generation;
+    std::cout << "policy " << text_of(answer, "version");
+    if (generation != 0) std::cout << "  generation " << generation;
     if (tests > 0) std::cout << "  " << passed << '/' << tests << " tests";
     if (state == "unchanged") std::cout << "  unchanged";
     std::cout << '\n';
@@ -131,7 +135,13 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
         }
         std::cerr << "adopted by all but: " << names << "; look at sluicectl status\n";
     }
-    return 0;
+    if (waits) print_waiting(answer.at("change"));
+    return code;
+}
+
+void add_time(HttpRequest& request, const std::string& at) {
+    if (at.empty()) return;
+    request.target += (request.target.find('?') == std::string::npos ? "?at=" : "&at=") + escaped(at);
 }
 
 void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
@@ -220,6 +230,7 @@ int apply(const Context& context, const ApplyOptions& options) {
     HttpRequest request{.method = "PUT", .target = "/v1/policy", .headers = {}, .body = policy.text};
     request.headers.emplace_back("Content-Type", policy.content_type);
     add_commit_headers(context, request, options.confirm, options.guard);
+    add_time(request, options.at);
     const auto etag = stored_etag(context);
     if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
     if (etag) {
@@ -231,12 +242,13 @@ int apply(const Context& context, const ApplyOptions& options) {
 }
 
 int patch(const Context& context, const std::string& file, const std::string& confirm_duration,
-          const std::string& guard) {
+          const std::string& guard, const std::string& at) {
     HttpRequest request{.method = "PATCH",
                         .target = "/v1/policy",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = read_file(file)};
     add_commit_headers(context, request, confirm_duration, guard);
+    add_time(request, at);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);
@@ -248,10 +260,11 @@ int confirm(const Context& context, std::uint64_t generation) { return post_comm
 int rollback(const Context& context) { return post_commit(context, 0, "rollback"); }
 
 int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm_duration,
-                 const std::string& guard) {
+                 const std::string& guard, const std::string& at) {
     HttpRequest request{
         .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
     add_commit_headers(context, request, confirm_duration, guard);
+    add_time(request, at);
     const auto etag = stored_etag(context);
     if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
     request.headers.emplace_back("If-Match", *etag);

@@ -1,4 +1,5 @@
 """The sluicectl binary against the real REST server: what it prints where, and its exit codes."""
+import datetime
 import glob
 import json
 import os
@@ -179,6 +180,47 @@ class PolicyCommands(Case):
         self.assertEqual(self.run_ctl("draft", "delete", "broken").stdout, "draft broken is gone\n")
         self.assertIn('there is no draft "broken"', self.run_ctl("draft", "delete", "broken", code=1).stderr)
         self.assertIn("is no name of a draft", self.run_ctl("draft", "show", "../policy", code=1).stderr)
+
+    def test_a_change_waits_is_approved_rejected_and_withdrawn(self):
+        def token(name, role):
+            made = json.loads(self.run_ctl("token", "create", name, "--role", role, "-o", "json").stdout)["token"]
+            return {"SLUICE_TOKEN": made, "SLUICE_TOKEN_FILE": ""}
+
+        anna, chief = token("anna", "approver"), token("chief", "admin")
+        self.run_ctl("apply", "-f", self.file("needed: 2"))
+        policy = self.file("needed: 1 rule new")
+        run = self.run_ctl("apply", "-f", policy, "--reason", "CHG-1", code=3)
+        self.assertRegex(run.stdout, r"^policy demo@\w+  1/1 tests\nchange 1 waits: nothing is changed yet\napprovals 0 of 2 until \S+Z: sluicectl changes approve 1\n$")
+        self.assertEqual(json.loads(self.run_ctl("apply", "-f", policy, "-o", "json", code=3).stdout)["change"]["id"], 2)
+        self.assertIn("somebody else has to approve it", self.run_ctl("changes", "approve", "1", code=1).stderr)
+        self.assertIn("approvals 1 of 2", self.run_ctl("changes", "approve", "1", "--reason", "read it", environment=anna).stdout)
+        self.assertIn("each person counts once", self.run_ctl("changes", "approve", "1", environment=anna, code=1).stderr)
+        self.assertRegex(self.run_ctl("changes", "list", "--state", "pending").stdout,
+                         r"\n +1  pending  demo@\w+  put   1 of 2     until \S+Z  token:first-start/\w+  \S+Z  CHG-1\n$")
+        shown = self.run_ctl("changes", "show", "1").stdout
+        self.assertRegex(shown, r"^change     1  pending  demo@\w+  put\nover       generation 1 \(demo@\w+\)\nby         token:first-start/")
+        self.assertIn("reason     CHG-1\n", shown)
+        self.assertRegex(shown, r"\napprovals  1 of 2\napproved   token:anna/\w+  read it\nchanges    from the policy in force\n~ rule web-in  to: shop -> canary\n$")
+        self.assertEqual(self.run_ctl("changes", "show", "1", "--text").stdout, "needed: 1 rule new")
+        self.assertIn("takes --break-glass and --reason", self.run_ctl("changes", "apply", "1", environment=chief, code=1).stderr)
+        self.assertIn("generation 2", self.run_ctl("changes", "apply", "1", "--break-glass", "--reason", "INC-7", environment=chief).stdout)
+        self.assertRegex(self.run_ctl("changes", "show", "1").stdout, r"\nglass      token:chief/\w+  INC-7\nended      \S+Z\ngeneration 2\n$")
+        self.assertIn("give --reason", self.run_ctl("changes", "reject", "2", environment=anna, code=1).stderr)
+        self.assertEqual(self.run_ctl("changes", "reject", "2", "--reason", "no", environment=anna).stdout, "change 2 is rejected; nothing was changed\n")
+        self.run_ctl("apply", "-f", self.file("needed: 1 third"), code=3)
+        self.assertIn("somebody else's", self.run_ctl("changes", "withdraw", "3", environment=anna, code=1).stderr)
+        self.assertEqual(self.run_ctl("changes", "withdraw", "3").stdout, "change 3 is withdrawn; nothing was changed\n")
+        self.assertIn("change 3 is withdrawn", self.run_ctl("changes", "approve", "3", environment=anna, code=1).stderr)
+
+    def test_a_change_has_a_time(self):
+        self.run_ctl("apply", "-f", self.file("a"))
+        at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=10)).strftime("%Y-%m-%dT%H:%M:%S")
+        run = self.run_ctl("apply", "-f", self.file("b"), "--at", at + "+08:00", "--confirm", "10m")
+        self.assertRegex(run.stdout, r"\nchange 1 waits: nothing is changed yet\nit is applied at \S+Z\n$")
+        self.assertEqual(json.loads(self.run_ctl("changes", "list", "-o", "json").stdout)["changes"][0]["confirm_s"], 600)
+        self.assertIn("at lies in the future", self.run_ctl("apply", "-f", self.file("b"), "--at", "2020-12-05T02:00+08:00", code=1).stderr)
+        self.assertIn("is no instant", self.run_ctl("apply", "-f", self.file("b"), "--at", "tomorrow", code=1).stderr)
+        self.assertIn("need a generation", self.run_ctl("rollback", "--at", at + "Z", code=1).stderr)
 
     def test_confirm_and_rollback(self):
         self.run_ctl("apply", "-f", self.file("a"))
@@ -458,7 +500,7 @@ class SupportBundle(Case):
         config = self.file("listen: \"127.0.0.1:8443\"\n", "controlplane.yaml")
         log = self.file("".join("line %d\n" % number for number in range(200_000)), "control.log")
         members, run = self.bundle("--config-dir", os.path.dirname(config), "--log", log, "--log", "/nope/x.log")
-        self.assertEqual(set(members), {"MANIFEST", "status.json", "ready.json", "metrics.txt", "rules.json", "sets.json", "history.json", "drafts.json",
+        self.assertEqual(set(members), {"MANIFEST", "status.json", "ready.json", "metrics.txt", "rules.json", "sets.json", "history.json", "drafts.json", "changes.json",
                                         "freeze.json", "audit.json", "audit-verify.json", "policy.yaml", "versions.txt", "config/controlplane.yaml", "logs/1-control.log"})
         self.assertEqual(json.loads(members["status.json"])["flows"]["count"], 250)
         self.assertIn("sluice_flows 250\n", members["metrics.txt"])
