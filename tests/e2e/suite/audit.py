@@ -54,7 +54,7 @@ def history_and_audit_say_who_and_why(bench):
     assert bench.udp_passes(7001)
     assert f"+ rule more" in bench.ctl("diff", str(first), str(second)).stdout
     shown = bench.ctl("history", "show", str(second)).stdout
-    assert "CHG-20418: 放行测试端口" in shown and "confirmed  by token:" in shown and "+ rule more" in shown, shown
+    assert "CHG-20418: 放行测试端口" in shown and "approved   by token:" in shown and "+ rule more" in shown, shown
     assert bench.ctl("history", "show", str(first), "--text").stdout == bench.policy
     bench.ctl("rollback", str(first), "--reason", "back again")
     status = bench.wait_in_sync()["policy"]
