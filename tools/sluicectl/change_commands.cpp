@@ -133,8 +133,7 @@ int change_show(const Context& context, std::uint64_t id, bool text) {
     }
     if (const auto ended_at = text_of(change, "ended"); !ended_at.empty())
         std::cout << fmt::format("ended      {}{}{}\n", ended_at, detail.empty() ? "" : "  ", detail);
-    if (const auto generation = count_of(change, "generation"); generation != 0)
-        std::cout << "generation " << generation << '\n';
+    if (!change.at("generation").is_null()) std::cout << "generation " << count_of(change, "generation") << '\n';
     const auto& changes = answer.at("changes");
     if (changes.is_null()) return 0;
     std::cout << "changes    from the policy in force\n";

@@ -56,11 +56,13 @@ class Resources(unittest.TestCase):
         with Server(BINARY) as server:
             server.first_policy()
             server.request("PUT", "/v1/drafts/blocked", body="rule web-in", headers={"Content-Type": "application/yaml"})
+            later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            server.put("b", target="/v1/policy?at=" + later, headers={"If-Match": "*"})  # change 1
             for method, path in ROUTES:
                 if method != "GET" or path == "/v1/events":
                     continue
                 with self.subTest(path=path):
-                    path = path.replace("{name}", "blocked")
+                    path = path.replace("{name}", "blocked").replace("changes/00000000", "changes/1")
                     reply = server.request("GET", path)
                     self.assertEqual(reply.status, 200)
                     head = server.request("HEAD", path)

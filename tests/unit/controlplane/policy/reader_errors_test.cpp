@@ -80,7 +80,7 @@ TEST(ReaderErrors, OfTheDocument) {
          "write 1 to 63 of a-z, 0-9 and -"},
         {"unknown-key", "/zone", good + "<!>zone: {}\n", "did you mean \"zones\"?"},
         {"unknown-key", "/xyzzy", good + "<!>xyzzy: {}\n",
-         "not part of the policy; it may have sluice, name, default, layer, wire"},
+         "not part of the policy; it may have sluice, name, default, approvals, layer, wire"},
         {"duplicate-key", "/name", good + "<!>name: again\n", "stands here and at 2:1; keep one"},
         {"duplicate-key", "/zones/a",
          "sluice: 1\nname: n\ndefault: {action: deny}\nzones:\n  a: {ports: [p]}\n  <!>a: {ports: [q]}\n",

@@ -261,7 +261,7 @@ class PolicyCommands(Case):
         self.assertEqual(self.run_ctl("get", "policy").stdout, "a\n")
         self.assertIn("worse than before", self.run_ctl("history").stdout)
         self.assertIn("sluicectl confirm 5", self.run_ctl("rollback", "2", "--confirm", "10m").stdout)
-        self.assertIn("needs a generation", self.run_ctl("rollback", "--confirm", "10m", code=1).stderr)
+        self.assertIn("need a generation", self.run_ctl("rollback", "--confirm", "10m", code=1).stderr)
 
     def test_audit(self):
         self.run_ctl("apply", "-f", self.file("a"), "--reason", "first")
