@@ -52,9 +52,8 @@ Expected<void, std::string> ControlSide::start_manager(dp::FlowDumpMailbox& mail
     if (!sets) return Unexpected<std::string>{sets.error()};
     auto options = test::one_wire(dir_.path("tables.sock"), 1, memory_.rule_slots);
     options.sets = std::make_shared<dp::SetMemory>(std::move(*sets));
-    manager_ =
-        std::make_unique<dp::Manager>(std::move(options), *memory_.telemetry, memory_.tables, std::move(*store),
-                                      std::vector<dp::FlowDumpMailbox*>{&mailbox});
+    manager_ = std::make_unique<dp::Manager>(std::move(options), *memory_.telemetry, memory_.tables, std::move(*store),
+                                             std::vector<dp::FlowDumpMailbox*>{&mailbox});
     if (auto ok = manager_->listen(); !ok) return ok;
     stop_fd_ = dp::UniqueFd{::eventfd(0, EFD_CLOEXEC)};
     manager_thread_ = std::thread{[this] { manager_->run(stop_fd_.get()); }};

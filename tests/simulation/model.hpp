@@ -75,11 +75,11 @@ struct ModelFlow {
     std::array<std::uint64_t, 2> packets{}, bytes{};
     std::optional<test::TcpModel> tcp{};
     std::optional<SctpModel> sctp{};
-    std::optional<test::ModelSegment> late_syn{};  ///< passed while the flow lives, and is not the flow's
+    std::optional<test::ModelSegment> late_syn{};        ///< passed while the flow lives, and is not the flow's
     std::optional<test::TcpModel::Start> other_start{};  ///< of the server, which has named two numbers
-    std::uint64_t queued{};                        ///< when it came to stand where it stands: larger is later
-    bool source_counted{};                         ///< its rule limited by source when it was judged
-    bool kept{};                                   ///< no longer allowed, and goes on (`on_change: keep`)
+    std::uint64_t queued{};                              ///< when it came to stand where it stands: larger is later
+    bool source_counted{};                               ///< its rule limited by source when it was judged
+    bool kept{};                                         ///< no longer allowed, and goes on (`on_change: keep`)
 };
 
 /// Who goes first when there is no room.

@@ -103,8 +103,8 @@ test::ModelAnswer WorkerModel::judge_tcp(ModelFlow& flow, const ModelSegment& s,
     TcpModel& last = *flow.tcp;
     const bool opening = last.opening();
     const TcpModel::Start start = last.reply_start();
-    const bool named_another = way == 1 && s.syn && s.ack && !s.rst && opening && start.side.known &&
-                               s.seq != start.first_number();
+    const bool named_another =
+        way == 1 && s.syn && s.ack && !s.rst && opening && start.side.known && s.seq != start.first_number();
     const test::ModelAnswer answer = last.judge(s, way);
     if (!opening || answer.what == "reopen") return answer;
     if (answer.what != "pass") {
