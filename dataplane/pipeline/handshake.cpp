@@ -2,7 +2,6 @@
 
 #include "dataplane/flow/tcp_window.hpp"
 #include "dataplane/pipeline/track.hpp"
-#include "dataplane/pipeline/translate.hpp"
 
 namespace sluice::dp {
 
@@ -63,10 +62,7 @@ void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Directio
     if (from != Direction::reply || (burst.parsed[i].tcp.flags & mask) != (tcp_flag::syn | tcp_flag::ack)) return;
     const TcpSegment* syn = flows.late_syns.find(h);
     if (syn == nullptr || !tcp_answers(*syn, tcp_segment(burst.parsed[i]))) return;
-    // Of a translated flow the firewall has answered the client's SYN itself, so what the server answers later is new
-    // to the client.
-    const FlowHot& e = flows.table.hot(h);
-    if (!e.extended() && tcp_is_of_this_handshake(e, tcp_segment(burst.parsed[i]))) return;
+    if (tcp_is_of_this_handshake(flows.table.hot(h), segment_at_server(burst.parsed[i], h, from, flows))) return;
     counters.flow_reopen.add(1);
     const TcpSegment first = *syn;
     flows.renew(h, first, burst.moment);

@@ -60,7 +60,7 @@ class BadLine:
 
     def __init__(self, bench, seed):
         self.namespace = f"{bench.lab.prefix}-far"
-        self.outside = bench.lab.ns_outside
+        self.outside, self.inside = bench.lab.ns_outside, bench.lab.ns_inside
         self.report = f"{bench.lab.run_dir}/relay.json"
         self.seed = seed
         self.processes = []
@@ -85,6 +85,9 @@ class BadLine:
         network.host(self.namespace, "f0", [_FAR])
         relay = self.start(self.outside, "relay.py", "f1", "c0", self.seed, _LOSS, _DOUBLED, _DELAYED, self.report)
         assert relay.stdout.readline() == "ready\n"
+        # The far host has another MAC address than the last one had. A cookie answers whatever a SYN is sent to, and so
+        # confirms the old one to the inside host, for as long as the server behind it is waited for.
+        run(*in_ns(self.inside, "ip", "neigh", "flush", "all"))
         return self
 
     def __exit__(self, *_):
