@@ -4,6 +4,7 @@
 
 #include <future>
 
+#include "controlplane/store/wall_clock.hpp"
 #include "tests/unit/controlplane/api/first_token.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
 
@@ -69,9 +70,9 @@ TEST_F(AuthenticatorTest, RevokedAndExpiredCountFromTheNextRequestOn) {
     EXPECT_EQ(result(bearer(text)), AuthResult::revoked);
     EXPECT_FALSE(authenticator.still_live(who));
     EXPECT_TRUE(ask(bearer(text)).roles.empty());
-    const auto old = test::make_token(service, "bao", {Role::viewer}, token_clock_ns() - 1);
+    const auto old = test::make_token(service, "bao", {Role::viewer}, wall_clock_ns() - 1);
     EXPECT_EQ(result(bearer(old)), AuthResult::expired);
-    const auto soon = test::make_token(service, "chi", {Role::viewer}, token_clock_ns() + 50'000'000);
+    const auto soon = test::make_token(service, "chi", {Role::viewer}, wall_clock_ns() + 50'000'000);
     const auto granted = ask(bearer(soon));
     const auto hang = std::chrono::steady_clock::now() + std::chrono::seconds{10};
     while (authenticator.still_live(granted) && std::chrono::steady_clock::now() < hang) {
@@ -143,9 +144,9 @@ TEST(FirstToken, IsTakenOverOnceAndANewTextReplacesIt) {
     test::make_token(service, "anna", {Role::admin});
     ASSERT_TRUE(tokens.revoke(kFirstTokenId, {}));
     ASSERT_TRUE(adopt_first_token(tokens, "first-text", test::kCheapHash));
-    EXPECT_FALSE(tokens.find(kFirstTokenId)->live(token_clock_ns())) << "the file is no way back";
+    EXPECT_FALSE(tokens.find(kFirstTokenId)->live(wall_clock_ns())) << "the file is no way back";
     ASSERT_TRUE(adopt_first_token(tokens, "second-text", test::kCheapHash));
-    EXPECT_TRUE(tokens.find(kFirstTokenId)->live(token_clock_ns())) << "another text is: its writer owns the directory";
+    EXPECT_TRUE(tokens.find(kFirstTokenId)->live(wall_clock_ns())) << "another text is: its writer owns the directory";
 }
 
 }  // namespace

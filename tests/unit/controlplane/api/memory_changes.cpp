@@ -1,6 +1,7 @@
 /// Changes that wait, of the policy service that lives in memory. The store is the real one. While the policy in force
 /// says `needed: 1` its changes need an approval, `needed: 2` two; the word STALE in what was sent has its base move.
 #include "controlplane/lifecycle/audit_records.hpp"
+#include "controlplane/store/wall_clock.hpp"
 #include "tests/unit/controlplane/api/memory_policy_service.hpp"
 
 namespace sluice::cp::api::test {
@@ -21,7 +22,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::keep(const std::string& tex
     change.needed = approvals_needed();
     change.state = change.needed == 0 ? ChangeState::scheduled : ChangeState::pending;
     change.at_ns = change.due_ns = options.at_ns;
-    if (change.needed != 0) change.expires_ns = options.at_ns != 0 ? options.at_ns : token_clock_ns() + kDayNs;
+    if (change.needed != 0) change.expires_ns = options.at_ns != 0 ? options.at_ns : wall_clock_ns() + kDayNs;
     if (options.confirm_within) change.confirm_ms = static_cast<std::uint64_t>(options.confirm_within->count());
     change.break_glass = options.break_glass;
     auto kept =
