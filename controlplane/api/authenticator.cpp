@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "controlplane/api/http_message.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp::api {
 namespace {
@@ -52,7 +53,7 @@ AuthDecision Authenticator::judge(const std::string& token_id) const {
     AuthDecision decision{.result = AuthResult::granted, .token_id = token->id, .actor = token->actor()};
     if (token->revoked_at_ns) {
         decision.result = AuthResult::revoked;
-    } else if (!token->live(token_clock_ns())) {
+    } else if (!token->live(wall_clock_ns())) {
         decision.result = AuthResult::expired;
     } else {
         decision.roles = token->roles;

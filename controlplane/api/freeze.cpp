@@ -12,6 +12,7 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/record_query.hpp"
 #include "controlplane/store/freeze_store.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp::api {
 namespace json = boost::json;
@@ -19,14 +20,9 @@ namespace {
 
 constexpr std::int64_t kFreezeMaxNs = 92LL * 86'400 * 1'000'000'000;
 
-std::int64_t now_ns() {
-    using namespace std::chrono;
-    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
-}
-
 Response freeze_response(PolicyService& service) {
     const auto window = service.freezes().window();
-    const bool over = !window || window->until_ns <= now_ns();
+    const bool over = !window || window->until_ns <= wall_clock_ns();
     json::value shown = nullptr;
     if (!over) {
         shown = json::object{{"from", time_text_of_ns(window->from_ns)},
@@ -35,8 +31,8 @@ Response freeze_response(PolicyService& service) {
                              {"set_by", valid_utf8(window->set_by)},
                              {"set_at", time_text_of_ns(window->set_at_ns)}};
     }
-    return json_response(
-        200, json::serialize(json::object{{"frozen", !over && window->holds(now_ns())}, {"window", std::move(shown)}}));
+    return json_response(200, json::serialize(json::object{{"frozen", !over && window->holds(wall_clock_ns())},
+                                                           {"window", std::move(shown)}}));
 }
 
 /// A point in time; "how long ago", which the same reader takes, is none.
@@ -58,7 +54,7 @@ Expected<Freeze, Problem> read_freeze(const Request& request) {
     if (!object) return Unexpected(object.error());
     PolicyErrors errors;
     FieldReader reader{*object, errors};
-    const auto now = now_ns();
+    const auto now = wall_clock_ns();
     Freeze freeze{.from_ns = now, .set_at_ns = now};
     read_time(reader, "from", freeze.from_ns);
     if (!reader.has("until")) reader.fail("until", "missing-field", "until is required: when the freeze is over");

@@ -8,6 +8,7 @@
 #include "controlplane/api/problem.hpp"
 #include "controlplane/store/answer_store.hpp"
 #include "controlplane/store/audit_entry.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp::api {
 namespace json = boost::json;
@@ -69,11 +70,6 @@ std::optional<Response> response_from(std::string_view text) {
     }
 }
 
-std::int64_t now_ns() {
-    using namespace std::chrono;
-    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle) {
@@ -85,7 +81,7 @@ Response answer_once(const Request& request, PolicyService& service, const std::
     }
     const AnswerKey key{request.actor, *header};
     const auto digest = digest_of(request);
-    const auto kept = service.answers().begin(key, digest, now_ns());
+    const auto kept = service.answers().begin(key, digest, wall_clock_ns());
     if (!kept) {
         return problem_response(507, "storage-full", kept.error().what + "; nothing was done", request.id);
     }

@@ -8,6 +8,7 @@
 #include "controlplane/api/wire_text.hpp"
 #include "controlplane/identity/secret.hpp"
 #include "controlplane/lifecycle/audit_records.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp::api {
 namespace json = boost::json;
@@ -22,7 +23,7 @@ json::value time_json(const std::optional<std::int64_t>& at_ns) {
 
 std::string_view state_of(const TokenRecord& token) {
     if (token.revoked_at_ns) return "revoked";
-    return token.live(token_clock_ns()) ? "live" : "expired";
+    return token.live(wall_clock_ns()) ? "live" : "expired";
 }
 
 json::object token_json(const TokenRecord& token) {
@@ -136,7 +137,7 @@ Response create(const Request& request, PolicyService& service) {
     if (token.id.empty() || token.hash.empty()) {
         return problem_response(503, "no-memory", "there is no memory to hash a token with; try again", request.id);
     }
-    if (wanted->expires_in_s != 0) token.expires_at_ns = token_clock_ns() + wanted->expires_in_s * kNsPerS;
+    if (wanted->expires_in_s != 0) token.expires_at_ns = wall_clock_ns() + wanted->expires_in_s * kNsPerS;
     if (const auto made = service.tokens().create(token, entry); !made) {
         return refuse(request, service, std::move(entry), problem_of(made.error()));
     }

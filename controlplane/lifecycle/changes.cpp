@@ -6,6 +6,7 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/store/wall_clock.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {
@@ -85,7 +86,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::keep_change(const Sent& sent,
     change.state = asked.needed != 0 ? ChangeState::pending : ChangeState::scheduled;
     change.at_ns = change.due_ns = options.at_ns;
     if (asked.needed != 0)
-        change.expires_ns = options.at_ns != 0 ? options.at_ns : token_clock_ns() + asked.within_ms * kMsNs;
+        change.expires_ns = options.at_ns != 0 ? options.at_ns : wall_clock_ns() + asked.within_ms * kMsNs;
     if (options.confirm_within) change.confirm_ms = static_cast<std::uint64_t>(options.confirm_within->count());
     if (options.guard) change.guard = to_text(*options.guard);
     change.break_glass = options.break_glass;
@@ -133,7 +134,7 @@ Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditReco
     const Change& change = **found;
     const bool last = break_glass || change.approvals.size() + 1 >= change.needed;
     if (change.state == ChangeState::pending) {
-        if (token_clock_ns() >= change.expires_ns) {
+        if (wall_clock_ns() >= change.expires_ns) {
             end_change(change, "change.expire", {ChangeState::expired, "it was not approved in time"});
             return Unexpected(
                 change_problem({.kind = ChangeTrouble::Kind::not_waiting, .is = ChangeState::expired}, id));
@@ -243,7 +244,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::apply_change(const Change& ch
         }
         return result;
     }
-    const bool late = token_clock_ns() - change.due_ns > options_.change_late_max.count();
+    const bool late = wall_clock_ns() - change.due_ns > options_.change_late_max.count();
     const bool settled = after && *after && (*after)->state != ChangeState::scheduled;
     if (settled || (passes_by(result.error()) && !late)) {
         CommitResult waits;
@@ -310,7 +311,7 @@ void PolicyServiceImpl::settle_changes() {
     if (store_->changes().waiting().empty()) return;
     const std::lock_guard lock{commit_mutex_};
     for (const auto& change : store_->changes().waiting()) {
-        const auto now = token_clock_ns();
+        const auto now = wall_clock_ns();
         if (change.state == ChangeState::applying) {
             // The intent that it stood for is gone, and nobody knows how.
             if (store_->pending_change() != change.id)

@@ -4,6 +4,7 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/canonical.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -73,7 +74,7 @@ void PolicyServiceImpl::keep() {
         retry_writes();
         settle_changes();
         // The dataplane lets members go at their instant; here they only take room.
-        if (const auto at = token_clock_ns(); at > sets_expire_at_ns_) {
+        if (const auto at = wall_clock_ns(); at > sets_expire_at_ns_) {
             sets_expire_at_ns_ = at + 10'000'000'000;
             (void)store_->sets().expire(at);
         }

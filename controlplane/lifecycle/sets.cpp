@@ -8,6 +8,7 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "controlplane/policy/address.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -132,7 +133,7 @@ Expected<SetPage, Problem> PolicyServiceImpl::set_members(const std::string& nam
                                                           const std::string& cursor) {
     if (!find_set(name)) return Unexpected(no_such_set(name));
     SetPage page{.etag = etag_of(store_->sets())};
-    const auto members = store_->sets().page(name, cursor, count_max + 1, token_clock_ns());
+    const auto members = store_->sets().page(name, cursor, count_max + 1, wall_clock_ns());
     if (!members) return Unexpected(storage_problem(members.error()));
     const std::size_t count = std::min(members->size(), count_max);
     std::vector<abi::SetMember> asked;
@@ -169,7 +170,7 @@ Expected<SetChangeResult, Problem> PolicyServiceImpl::change_set(const SetChange
         return refused(problem(412, "stale", "Sets have changed since",
                                "sets are at " + etag_of(store_->sets()) + ", If-Match names " + *query.if_match));
     }
-    const auto members = stored(query.members, token_clock_ns());
+    const auto members = stored(query.members, wall_clock_ns());
     const auto changes = changes_of(query.name, query.edit, members);
     const std::uint64_t batches = batches_of(changes.size());
     const auto edited =
@@ -226,7 +227,7 @@ std::string PolicyServiceImpl::sync_sets() {
     if (sets_sent_) return {};
     const auto trouble = [](const FileError& error) { return error.what; };
     std::vector<abi::SetChange> changes{{.op = abi::SetOp::begin_sync}};
-    const std::int64_t now_ns = token_clock_ns();
+    const std::int64_t now_ns = wall_clock_ns();
     for (const auto& [name, count] : store_->sets().counts()) {
         const abi::SetId id = set_id(name);
         changes.push_back({.set = id, .op = abi::SetOp::begin});
@@ -267,7 +268,7 @@ Expected<std::shared_ptr<dp::OwnSetTable>, Problem> PolicyServiceImpl::members_a
     for (const NetSet& set : policy.sets) {
         if (!set.by_api) continue;
         for (const abi::IpAddr& addr : {key.src, key.dst}) {
-            const auto members = store_->sets().holding(set.name, key.family, addr, token_clock_ns());
+            const auto members = store_->sets().holding(set.name, key.family, addr, wall_clock_ns());
             if (!members) return Unexpected(storage_problem(members.error()));
             for (const abi::SetMember& m : *members) {
                 batch.changes[batch.count++] = {.set = set_id(set.name), .member = m, .op = abi::SetOp::add};

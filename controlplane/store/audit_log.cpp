@@ -1,5 +1,7 @@
 #include "controlplane/store/audit_log.hpp"
 
+#include "controlplane/store/wall_clock.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -18,11 +20,6 @@ constexpr std::size_t kVerifiedAtOnce = 2000;
 constexpr std::string_view kColumns =
     "SELECT number, prev, hash, at_ns, actor, origin, action, before_hash, before_generation, after_hash, "
     "after_generation, approval, reason, result, detail, request_id FROM audit ";
-
-std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
@@ -93,7 +90,7 @@ Expected<AuditEntry, FileError> AuditLog::append(AuditRecord record) {
         });
     if (!read) return Unexpected(read.error());
     auto& r = e.record;
-    if (r.at_ns == 0) r.at_ns = now_ns();
+    if (r.at_ns == 0) r.at_ns = wall_clock_ns();
     e.hash = audit_hash(e);
     auto written =
         database_.run("INSERT INTO audit VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -123,31 +120,39 @@ void AuditLog::tell(const AuditEntry& entry) {
 }
 
 Expected<AuditEntry, FileError> AuditLog::write(const AuditRecord& record) {
-    AuditEntry written;
-    const auto lock = database_.lock();
-    const auto done = database_.transaction([&]() -> Database::Outcome {
-        auto appended = append(record);
-        if (!appended) return Unexpected(appended.error());
-        written = std::move(*appended);
-        return {};
-    });
-    if (!done) {
+    auto written = write_with(record, [](AuditRecord&) -> Database::Outcome { return {}; });
+    if (!written) {
         const std::lock_guard own{mutex_};
         ++counters_.write_failures;
-        trouble_ = done.error().what;
-        return Unexpected(done.error());
+        trouble_ = written.error().what;
+    }
+    return written;
+}
+
+Expected<AuditEntry, FileError> AuditLog::write_with(AuditRecord entry, const Step& step) {
+    AuditEntry written;
+    {
+        const auto lock = database_.lock();
+        const auto done = database_.transaction([&]() -> Database::Outcome {
+            if (auto stepped = step(entry); !stepped) return stepped;
+            auto appended = append(std::move(entry));
+            if (!appended) return Unexpected(appended.error());
+            written = std::move(*appended);
+            return {};
+        });
+        if (!done) return Unexpected(done.error());
     }
     tell(written);
     return written;
 }
 
 void AuditLog::write_or_keep(AuditRecord record) {
-    if (record.at_ns == 0) record.at_ns = now_ns();
+    if (record.at_ns == 0) record.at_ns = wall_clock_ns();
     if (!write(record)) keep(std::move(record));
 }
 
 void AuditLog::keep(AuditRecord record) {
-    if (record.at_ns == 0) record.at_ns = now_ns();
+    if (record.at_ns == 0) record.at_ns = wall_clock_ns();
     const std::lock_guard lock{mutex_};
     if (waiting_.size() >= kWaitingMax) {
         ++counters_.lost;

@@ -79,6 +79,10 @@ public:
     void tell(const AuditEntry& entry);
 
     Expected<AuditEntry, FileError> write(const AuditRecord& record);
+    /// A step of a store and its entry, both or neither. The step comes first and may complete the entry. Takes the
+    /// database's lock.
+    using Step = std::function<Database::Outcome(AuditRecord& entry)>;
+    Expected<AuditEntry, FileError> write_with(AuditRecord entry, const Step& step);
     /// For what has happened already: kept and tried again if the disk does not take it.
     void write_or_keep(AuditRecord record);
     void note(DoorRefusal refusal);

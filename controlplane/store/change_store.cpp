@@ -1,5 +1,7 @@
 #include "controlplane/store/change_store.hpp"
 
+#include "controlplane/store/wall_clock.hpp"
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -40,11 +42,6 @@ Unexpected<ChangeTrouble> trouble(FileError error) {
 }
 Unexpected<ChangeTrouble> not_waiting(ChangeState is) {
     return Unexpected(ChangeTrouble{.kind = Kind::not_waiting, .is = is});
-}
-
-std::int64_t now_ns() {
-    using namespace std::chrono;
-    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -197,51 +194,43 @@ Expected<Change, ChangeTrouble> ChangeStore::add(Change change, AuditRecord entr
     if (bytes > kChangeBytesMax) return trouble(Kind::too_large);
     // What stands in the row is what stands in the audit.
     entry = fit(std::move(entry));
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Outcome {
-            if (auto pruned = prune(); !pruned) return pruned;
-            auto inserted = database_.run(
-                "INSERT INTO changes(kind, state, format, bytes, base_generation, base_hash, base_version, hash, "
-                "version, made_by, origin, request_id, reason, made_ns, needed, at_ns, expires_ns, due_ns, confirm_ms, "
-                "guard, break_glass, ended_ns, detail, generation, text) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)",
-                {Text{change.kind},
-                 to_text(change.state),
-                 Text{change.format},
-                 sql(change.text.size()),
-                 sql(change.base.generation),
-                 Text{change.base.hash},
-                 Text{change.base.version},
-                 Text{change.hash},
-                 Text{change.version},
-                 Text{entry.actor},
-                 Text{entry.origin},
-                 Text{entry.request_id},
-                 Text{entry.reason},
-                 now_ns(),
-                 std::int64_t{change.needed},
-                 change.at_ns,
-                 change.expires_ns,
-                 change.due_ns,
-                 sql(change.confirm_ms),
-                 Text{change.guard},
-                 std::int64_t{change.break_glass},
-                 Blob{change.text}});
-            if (!inserted) return inserted;
-            auto numbered = database_.run("SELECT last_insert_rowid()", {},
-                                          [&](const SqlRow& row) { change.id = from_sql(row.integer(0)); });
-            if (!numbered) return numbered;
-            entry.detail = "change " + std::to_string(change.id) + (entry.detail.empty() ? "" : ", ") + entry.detail;
-            auto appended = audit_.append(entry);
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            return {};
-        });
-        if (!done) return trouble(done.error());
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord& record) -> Outcome {
+        if (auto pruned = prune(); !pruned) return pruned;
+        auto inserted = database_.run(
+            "INSERT INTO changes(kind, state, format, bytes, base_generation, base_hash, base_version, hash, "
+            "version, made_by, origin, request_id, reason, made_ns, needed, at_ns, expires_ns, due_ns, confirm_ms, "
+            "guard, break_glass, ended_ns, detail, generation, text) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)",
+            {Text{change.kind},
+             to_text(change.state),
+             Text{change.format},
+             sql(change.text.size()),
+             sql(change.base.generation),
+             Text{change.base.hash},
+             Text{change.base.version},
+             Text{change.hash},
+             Text{change.version},
+             Text{record.actor},
+             Text{record.origin},
+             Text{record.request_id},
+             Text{record.reason},
+             wall_clock_ns(),
+             std::int64_t{change.needed},
+             change.at_ns,
+             change.expires_ns,
+             change.due_ns,
+             sql(change.confirm_ms),
+             Text{change.guard},
+             std::int64_t{change.break_glass},
+             Blob{change.text}});
+        if (!inserted) return inserted;
+        auto numbered = database_.run("SELECT last_insert_rowid()", {},
+                                      [&](const SqlRow& row) { change.id = from_sql(row.integer(0)); });
+        if (!numbered) return numbered;
+        record.detail = "change " + std::to_string(change.id) + (record.detail.empty() ? "" : ", ") + record.detail;
+        return {};
+    });
+    if (!done) return trouble(done.error());
     return changed(change.id);
 }
 
@@ -259,24 +248,16 @@ Expected<Change, ChangeTrouble> ChangeStore::approve(std::uint64_t id, bool glas
         std::ranges::any_of(change.approvals, [&](const ChangeApproval& a) { return subject_of(a.by) == subject; });
     if (!glass && again) return trouble(Kind::twice);
     const bool enough = glass || change.approvals.size() + 1 >= change.needed;
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Outcome {
-            auto appended = audit_.append(entry);
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            // Whoever breaks the glass may have approved before.
-            auto kept = database_.run("INSERT INTO change_approvals VALUES(?, ?, ?, ?, ?, ?)",
-                                      {sql(id), glass ? Text{"break-glass"} : Text{subject}, Text{entry.actor},
-                                       Text{entry.reason}, now_ns(), std::int64_t{glass}});
-            if (!kept || !enough) return kept;
-            return database_.run("UPDATE changes SET state = 'scheduled', due_ns = ? WHERE id = ?",
-                                 {change.at_ns != 0 ? change.at_ns : now_ns(), sql(id)});
-        });
-        if (!done) return trouble(done.error());
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord& record) -> Outcome {
+        // Whoever breaks the glass may have approved before.
+        auto kept = database_.run("INSERT INTO change_approvals VALUES(?, ?, ?, ?, ?, ?)",
+                                  {sql(id), glass ? Text{"break-glass"} : Text{subject}, Text{record.actor},
+                                   Text{record.reason}, wall_clock_ns(), std::int64_t{glass}});
+        if (!kept || !enough) return kept;
+        return database_.run("UPDATE changes SET state = 'scheduled', due_ns = ? WHERE id = ?",
+                             {change.at_ns != 0 ? change.at_ns : wall_clock_ns(), sql(id)});
+    });
+    if (!done) return trouble(done.error());
     return changed(id);
 }
 
@@ -289,18 +270,8 @@ Expected<Change, ChangeTrouble> ChangeStore::end(std::uint64_t id, const ChangeE
     const Change& change = found->front();
     if (by_author && subject_of(entry.actor) != subject_of(change.by)) return trouble(Kind::not_author);
     if (!waits(change.state)) return not_waiting(change.state);
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Outcome {
-            auto appended = audit_.append(fit(std::move(entry)));
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            return settle(id, end, 0);
-        });
-        if (!done) return trouble(done.error());
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord&) -> Outcome { return settle(id, end, 0); });
+    if (!done) return trouble(done.error());
     return changed(id);
 }
 
@@ -313,7 +284,7 @@ ChangeStore::Outcome ChangeStore::settle(std::uint64_t id, const ChangeEnd& end,
         return database_.run("UPDATE changes SET state = ? WHERE id = ?", {to_text(end.state), sql(id)});
     return database_.run(
         "UPDATE changes SET state = ?, detail = ?, generation = ?, ended_ns = ?, text = x'' WHERE id = ?",
-        {to_text(end.state), Text{end.detail}, sql(generation), now_ns(), sql(id)});
+        {to_text(end.state), Text{end.detail}, sql(generation), wall_clock_ns(), sql(id)});
 }
 
 }  // namespace sluice::cp

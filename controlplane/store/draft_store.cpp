@@ -1,5 +1,7 @@
 #include "controlplane/store/draft_store.hpp"
 
+#include "controlplane/store/wall_clock.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -26,11 +28,6 @@ std::optional<Kind> unmet(const DraftCondition& condition, const Draft* there) {
     if (condition.absent && there != nullptr) return Kind::exists;
     if (condition.tag && (there == nullptr || there->tag != *condition.tag)) return Kind::changed;
     return std::nullopt;
-}
-
-std::int64_t now_ns() {
-    using namespace std::chrono;
-    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -98,24 +95,16 @@ Expected<Draft, DraftTrouble> DraftStore::save(Draft draft, const DraftCondition
     entry = fit(std::move(entry));
     draft.saved_by = entry.actor;
     draft.reason = entry.reason;
-    draft.saved_at_ns = now_ns();
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Database::Outcome {
-            auto appended = audit_.append(std::move(entry));
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            return database_.run(
-                "INSERT OR REPLACE INTO drafts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                {Text{draft.name}, Text{draft.format}, Blob{draft.text},
-                 static_cast<std::int64_t>(draft.base.generation), Text{draft.base.hash}, Text{draft.base.version},
-                 Text{draft.hash}, Text{draft.version}, static_cast<std::int64_t>(draft.errors), Text{draft.saved_by},
-                 Text{draft.reason}, draft.saved_at_ns, Text{draft.tag}});
-        });
-        if (!done) return trouble(done.error());
-    }
-    audit_.tell(*written);
+    draft.saved_at_ns = wall_clock_ns();
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord&) -> Database::Outcome {
+        return database_.run(
+            "INSERT OR REPLACE INTO drafts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            {Text{draft.name}, Text{draft.format}, Blob{draft.text}, static_cast<std::int64_t>(draft.base.generation),
+             Text{draft.base.hash}, Text{draft.base.version}, Text{draft.hash}, Text{draft.version},
+             static_cast<std::int64_t>(draft.errors), Text{draft.saved_by}, Text{draft.reason}, draft.saved_at_ns,
+             Text{draft.tag}});
+    });
+    if (!done) return trouble(done.error());
     return draft;
 }
 
@@ -126,18 +115,10 @@ Expected<Draft, DraftTrouble> DraftStore::remove(std::string_view name, const Dr
     if (!found) return trouble(found.error());
     if (found->empty()) return trouble(Kind::absent);
     if (const auto kind = unmet(condition, &found->front())) return trouble(*kind);
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Database::Outcome {
-            auto appended = audit_.append(std::move(entry));
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            return database_.run("DELETE FROM drafts WHERE name = ?", {name});
-        });
-        if (!done) return trouble(done.error());
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord&) -> Database::Outcome {
+        return database_.run("DELETE FROM drafts WHERE name = ?", {name});
+    });
+    if (!done) return trouble(done.error());
     return std::move(found->front());
 }
 

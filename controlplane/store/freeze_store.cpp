@@ -33,21 +33,13 @@ std::optional<Freeze> FreezeStore::window() const {
 
 /// Row and entry, or neither.
 Expected<void, FileError> FreezeStore::write(const std::optional<Freeze>& freeze, AuditRecord entry) {
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Database::Outcome {
-            auto appended = audit_.append(std::move(entry));
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            if (!freeze) return database_.run("DELETE FROM freeze");
-            return database_.run(
-                "INSERT OR REPLACE INTO freeze VALUES(1, ?, ?, ?, ?, ?)",
-                {freeze->from_ns, freeze->until_ns, Text{freeze->reason}, Text{freeze->set_by}, freeze->set_at_ns});
-        });
-        if (!done) return done;
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord&) -> Database::Outcome {
+        if (!freeze) return database_.run("DELETE FROM freeze");
+        return database_.run(
+            "INSERT OR REPLACE INTO freeze VALUES(1, ?, ?, ?, ?, ?)",
+            {freeze->from_ns, freeze->until_ns, Text{freeze->reason}, Text{freeze->set_by}, freeze->set_at_ns});
+    });
+    if (!done) return Unexpected(done.error());
     const std::lock_guard guard{mutex_};
     window_ = freeze;
     return {};

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "controlplane/identity/secret.hpp"
+#include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -43,11 +44,6 @@ bool is_token_name(std::string_view name) noexcept {
     const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
     return !name.empty() && name.size() <= kTokenNameCharsMax && plain(name.front()) &&
            std::ranges::all_of(name, [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
-}
-
-std::int64_t token_clock_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading
@@ -91,7 +87,7 @@ std::vector<TokenRecord> TokenStore::list() const {
 }
 
 bool TokenStore::has_live_admin() const {
-    const auto now_ns = token_clock_ns();
+    const auto now_ns = wall_clock_ns();
     const std::lock_guard lock{mutex_};
     return std::ranges::any_of(
         tokens_, [&](const auto& entry) { return entry.second.roles.has(Role::admin) && entry.second.live(now_ns); });
@@ -102,24 +98,16 @@ bool TokenStore::has_live_admin() const {
 Expected<void, FileError> TokenStore::write(const TokenRecord& token, AuditRecord entry) {
     entry.result = "done";
     entry.detail = described(token);
-    std::optional<AuditEntry> written;
-    {
-        const auto lock = database_.lock();
-        auto done = database_.transaction([&]() -> Database::Outcome {
-            auto appended = audit_.append(std::move(entry));
-            if (!appended) return Unexpected(appended.error());
-            written = std::move(*appended);
-            for (const auto& id : forgotten_) {
-                if (auto gone = database_.run("DELETE FROM tokens WHERE id = ?", {Text{id}}); !gone) return gone;
-            }
-            return database_.run("INSERT OR REPLACE INTO tokens VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                 {Text{token.id}, Text{token.name}, Text{to_text(token.roles)}, Text{token.hash},
-                                  token.created_at_ns, Text{token.created_by}, sql_time(token.expires_at_ns),
-                                  sql_time(token.revoked_at_ns), Text{token.revoked_by}});
-        });
-        if (!done) return done;
-    }
-    audit_.tell(*written);
+    const auto done = audit_.write_with(std::move(entry), [&](AuditRecord&) -> Database::Outcome {
+        for (const auto& id : forgotten_) {
+            if (auto gone = database_.run("DELETE FROM tokens WHERE id = ?", {Text{id}}); !gone) return gone;
+        }
+        return database_.run("INSERT OR REPLACE INTO tokens VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                             {Text{token.id}, Text{token.name}, Text{to_text(token.roles)}, Text{token.hash},
+                              token.created_at_ns, Text{token.created_by}, sql_time(token.expires_at_ns),
+                              sql_time(token.revoked_at_ns), Text{token.revoked_by}});
+    });
+    if (!done) return Unexpected(done.error());
     const std::lock_guard lock{mutex_};
     for (const auto& id : forgotten_) tokens_.erase(id);
     forgotten_.clear();
@@ -129,7 +117,7 @@ Expected<void, FileError> TokenStore::write(const TokenRecord& token, AuditRecor
 
 /// The oldest that nobody can use any more; mutex_ is held.
 void TokenStore::make_room() {
-    const auto now_ns = token_clock_ns();
+    const auto now_ns = wall_clock_ns();
     forgotten_.clear();
     if (tokens_.size() < kTokenRowsMax) return;
     const TokenRecord* oldest = nullptr;
@@ -142,7 +130,7 @@ void TokenStore::make_room() {
 
 Expected<void, TokenTrouble> TokenStore::create(TokenRecord token, AuditRecord entry) {
     const std::lock_guard change{change_mutex_};
-    token.created_at_ns = token_clock_ns();
+    token.created_at_ns = wall_clock_ns();
     {
         const std::lock_guard lock{mutex_};
         std::size_t live = 0;
@@ -164,7 +152,7 @@ Expected<void, TokenTrouble> TokenStore::create(TokenRecord token, AuditRecord e
 
 /// Of those that can make tokens now, only one that outlives it counts; mutex_ is held.
 bool TokenStore::last_admin(const TokenRecord& token) const {
-    const auto now_ns = token_clock_ns();
+    const auto now_ns = wall_clock_ns();
     if (!token.roles.has(Role::admin) || !token.live(now_ns)) return false;
     return std::ranges::none_of(tokens_, [&](const auto& entry) {
         const auto& other = entry.second;
@@ -184,7 +172,7 @@ Expected<TokenRecord, TokenTrouble> TokenStore::revoke(std::string_view id, Audi
         if (last_admin(token)) return refused(TokenRefusal::last_admin);
         forgotten_.clear();
     }
-    token.revoked_at_ns = token_clock_ns();
+    token.revoked_at_ns = wall_clock_ns();
     token.revoked_by = entry.actor;
     entry.action = "token.revoke";
     if (auto written = write(token, std::move(entry)); !written) {
@@ -199,7 +187,7 @@ Expected<void, FileError> TokenStore::set_first(std::string hash) {
     entry.action = find(kFirstTokenId) ? "token.replace" : "token.made";
     TokenRecord token{.id = std::string{kFirstTokenId}, .name = std::string{kFirstTokenName}, .roles = kEveryRole};
     token.hash = std::move(hash);
-    token.created_at_ns = token_clock_ns();
+    token.created_at_ns = wall_clock_ns();
     token.created_by = entry.actor;
     {
         const std::lock_guard lock{mutex_};

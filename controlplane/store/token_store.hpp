@@ -57,8 +57,6 @@ struct TokenTrouble {
 };
 
 bool is_token_name(std::string_view name) noexcept;
-/// UTC since 1970.
-std::int64_t token_clock_ns();
 
 class TokenStore {
 public:

@@ -1,5 +1,7 @@
 #include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
 
+#include "controlplane/store/wall_clock.hpp"
+
 namespace sluice::cp {
 namespace {
 
@@ -10,7 +12,7 @@ constexpr auto kSoon = std::chrono::nanoseconds{1s};
 
 class ChangesTest : public PolicyServiceTest {
 protected:
-    static std::int64_t in(std::chrono::nanoseconds span) { return token_clock_ns() + span.count(); }
+    static std::int64_t in(std::chrono::nanoseconds span) { return wall_clock_ns() + span.count(); }
     static Caller by(std::string actor, std::string reason = {}) {
         return {.actor = std::move(actor), .reason = std::move(reason)};
     }
@@ -33,7 +35,7 @@ protected:
     ChangeState state(std::uint64_t id) { return change(id).state; }
     std::size_t history_rows() { return service->history(100, {})->adoptions.size(); }
     void freeze() {
-        const auto now = token_clock_ns();
+        const auto now = wall_clock_ns();
         AuditRecord entry;
         entry.action = "freeze.set";
         ASSERT_TRUE(service->freezes().set({.from_ns = now - 1, .until_ns = now + 3'600'000'000'000}, entry));
@@ -368,7 +370,7 @@ TEST_F(ChangesTest, WithApprovalsBothAreNeededByThen) {
     EXPECT_EQ(state(id), ChangeState::scheduled);
     EXPECT_NE(running_hash(), change(id).hash);
     EXPECT_TRUE(soon([&] { return state(id) == ChangeState::applied; }));
-    EXPECT_GE(token_clock_ns(), change(id).at_ns);
+    EXPECT_GE(wall_clock_ns(), change(id).at_ns);
     EXPECT_EQ(service->history(1, {})->adoptions.at(0).approval, kBert);
 }
 
@@ -430,7 +432,7 @@ TEST_F(ChangesTest, DeathBetweenTheLastApprovalAndTheIntentLeavesItDue) {
     service.reset();
     // What the transaction of the approval has written, and nothing behind it.
     in_database("INSERT INTO change_approvals VALUES(1, 'token:bert', 'token:bert/2', '', 1, 0)");
-    in_database("UPDATE changes SET state = 'scheduled', due_ns = " + std::to_string(token_clock_ns()));
+    in_database("UPDATE changes SET state = 'scheduled', due_ns = " + std::to_string(wall_clock_ns()));
     start_service();
     EXPECT_TRUE(soon([&] { return state(id) == ChangeState::applied; }));
     EXPECT_EQ(history_rows(), 2U);

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "controlplane/identity/secret.hpp"
+#include "controlplane/store/wall_clock.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 #include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
@@ -63,7 +64,7 @@ protected:
 TEST_F(TokenStoreTest, WhatWasMadeAndRevokedIsThereAfterARestart) {
     ASSERT_FALSE(create(token("0000000a", "ci", {Role::editor, Role::viewer})));
     auto other = token("0000000b", "old");
-    other.expires_at_ns = token_clock_ns() + kHourNs;
+    other.expires_at_ns = wall_clock_ns() + kHourNs;
     ASSERT_FALSE(create(other));
     ASSERT_FALSE(revoke("0000000b"));
     reopen();
@@ -73,11 +74,11 @@ TEST_F(TokenStoreTest, WhatWasMadeAndRevokedIsThereAfterARestart) {
     EXPECT_EQ(ci->roles, (Roles{Role::viewer, Role::editor}));
     EXPECT_EQ(ci->hash, "$argon2id$canary");
     EXPECT_EQ(ci->created_by, "token:anna/0badcafe");
-    EXPECT_TRUE(ci->live(token_clock_ns()));
+    EXPECT_TRUE(ci->live(wall_clock_ns()));
     const auto old = store->find("0000000b");
     ASSERT_TRUE(old);
     EXPECT_EQ(old->expires_at_ns, store->list().front().expires_at_ns);
-    EXPECT_FALSE(old->live(token_clock_ns()));
+    EXPECT_FALSE(old->live(wall_clock_ns()));
     EXPECT_EQ(old->revoked_by, "token:anna/0badcafe");
     EXPECT_FALSE(store->find("0000000c"));
 }
@@ -112,7 +113,7 @@ TEST_F(TokenStoreTest, SomebodyCanAlwaysHandOutTokens) {
     ASSERT_FALSE(create(token("0000000a", "anna", {Role::admin})));
     EXPECT_EQ(revoke("0000000a"), TokenRefusal::last_admin);
     auto expired = token("0000000b", "bao", {Role::admin});
-    expired.expires_at_ns = token_clock_ns() - 1;
+    expired.expires_at_ns = wall_clock_ns() - 1;
     ASSERT_FALSE(create(expired));
     EXPECT_EQ(revoke("0000000a"), TokenRefusal::last_admin) << "one that has expired is none";
     ASSERT_FALSE(create(token("0000000c", "chi", {Role::admin})));
@@ -126,10 +127,10 @@ TEST_F(TokenStoreTest, TheFirstTokenComesBackWithAnotherText) {
     ASSERT_FALSE(create(token("0000000a", "anna", {Role::admin})));
     ASSERT_FALSE(revoke(kFirstTokenId));
     reopen();
-    EXPECT_FALSE(store->find(kFirstTokenId)->live(token_clock_ns()));
+    EXPECT_FALSE(store->find(kFirstTokenId)->live(wall_clock_ns()));
     ASSERT_TRUE(store->set_first("hash two"));
     const auto first = store->find(kFirstTokenId);
-    EXPECT_TRUE(first->live(token_clock_ns()));
+    EXPECT_TRUE(first->live(wall_clock_ns()));
     EXPECT_EQ(first->hash, "hash two");
     EXPECT_EQ(first->roles, kEveryRole);
     EXPECT_EQ(entries().front().record.action, "token.replace");
@@ -141,7 +142,7 @@ TEST_F(TokenStoreTest, AFullDiskChangesNothing) {
     EXPECT_EQ(create(token("0000000b", "more")), TokenRefusal::storage);
     EXPECT_EQ(revoke("0000000a"), TokenRefusal::storage);
     EXPECT_FALSE(store->find("0000000b"));
-    EXPECT_TRUE(store->find("0000000a")->live(token_clock_ns())) << "what is not durable is not so";
+    EXPECT_TRUE(store->find("0000000a")->live(wall_clock_ns())) << "what is not durable is not so";
     vfs.bytes_max = static_cast<std::size_t>(-1);
     EXPECT_FALSE(revoke("0000000a"));
 }
