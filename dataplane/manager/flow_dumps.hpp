@@ -39,6 +39,13 @@ public:
     /// False: this client has too many requests waiting.
     bool ask(const Request& request);
     void forget(std::uint64_t client);
+    /// Events about first packets, from the workers' next loops on; all workers together, 0 = none.
+    void watch_new_flows(std::uint32_t per_second) noexcept {
+        for (FlowDumpMailbox* mailbox : mailboxes_) {
+            // relaxed: nothing is ordered by it; a worker that sees it a loop later has only begun a loop later
+            mailbox->new_flows_per_second.store(per_second, std::memory_order_relaxed);
+        }
+    }
     bool busy() const noexcept { return active_.has_value() || !waiting_.empty(); }
     /// Moves on; returns a finished page, if there is one. Call again until there is none.
     std::optional<Page> step(abi::MonoTime now);

@@ -107,6 +107,7 @@ private:
     bool on_end_flows(ClientId client, const abi::EndFlows& request);
     bool on_change_sets(ClientId client, const abi::ChangeSets& batch);
     bool on_get_members(ClientId client, const abi::GetMembers& request);
+    bool on_watch_flows(ClientId client, const abi::WatchFlows& request);
     void send_sets_refused(ClientId client, std::uint32_t request, const Refusal& refusal);
     void turn_sets(abi::MonoTime now);
 

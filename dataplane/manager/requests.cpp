@@ -60,7 +60,10 @@ void Manager::connected(ClientId client) {
 }
 
 void Manager::disconnected(ClientId client) {
-    if (publisher_ == client) publisher_ = 0;
+    if (publisher_ == client) {
+        publisher_ = 0;
+        dumps_.watch_new_flows(0);  // nobody reads for whom workers would write
+    }
     dumps_.forget(client);
 }
 
@@ -76,6 +79,7 @@ bool Manager::message(ClientId client, std::span<const std::byte> bytes, std::ve
         case abi::MessageType::end_flows: return on_end_flows(client, read_as<abi::EndFlows>(bytes));
         case abi::MessageType::change_sets: return on_change_sets(client, read_as<abi::ChangeSets>(bytes));
         case abi::MessageType::get_members: return on_get_members(client, read_as<abi::GetMembers>(bytes));
+        case abi::MessageType::watch_flows: return on_watch_flows(client, read_as<abi::WatchFlows>(bytes));
         default: return false;
     }
 }
@@ -246,6 +250,16 @@ bool Manager::on_end_flows(ClientId client, const abi::EndFlows& request) {
                        .cursor = request.cursor,
                        .task = request.answered != 0 ? FlowTask::end_answered : FlowTask::end,
                        .filter = request.filter});
+}
+
+bool Manager::on_watch_flows(ClientId client, const abi::WatchFlows& request) {
+    if (request.per_second > abi::kWatchedPerSecondMax || request.must_be_zero != 0) return false;
+    abi::FlowsWatched reply;
+    reply.header.sequence = request.header.sequence;
+    reply.granted = client == publisher_ ? 1 : 0;
+    if (reply.granted != 0) dumps_.watch_new_flows(request.per_second);
+    socket_->send(client, reply);
+    return true;
 }
 
 void Manager::refuse(ClientId client, std::uint32_t request, abi::RefuseReason reason, std::string_view where) {

@@ -45,6 +45,7 @@ std::size_t request_bytes(abi::MessageType type, std::span<const std::byte> byte
         case abi::MessageType::get_status: return sizeof(abi::GetStatus);
         case abi::MessageType::dump_flows: return sizeof(abi::DumpFlows);
         case abi::MessageType::end_flows: return sizeof(abi::EndFlows);
+        case abi::MessageType::watch_flows: return sizeof(abi::WatchFlows);
         default: return 0;
     }
 }

@@ -54,6 +54,16 @@ void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     d.events.write_sampled(event);
 }
 
+/// For whoever watches: one for each hit of a rule by a new flow.
+void note_decided(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
+    d.events.tell_new_flow(d.burst.moment.mono, [&] {
+        abi::FlowEvent event = event_of(d.burst, i, abi::EventKind::new_flow, d.flows.stamp().generation);
+        event.slot = ruling.slot;
+        event.verdict = ruling.verdict;
+        return event;
+    });
+}
+
 /// The rule allowed the flow and a limit did not. (That the table is full is no rule's business; its drop says so.)
 void note_limited(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     const DropReason reason = d.burst.reason[i];
@@ -152,6 +162,7 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     d.rules.hit(ruling.slot, d.burst.moment.mono);
     if (d.view.trees.entry_count > 1) [[unlikely]]
         note_passed(d, i);
+    note_decided(d, i, ruling);
     const bool pickup = !by_cookie && picks_up(d, i);
     if (ruling.verdict != abi::Verdict::allow) {
         // Nobody is answered in mid-stream: this may be the reply of a flow that its original side is about to bring

@@ -17,7 +17,8 @@ EventWriter::EventWriter(abi::EventRingHeader& ring, std::span<abi::EventSlot> s
     : ring_{ring},
       slots_{slots},
       counters_{counters},
-      per_second_{std::max(1U, kEventsPerSecondAndCause / std::max(1U, worker_count))},
+      worker_count_{std::max(1U, worker_count)},
+      per_second_{std::max(1U, kEventsPerSecondAndCause / worker_count_)},
       written_{ring.written.load(std::memory_order_relaxed)} {}
 
 void EventWriter::write(const abi::FlowEvent& event) noexcept {
@@ -44,25 +45,29 @@ void EventWriter::report(Budget& budget) noexcept {
     write(budget.first_suppressed);
 }
 
-void EventWriter::write_sampled(const abi::FlowEvent& event) noexcept {
-    Budget& budget =
-        budgets_[event.kind == abi::EventKind::observed ? kObservedCause : static_cast<std::size_t>(event.drop)];
+bool EventWriter::write_within(Budget& budget, std::uint32_t per_second, const abi::FlowEvent& event) noexcept {
     if (event.time.ns - budget.second_start_ns >= kSecondNs) {
         report(budget);
         budget.second_start_ns = event.time.ns;
         budget.used = 0;
     }
-    if (budget.used < per_second_) {
+    if (budget.used < per_second) {
         ++budget.used;
         write(event);
-        return;
+        return true;
     }
     if (budget.suppressed++ == 0) {
         budget.first_suppressed = event;
         const std::uint64_t due = budget.second_start_ns + kSecondNs;
         settle_at_ns_ = settle_at_ns_ == 0 ? due : std::min(settle_at_ns_, due);
     }
-    counters_.events_suppressed.add(1);
+    return false;
+}
+
+void EventWriter::write_sampled(const abi::FlowEvent& event) noexcept {
+    Budget& budget =
+        budgets_[event.kind == abi::EventKind::observed ? kObservedCause : static_cast<std::size_t>(event.drop)];
+    if (!write_within(budget, per_second_, event)) counters_.events_suppressed.add(1);
 }
 
 void EventWriter::settle(abi::MonoTime now) noexcept {

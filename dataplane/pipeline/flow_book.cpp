@@ -344,6 +344,8 @@ void FlowBook::renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) 
     tcp_open(e, syn);
     table.set_phase(h, FlowPhase::syn_sent, moment.tick);
     if (abi::logs_start(log)) events_.write(event_about(h, abi::EventKind::flow_start, moment));
+    // Its rule was not asked again, and goes on deciding.
+    events_.tell_new_flow(moment.mono, [&] { return event_about(h, abi::EventKind::new_flow, moment); });
 }
 
 void FlowBook::note_violation(const Burst& burst, std::size_t i, abi::DropReason reason) noexcept {

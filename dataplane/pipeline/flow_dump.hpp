@@ -1,5 +1,6 @@
 /// How the manager reads and ends a worker's flows without stopping it: a mailbox of one request. The worker looks at a
-/// bounded number of entries per loop, so a walk costs every burst the same little.
+/// bounded number of entries per loop, so a walk costs every burst the same little. Beside the request stands whether
+/// somebody watches new flows.
 #pragma once
 
 #include <array>
@@ -31,6 +32,9 @@ public:
     std::uint32_t next{};       ///< slab index to go on from
     bool last{};                ///< the slab's end was reached
     std::array<abi::FlowRecord, abi::kFlowsPerDumpMax> flows{};
+
+    /// Manager writes, worker reads once per loop: EventWriter::watch_new_flows.
+    std::atomic<std::uint32_t> new_flows_per_second{};
 };
 
 }  // namespace sluice::dp

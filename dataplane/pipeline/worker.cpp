@@ -179,6 +179,7 @@ std::size_t Worker::run_once(TscTime now) noexcept {
                      .members = active->view.set_uses.empty() ? nullptr : &active->view.members},
                     active->view, moment.mono < active->pickup_until);
     }
+    w.events.watch_new_flows(w.mailbox.new_flows_per_second.load(std::memory_order_relaxed));
     w.flows.syn_proxy.turn(moment.tick);
     std::size_t received = 0;
     const auto pass = [&](std::size_t count) {

@@ -1,5 +1,6 @@
 /// First packets: a miss in the flow table, a lookup in N rules, an insert. The table is made anew between runs,
-/// outside of what is timed. The peer looks up and forwards and keeps no flow.
+/// outside of what is timed. The peer looks up and forwards and keeps no flow. A third worker has somebody who watches
+/// new flows, as while a shadow policy runs.
 #include <cstdio>
 
 #include "tests/bench/acl_peer.hpp"
@@ -14,7 +15,8 @@ namespace sluice::bench {
 
 namespace {
 constexpr std::uint8_t kUdp = 17;
-}
+constexpr std::uint32_t kWatchedPerSecond = 20'000;  // as the control plane asks (lifecycle/shadow.cpp)
+}  // namespace
 
 int bench_new_flows(const Options& o, const Machine& machine) {
     const auto scene = Scene::make(o, kUdp);
@@ -29,9 +31,10 @@ int bench_new_flows(const Options& o, const Machine& machine) {
     std::string complaint;
     std::uint64_t flows_read_back = 0, drops = 0;
     double thp_mib = 0;
-    const auto ours = [&] {
+    const auto worker_run = [&](std::uint32_t watched_per_second) {
         dp::MemorySource source{config};
         RealWorker worker{source, flows, tables.rule_slots(), machine.tsc};
+        worker.dump_mailbox().new_flows_per_second.store(watched_per_second, std::memory_order_relaxed);
         worker.publish(tables);
         const Stopwatch watch;
         worker.run(flows);
@@ -43,6 +46,8 @@ int bench_new_flows(const Options& o, const Machine& machine) {
         thp_mib = huge_mib();
         return run;
     };
+    const auto ours = [&] { return worker_run(0); };
+    const auto watched = [&] { return worker_run(kWatchedPerSecond); };
     const auto theirs = [&] {
         dp::MemorySource source{config};
         AclForwarder forwarder{**acl, rules, source};
@@ -58,11 +63,13 @@ int bench_new_flows(const Options& o, const Machine& machine) {
         run_alone(source, flows);
         return watch.stop(flows);
     };
-    const auto runs = take_turns(o.runs, {ours, theirs, alone}, [&] { return complaint.empty(); });
+    const auto runs = take_turns(o.runs, {ours, theirs, alone, watched}, [&] { return complaint.empty(); });
     if (!complaint.empty()) return failed(complaint);
     Result result{"new-flows", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64).param("seed", o.seed);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
+    const double slower = median(ratios(each(runs[3], nanoseconds_each), each(runs[0], nanoseconds_each)));
+    result.number("watched_cost_percent", 100 * (slower - 1));
     result.count("flows_read_back", flows_read_back)
         .count("drops", drops)
         .number("thp_mib", thp_mib)

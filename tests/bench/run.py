@@ -81,7 +81,9 @@ def established_with_checksums_in_software():
 
 
 def new_flows():
-    flows_and_drops(one("new-flows", "--flows", "6400", "--rules", "100"), 6400)
+    result = one("new-flows", "--flows", "6400", "--rules", "100")
+    flows_and_drops(result, 6400)
+    assert "watched_cost_percent" in result, result
 
 
 def established_by_stage():

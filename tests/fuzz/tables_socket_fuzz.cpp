@@ -179,6 +179,7 @@ private:
             case abi::MessageType::get_status: return body<abi::GetStatus>(client, fds);
             case abi::MessageType::dump_flows: return body<abi::DumpFlows>(client, fds);
             case abi::MessageType::end_flows: return body<abi::EndFlows>(client, fds);
+            case abi::MessageType::watch_flows: return body<abi::WatchFlows>(client, fds);
             case abi::MessageType::answer: return body<abi::Answer>(client, fds);  // no client sends this
             case abi::MessageType::change_sets: return changes(client);
             case abi::MessageType::get_members: return ask_for_members(client);
@@ -266,6 +267,7 @@ private:
             case abi::MessageType::get_status: return sizeof(abi::GetStatus);
             case abi::MessageType::dump_flows: return sizeof(abi::DumpFlows);
             case abi::MessageType::end_flows: return sizeof(abi::EndFlows);
+            case abi::MessageType::watch_flows: return sizeof(abi::WatchFlows);
             case abi::MessageType::change_sets: return offsetof(abi::ChangeSets, changes);  // of no change
             case abi::MessageType::get_members: return offsetof(abi::GetMembers, members);
             default: return 0;

@@ -93,6 +93,10 @@ public:
     std::vector<abi::FlowEvent> events();
     /// All flows, through the worker's mailbox, `page` at a time.
     std::vector<abi::FlowRecord> dump(std::uint32_t page = 64, const abi::FlowFilter& filter = {});
+    /// From the next loop on: as the manager says that somebody watches new flows.
+    void watch_new_flows(std::uint32_t per_second) {
+        worker_->dump_mailbox().new_flows_per_second.store(per_second, std::memory_order_relaxed);
+    }
     /// Ends the flows that fit, through the mailbox; returns how many.
     std::uint32_t end_flows(const abi::FlowFilter& filter, bool answered);
     int dump_loops{};  ///< how many loops the longest page of the last dump took

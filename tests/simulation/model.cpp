@@ -353,6 +353,7 @@ WorkerModel::Decision WorkerModel::open(const Letter& letter) {
         write_sampled(e);
     }
     hit(ruling.slot);
+    write_new_flow(event_about(letter, abi::EventKind::new_flow), ruling);
     meter(ruling.slot, letter);
     if (ruling.verdict != abi::Verdict::allow) {
         Decision decision = refuse(ruling);

@@ -53,6 +53,7 @@ struct ModelOptions {
     std::size_t buffers{};
     std::uint32_t answers_per_second{};
     std::uint32_t events_per_second_and_cause{};
+    std::uint32_t new_flows_per_second{};  ///< that are told to somebody who watches; 0: nobody does
     std::uint32_t rule_slots{};
 };
 
@@ -228,6 +229,8 @@ private:
 
     abi::FlowEvent event_about(const Letter& letter, abi::EventKind kind) const;
     void write_sampled(const abi::FlowEvent& event);
+    void write_new_flow(abi::FlowEvent event, const Ruling& ruling);
+    bool write_within(std::size_t cause, std::uint32_t per_second, const abi::FlowEvent& event);
     void report(Budget& budget);
     void settle();
     void account_drop(const Letter& letter, const Decision& decision);

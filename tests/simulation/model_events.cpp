@@ -37,22 +37,35 @@ void WorkerModel::account_drop(const Letter& letter, const Decision& decision) {
 }
 
 /// At most so many a second and cause; the first that was left out stands for the rest when the second is over.
-void WorkerModel::write_sampled(const abi::FlowEvent& event) {
-    const std::size_t cause =
-        event.kind == abi::EventKind::observed ? abi::kDropReasonCount : static_cast<std::size_t>(event.drop);
+bool WorkerModel::write_within(std::size_t cause, std::uint32_t per_second, const abi::FlowEvent& event) {
     Budget& b = budgets_[cause];
     if (event.time.ns - b.second_start_ns >= 1'000'000'000) {
         report(b);
         b.second_start_ns = event.time.ns;
         b.used = 0;
     }
-    if (b.used < options_.events_per_second_and_cause) {
+    if (b.used < per_second) {
         ++b.used;
         events.push_back(event);
-        return;
+        return true;
     }
     if (b.suppressed++ == 0) b.first = event;
-    ++events_suppressed;
+    return false;
+}
+
+void WorkerModel::write_sampled(const abi::FlowEvent& event) {
+    const std::size_t cause =
+        event.kind == abi::EventKind::observed ? abi::kDropReasonCount : static_cast<std::size_t>(event.drop);
+    if (!write_within(cause, options_.events_per_second_and_cause, event)) ++events_suppressed;
+}
+
+/// Whoever watches hears of each new flow and what its rule said, whatever that logs and whatever limits say.
+void WorkerModel::write_new_flow(abi::FlowEvent event, const Ruling& ruling) {
+    if (options_.new_flows_per_second == 0) return;
+    event.kind = abi::EventKind::new_flow;
+    event.slot = ruling.slot;
+    event.verdict = ruling.verdict;
+    write_within(abi::kDropReasonCount + 1, options_.new_flows_per_second, event);
 }
 
 void WorkerModel::report(Budget& b) {

@@ -94,6 +94,10 @@ void WorkerModel::renew(ModelFlow& flow) {
     flow.state = FlowState::syn_sent;
     flow.queued = ++queue_clock_;
     if (abi::logs_start(flow.log)) events.push_back(flow_event(flow, abi::EventKind::flow_start));
+    Ruling same{};
+    same.slot = flow.slot;
+    same.verdict = abi::Verdict::allow;
+    write_new_flow(flow_event(flow, abi::EventKind::new_flow), same);
     hit(flow.slot);
 }
 

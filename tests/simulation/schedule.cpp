@@ -58,6 +58,8 @@ Setup setup_of(std::uint64_t seed) {
     s.hash_secret = random();
     s.half_open_percent = pick(random, 2) == 0 ? 25 : 100;
     s.policy_pool = static_cast<std::uint32_t>(seed / kSeedsPerPool);
+    // A manager would take the wish away with its publisher's connection.
+    if (!s.real_manager) s.watched_per_second = std::array{0U, 0U, 4U, 200U}[pick(random, 4)];
     return s;
 }
 

@@ -54,7 +54,8 @@ struct Setup {
     std::uint32_t pickup_ms{};  ///< how long flows are picked up in mid-stream after some were lost
     std::int64_t clock_ppm{};   ///< how much faster the monotonic clock goes than the CPU's counter was measured
     std::uint64_t hash_secret{};
-    std::uint32_t policy_pool{};  ///< which kPolicies policies there are
+    std::uint32_t policy_pool{};         ///< which kPolicies policies there are
+    std::uint32_t watched_per_second{};  ///< new flows that are told to somebody, all workers together; 0: nobody
 };
 inline constexpr std::uint32_t kPolicies = 96;
 inline constexpr std::uint64_t kSeedsPerPool = 500;  ///< neighbours share a pool, because compiling it takes a while

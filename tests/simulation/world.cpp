@@ -23,6 +23,9 @@ ModelOptions options_of(const Setup& setup, std::uint32_t entries, std::size_t w
             .buffers = setup.buffers,
             .answers_per_second = setup.answers_per_second,
             .events_per_second_and_cause = 100 / static_cast<std::uint32_t>(workers),
+            .new_flows_per_second = setup.watched_per_second == 0
+                                        ? 0
+                                        : std::max(1U, setup.watched_per_second / static_cast<std::uint32_t>(workers)),
             .rule_slots = setup.rule_slots};
 }
 

@@ -215,6 +215,7 @@ void World::start_worker(std::uint8_t w) {
         dp::WorkerTelemetry{
             .counters = lane.counters.get(), .rules = lane.rules, .ring = &lane.ring, .ring_slots = lane.ring_slots},
         *qsbr_);
+    lane.worker->dump_mailbox().new_flows_per_second = setup_.watched_per_second;
     for (const auto& source : memory_->sources(w, {origin_mono})) lane.worker->take_over(source.slab, source.move);
     lane.worker->go_online();
     lane.clock.tick_at_origin = kFirstTick;

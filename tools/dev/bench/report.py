@@ -122,7 +122,8 @@ JOBS = (
     _index("1M", "4M", 25, 32, bytes_row=True),
     Job("crafted-keys --flows 1M", Row("&nbsp; keys of one RSS queue, against random ones", ratio, 0.9, 1), variant="rss"),
     _index("10M", "4M", 20, 27),
-    Job("new-flows --stages", Row("first packets, 10k rules, M/s", rate, 3, 5), Row("&nbsp; cycles by stage", stages)),
+    Job("new-flows --stages", Row("first packets, 10k rules, M/s", rate, 3, 5), Row("&nbsp; cycles by stage", stages),
+        Row("&nbsp; what a shadow policy costs them, %", fixed("watched_cost_percent", 1), 5, 1, least=False)),  # fmt: skip
     Job("lifecycle --runs 1 --count 64M --stages", Row("TCP lifecycles, 8 packets each, ten seconds, M/s", lives, 0.7, 1.2),
         Row("&nbsp; cycles by stage", stages)),
     _classify("1k", "acl", 18, 40, (0.5, 1)),

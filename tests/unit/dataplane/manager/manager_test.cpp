@@ -285,6 +285,32 @@ TEST(Manager, EndsFlowsForItsPublisherOnly) {
     EXPECT_EQ(rig.workers[1]->mailbox.filter.terms[0].field, abi::FlowField::worker);
 }
 
+TEST(Manager, NewFlowsAreWatchedForThePublisherAsLongAsItIsThere) {
+    Rig rig;
+    const auto watched = [&] {
+        return rig.workers[0]->mailbox.new_flows_per_second.load() +
+               rig.workers[1]->mailbox.new_flows_per_second.load();
+    };
+    Client reader{rig.socket()};
+    abi::WatchFlows request;
+    request.per_second = 700;
+    {
+        Client publisher{rig.socket()};
+        ASSERT_TRUE(publisher.claim());
+        reader.send(request);
+        const auto refused = reader.expect(abi::MessageType::flows_watched);
+        ASSERT_TRUE(refused);
+        EXPECT_EQ(refused->as<abi::FlowsWatched>().granted, 0U);
+        EXPECT_EQ(watched(), 0U);
+        publisher.send(request);
+        const auto granted = publisher.expect(abi::MessageType::flows_watched);
+        ASSERT_TRUE(granted);
+        EXPECT_EQ(granted->as<abi::FlowsWatched>().granted, 1U);
+        EXPECT_EQ(watched(), 1400U) << "each worker is told the sum";
+    }
+    EXPECT_TRUE(eventually([&] { return watched() == 0; })) << "nobody reads any more";
+}
+
 TEST(Manager, AFilterThatCannotBeEvaluatedEndsTheConnection) {
     Rig rig;
     Client client{rig.socket()};

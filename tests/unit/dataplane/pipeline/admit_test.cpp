@@ -109,5 +109,51 @@ TEST(Events, DenialsAreSilentUnlessTheirRuleLogs) {
     EXPECT_EQ(events[0].drop, DropReason::policy_deny);
 }
 
+std::vector<abi::FlowEvent> decided(Harness& h) {
+    auto events = h.events();
+    std::erase_if(events, [](const abi::FlowEvent& e) { return e.kind != abi::EventKind::new_flow; });
+    return events;
+}
+
+// What a shadow lives on: every decision about a first packet, whatever its rule logs, and nothing else.
+TEST(WatchedFlows, EachDecisionIsToldOnceWhateverIsLogged) {
+    Harness h;
+    h.use(edge().build());
+    connect<Ipv4>(h);
+    EXPECT_TRUE(decided(h).empty()) << "nobody watches";
+    h.watch_new_flows(1000);
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 1, 0, 5432))), "policy_deny");
+    EXPECT_EQ(h.fate(kInside, frame(out<Ipv4>(), Udp{.sport = 5353, .dport = 53})), "forward");
+    EXPECT_EQ(h.fate(kInside, frame(out<Ipv4>(), Udp{.sport = 5353, .dport = 53})), "forward") << "no new flow";
+    const auto events = decided(h);
+    ASSERT_EQ(events.size(), 2U);
+    EXPECT_EQ(events[0].verdict, abi::Verdict::deny);
+    EXPECT_EQ(events[0].slot, abi::kSlotDefault);
+    EXPECT_EQ(events[0].dport.to_host(), 5432U);
+    EXPECT_EQ(events[0].in_port, kOutside);
+    EXPECT_EQ(events[1].verdict, abi::Verdict::allow);
+    EXPECT_EQ(events[1].in_port, kInside);
+    h.watch_new_flows(0);
+    EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 1, 0, 5433))), "policy_deny");
+    EXPECT_TRUE(decided(h).empty()) << "nobody watches any more";
+}
+
+TEST(WatchedFlows, BeyondTheirBudgetTheyAreCounted) {
+    Harness h;
+    h.use(edge().build());
+    h.watch_new_flows(3);
+    for (std::uint16_t port = 0; port < 10; ++port) {
+        EXPECT_EQ(h.fate(kOutside, frame(Ipv4{}, tcp_in(kSyn, 1, 0, static_cast<std::uint16_t>(6000 + port)))),
+                  "policy_deny");
+    }
+    h.advance(std::chrono::milliseconds{2500});
+    std::uint64_t flows = 0;
+    const auto events = decided(h);
+    for (const auto& e : events) flows += 1 + e.suppressed;
+    EXPECT_EQ(events.size(), 4U) << "three, and the one that says how many were left out";
+    EXPECT_EQ(flows, 10U);
+    EXPECT_EQ(h.counters().events_suppressed.read(), 0U) << "what nobody logs is missing from no log";
+}
+
 }  // namespace
 }  // namespace sluice::test

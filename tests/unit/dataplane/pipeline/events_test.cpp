@@ -106,6 +106,32 @@ TEST(EventBudget, EachCauseHasItsOwnAndNothingIsForgotten) {
     EXPECT_EQ(ring.counters.events_suppressed.read(), 900U);
 }
 
+TEST(EventBudget, OfNewFlowsIsTheWatchersAndSharedToo) {
+    Ring ring{4096};
+    EventWriter writer{ring.header, ring.slots, ring.counters, 4};
+    abi::FlowEvent e{};
+    e.kind = abi::EventKind::new_flow;
+    e.time = {1'000'000'000};
+    int made = 0;
+    const auto tell = [&] {
+        writer.tell_new_flow(e.time, [&] {
+            ++made;
+            return e;
+        });
+    };
+    tell();
+    EXPECT_EQ(made, 0) << "nobody watches";
+    writer.watch_new_flows(200);
+    for (int n = 0; n < 1'000; ++n) tell();
+    EXPECT_EQ(ring.header.written.load(), 50U);
+    EXPECT_EQ(made, 51) << "what is left out costs no event, but the one that stands for the rest";
+    EXPECT_EQ(ring.counters.events_suppressed.read(), 0U);
+    writer.watch_new_flows(0);
+    writer.settle({3'000'000'000});
+    ASSERT_EQ(ring.header.written.load(), 51U) << "what was left out is told, even if nobody watches by then";
+    EXPECT_EQ(ring.slots[50].event.suppressed, 949U);
+}
+
 TEST(EventBudget, IsSharedByTheWorkers) {
     Ring ring{4096};
     EventWriter writer{ring.header, ring.slots, ring.counters, 4};

@@ -140,6 +140,8 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(DumpFlows, header, cursor, count_max, must_be_zero, filter),
     SLUICE_LAYOUT(EndFlows, header, cursor, answered, must_be_zero, filter),
     SLUICE_LAYOUT(FlowsEnded, header, next, count, last, granted, must_be_zero),
+    SLUICE_LAYOUT(WatchFlows, header, per_second, must_be_zero),
+    SLUICE_LAYOUT(FlowsWatched, header, granted, must_be_zero),
     SLUICE_LAYOUT(FlowRecord, src, dst, packets, bytes, generation, age_ms, idle_ms, slot, sport, dport, from_zone,
         to_zone, family, proto, state, worker, kept, proxied, must_be_zero),
     SLUICE_LAYOUT(FlowDump, header, next, count, last, flows),

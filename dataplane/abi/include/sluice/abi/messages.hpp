@@ -16,6 +16,7 @@
 ///       |  end_flows ->   <- flows_ended …        | publisher only; as above
 ///       |  change_sets -> <- sets_changed       | publisher only; set_messages.hpp
 ///       |  get_members -> <- members            | set_messages.hpp
+///       |  watch_flows -> <- flows_watched      | publisher only; ends with its connection
 ///       |            <- notice                    | publisher only: reverted at the deadline, worker stalled or back
 #pragma once
 
@@ -56,6 +57,8 @@ enum class MessageType : std::uint32_t {
     sets_changed = 18,
     get_members = 19,
     members = 20,
+    watch_flows = 21,
+    flows_watched = 22,
 };
 
 struct MessageHeader {
@@ -224,6 +227,19 @@ struct FlowsEnded {
     std::uint8_t granted{};  ///< 0 = the sender has not claimed to publish: nothing was done
     std::array<std::uint8_t, 2> must_be_zero{};
 };
+
+/// Asks for an event `new_flow` about every decision on a first packet, from now until another says otherwise.
+struct WatchFlows {
+    MessageHeader header{.type = MessageType::watch_flows};
+    std::uint32_t per_second{};  ///< all workers together; beyond it they are sampled. 0 = nobody watches any more
+    std::uint32_t must_be_zero{};
+};
+struct FlowsWatched {
+    MessageHeader header{.type = MessageType::flows_watched};
+    std::uint32_t granted{};  ///< 0 = the sender has not claimed to publish: nothing was done
+    std::uint32_t must_be_zero{};
+};
+inline constexpr std::uint32_t kWatchedPerSecondMax = 1'000'000;
 
 /// Numbers are stable; names as in `GET /v1/flows`.
 enum class FlowState : std::uint8_t {

@@ -197,8 +197,11 @@ enum class EventKind : std::uint8_t {
     limited = 8,      ///< sampled; rule `slot` allows the flow, a limit does not; `drop` says which
     flow_kept = 9,    ///< goes on although `slot` would deny it now (`on_change: keep`)
     syn_cookie = 10,  ///< sampled; rule `slot` allows the flow, and its SYN was answered with a cookie
+    /// Sampled, and only while somebody watches (WatchFlows): what rule `slot` said about a first packet, whatever that
+    /// rule logs and whatever limits said then. Beside the other events of the same flow.
+    new_flow = 11,
 };
-inline constexpr std::uint8_t kEventKindCount = 11;
+inline constexpr std::uint8_t kEventKindCount = 12;
 
 enum class FlowEnd : std::uint8_t {
     none = 0,
