@@ -21,6 +21,7 @@ void add_index_routes(Router& router) {
                                                       {"freeze", "/v1/freeze"},
                                                       {"drafts", "/v1/drafts"},
                                                       {"changes", "/v1/changes"},
+                                                      {"shadow", "/v1/shadow"},
                                                       {"status", "/v1/status"},
                                                       {"rules", "/v1/rules"},
                                                       {"sets", "/v1/sets"},
@@ -59,6 +60,7 @@ Router make_router(PolicyService& service, const ApiCounters& counters) {
     add_freeze_routes(router, service);
     add_draft_routes(router, service);
     add_change_routes(router, service);
+    add_shadow_routes(router, service);
     add_status_routes(router, service, counters);
     add_rule_routes(router, service);
     add_set_routes(router, service);

@@ -45,6 +45,7 @@ void add_token_routes(Router& router, PolicyService& service);
 void add_freeze_routes(Router& router, PolicyService& service);
 void add_change_routes(Router& router, PolicyService& service);
 void add_draft_routes(Router& router, PolicyService& service);
+void add_shadow_routes(Router& router, PolicyService& service);
 void add_status_routes(Router& router, PolicyService& service, const ApiCounters& counters);
 void add_rule_routes(Router& router, PolicyService& service);
 void add_set_routes(Router& router, PolicyService& service);

@@ -12,21 +12,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Problem failed_tests(const std::vector<TestOutcome>& tests) {
-    PolicyErrors errors;
-    for (const auto& test : tests) {
-        if (test.passed) continue;
-        std::string detail = "test " + test.from + " -> " + test.to + ": expected " + test.expect;
-        if (!test.by.empty()) detail += " by " + test.by;
-        detail += ", got " + test.got + " by " + test.got_rule + "; correct the rules or the test";
-        const auto index = static_cast<std::size_t>(&test - tests.data());
-        errors.push_back({"test-failed", "/tests/" + std::to_string(index), test.pos, std::move(detail)});
-    }
-    auto detail = std::to_string(errors.size()) + " of " + std::to_string(tests.size()) +
-                  " policy tests failed; nothing was changed";
-    return problem(422, "policy-tests-failed", "Policy tests failed", std::move(detail), std::move(errors));
-}
-
 std::optional<std::chrono::system_clock::time_point> utc(abi::MonoTime deadline) {
     if (deadline.ns == 0) return std::nullopt;
     using namespace std::chrono;

@@ -19,6 +19,7 @@
 #include "controlplane/lifecycle/flow_effect.hpp"
 #include "controlplane/lifecycle/plan_analysis.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
+#include "controlplane/lifecycle/shadow_report.hpp"
 #include "controlplane/policy/errors.hpp"
 #include "controlplane/policy/model.hpp"
 #include "controlplane/store/policy_store.hpp"
@@ -206,6 +207,14 @@ struct DraftSaved {
     PolicyErrors errors;
 };
 
+/// A policy that is to be asked beside the one in force.
+struct ShadowStart {
+    std::string_view body{};
+    PolicyFormat format{};
+    std::string draft{};  ///< its text instead of `body`, if it is not empty
+    Caller caller{};
+};
+
 /// A set whose members come over the API.
 struct SetInfo {
     std::string name{};
@@ -328,6 +337,13 @@ public:
     /// to be; empty = whatever it is.
     virtual Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
                                                         const CommitOptions&) = 0;
+
+    /// In place of the one that runs, if one does.
+    virtual Expected<ShadowReport, Problem> start_shadow(const ShadowStart& wanted) = 0;
+    /// What it had counted.
+    virtual Expected<ShadowReport, Problem> stop_shadow(const Caller& caller) = 0;
+    /// Nothing: none runs.
+    virtual std::optional<ShadowReport> shadow() = 0;
 
     virtual std::vector<SetInfo> sets() = 0;
     virtual Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controlplane/lifecycle/audit_records.hpp"
+#include "controlplane/lifecycle/shadow_judge.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -37,7 +38,8 @@ PolicyServiceImpl::PolicyServiceImpl(const ControlConfig& config, const ServiceO
                *options.files},
       telemetry_{{config.flow_log_path, config.flow_log_rotate_bytes, config.flow_log_keep},
                  {.take = [this](EventBatchPtr batch) { records_.submit(std::move(batch)); },
-                  .next = [this](std::uint64_t boot_id) { return records_.next_of(boot_id); }}},
+                  .next = [this](std::uint64_t boot_id) { return records_.next_of(boot_id); },
+                  .decided = [this](EventBatchPtr batch) { judge_new_flows(std::move(batch)); }}},
       last_good_{*options_.files, config_.last_good},
       store_{std::move(store)},
       client_{config.tables_socket, *this} {
@@ -74,6 +76,7 @@ void PolicyServiceImpl::stop() {
     if (keeper_.joinable()) keeper_.join();
     last_good_.stop();
     telemetry_.stop();
+    if (const auto shadow = judge()) shadow->stop();
     records_.stop();
     if (!std::exchange(started_, false)) return;
     AuditRecord stopped;
@@ -102,6 +105,8 @@ void PolicyServiceImpl::on_hello(const abi::Hello& hello, TelemetryFds telemetry
     shared_.connected = true;
     shared_.publisher = false;
     shared_.telemetry_trouble = attached ? "" : attached.error();
+    shadow_due_ = true;
+    if (shared_.shadow) shared_.shadow->use_wires(shared_.wires());
 }
 
 void PolicyServiceImpl::on_claim(bool granted, std::uint32_t holder_pid) {
@@ -110,7 +115,9 @@ void PolicyServiceImpl::on_claim(bool granted, std::uint32_t holder_pid) {
         shared_.publisher = granted;
         shared_.other_publisher_pid = granted ? 0 : holder_pid;
     }
-    if (granted) wake_keeper();
+    if (!granted) return;
+    watch_due_ = true;
+    wake_keeper();
 }
 
 void PolicyServiceImpl::on_notice(const abi::Notice& notice) {
@@ -130,6 +137,7 @@ void PolicyServiceImpl::on_lost(const std::string&) {
     const std::lock_guard lock{state_mutex_};
     shared_.connected = false;
     shared_.publisher = false;
+    if (shared_.shadow) shared_.shadow->set_watching(false, "the dataplane is not there");
 }
 
 // ------------------------------------------------------------------------------------------------------ shared state

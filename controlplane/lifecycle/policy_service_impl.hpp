@@ -16,6 +16,7 @@
 /// intent.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -31,6 +32,8 @@
 #include "dataplane/acl/set_table.hpp"
 
 namespace sluice::cp {
+
+class ShadowJudge;  // shadow_judge.hpp
 
 struct ServiceOptions {
     FileOps* files{&posix_file_ops()};
@@ -78,6 +81,10 @@ public:
     Expected<DraftSaved, Problem> save_draft(const DraftSave& wanted) override;
     Expected<CommitResult, Problem> apply_draft(const std::string& name, const std::string& hash,
                                                 const CommitOptions&) override;
+
+    Expected<ShadowReport, Problem> start_shadow(const ShadowStart& wanted) override;
+    Expected<ShadowReport, Problem> stop_shadow(const Caller& caller) override;
+    std::optional<ShadowReport> shadow() override;
 
     std::vector<SetInfo> sets() override;
     Expected<SetPage, Problem> set_members(const std::string& name, std::size_t count_max,
@@ -186,6 +193,18 @@ private:
     Expected<CommitResult, Problem> apply_kept(const std::string& name, const std::string& hash,
                                                const CommitOptions& options, const AuditRecord& record);
 
+    // --- shadow.cpp
+    std::shared_ptr<ShadowJudge> judge() const;
+    void judge_new_flows(EventBatchPtr batch);
+    /// All members of the policy's sets that come over the API. Error: a sentence.
+    Expected<std::shared_ptr<dp::OwnSetTable>, std::string> members_of(const Policy& policy);
+    Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare_shadow(SourcePolicy source) const;
+    Expected<ShadowReport, Problem> begin_shadow(const ShadowStart& wanted, const AuditRecord& record);
+    void use_shadow(PreparedPtr candidate);
+    void watch_new_flows();
+    void load_shadow();
+    void tend_shadow();
+
     CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
     void count_publish(const char* result);
 
@@ -237,9 +256,11 @@ private:
         std::map<std::string, std::uint64_t> publishes;
         std::uint64_t freezes_broken{}, approvals_broken{};
         std::map<ChangeState, std::uint64_t> changes_ended;
-        std::uint64_t changes_missed{};      ///< of those, with a time of their own at which they were not applied
-        std::uint64_t guarded_generation{};  ///< the last one that its guard made us leave
-        std::string guard_told;              ///< and why
+        std::uint64_t changes_missed{};       ///< of those, with a time of their own at which they were not applied
+        std::uint64_t guarded_generation{};   ///< the last one that its guard made us leave
+        std::string guard_told;               ///< and why
+        std::shared_ptr<ShadowJudge> shadow;  ///< null: none runs
+        std::string shadow_trouble;           ///< why the one that is stored does not run
         ApplyDurations apply;
         /// What packets meet: a pending commit if there is one.
         PreparedPtr active() const { return pending ? pending : current; }
@@ -262,6 +283,10 @@ private:
     Telemetry telemetry_;  // hands events to records_
 
     LastGoodWriter last_good_;
+
+    std::mutex shadow_mutex_;             // starts, stops and what the dataplane is told of it; taken behind no other
+    std::atomic<bool> shadow_due_{true};  // the stored one may be compiled now if it could not be before
+    std::atomic<bool> watch_due_{};       // this dataplane has not been told whether to tell new flows
 
     std::mutex sets_mutex_;             // taken behind commit_mutex_
     bool sets_sent_{false};             // sets_mutex_: the dataplane has what the store has

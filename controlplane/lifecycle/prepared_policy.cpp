@@ -31,6 +31,21 @@ Problem invalid_policy(PolicyErrors errors) {
                    std::move(errors));
 }
 
+Problem failed_tests(const std::vector<TestOutcome>& tests) {
+    PolicyErrors errors;
+    for (const auto& test : tests) {
+        if (test.passed) continue;
+        std::string detail = "test " + test.from + " -> " + test.to + ": expected " + test.expect;
+        if (!test.by.empty()) detail += " by " + test.by;
+        detail += ", got " + test.got + " by " + test.got_rule + "; correct the rules or the test";
+        const auto index = static_cast<std::size_t>(&test - tests.data());
+        errors.push_back({"test-failed", "/tests/" + std::to_string(index), test.pos, std::move(detail)});
+    }
+    auto detail = std::to_string(errors.size()) + " of " + std::to_string(tests.size()) +
+                  " policy tests failed; nothing was changed";
+    return problem(422, "policy-tests-failed", "Policy tests failed", std::move(detail), std::move(errors));
+}
+
 GenerationBytes PreparedPolicy::bytes() const noexcept {
     GenerationBytes b{&compiled.manifest, {}};
     for (std::size_t k = 0; k < b.sections.size(); ++k) b.sections[k] = compiled.sections[k];

@@ -60,6 +60,7 @@ inline Problem problem(int status, std::string code, std::string title, std::str
     return {status, std::move(code), std::move(title), std::move(detail), std::move(errors)};
 }
 Problem invalid_policy(PolicyErrors errors);
+Problem failed_tests(const std::vector<TestOutcome>& tests);
 
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options);
 

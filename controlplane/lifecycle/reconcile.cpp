@@ -71,6 +71,7 @@ void PolicyServiceImpl::keep() {
         const bool wanted = std::exchange(reconcile_wanted_, false);
         lock.unlock();
         if (wanted) reconcile();
+        tend_shadow();
         retry_writes();
         settle_changes();
         // The dataplane lets members go at their instant; here they only take room.

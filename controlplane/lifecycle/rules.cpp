@@ -97,6 +97,15 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     for (const auto& [end, count] : now.changes_ended) control.changes_ended[std::string{to_text(end)}] = count;
     control.changes_missed = now.changes_missed;
     control.approvals_broken = now.approvals_broken;
+    if (const auto report = shadow()) {
+        const auto& unseen = report->unseen;
+        control.shadow = {.running = report->watching,
+                          .flows = report->by_verdict,
+                          .unseen = {{"sampled", unseen.sampled},
+                                     {"lost", unseen.lost},
+                                     {"queue", unseen.queue},
+                                     {"unplaced", unseen.unplaced}}};
+    }
     control.apply = now.apply;
     const auto audit = store_->audit().counters();
     control.audit_entries = store_->audit().head().number;

@@ -7,6 +7,7 @@
 #include "controlplane/compiler/range_algebra.hpp"
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/lifecycle/shadow_judge.hpp"
 #include "controlplane/policy/address.hpp"
 #include "controlplane/store/wall_clock.hpp"
 
@@ -191,6 +192,7 @@ Expected<SetChangeResult, Problem> PolicyServiceImpl::change_set(const SetChange
     if (active != nullptr && query.edit != SetEdit::remove) {
         result.warnings = never_blocked(active->policy, query.name, query.members);
     }
+    if (const auto shadow = judge()) shadow->members_changed();
     return result;
 }
 

@@ -362,6 +362,17 @@ Expected<FlowsEndedPart, ClientError> TablesClient::end_flows(std::uint64_t curs
     return FlowsEndedPart{ended.count, ended.next, ended.last != 0};
 }
 
+Expected<void, ClientError> TablesClient::watch_flows(std::uint32_t per_second) {
+    abi::WatchFlows request;
+    request.per_second = per_second;
+    auto answer = ask(request, abi::MessageType::flows_watched, true);
+    if (!answer) return Unexpected(answer.error());
+    if (answer->as<abi::FlowsWatched>().granted == 0) {
+        return Unexpected(ClientError{ClientError::Kind::not_publisher, "the dataplane takes no wishes from here"});
+    }
+    return {};
+}
+
 Expected<abi::SetsChanged, ClientError> TablesClient::change_sets(abi::ChangeSets& batch,
                                                                   std::chrono::milliseconds enforce_within) {
     batch.adopt_within_ms = static_cast<std::uint32_t>(enforce_within.count());

@@ -108,6 +108,8 @@ public:
                                                                      std::span<const abi::SetMember> members);
     /// A part of the walk, as with a dump.
     Expected<FlowsEndedPart, ClientError> end_flows(std::uint64_t cursor, bool answered, const abi::FlowFilter& filter);
+    /// Events about new flows from now on, and as long as this connection stands; 0 = no more.
+    Expected<void, ClientError> watch_flows(std::uint32_t per_second);
 
 private:
     struct Waiter {

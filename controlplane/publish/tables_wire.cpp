@@ -31,6 +31,7 @@ std::size_t fixed_bytes(MessageType type) noexcept {
         case MessageType::running: return sizeof(abi::Running);
         case MessageType::flow_dump: return offsetof(abi::FlowDump, flows);
         case MessageType::flows_ended: return sizeof(abi::FlowsEnded);
+        case MessageType::flows_watched: return sizeof(abi::FlowsWatched);
         case MessageType::sets_changed: return sizeof(abi::SetsChanged);
         case MessageType::members: return offsetof(abi::Members, states);
         case MessageType::notice: return sizeof(abi::Notice);

@@ -14,8 +14,9 @@ using Outcome = Expected<void, FileError>;
 using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
-/// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole; 5: without changes that wait
-constexpr std::int64_t kSchemaVersion = 6;
+/// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole; 5: without changes that wait;
+/// 6: without a shadow policy
+constexpr std::int64_t kSchemaVersion = 7;
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -73,6 +74,7 @@ void PolicyStore::move_aside(const std::string& why) {
     changes_.reset();
     drafts_.reset();
     freezes_.reset();
+    shadows_.reset();
     answers_.reset();
     tokens_.reset();
     sets_.reset();
@@ -104,6 +106,7 @@ PolicyStore::Outcome PolicyStore::open_database(const Options& options) {
     sets_ = std::make_unique<SetStore>(*database_, *audit_);
     answers_ = std::make_unique<AnswerStore>(*database_);
     freezes_ = std::make_unique<FreezeStore>(*database_, *audit_);
+    shadows_ = std::make_unique<ShadowStore>(*database_, *audit_);
     drafts_ = std::make_unique<DraftStore>(*database_, *audit_);
     changes_ = std::make_unique<ChangeStore>(*database_, *audit_);
     if (version == 0) {
@@ -135,6 +138,7 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
             statements.push_back(kSlotEditSchema);
         }
         if (from < 6) add(change_schema());
+        if (from < 7) add(shadow_schema());
         for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
@@ -163,7 +167,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     auto made = database_->transaction([&]() -> Outcome {
         for (const auto statements :
              {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema(), draft_schema(),
-              text_base_schema(), std::span{&kSlotEditSchema, 1}, change_schema()}) {
+              text_base_schema(), std::span{&kSlotEditSchema, 1}, change_schema(), shadow_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -222,6 +226,7 @@ PolicyStore::Outcome PolicyStore::load() {
     }
     if (read) read = tokens_->load();
     if (read) read = changes_->load();
+    if (read) read = shadows_->load();
     return read ? sets_->load() : read;
 }
 

@@ -36,6 +36,7 @@
 #include "controlplane/store/freeze_store.hpp"
 #include "controlplane/store/policy_ref.hpp"
 #include "controlplane/store/set_store.hpp"
+#include "controlplane/store/shadow_store.hpp"
 #include "controlplane/store/text_store.hpp"
 #include "controlplane/store/token_store.hpp"
 
@@ -76,6 +77,7 @@ public:
     SetStore& sets() noexcept { return *sets_; }
     AnswerStore& answers() noexcept { return *answers_; }
     FreezeStore& freezes() noexcept { return *freezes_; }
+    ShadowStore& shadows() noexcept { return *shadows_; }
     DraftStore& drafts() noexcept { return *drafts_; }
     ChangeStore& changes() noexcept { return *changes_; }
     /// The change that the pending intent comes of; 0 = of none.
@@ -137,6 +139,7 @@ private:
     std::unique_ptr<SetStore> sets_;
     std::unique_ptr<AnswerStore> answers_;
     std::unique_ptr<FreezeStore> freezes_;
+    std::unique_ptr<ShadowStore> shadows_;
     std::unique_ptr<DraftStore> drafts_;
     std::unique_ptr<ChangeStore> changes_;
     std::optional<PolicyRef> current_, pending_;

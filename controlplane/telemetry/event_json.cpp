@@ -59,6 +59,7 @@ std::string_view event_kind_text(abi::EventKind kind) noexcept {
         case abi::EventKind::limited: return "limited";
         case abi::EventKind::flow_kept: return "flow_kept";
         case abi::EventKind::syn_cookie: return "syn_cookie";
+        case abi::EventKind::new_flow: return "new_flow";
     }
     return "unknown";
 }

@@ -290,6 +290,29 @@ void record_families(Families& all, const RecordMetrics& r) {
               r.oldest_age_s);
 }
 
+void shadow_families(Families& all, const ShadowMetrics& s) {
+    all.gauge("sluice_shadow_running", "1 while a shadow policy is asked about new flows.", s.running ? 1 : 0);
+    auto& flows = all.family("sluice_shadow_flows_total", MetricType::Counter,
+                             "New flows that the shadow policy was asked about, by the verdict that they got and the "
+                             "one that they would have got. No total: sluice_shadow_unseen_flows_total stands beside.");
+    for (std::size_t live = 0; live < abi::kVerdictCount; ++live) {
+        for (std::size_t would = 0; would < abi::kVerdictCount; ++would) {
+            Families::add(flows,
+                          {{"live", std::string{abi::to_string(static_cast<abi::Verdict>(live))}},
+                           {"shadow", std::string{abi::to_string(static_cast<abi::Verdict>(would))}}},
+                          s.flows[live][would]);
+        }
+    }
+    auto& unseen = all.family("sluice_shadow_unseen_flows_total", MetricType::Counter,
+                              "New flows that the shadow policy was not asked about: sampled away by workers, lost in "
+                              "the rings (events of any kind, so at most), too fast for it, or from a port that has no "
+                              "place in it.");
+    for (const char* reason : {"sampled", "lost", "queue", "unplaced"}) {
+        const auto found = s.unseen.find(reason);
+        Families::add(unseen, {{"reason", reason}}, found == s.unseen.end() ? 0 : found->second);
+    }
+}
+
 void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     auto& events = all.family("sluice_events_total", MetricType::Counter, "Flow events, by what became of them.");
     Families::add(events, {{"result", "read"}}, c.events_read);
@@ -395,6 +418,7 @@ std::string metrics_text(const Snapshot& snapshot, const ControlMetrics& control
     total_families(all, snapshot.totals);
     control_families(all, snapshot.totals, control);
     record_families(all, control.records);
+    shadow_families(all, control.shadow);
     if (with_rules) {
         rule_families(all, snapshot.totals, names);
         auto& expiry = all.family("sluice_rule_expiry_timestamp_seconds", MetricType::Gauge,

@@ -35,6 +35,13 @@ struct RecordMetrics {
     double oldest_age_s{};
 };
 
+/// What the shadow policy was asked about.
+struct ShadowMetrics {
+    bool running{};
+    std::array<std::array<std::uint64_t, abi::kVerdictCount>, abi::kVerdictCount> flows{};  ///< live, shadow
+    std::map<std::string, std::uint64_t> unseen{};                                          ///< by reason
+};
+
 /// The control plane's own part.
 struct ControlMetrics {
     std::string policy_name, version, hash;  ///< empty hash = no policy
@@ -53,6 +60,7 @@ struct ControlMetrics {
     std::array<bool, kOverloadStepCount> overload{};
     std::uint64_t flow_log_lines{}, flow_log_failed{};
     RecordMetrics records;
+    ShadowMetrics shadow;
     std::uint64_t audit_entries{};  ///< number of the last one: the chain goes on over restarts
     std::uint64_t audit_write_failures{}, audit_waiting{};
     bool audit_whole{true};

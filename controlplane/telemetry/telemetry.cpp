@@ -60,10 +60,16 @@ Expected<void, std::string> Telemetry::attach(const TelemetryFds& fds, std::vect
 
 void Telemetry::drain_locked() {
     auto batch = std::make_shared<EventBatch>();
-    reader_.drain([&](const RingEvent& event) { batch->events.push_back(event); });
+    auto decided = std::make_shared<EventBatch>();
+    reader_.drain([&](const RingEvent& event) {
+        (event.kind == abi::EventKind::new_flow ? decided : batch)->events.push_back(event);
+    });
+    for (const auto& drained : {batch, decided}) {
+        drained->boot_id = reader_.boot_id();
+        drained->names = names_.names();
+    }
+    if (keeper_.decided && !decided->events.empty()) keeper_.decided(std::move(decided));
     if (batch->events.empty()) return;
-    batch->boot_id = reader_.boot_id();
-    batch->names = names_.names();
     if (keeper_.take) keeper_.take(batch);
     lines_.submit(std::move(batch));
 }
@@ -116,6 +122,11 @@ std::string Telemetry::overload() const {
     const std::lock_guard lock{mutex_};
     const auto step = overload_.highest(abi::MonoTime::now());
     return step ? std::string{kOverloadSteps[static_cast<std::size_t>(*step)]} : "none";
+}
+
+std::uint64_t Telemetry::events_lost() const {
+    const std::lock_guard lock{mutex_};
+    return reader_.lost();
 }
 
 std::string Telemetry::flow_log_trouble() const { return lines_.stats().trouble; }

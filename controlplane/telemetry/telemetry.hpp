@@ -26,6 +26,9 @@ struct EventKeeper {
     std::function<void(EventBatchPtr)> take;
     /// Where in the rings of that boot it goes on: sequence by worker. Nothing: it knows of none.
     std::function<std::vector<std::uint64_t>(std::uint64_t boot_id)> next;
+    /// What was decided about new flows, while the dataplane is asked to tell it (TablesClient::watch_flows). That is
+    /// no part of any log: neither `take` nor the flow log gets it. May be empty.
+    std::function<void(EventBatchPtr)> decided{};
 };
 
 class Telemetry {
@@ -48,6 +51,8 @@ public:
     void add_to(ControlMetrics& metrics) const;
     /// The last step of the overload ladder that was taken of late; "none".
     std::string overload() const;
+    /// Of all rings, since the start: events that were overwritten before they were read.
+    std::uint64_t events_lost() const;
     /// Why lines of the flow log are being lost, for people; empty while all is well.
     std::string flow_log_trouble() const;
 

@@ -122,6 +122,8 @@ int set_remove(const Context& context, const std::string& name, const std::vecto
 int set_replace(const Context& context, const std::string& name, const std::string& file);
 
 // draft_commands.cpp
+/// Of a draft in the API; throws CommandError if that is no name of one.
+std::string draft_path(const std::string& name, std::string_view verb = {});
 int draft_list(const Context& context);
 /// `text`: what was written, and nothing else.
 int draft_show(const Context& context, const std::string& name, bool text);
@@ -152,6 +154,12 @@ int change_reject(const Context& context, std::uint64_t id);
 int change_withdraw(const Context& context, std::uint64_t id);
 /// What a change waits for.
 void print_waiting(const boost::json::value& change);
+
+// shadow_command.cpp
+/// One of the two: `files` as of `apply`, or the name of a draft.
+int shadow_start(const Context& context, const std::vector<std::string>& files, const std::string& draft);
+int shadow_show(const Context& context);
+int shadow_stop(const Context& context);
 
 // freeze_command.cpp
 int freeze_show(const Context& context);

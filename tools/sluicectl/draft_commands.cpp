@@ -12,15 +12,6 @@ namespace sluice::ctl {
 namespace json = boost::json;
 namespace {
 
-/// Looked at here as well: another name would be another path.
-std::string path_of(const std::string& name, std::string_view verb = {}) {
-    const bool good = !name.empty() && std::ranges::all_of(name, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    });
-    if (!good) throw CommandError{fmt::format("\"{}\" is no name of a draft; it has a-z, 0-9 and -", printable(name))};
-    return fmt::format("/v1/drafts/{}{}", name, verb);
-}
-
 HttpRequest request_of(std::string method, std::string target) {
     return {.method = std::move(method), .target = std::move(target), .headers = {}, .body = {}};
 }
@@ -45,6 +36,15 @@ std::string version_of(const json::value& draft) {
 
 }  // namespace
 
+/// Looked at here as well: another name would be another path.
+std::string draft_path(const std::string& name, std::string_view verb) {
+    const bool good = !name.empty() && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+    if (!good) throw CommandError{fmt::format("\"{}\" is no name of a draft; it has a-z, 0-9 and -", printable(name))};
+    return fmt::format("/v1/drafts/{}{}", name, verb);
+}
+
 int draft_list(const Context& context) {
     const auto answer = fetch(context, request_of("GET", "/v1/drafts"));
     if (context.json) {
@@ -67,7 +67,7 @@ int draft_list(const Context& context) {
 }
 
 int draft_show(const Context& context, const std::string& name, bool text) {
-    const auto answer = fetch(context, request_of("GET", path_of(name)));
+    const auto answer = fetch(context, request_of("GET", draft_path(name)));
     if (context.json) {
         std::cout << json::serialize(answer) << '\n';
         return 0;
@@ -89,7 +89,7 @@ int draft_show(const Context& context, const std::string& name, bool text) {
 
 int draft_save(const Context& context, const DraftSaveOptions& options) {
     const PolicyText policy = read_policy_files({options.file});
-    auto request = request_of("PUT", path_of(options.name));
+    auto request = request_of("PUT", draft_path(options.name));
     request.body = policy.text;
     request.headers.emplace_back("Content-Type", policy.content_type);
     if (options.only_new) request.headers.emplace_back("If-None-Match", "*");
@@ -108,14 +108,14 @@ int draft_save(const Context& context, const DraftSaveOptions& options) {
 }
 
 int draft_plan(const Context& context, const std::string& name, const std::string& flows_since) {
-    auto request = request_of("POST", path_of(name, ":plan"));
+    auto request = request_of("POST", draft_path(name, ":plan"));
     if (!flows_since.empty()) request.target += "?flows_since=" + escaped(flows_since);
     const auto etag = stored_etag(context);
     return report_plan(context, send(context, request, name), etag, name, "draft apply " + name);
 }
 
 int draft_apply(const Context& context, const DraftApplyOptions& options) {
-    auto request = request_of("POST", path_of(options.name, ":apply"));
+    auto request = request_of("POST", draft_path(options.name, ":apply"));
     if (!options.hash.empty()) request.target += "?hash=" + escaped(options.hash);
     add_commit_headers(context, request, options.confirm, options.guard);
     add_time(request, options.at);
@@ -128,7 +128,7 @@ int draft_apply(const Context& context, const DraftApplyOptions& options) {
 }
 
 int draft_delete(const Context& context, const std::string& name) {
-    const auto reply = send(context, request_of("DELETE", path_of(name)));
+    const auto reply = send(context, request_of("DELETE", draft_path(name)));
     if (context.json) {
         std::cout << reply.body;
     } else {

@@ -95,6 +95,7 @@ public:
         add_freeze_commands();
         add_draft_commands();
         add_change_commands();
+        add_shadow_commands();
         add_view_commands();
         add_support_bundle();
         add_completion();
@@ -176,11 +177,11 @@ private:
         to->add_flag("--no-flows", options_.no_flows, "look at no flows");
     }
 
-    void add_files(CLI::App* to) {
+    void add_files(CLI::App* to, bool required = true) {
         to->add_option(
               "-f,--file", options_.files,
               "policy, YAML or JSON; - reads standard input; several (-f A -f B) or a folder are joined, by layer")
-            ->required()
+            ->required(required)
             ->allow_extra_args(false);
     }
 
@@ -393,6 +394,20 @@ private:
         add("apply", "as an admin, without the approvals that are missing; --reason is required",
             [this](const Context& c) { return change_apply(c, options_.change); })
             ->add_flag("--break-glass", options_.break_glass, "required: everybody hears of it");
+    }
+
+    void add_shadow_commands() {
+        auto* shadow = app_.add_subcommand("shadow", "a policy that is asked about new flows and decides nothing");
+        shadow->require_subcommand(1);
+        shadow->fallthrough();
+        auto* start =
+            command(*shadow, "start", "ask a policy from now on, in place of the one that is asked",
+                    [this](const Context& c) { return shadow_start(c, options_.files, options_.draft_name); });
+        add_files(start, false);
+        start->add_option("--draft", options_.draft_name, "a draft's text instead of a file");
+        command(*shadow, "show", "which new flows it would have decided otherwise, and which it did not see",
+                [](const Context& c) { return shadow_show(c); });
+        command(*shadow, "stop", "ask it no more", [](const Context& c) { return shadow_stop(c); });
     }
 
     void add_token_commands() {

@@ -40,6 +40,7 @@ constexpr Asked kAsked[] = {
     {"/v1/history?limit=100", "history.json"},
     {"/v1/drafts", "drafts.json"},
     {"/v1/changes?limit=1000", "changes.json"},
+    {"/v1/shadow", "shadow.json"},
     {"/v1/freeze", "freeze.json"},
     {"/v1/audit?limit=200", "audit.json"},
     {"/v1/audit:verify", "audit-verify.json"},

@@ -189,6 +189,23 @@ def drive_changes(at):
     at.ask("PATCH", "/v1/policy?at=" + soon, body="[]", headers={**JSON, "If-Match": "*"})
 
 
+def drive_the_shadow(at):
+    at.ask("GET", "/v1/shadow")
+    at.ask("DELETE", "/v1/shadow")
+    at.put("BROKEN", target="/v1/shadow")
+    at.put("TESTFAIL", target="/v1/shadow")
+    started = at.put("rule web-in", target="/v1/shadow", Sluice_Reason="CHG-1").json()["shadow"]
+    assert started["reason"] == "CHG-1" and started["draft"] is None, started
+    counted = at.ask("GET", "/v1/shadow").json()["shadow"]
+    assert counted["pairs"][0]["live"] == {"verdict": "allow", "rule": "web-in"}, counted
+    at.ask("POST", "/v1/drafts/Upper:shadow")
+    at.ask("POST", "/v1/drafts/none:shadow")
+    at.put("rule web-in", target="/v1/drafts/web")
+    assert at.ask("POST", "/v1/drafts/web:shadow").json()["shadow"]["draft"] == "web"
+    at.ask("DELETE", "/v1/shadow")
+    assert at.ask("GET", "/v1/shadow").json()["shadow"] is None
+
+
 def drive_tokens(at):
     at.ask("GET", "/v1/tokens")
     for wanted in ({"name": "ci", "roles": ["viewer"]}, {"name": "bot", "roles": ["editor", "approver"], "expires_in_s": None}):
@@ -221,7 +238,7 @@ class Contract(unittest.TestCase):
     def test_every_promise_is_kept(self):
         with Server(BINARY) as server:
             at = Recorder(server)
-            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_drafts, drive_changes, drive_sets, drive_tokens, drive_insight):
+            for drive in (drive_the_policy, drive_commits_and_history, drive_the_freeze, drive_drafts, drive_changes, drive_the_shadow, drive_sets, drive_tokens, drive_insight):
                 drive(at)
         self.assertEqual(sorted(set(ELSEWHERE) & at.seen), [], "these are seen here by now")
         driven = {name for name, _, _ in at.seen}

@@ -50,6 +50,10 @@ public:
     Expected<CommitResult, Problem> approve_change(std::uint64_t id, const Caller& caller, bool break_glass) override;
     Expected<Change, Problem> reject_change(std::uint64_t id, const Caller& caller) override;
     Expected<Change, Problem> withdraw_change(std::uint64_t id, const Caller& caller) override;
+    /// A shadow has one pair of rules with two flows, one of them ICMP, from its start on.
+    Expected<ShadowReport, Problem> start_shadow(const ShadowStart& wanted) override;
+    Expected<ShadowReport, Problem> stop_shadow(const Caller& caller) override;
+    std::optional<ShadowReport> shadow() override;
     std::optional<CurrentPolicy> current() override;
     SystemStatus status() override;
     Expected<ExplainResult, Problem> explain(const ExplainQuery&) override;
@@ -97,6 +101,7 @@ private:
     std::uint64_t newest_{};
     std::vector<SetMemberEdit> members_;
     std::uint64_t set_number_{1};
+    std::optional<ShadowReport> shadow_;
     std::mutex gate_mutex_;
     std::condition_variable gate_;
     bool released_{};

@@ -178,6 +178,7 @@ void TestDataplane::serve(int client) {
         if (die_at_offer_ && datagram.header().type == abi::MessageType::offer) break;
         handle(client, datagram);
     }
+    watched_per_second_ = 0;
     const std::lock_guard lock{mutex_};
     client_ = -1;
 }
@@ -248,6 +249,10 @@ void TestDataplane::handle(int client, cp::Datagram& datagram) {
             reply(client, ended, sequence);
             break;
         }
+        case abi::MessageType::watch_flows:
+            if (!deaf_to_watching_) watched_per_second_ = datagram.as<abi::WatchFlows>().per_second;
+            reply(client, abi::FlowsWatched{.granted = deaf_to_watching_ ? 0U : 1U}, sequence);
+            break;
         case abi::MessageType::change_sets: {  // all are taken and none is kept
             const auto& request = datagram.as<abi::ChangeSets>();
             abi::SetsChanged changed;

@@ -106,11 +106,14 @@ public:
     void die_at_next_offer() { die_at_offer_ = true; }
     void send_raw(std::vector<std::byte> bytes, std::size_t fd_count = 0);
     void hang_up();
+    void refuse_watching(bool refuse) { deaf_to_watching_ = refuse; }
     /// The confirmation deadline passes: back to the previous generation, with a notice.
     void revert_by_deadline();
     void set_flows(std::vector<abi::FlowRecord> flows);
     /// Whether the last request to end flows wanted answers.
     bool ended_answered() const noexcept { return ended_answered_; }
+    /// As the last request of this connection to watch new flows said.
+    std::uint32_t watched_per_second() const noexcept { return watched_per_second_; }
 
 private:
     void run();
@@ -127,7 +130,7 @@ private:
     const Options options_;
     TestTelemetry telemetry_;
     cp::UniqueFd listener_, wake_;
-    std::atomic<bool> stopping_{false}, mute_{false}, grant_{true}, die_at_offer_{false};
+    std::atomic<bool> stopping_{false}, mute_{false}, grant_{true}, die_at_offer_{false}, deaf_to_watching_{false};
     std::atomic<std::uint64_t> stalled_{0};
     std::atomic<abi::RefuseReason> refuse_{};
     std::mutex mutex_;
@@ -135,6 +138,7 @@ private:
     std::map<std::tuple<std::size_t, std::uint64_t, std::uint64_t>, Mapping> held_;  // by kind and digest
     std::vector<abi::FlowRecord> flows_;
     std::atomic<bool> ended_answered_{false};
+    std::atomic<std::uint32_t> watched_per_second_{};
     std::size_t offers_{};
     std::vector<std::int32_t> last_fds_;
     int client_{-1};

@@ -298,13 +298,14 @@ TEST_F(ChangeStoreTest, AnOlderDatabaseGetsTheTablesAndKeepsItsIntent) {
     {
         auto raw = *Database::open("/s/state.db", database.name());
         const auto held = raw->lock();
-        for (const auto* sql : {"DROP TABLE change_approvals", "DROP TABLE changes",
-                                "ALTER TABLE pending DROP COLUMN change", "PRAGMA user_version=5"}) {
+        for (const auto* sql :
+             {"DROP TABLE change_approvals", "DROP TABLE changes", "ALTER TABLE pending DROP COLUMN change",
+              "DROP TABLE shadow", "PRAGMA user_version=5"}) {
             ASSERT_TRUE(raw->run(sql)) << sql;
         }
     }
     open();
-    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 6");
+    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 7");
     ASSERT_TRUE(store->pending());
     EXPECT_EQ(store->pending_change(), 0U);
     ASSERT_TRUE(store->promote(entry("system", "policy.put")));

@@ -71,6 +71,7 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
         ASSERT_TRUE(database->run("DROP TABLE tokens"));
         ASSERT_TRUE(database->run("DROP TABLE set_members"));
         ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
+        ASSERT_TRUE(database->run("DROP TABLE shadow"));
         ASSERT_TRUE(database->run("DROP TABLE change_approvals"));
         ASSERT_TRUE(database->run("DROP TABLE changes"));
         ASSERT_TRUE(database->run("ALTER TABLE pending DROP COLUMN change"));

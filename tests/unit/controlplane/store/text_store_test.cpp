@@ -317,6 +317,7 @@ TEST(TextStore, AnOlderDatabaseGetsTheTables) {
         Writer writer{1};
         const Known first = known(writer.next()), second = known(writer.next());
         ASSERT_TRUE(save(*disk.open(), 1, {}, first));
+        disk.in_database("DROP TABLE shadow");
         disk.in_database("DROP TABLE change_approvals");
         disk.in_database("DROP TABLE changes");
         disk.in_database("ALTER TABLE pending DROP COLUMN change");

@@ -117,6 +117,27 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", self.file("a"), "--break-glass", "--reason", "INC-7", "--idempotency-key", "k")
         self.assertEqual(self.run_ctl("apply", "-f", self.file("a"), "--reason", "INC-7", "--idempotency-key", "k").stdout, run.stdout)
 
+    def test_a_shadow_is_started_shown_and_stopped(self):
+        self.assertEqual(self.run_ctl("shadow", "show").stdout, "no shadow policy runs\n")
+        self.assertIn("no shadow policy runs", self.run_ctl("shadow", "stop", code=1).stderr)
+        self.assertIn("-f FILE, or --draft NAME", self.run_ctl("shadow", "start", code=1).stderr)
+        policy = self.file("rule web-in\n")
+        self.assertIn("-f FILE, or --draft NAME", self.run_ctl("shadow", "start", "-f", policy, "--draft", "web", code=1).stderr)
+        broken = self.file("BROKEN", "broken.yaml")
+        self.assertIn(broken + ":3:9: ", self.run_ctl("shadow", "start", "-f", broken, code=1).stderr)
+        started = self.run_ctl("shadow", "start", "-f", policy, "--reason", "CHG-1").stdout
+        self.assertRegex(started, r"^shadow     demo@\w{6}  is asked\nstarted    \S+Z by token:first-start/\w+: CHG-1\n")
+        shown = self.run_ctl("shadow", "show").stdout
+        for words in ("asked      about 1,204 new flows since ", "not seen   40 sampled away, 3 or fewer lost in the rings, 2 faster than it can be asked, 1 from a port without a place in it\n",
+                      "otherwise  2 would have got another verdict, 7 the same by another rule\n", "         2  allow by web-in, would be deny by default\n",
+                      "198.51.100.7:40000 -> 198.51.100.80:443 tcp  in outside  ", " icmp 8/0  in outside  "):
+            self.assertIn(words, shown)
+        self.assertEqual(json.loads(self.run_ctl("shadow", "show", "-o", "json").stdout)["shadow"]["unseen"]["total"], 46)
+        self.run_ctl("draft", "save", "web", "-f", policy)
+        self.assertIn(", draft web\n", self.run_ctl("shadow", "start", "--draft", "web").stdout)
+        self.assertIn("is no name of a draft", self.run_ctl("shadow", "start", "--draft", "../x", code=1).stderr)
+        self.assertIn("no longer asked; what it had counted:\nshadow     demo@", self.run_ctl("shadow", "stop").stdout)
+
     def test_a_draft_is_saved_planned_applied_and_deleted(self):
         self.run_ctl("apply", "-f", self.file("rule web-in\n"))
         draft = self.file("rule web-in\nrule new\n")
@@ -429,7 +450,7 @@ class SupportBundle(Case):
         config = self.file("listen: \"127.0.0.1:8443\"\n", "controlplane.yaml")
         log = self.file("".join("line %d\n" % number for number in range(200_000)), "control.log")
         members, run = self.bundle("--config-dir", os.path.dirname(config), "--log", log, "--log", "/nope/x.log")
-        self.assertEqual(set(members), {"MANIFEST", "status.json", "ready.json", "metrics.txt", "rules.json", "sets.json", "history.json", "drafts.json", "changes.json",
+        self.assertEqual(set(members), {"MANIFEST", "status.json", "ready.json", "metrics.txt", "rules.json", "sets.json", "history.json", "drafts.json", "changes.json", "shadow.json",
                                         "freeze.json", "audit.json", "audit-verify.json", "policy.yaml", "versions.txt", "config/controlplane.yaml", "logs/1-control.log"})
         self.assertEqual(json.loads(members["status.json"])["flows"]["count"], 250)
         self.assertIn("sluice_flows 250\n", members["metrics.txt"])
