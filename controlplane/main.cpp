@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -45,6 +47,20 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 int fail(const std::string& sentence) {
     std::fprintf(stderr, "sluice-controlplane: %s\n", sentence.c_str());
     return 1;
+}
+
+api::ApiLimits limits_of(const ClientLimits& c) {
+    api::ApiLimits limits;
+    limits.connections_max = c.connections;
+    limits.connections_per_address_max = c.connections_per_address;
+    limits.requests_per_second_max = c.requests_per_second;
+    limits.header_bytes_max = c.header_bytes;
+    limits.body_bytes_max = c.body_bytes;
+    // A body that may be must also fit among those of others.
+    limits.bodies_bytes_max = std::max(limits.bodies_bytes_max, 2 * c.body_bytes);
+    limits.header_timeout = std::chrono::seconds{c.header_timeout_s};
+    limits.body_timeout = std::chrono::seconds{c.body_timeout_s};
+    return limits;
 }
 
 /// Waits for SIGTERM or SIGINT and feeds the service manager's watchdog meanwhile. It runs on its own thread so that a
@@ -100,7 +116,8 @@ int main(int argc, char** argv) {
          .state_dir = config->state_dir,
          .metrics_open = config->metrics_open,
          .client_tls = {config->client_ca, config->client_crl, config->client_required, config->clients},
-         .issuer = config->issuer},
+         .issuer = config->issuer,
+         .limits = limits_of(config->limits)},
         **service};
     if (const auto opened = server.open(); !opened) return fail(opened.error());
     (*service)->start();

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "controlplane/api/bootstrap_tls.hpp"
+#include "controlplane/api/client_door.hpp"
 #include "controlplane/api/http_session.hpp"
 #include "controlplane/api/issuer_fetch.hpp"
 
@@ -68,7 +69,11 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
 /// Order matters: what coroutines touch when they are destroyed with `io` stands before it.
 struct ApiServer::Core {
     Core(ApiConfig config_in, PolicyService& service_in)
-        : config{std::move(config_in)}, service{service_in}, router{make_router(service, counters)} {
+        : config{std::move(config_in)},
+          service{service_in},
+          router{make_router(service, counters)},
+          door{{config.limits.connections_max, config.limits.connections_per_address_max,
+                config.limits.requests_per_second_max}} {
         if (!config.issuer.issuer.empty()) {
             issuer_keys.emplace(config.issuer, config.limits.issuer);
             issuer_tokens.emplace(*issuer_keys);
@@ -101,6 +106,7 @@ struct ApiServer::Core {
     PolicyService& service;
     ApiCounters counters;
     Router router;
+    ClientDoor door;
     std::optional<IssuerKeys> issuer_keys;
     std::optional<IssuerTokens> issuer_tokens;
     std::optional<Authenticator> authenticator;
@@ -174,12 +180,17 @@ asio::awaitable<void> ApiServer::Core::accept_loop() {
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
             continue;
         }
-        if (counters.connections.load(std::memory_order_relaxed) >= config.limits.connections_max) {
-            counters.connections_refused.fetch_add(1, std::memory_order_relaxed);
+        auto place = door.enter(client_address(remote_address(socket)));
+        counters.displaced.store(door.taken_away(), std::memory_order_relaxed);
+        if (!place) {
+            // Before the handshake: it would cost more than all else about the connection.
+            auto& refused =
+                place.error() == ClientDoor::Refusal::too_many ? counters.refused_by_all : counters.refused_by_address;
+            refused.fetch_add(1, std::memory_order_relaxed);
             continue;
         }
         socket.set_option(Tcp::no_delay{true}, error);
-        asio::co_spawn(io, serve_connection(std::move(socket), *shared), asio::detached);
+        asio::co_spawn(io, serve_connection(std::move(socket), std::move(*place), *shared), asio::detached);
     }
 }
 
@@ -236,6 +247,7 @@ Expected<void, std::string> ApiServer::open() {
                                       .service = core.service,
                                       .hub = *core.hub,
                                       .trust = core.trust.get(),
+                                      .door = core.door,
                                       .counters = core.counters,
                                       .tls = core.tls,
                                       .reads = core.reads,

@@ -22,11 +22,16 @@ struct ApiLimits {
     std::uint64_t body_bytes_max{32 * 1024 * 1024};
     std::uint64_t bodies_bytes_max{96 * 1024 * 1024};  ///< of all requests together
     std::size_t connections_max{256};
+    std::size_t connections_per_address_max{64};
+    std::uint32_t requests_per_second_max{100};  ///< of one client (client_door.hpp); 0 = as many as come
     std::size_t event_streams_max{16};
     std::chrono::milliseconds handshake_timeout{10'000};
     std::chrono::milliseconds idle_timeout{60'000};
     std::chrono::milliseconds header_timeout{10'000};
     std::chrono::milliseconds body_timeout{60'000};
+    /// Until then a body need not have begun; behind it, each second has to bring so many bytes, on an average.
+    std::chrono::milliseconds body_grace{10'000};
+    std::uint64_t body_bytes_per_second_min{4096};
     std::chrono::milliseconds write_timeout{30'000};
     std::chrono::milliseconds event_write_timeout{10'000};  ///< a follower that takes nothing for so long is dropped
     std::chrono::milliseconds event_keepalive{15'000};

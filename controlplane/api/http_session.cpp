@@ -137,13 +137,23 @@ ReadRequest to_request(const Parser::value_type& message) {
     return out;
 }
 
-Response refusal_of(const error_code& error) {
+std::string size_text(std::uint64_t bytes) {
+    constexpr std::uint64_t kKi = 1024, kMi = kKi * kKi;
+    if (bytes >= kMi && bytes % kMi == 0) return fmt::format("{} MiB", bytes / kMi);
+    return bytes >= kKi && bytes % kKi == 0 ? fmt::format("{} KiB", bytes / kKi) : fmt::format("{} bytes", bytes);
+}
+
+std::string too_large(const ApiLimits& limits) {
+    return fmt::format("the body has more than {}", size_text(limits.body_bytes_max));
+}
+
+Response refusal_of(const error_code& error, const ApiLimits& limits) {
     const auto id = new_request_id();
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-        return problem_response(431, "header-too-large", "the header has more than 16 KiB", id);
+        return problem_response(431, "header-too-large",
+                                fmt::format("the header has more than {}", size_text(limits.header_bytes_max)), id);
     }
-    if (error == http::error::body_limit)
-        return problem_response(413, "body-too-large", "the body has more than 32 MiB", id);
+    if (error == http::error::body_limit) return problem_response(413, "body-too-large", too_large(limits), id);
     if (error == http::error::bad_version)
         return problem_response(505, "bad-version", "this server speaks HTTP/1.1", id);
     return problem_response(400, "bad-request", "this is no well-formed HTTP/1.1 request", id);
@@ -165,11 +175,14 @@ std::string chunk_of(const std::string& bytes) { return fmt::format("{:x}\r\n", 
 
 class Session {
 public:
-    Session(asio::ip::tcp::socket socket, SessionShared& shared)
+    Session(asio::ip::tcp::socket socket, ClientDoor::Place place, SessionShared& shared)
         : shared_{shared},
-          peer_{address_of(socket)},
+          place_{std::move(place)},
+          peer_{remote_address(socket)},
           stream_{std::move(socket), shared.tls},
-          buffer_{shared.limits.header_bytes_max * 4} {}
+          buffer_{shared.limits.header_bytes_max * 4} {
+        place_.may_be_wanted([this] { beast::get_lowest_layer(stream_).close(); });
+    }
 
     asio::awaitable<void> run() {
         const HeldCounter connection{shared_.counters.connections};
@@ -177,7 +190,10 @@ public:
         expires_after(shared_.limits.handshake_timeout);
         co_await stream_.async_handshake(asio::ssl::stream_base::server,
                                          asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
+        if (error) {
+            note_slow(error, shared_.counters.slow_handshakes);
+            co_return;
+        }
         take_certificate();
         while (!shared_.stopping) {
             if (!co_await serve_one()) break;
@@ -190,23 +206,36 @@ public:
 private:
     void expires_after(std::chrono::milliseconds time) { beast::get_lowest_layer(stream_).expires_after(time); }
     void expires_never() { beast::get_lowest_layer(stream_).expires_never(); }
+    static void note_slow(const error_code& error, std::atomic<std::uint64_t>& counter) {
+        if (error == beast::error::timeout) counter.fetch_add(1, std::memory_order_relaxed);
+    }
 
     /// False: the connection ends.
     asio::awaitable<bool> serve_one() {
         error_code error;
         if (buffer_.size() == 0) {
-            expires_after(shared_.limits.idle_timeout);
+            // Who has been answered may keep the connection for later; who has only come has nothing to wait for.
+            expires_after(asked_ ? shared_.limits.idle_timeout : shared_.limits.header_timeout);
             const auto bytes = co_await stream_.async_read_some(buffer_.prepare(4096),
                                                                 asio::redirect_error(asio::use_awaitable, error));
-            if (error) co_return false;
+            if (error) {
+                if (!asked_) note_slow(error, shared_.counters.slow_headers);
+                co_return false;
+            }
             buffer_.commit(bytes);
         }
         const Held<std::size_t> in_flight{shared_.requests_in_flight, 1};
         Parser parser;
         limit(parser, shared_.limits);
-        expires_after(shared_.limits.header_timeout);
+        // One deadline for the whole header, however it trickles in; of the first request it runs from the handshake
+        // on.
+        if (asked_) expires_after(shared_.limits.header_timeout);
         co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return co_await refuse(error);
+        if (error) {
+            note_slow(error, shared_.counters.slow_headers);
+            co_return co_await refuse(error);
+        }
+        asked_ = true;
         shared_.counters.requests.fetch_add(1, std::memory_order_relaxed);
 
         auto [request, refused] = to_request(parser.get());
@@ -224,6 +253,13 @@ private:
             auto& pool = shared_.gateway.may_wait(request) ? shared_.issuer_checks : shared_.checks;
             who = co_await offload(pool, [this, &asked = request] { return shared_.gateway.verify(asked); });
         }
+        if (who->result == AuthResult::granted) place_.stays();
+        if (auto limited = too_often(request, *who)) {
+            if (has_body)
+                co_return co_await answer_and_close(std::move(*limited), request, head, has_body,
+                                                    kDrainStrangerBytesMax);
+            co_return co_await write(std::move(*limited), request.id, head, keep_alive);
+        }
         auto admission = shared_.gateway.admit(request, has_body, *who);
         if (auto* response = std::get_if<Response>(&admission)) {
             if (has_body) {
@@ -239,8 +275,8 @@ private:
         const auto reserved = has_body ? parser.content_length().value_or(shared_.limits.body_bytes_max) : 0;
         if (reserved > shared_.limits.body_bytes_max) {
             co_return co_await answer_and_close(
-                problem_response(413, "body-too-large", "the body has more than 32 MiB", request.id), request, head,
-                has_body, kDrainBytesMax);
+                problem_response(413, "body-too-large", too_large(shared_.limits), request.id), request, head, has_body,
+                kDrainBytesMax);
         }
         if (shared_.bodies_bytes + reserved > shared_.limits.bodies_bytes_max) {
             co_return co_await answer_and_close(
@@ -252,6 +288,21 @@ private:
             if (!co_await read_body(parser, request, head)) co_return false;
         }
         co_return co_await handle(admitted, std::move(request), head, keep_alive, chunks);
+    }
+
+    /// One bucket for whoever is known, wherever they ask from; one for each address of those who are not.
+    std::optional<Response> too_often(const Request& request, const AuthDecision& who) {
+        const auto now = std::chrono::steady_clock::now();
+        const bool known = who.result == AuthResult::granted;
+        const ClientDoor::Client client{known, known ? who.actor : place_.address()};
+        if (shared_.door.may_ask(client, now)) return std::nullopt;
+        shared_.counters.requests_limited.fetch_add(1, std::memory_order_relaxed);
+        auto response = problem_response(
+            429, "too-many-requests",
+            fmt::format("more than {} requests a second; wait, then ask again", shared_.limits.requests_per_second_max),
+            request.id);
+        response.headers.push_back({"Retry-After", std::to_string(shared_.door.wait(client, now).count())});
+        return response;
     }
 
     void take_certificate() {
@@ -277,6 +328,13 @@ private:
         return admitted.who.by_certificate || shared_.gateway.still_live(admitted);
     }
 
+    /// From a body's beginning on, where so much of it is here: who sends steadily has time, who dawdles has little.
+    std::chrono::milliseconds time_for(std::uint64_t bytes) const {
+        const auto& limits = shared_.limits;
+        const std::chrono::milliseconds earned{bytes * 1000 / limits.body_bytes_per_second_min};
+        return std::min(limits.body_timeout, limits.body_grace + earned);
+    }
+
     /// False: it has been answered or the connection is broken.
     asio::awaitable<bool> read_body(Parser& parser, Request& request, bool head) {
         error_code error;
@@ -292,9 +350,14 @@ private:
                                        asio::redirect_error(asio::use_awaitable, error));
             if (error) co_return false;
         }
-        expires_after(shared_.limits.body_timeout);
-        co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+        const auto begun = std::chrono::steady_clock::now();
+        parser.eager(true);
+        while (!error && !parser.is_done()) {
+            beast::get_lowest_layer(stream_).expires_at(begun + time_for(parser.get().body().size()));
+            co_await http::async_read_some(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+        }
         if (error) {
+            note_slow(error, shared_.counters.slow_bodies);
             co_await refuse(error);
             co_return false;
         }
@@ -421,7 +484,7 @@ private:
     asio::awaitable<bool> refuse(const error_code& error) {
         if (!is_parser_error(error)) co_return false;
         drain_bytes_ = error == http::error::body_limit ? kDrainBytesMax : kDrainStrangerBytesMax;
-        co_await write(refusal_of(error), new_request_id(), false, false);
+        co_await write(refusal_of(error, shared_.limits), new_request_id(), false, false);
         co_return false;
     }
 
@@ -496,24 +559,26 @@ private:
         co_return !error;
     }
 
-    static std::string address_of(const asio::ip::tcp::socket& socket) {
-        error_code error;
-        const auto remote = socket.remote_endpoint(error);
-        return error ? std::string{"unknown"} : remote.address().to_string();
-    }
-
     SessionShared& shared_;
+    ClientDoor::Place place_;
     std::string peer_;
     Stream stream_;
     std::optional<PeerCertificate> certificate_;
     beast::flat_buffer buffer_;
     std::uint64_t drain_bytes_{};
+    bool asked_{};  ///< a request's header has come whole
 };
 
 }  // namespace
 
-asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, SessionShared& shared) {
-    Session session{std::move(socket), shared};
+std::string remote_address(const asio::ip::tcp::socket& socket) {
+    error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    return error ? std::string{"unknown"} : remote.address().to_string();
+}
+
+asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, ClientDoor::Place place, SessionShared& shared) {
+    Session session{std::move(socket), std::move(place), shared};
     co_await session.run();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "controlplane/api/api_server.hpp"
+#include "controlplane/api/client_door.hpp"
 #include "controlplane/api/client_trust.hpp"
 #include "controlplane/api/event_hub.hpp"
 #include "controlplane/api/gateway.hpp"
@@ -24,6 +26,7 @@ struct SessionShared {
     PolicyService& service;
     EventHub& hub;
     ClientTrust* trust{};  ///< null: certificates of clients are not asked for
+    ClientDoor& door;
     ApiCounters& counters;
     boost::asio::ssl::context& tls;
     boost::asio::thread_pool& reads;
@@ -38,6 +41,10 @@ struct SessionShared {
     bool stopping{};
 };
 
-boost::asio::awaitable<void> serve_connection(boost::asio::ip::tcp::socket socket, SessionShared& shared);
+/// Its address, or `unknown`.
+std::string remote_address(const boost::asio::ip::tcp::socket& socket);
+
+boost::asio::awaitable<void> serve_connection(boost::asio::ip::tcp::socket socket, ClientDoor::Place place,
+                                              SessionShared& shared);
 
 }  // namespace sluice::cp::api

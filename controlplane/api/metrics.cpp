@@ -1,4 +1,7 @@
 /// /metrics and /metrics/rules: the service's metrics, and the server's own behind them.
+#include <initializer_list>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "controlplane/api/gateway.hpp"
@@ -29,6 +32,12 @@ void append_auth_failures(std::string& out, const ApiCounters& counters) {
     }
 }
 
+void append_by_reason(std::string& out, std::string_view name, std::string_view help,
+                      std::initializer_list<std::pair<std::string_view, std::uint64_t>> values) {
+    out += fmt::format("# HELP {0} {1}\n# TYPE {0} counter\n", name, help);
+    for (const auto& [reason, value] : values) out += fmt::format("{}{{reason=\"{}\"}} {}\n", name, reason, value);
+}
+
 void append_issuer(std::string& out, const IssuerKeys& keys) {
     const auto view = keys.view();
     const auto add = [&out](std::string_view name, std::string_view type, std::string_view help, std::uint64_t value) {
@@ -47,8 +56,19 @@ std::string with_own(std::string text, const ApiCounters& counters) {
     if (!text.empty() && text.back() != '\n') text.push_back('\n');
     append_metric(text, "sluice_api_connections", "gauge", "Open connections to the REST interface.",
                   counters.connections);
-    append_metric(text, "sluice_api_connections_refused_total", "counter", "Connections refused because of the cap.",
-                  counters.connections_refused);
+    append_by_reason(text, "sluice_api_connections_refused_total",
+                     "Connections refused at once: there are as many as may be (all), or as many of their address.",
+                     {{"all", counters.refused_by_all}, {"address", counters.refused_by_address}});
+    append_by_reason(
+        text, "sluice_api_slow_clients_total",
+        "Connections closed because their client took too long for the handshake, the header or the body of a "
+        "request, or because somebody who had not said who they are had to go for others (displaced).",
+        {{"handshake", counters.slow_handshakes},
+         {"header", counters.slow_headers},
+         {"body", counters.slow_bodies},
+         {"displaced", counters.displaced}});
+    append_metric(text, "sluice_api_requests_limited_total", "counter",
+                  "Requests answered 429 because their client asks too often.", counters.requests_limited);
     append_metric(text, "sluice_api_requests_total", "counter", "Requests whose header was read.", counters.requests);
     append_auth_failures(text, counters);
     append_metric(text, "sluice_api_auth_throttled_total", "counter",

@@ -18,8 +18,11 @@ class IssuerKeys;  // issuer_keys.hpp
 
 /// What the server counts about itself. Any thread; relaxed is enough, nothing is ordered by them.
 struct ApiCounters {
-    std::atomic<std::uint64_t> connections{};            ///< level
-    std::atomic<std::uint64_t> connections_refused{};    ///< over the cap
+    std::atomic<std::uint64_t> connections{};                           ///< level
+    std::atomic<std::uint64_t> refused_by_all{}, refused_by_address{};  ///< connections, over the cap of all or theirs
+    std::atomic<std::uint64_t> slow_handshakes{}, slow_headers{}, slow_bodies{};  ///< closed because of it
+    std::atomic<std::uint64_t> displaced{};              ///< strangers that had to go for others
+    std::atomic<std::uint64_t> requests_limited{};       ///< 429: their client asks too often
     std::atomic<std::uint64_t> event_streams{};          ///< level
     std::atomic<std::uint64_t> event_streams_dropped{};  ///< did not read
     std::atomic<std::uint64_t> requests{};

@@ -106,7 +106,8 @@ json::object status_json(const SystemStatus& status, const ApiCounters& counters
             {"ports", std::move(ports)},
             {"api",
              json::object{{"connections", counters.connections.load(std::memory_order_relaxed)},
-                          {"connections_refused", counters.connections_refused.load(std::memory_order_relaxed)},
+                          {"connections_refused", counters.refused_by_all.load(std::memory_order_relaxed) +
+                                                      counters.refused_by_address.load(std::memory_order_relaxed)},
                           {"event_streams", counters.event_streams.load(std::memory_order_relaxed)},
                           {"event_streams_dropped", counters.event_streams_dropped.load(std::memory_order_relaxed)}}}};
 }

@@ -247,6 +247,32 @@ void read_oidc(Reader& reader, const Node& node, IssuerConfig& issuer) {
     if (issuer.roles.empty()) reader.error(node.pos, "oidc needs roles: [{value: GROUP, roles: [viewer]}]");
 }
 
+void read_limits(Reader& reader, const Node& node, ClientLimits& limits) {
+    reader.members(node, "limits",
+                   "connections, connections_per_address, requests_per_second, header_bytes, body_bytes, "
+                   "header_timeout_s, body_timeout_s",
+                   [&](std::string_view key, const Node& value) {
+                       if (key == "connections") {
+                           reader.number(value, key, 1, 10'000, false, limits.connections);
+                       } else if (key == "connections_per_address") {
+                           reader.number(value, key, 1, 10'000, false, limits.connections_per_address);
+                       } else if (key == "requests_per_second") {
+                           reader.number(value, key, 0, 1'000'000, false, limits.requests_per_second);
+                       } else if (key == "header_bytes") {
+                           reader.number(value, key, 4096, 1 << 20, true, limits.header_bytes);
+                       } else if (key == "body_bytes") {
+                           reader.number(value, key, 64 << 10, 1 << 30, true, limits.body_bytes);
+                       } else if (key == "header_timeout_s") {
+                           reader.number(value, key, 1, 600, false, limits.header_timeout_s);
+                       } else if (key == "body_timeout_s") {
+                           reader.number(value, key, 1, 3600, false, limits.body_timeout_s);
+                       } else {
+                           return false;
+                       }
+                       return true;
+                   });
+}
+
 }  // namespace
 
 Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text, std::string_view file_name) {
@@ -261,7 +287,7 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
     }
     reader.members(
         root, "controlplane.yaml",
-        "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open, tls, oidc",
+        "listen, state_dir, tables_socket, flow_log, flow_records, last_good, metrics_open, tls, oidc, limits",
         [&](std::string_view key, const Node& value) {
             if (key == "listen") {
                 reader.text(value, key, config.listen);
@@ -280,6 +306,8 @@ Expected<ControlConfig, ConfigErrors> parse_control_config(std::string_view text
                 read_tls(reader, value, config);
             } else if (key == "oidc") {
                 read_oidc(reader, value, config.issuer);
+            } else if (key == "limits") {
+                read_limits(reader, value, config.limits);
             } else if (key == "flow_log") {
                 reader.members(value, "flow_log", "path, rotate_bytes, keep",
                                [&](std::string_view sub, const Node& node) {

@@ -9,6 +9,7 @@
 
 #include <sluice/expected.hpp>
 
+#include "controlplane/identity/client_limits.hpp"
 #include "controlplane/identity/client_name.hpp"
 #include "controlplane/identity/issuer_config.hpp"
 
@@ -29,7 +30,8 @@ struct ControlConfig {
     std::string client_crl;  ///< empty = none
     bool client_required{};
     std::vector<ClientName> clients;
-    IssuerConfig issuer;       ///< with an empty name: none
+    IssuerConfig issuer;  ///< with an empty name: none
+    ClientLimits limits;
     bool metrics_open{false};  ///< /readyz and /metrics answer without a token
 };
 

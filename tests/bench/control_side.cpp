@@ -112,8 +112,9 @@ Expected<void, std::string> ControlSide::change_set(const cp::SetChangeQuery& qu
 
 Expected<ctl::ClientConfig, std::string> ControlSide::serve() {
     const std::filesystem::path state{dir_.path("state")};
-    server_ = std::make_unique<cp::api::ApiServer>(cp::api::ApiConfig{.listen = "127.0.0.1:0", .state_dir = state},
-                                                   *service_);
+    cp::api::ApiConfig config{.listen = "127.0.0.1:0", .state_dir = state};
+    config.limits.requests_per_second_max = 0;  // its one client asks as fast as it is answered
+    server_ = std::make_unique<cp::api::ApiServer>(std::move(config), *service_);
     if (auto opened = server_->open(); !opened) return Unexpected<std::string>{opened.error()};
     server_thread_ = std::thread{[this] { server_->run(); }};
     std::ifstream file{state / "token"};

@@ -152,10 +152,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Authenticator authenticator{service.tokens(), {.per_address = {1e9, 1}, .computed = {1e9, 1}}};
     const Gateway gateway{router, authenticator, false, counters, service.audit()};
     const ApiLimits limits{.body_bytes_max = 64 * 1024, .event_keepalive = 1ms};
+    ClientDoor door{{.connections = 1, .connections_per_address = 1}};
     SessionShared shared{.limits = limits,
                          .gateway = gateway,
                          .service = service,
                          .hub = world.hub,
+                         .door = door,
                          .counters = counters,
                          .tls = world.server_tls,
                          .reads = world.reads,
@@ -170,14 +172,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // asio never asks for the family of a socket that it is given.
     asio::ip::tcp::socket near{io, asio::ip::tcp::v4(), ends[0]}, far{io, asio::ip::tcp::v4(), ends[1]};
     bool ended = false;
-    asio::co_spawn(io, serve_connection(std::move(near), shared), [&](const std::exception_ptr& problem) {
-        must(problem == nullptr, "a session lets no exception out");
-        ended = true;
-    });
+    asio::co_spawn(io, serve_connection(std::move(near), *door.enter("fuzzer"), shared),
+                   [&](const std::exception_ptr& problem) {
+                       must(problem == nullptr, "a session lets no exception out");
+                       ended = true;
+                   });
     std::string answers;
     asio::co_spawn(io, talk({std::move(far), world.client_tls}, requests, answers), asio::detached);
     io.run_for(20s);
-    must(ended && counters.connections == 0, "the connection ends");
+    must(ended && counters.connections == 0 && door.connections() == 0, "the connection ends");
     must(shared.bodies_bytes == 0 && shared.requests_in_flight == 0, "what a request held is given back");
     check(answers, requests);
     return 0;

@@ -1,11 +1,13 @@
 #include "tools/sluicectl/command.hpp"
 
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <system_error>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -19,9 +21,15 @@ HttpReply exchange(const Context& context, const HttpRequest& request) {
     if (!context.reason.empty()) whole.headers.emplace_back("Sluice-Reason", context.reason);
     if (!context.idempotency_key.empty() && request.method != "GET")
         whole.headers.emplace_back("Idempotency-Key", context.idempotency_key);
-    auto reply = context.client.send(whole);
-    if (!reply) throw CommandError{reply.error()};
-    return std::move(*reply);
+    // Scripts and pages come faster than one client may ask: such a request was not looked at, so it is sent again.
+    constexpr int kPatience = 5;
+    for (int attempt = 1;; ++attempt) {
+        auto reply = context.client.send(whole);
+        if (!reply) throw CommandError{reply.error()};
+        const bool too_often = reply->status == 429 && reply->body.find("\"too-many-requests\"") != std::string::npos;
+        if (!too_often || attempt == kPatience) return std::move(*reply);
+        std::this_thread::sleep_for(std::chrono::seconds{1});
+    }
 }
 
 HttpReply send(const Context& context, const HttpRequest& request, std::string_view file) {

@@ -1,5 +1,5 @@
 """What peers may do to a connection of the real REST server: malformed and random requests, bodies beyond the limit, slow
-and idle clients, too many connections, a commit that takes long, an end in the middle.
+and idle clients, too many connections and requests, a commit that takes long, an end in the middle (P8, Q25).
 """
 import os
 import pathlib
@@ -7,7 +7,9 @@ import random
 import re
 import socket
 import ssl
+import struct
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -120,9 +122,17 @@ class Limits(unittest.TestCase):
                 connection.close()
             wait_until(lambda: server.request("GET", "/v1/status").json()["api"]["connections"] == 1)
 
+    @staticmethod
+    def known(server):
+        """A connection that has shown its token, and stays open."""
+        connection = server.connect()
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + server.token.encode() + b"\r\n\r\n")
+        assert b" 200 OK" in connection.recv(65536)
+        return connection
+
     def test_connections_are_bounded(self):
         with Server(BINARY, connections_max=3) as server:
-            held = [server.connect() for _ in range(3)]
+            held = [self.known(server) for _ in range(3)]
             with self.assertRaises(OSError):
                 server.connect()
             held.pop().close()
@@ -135,6 +145,126 @@ class Limits(unittest.TestCase):
             wait_until(admitted)
             for connection in held:
                 connection.close()
+
+    def test_the_oldest_stranger_goes_for_who_comes(self):
+        with Server(BINARY, connections_max=4) as server:
+            known, silent, guest = self.known(server), server.connect(), server.connect()
+            plain = socket.create_connection(("127.0.0.1", server.port), 30)  # never says hello
+            wait_until(lambda: server.connect().close() is None and self.displaced(server, 2))
+            self.assertEqual(read_to_end(silent), b"")
+            for _ in range(20):
+                server.connect().close()
+            for connection in (guest, plain):
+                self.assertEqual(read_to_end(connection), b"")
+            known.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertIn(b" 200 OK", read_to_end(known))
+            for connection in (known, silent, guest, plain):
+                connection.close()
+
+    @staticmethod
+    def displaced(server, at_least):
+        found = re.search(rb'sluice_api_slow_clients_total\{reason="displaced"\} (\d+)\n', server.request("GET", "/metrics").body)
+        return int(found[1]) >= at_least
+
+    def test_one_address_leaves_places_to_others(self):
+        with Server(BINARY, connections_per_address=3) as server:
+            held = [server.connect() for _ in range(3)]
+            with self.assertRaises(OSError):
+                server.connect()
+            # Another one, of the same loopback.
+            with socket.create_connection(("127.0.0.1", server.port), 30, source_address=("127.0.0.2", 0)) as other:
+                connection = server.tls.wrap_socket(other, server_hostname="127.0.0.1")
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer " + server.token.encode() + b"\r\n\r\n")
+                answer = read_to_end(connection)
+            self.assertEqual(self.status_of(answer), 200)
+            self.assertIn(b'sluice_api_connections_refused_total{reason="address"} 1\n', answer)
+            self.assertIn(b'sluice_api_connections_refused_total{reason="all"} 0\n', answer)
+            held.pop().close()
+            wait_until(lambda: self.gets_in(server))
+            for connection in held:
+                connection.close()
+
+    def test_who_is_gone_before_the_handshake_leaves_the_place(self):
+        """Reset at once, so that at any step of the server's the connection may have no address any more."""
+        with Server(BINARY, connections_max=8, connections_per_address=8) as server:
+            for _ in range(400):
+                connection = socket.create_connection(("127.0.0.1", server.port), 30)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+            wait_until(lambda: self.gets_in(server))
+            held = [server.connect() for _ in range(7)]
+            wait_until(lambda: self.gets_in(server))
+            for connection in held:
+                connection.close()
+
+    @staticmethod
+    def gets_in(server):
+        try:
+            return server.request("GET", "/livez").status == 200
+        except OSError:
+            return False
+
+    def test_who_asks_too_often_is_told_to_wait(self):
+        def at_once(who, count=60):  # in one piece, so that no slow machine fills the bucket meanwhile
+            one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" if who is None else b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + who.encode() + b"\r\n\r\n"
+            answer = self.raw(server, one * count + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answer)[:count]], answer
+
+        with Server(BINARY, requests_per_second=5) as server:
+            statuses, answer = at_once(server.token)
+            self.assertEqual(statuses[:10], [200] * 10, "twice as many at once")
+            self.assertGreater(statuses.count(429), 30)
+            self.assertIn(b"\r\nRetry-After: 1\r\n", answer)
+            # Strangers of the same address are somebody else.
+            self.assertEqual(server.request("GET", "/livez", token=False).status, 200)
+            self.assertIn(429, at_once(None)[0])
+            wait_until(lambda: server.request("GET", "/v1/status").status == 200)
+            wait_until(lambda: re.search(rb"\nsluice_api_requests_limited_total [1-9]", server.request("GET", "/metrics").body))
+            wait_until(lambda: server.put("rule web-in", target="/v1/policy?dry_run=true").status == 200)
+
+    def test_a_body_that_trickles_is_closed_and_one_that_flows_is_not(self):
+        with Server(BINARY, body_grace_ms=400, body_ms=20000) as server:
+            head = b"PUT /v1/policy?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Type: text/yaml\r\nConnection: close\r\nContent-Length: 9000\r\nAuthorization: Bearer "
+            begun = time.monotonic()
+            slow, steady = server.connect(), server.connect()
+            for connection in (slow, steady):
+                connection.sendall(head + server.token.encode() + b"\r\n\r\n")
+            closed = False
+            for _ in range(18):  # 500 bytes every 50 ms: 10,000 a second, for longer than the grace
+                steady.sendall(b"#" * 500)
+                if not closed:
+                    try:
+                        slow.sendall(b"#")
+                    except OSError:
+                        closed = True
+                time.sleep(0.05)
+            self.assertEqual(self.status_of(read_to_end(steady)), 200)
+            self.assertEqual(read_to_end(slow), b"")
+            self.assertLess(time.monotonic() - begun, 15)
+            self.assertIn(b'sluice_api_slow_clients_total{reason="body"} 1\n', server.request("GET", "/metrics").body)
+            for connection in (slow, steady):
+                connection.close()
+
+    def test_a_header_that_trickles_is_closed_in_time(self):
+        with Server(BINARY, header_ms=400, idle_ms=20000) as server:
+            connection = server.connect()
+            begun = time.monotonic()
+            try:
+                for byte in b"GET /livez HTTP/1.1\r\nHost: somebody.who.has.all.the.time.of.the.world\r\n" * 9:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.05)
+            except OSError:
+                pass
+            self.assertLess(time.monotonic() - begun, 10)
+            connection.close()
+            wait_until(lambda: b'sluice_api_slow_clients_total{reason="header"} 1\n' in server.request("GET", "/metrics").body)
+            answered = server.connect()  # who has been answered may wait for longer
+            answered.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b"200 OK", answered.recv(4096))
+            time.sleep(0.6)
+            answered.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertIn(b"200 OK", read_to_end(answered))
+            answered.close()
 
     def test_a_slow_commit_holds_up_nobody(self):
         with Server(BINARY) as server:

@@ -19,6 +19,7 @@ using std::chrono::milliseconds;
 /// test_server STATE_DIR [key=value...]
 ApiConfig read_config(int argc, char** argv) {
     ApiConfig config{.listen = "127.0.0.1:0", .state_dir = argv[1]};
+    config.limits.requests_per_second_max = 0;  // one client asks for all in a test
     for (int i = 2; i < argc; ++i) {
         const std::string argument = argv[i];
         const auto equals = argument.find('=');
@@ -37,6 +38,8 @@ ApiConfig read_config(int argc, char** argv) {
         }
         if (key == "listen") config.listen = argument.substr(equals + 1);
         if (key == "connections_max") config.limits.connections_max = number;
+        if (key == "connections_per_address") config.limits.connections_per_address_max = number;
+        if (key == "requests_per_second") config.limits.requests_per_second_max = static_cast<std::uint32_t>(number);
         if (key == "event_streams_max") config.limits.event_streams_max = number;
         if (key == "bodies_bytes_max") config.limits.bodies_bytes_max = number;
         if (key == "handshake_ms") config.limits.handshake_timeout = milliseconds{number};
@@ -44,6 +47,7 @@ ApiConfig read_config(int argc, char** argv) {
         if (key == "header_ms") config.limits.header_timeout = milliseconds{number};
         if (key == "drain_ms") config.limits.drain_timeout = milliseconds{number};
         if (key == "body_ms") config.limits.body_timeout = milliseconds{number};
+        if (key == "body_grace_ms") config.limits.body_grace = milliseconds{number};
         if (key == "event_write_ms") config.limits.event_write_timeout = milliseconds{number};
         if (key == "auth_burst")
             config.limits.auth = {{static_cast<double>(number), 1}, {static_cast<double>(number), 4}};

@@ -107,6 +107,31 @@ TEST(ControlConfig, AnIssuerOfTokens) {
     EXPECT_EQ(parse_control_config("oidc: {}\n", "c.yaml").error().size(), 4U);
 }
 
+TEST(ControlConfig, WhatClientsMayCost) {
+    const auto config = parse_control_config(
+        "limits: {connections: 512, connections_per_address: 8, requests_per_second: 0, header_bytes: 8KiB,\n"
+        "  body_bytes: 1MiB, header_timeout_s: 3, body_timeout_s: 30}\n",
+        "c.yaml");
+    ASSERT_TRUE(config) << config.error().front();
+    EXPECT_EQ(config->limits.connections, 512U);
+    EXPECT_EQ(config->limits.connections_per_address, 8U);
+    EXPECT_EQ(config->limits.requests_per_second, 0U);
+    EXPECT_EQ(config->limits.header_bytes, 8192U);
+    EXPECT_EQ(config->limits.body_bytes, 1U << 20);
+    EXPECT_EQ(config->limits.header_timeout_s, 3U);
+    EXPECT_EQ(config->limits.body_timeout_s, 30U);
+    EXPECT_EQ(parse_control_config("{}", "c.yaml")->limits.requests_per_second, 100U);
+    const auto wrong = parse_control_config("limits: {connections: 0, header_bytes: 1KiB, colour: red}\n", "c.yaml");
+    ASSERT_FALSE(wrong);
+    const std::vector<std::string> expected{
+        "c.yaml:1:23: connections must be a number from 1 to 10000",
+        "c.yaml:1:40: header_bytes must be a size from 4096 to 1048576; write 64MiB, 512KiB or bytes",
+        "c.yaml:1:46: unknown key \"colour\" in limits; known: connections, connections_per_address, "
+        "requests_per_second, header_bytes, body_bytes, header_timeout_s, body_timeout_s",
+    };
+    EXPECT_EQ(wrong.error(), expected);
+}
+
 TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const auto config = parse_control_config(
         "listen: nowhere\nstate_dri: /x\nmetrics_open: maybe\nflow_log: {rotate_bytes: 1MB, keep: 5000, colour: red}\n"
@@ -116,7 +141,7 @@ TEST(ControlConfig, AllErrorsAtOnceWithPlaces) {
     const std::vector<std::string> expected{
         "c.yaml:1:9: listen must be ADDRESS:PORT, such as 127.0.0.1:8443",
         "c.yaml:2:1: unknown key \"state_dri\" in controlplane.yaml; known: listen, state_dir, tables_socket, "
-        "flow_log, flow_records, last_good, metrics_open, tls, oidc",
+        "flow_log, flow_records, last_good, metrics_open, tls, oidc, limits",
         "c.yaml:3:15: metrics_open must be true or false",
         "c.yaml:4:26: rotate_bytes must be a size from 4096 to 1099511627776; write 64MiB, 512KiB or bytes",
         "c.yaml:4:37: keep must be a number from 0 to 1000",

@@ -117,6 +117,15 @@ class PolicyCommands(Case):
         run = self.run_ctl("apply", "-f", self.file("a"), "--break-glass", "--reason", "INC-7", "--idempotency-key", "k")
         self.assertEqual(self.run_ctl("apply", "-f", self.file("a"), "--reason", "INC-7", "--idempotency-key", "k").stdout, run.stdout)
 
+    def test_who_is_told_to_wait_waits(self):
+        server = Server(SERVER, requests_per_second=1)
+        self.addCleanup(server.close)
+        where = {"SLUICE_URL": "https://127.0.0.1:%d" % server.port, "SLUICE_CA": str(server.dir / "ca.pem"), "SLUICE_TOKEN_FILE": str(server.dir / "token")}
+        begun = time.monotonic()
+        for _ in range(5):  # two at once, then one a second
+            self.run_ctl("shadow", "show", environment=where)
+        self.assertGreater(time.monotonic() - begun, 1.5)
+
     def test_a_shadow_is_started_shown_and_stopped(self):
         self.assertEqual(self.run_ctl("shadow", "show").stdout, "no shadow policy runs\n")
         self.assertIn("no shadow policy runs", self.run_ctl("shadow", "stop", code=1).stderr)
