@@ -38,15 +38,28 @@ public:
         FilterRule& rule = rules_[at];
         switch (random_() % 5) {
             case 0: rule.deny = !rule.deny; break;
-            case 1: rule.src = rules_[random_() % rules_.size()].src; break;
-            case 2: rule.dst = {static_cast<std::uint32_t>(random_()), 32}; break;
+            case 1: take_another_source(rule); break;
+            case 2:
+                rule.dst = {static_cast<std::uint32_t>(random_()), 32};
+                rule.dst_set = nullptr;
+                break;
             case 3: return inserted(at);
-            default: return "[" + replace_json(rule, at, port()) + "]";
+            default:
+                if (!rule.services.front().any_proto) return "[" + replace_json(rule, at, port()) + "]";
+                rule.deny = !rule.deny;  // a service more would say nothing
+                break;
         }
         return "[" + replace_json(rule, at, rule.services.front().any_proto ? "" : port()) + "]";
     }
 
 private:
+    /// Many rules have the same one.
+    void take_another_source(FilterRule& rule) {
+        const auto was = rule.src;
+        rule.src_set = nullptr;
+        while (rule.src.addr == was.addr && rule.src.bits == was.bits) rule.src = rules_[random_() % rules_.size()].src;
+    }
+
     /// Never the same twice, so that every edit changes something.
     std::string port() const { return R"(, "tcp/)" + std::to_string(1'024 + turn_ % 60'000) + "\""; }
 
