@@ -10,7 +10,7 @@
 
 #include "controlplane/compiler/longest_run.hpp"
 #include "controlplane/compiler/range_algebra.hpp"
-#include "controlplane/compiler/terms.hpp"
+#include "controlplane/compiler/term_box.hpp"
 
 namespace sluice::cp {
 
@@ -23,68 +23,10 @@ ServiceList without(const ServiceList& a, const ServiceList& b) {
             without(a.proto, b.proto)};
 }
 
-bool overlaps(const ServiceList& a, const ServiceList& b) {
-    return overlaps(a.tcp, b.tcp) || overlaps(a.udp, b.udp) || overlaps(a.icmp, b.icmp) || overlaps(a.icmp6, b.icmp6) ||
-           overlaps(a.proto, b.proto);
-}
-
 bool empty(const AddressList& a) { return a.v4.empty() && a.v6.empty(); }
 bool empty(const ServiceList& s) {
     return s.tcp.empty() && s.udp.empty() && s.icmp.empty() && s.icmp6.empty() && s.proto.empty();
 }
-
-/// One AND of all dimensions: what a term matches, or a part of it.
-struct Box {
-    ZoneBits from, to;
-    const AddressList* src{};
-    const AddressList* dst{};
-    const ServiceList* service{};
-    /// Sets with members over the API: of one of `members`, if not 0, and of none of `except`. Compared where both
-    /// policies have the same such sets.
-    SetBits from_members{}, to_members{};
-    SetBits from_except{}, to_except{};
-};
-
-/// What the narrow box asks of members, the wide one asks too, or less.
-bool asks_no_more(SetBits wide, SetBits narrow) { return wide == 0 || (narrow != 0 && (narrow & ~wide) == 0); }
-bool asks_no_more(const Box& wide, const Box& narrow) {
-    return asks_no_more(wide.from_members, narrow.from_members) && asks_no_more(wide.to_members, narrow.to_members) &&
-           (wide.from_except & ~narrow.from_except) == 0 && (wide.to_except & ~narrow.to_except) == 0;
-}
-
-bool overlaps(const Box& a, const Box& b) {
-    if ((a.from & b.from).none() || (a.to & b.to).none() || !overlaps(*a.service, *b.service)) return false;
-    return (overlaps(a.src->v4, b.src->v4) && overlaps(a.dst->v4, b.dst->v4)) ||
-           (overlaps(a.src->v6, b.src->v6) && overlaps(a.dst->v6, b.dst->v6));
-}
-
-/// A policy's rules as boxes, made when they are asked for.
-class Boxes {
-public:
-    /// `terms` may be null.
-    Boxes(const Policy& policy, const TermBuilder* terms) : terms_{terms} {
-        if (terms_ == nullptr) terms_ = &own_.emplace(policy);
-    }
-    template <typename Visit>
-    void for_each_of(std::size_t rule, Visit&& visit) const {
-        terms_->for_each_term_of(static_cast<std::uint32_t>(rule), [&](const Term& t) {
-            visit(Box{t.from.zones, t.to.zones, addresses(t.from.addresses), addresses(t.to.addresses),
-                      &terms_->services()[t.service], t.from.members, t.to.members, t.from.except, t.to.except});
-        });
-    }
-    std::vector<Box> of(std::size_t rule) const {
-        std::vector<Box> boxes;
-        for_each_of(rule, [&](const Box& box) { boxes.push_back(box); });
-        return boxes;
-    }
-
-private:
-    const AddressList* addresses(ListIndex list) const {
-        return list == kAnyList ? &every_address() : &terms_->addresses()[list];
-    }
-    std::optional<TermBuilder> own_;
-    const TermBuilder* terms_;
-};
 
 /// Differences of lists, each made once: a big set stands in many terms.
 template <typename List>
@@ -153,7 +95,7 @@ private:
         });
     }
 
-    /// Boxes know nothing of time: a rule that got other times is taken for one that was not there.
+    /// TermBoxes know nothing of time: a rule that got other times is taken for one that was not there.
     static bool same_times(const Rule& a, const Rule& b) { return a.when == b.when && a.expires == b.expires; }
 
     /// Who goes on behind which layer. A rule that passes packets on takes from the rest of its layer and gives to
@@ -250,28 +192,29 @@ private:
             return false;
         }
         if (!same_times(*was, is)) return false;
-        if (place_[i] >= base_.records.size() || base_.records[place_[i]].slot != slot) return false;
+        if (place_[i] >= base_.slots.size() || base_.slots[place_[i]] != slot) return false;
         if (shared_[i] && growth_.empty()) return true;
-        const auto reached = [&](const Box& old) {
-            return std::ranges::any_of(growth_, [&](const Box& grown) {
+        const auto reached = [&](const TermBox& old) {
+            return std::ranges::any_of(growth_, [&](const TermBox& grown) {
                 ++comparisons_;
                 return overlaps(grown, old);
             });
         };
         bool untouched = true;
         if (shared_[i]) {
-            new_boxes_.for_each_of(i, [&](const Box& box) { untouched = untouched && !reached(box); });
+            new_boxes_.for_each_of(i, [&](const TermBox& box) { untouched = untouched && !reached(box); });
             return untouched;
         }
         const auto now_boxes = new_boxes_.of(i);
-        old_boxes_.for_each_of(place_[i], [&](const Box& old) {
-            untouched = untouched && std::ranges::any_of(now_boxes, [&](const Box& now) { return covers(now, old); }) &&
+        old_boxes_.for_each_of(place_[i], [&](const TermBox& old) {
+            untouched = untouched &&
+                        std::ranges::any_of(now_boxes, [&](const TermBox& now) { return covers(now, old); }) &&
                         !reached(old);
         });
         return untouched;
     }
 
-    bool covers(const Box& wide, const Box& narrow) {
+    bool covers(const TermBox& wide, const TermBox& narrow) {
         ++comparisons_;
         return asks_no_more(wide, narrow) && (narrow.from & ~wide.from).none() && (narrow.to & ~wide.to).none() &&
                addresses_.of(narrow.src, wide.src) == nullptr && addresses_.of(narrow.dst, wide.dst) == nullptr &&
@@ -290,7 +233,7 @@ private:
         }
         const auto old = old_boxes_.of(place_[i]);
         for (std::size_t t = 0; t < now.size(); ++t) {
-            if (std::ranges::any_of(old, [&](const Box& o) { return covers(o, now[t]); })) continue;
+            if (std::ranges::any_of(old, [&](const TermBox& o) { return covers(o, now[t]); })) continue;
             if (old.empty()) {
                 growth_.push_back(now[t]);
             } else {
@@ -300,21 +243,21 @@ private:
     }
 
     /// A product less another lies in the union of the products in which one dimension is replaced by what it has more.
-    void add_difference(const Box& now, const Box& old) {
+    void add_difference(const TermBox& now, const TermBox& old) {
         // Nobody knows how the members of two sets overlap.
         if (!asks_no_more(old, now)) {
             growth_.push_back(now);
             return;
         }
         const auto add = [&](auto change) {
-            Box part = now;
+            TermBox part = now;
             if (change(part)) growth_.push_back(part);
         };
-        add([&](Box& part) { return (part.from &= ~old.from).any(); });
-        add([&](Box& part) { return (part.to &= ~old.to).any(); });
-        add([&](Box& part) { return (part.src = addresses_.of(now.src, old.src)) != nullptr; });
-        add([&](Box& part) { return (part.dst = addresses_.of(now.dst, old.dst)) != nullptr; });
-        add([&](Box& part) { return (part.service = services_.of(now.service, old.service)) != nullptr; });
+        add([&](TermBox& part) { return (part.from &= ~old.from).any(); });
+        add([&](TermBox& part) { return (part.to &= ~old.to).any(); });
+        add([&](TermBox& part) { return (part.src = addresses_.of(now.src, old.src)) != nullptr; });
+        add([&](TermBox& part) { return (part.dst = addresses_.of(now.dst, old.dst)) != nullptr; });
+        add([&](TermBox& part) { return (part.service = services_.of(now.service, old.service)) != nullptr; });
     }
 
     void set(abi::RuleSlot slot) {
@@ -325,10 +268,10 @@ private:
 
     const ChangeBase& base_;
     const Policy& after_;
-    Boxes old_boxes_, new_boxes_;
+    TermBoxes old_boxes_, new_boxes_;
     std::vector<std::size_t> place_;
-    std::vector<bool> shared_;  ///< one rule of both, in its place
-    std::vector<Box> growth_;   ///< of the rules before the one that is looked at
+    std::vector<bool> shared_;     ///< one rule of both, in its place
+    std::vector<TermBox> growth_;  ///< of the rules before the one that is looked at
     Differences<AddressList> addresses_;
     Differences<ServiceList> services_;
     std::vector<std::uint64_t> bits_;

@@ -23,7 +23,7 @@ namespace sluice::cp {
 /// The generation that the new one is compared with. Borrowed.
 struct ChangeBase {
     const Policy* policy{};
-    std::span<const abi::RuleRecord> records;  ///< its compiled rules, in the policy's order, the default last
+    std::span<const abi::RuleSlot> slots;  ///< of its rules
     std::uint64_t generation{};
     abi::Digest128 rules_digest{};
     const TermBuilder* terms{};  ///< of `policy`; null: made here

@@ -1,4 +1,4 @@
-/// Policy -> generation: nine sections and a manifest as the dataplane runs them (abi/tables.hpp tells the shapes).
+/// Policy -> generation: its sections and a manifest as the dataplane runs them (abi/tables.hpp tells the shapes).
 ///
 /// Theory of operation. Rules become terms (terms.hpp), the lists of their sides become classes (lines.hpp,
 /// classes.hpp), addresses get tables that lead to their class (address_table.hpp), terms in classes become cut trees
@@ -13,22 +13,25 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include <sluice/abi/tables.hpp>
 #include <sluice/expected.hpp>
 
+#include "controlplane/compiler/budget.hpp"
 #include "controlplane/compiler/change_reach.hpp"
 #include "controlplane/compiler/slot_map.hpp"
-#include "controlplane/compiler/terms.hpp"
+#include "controlplane/compiler/whole_tables.hpp"
 #include "controlplane/policy/model.hpp"
 #include "dataplane/acl/validator.hpp"
 
 namespace sluice::cp {
 
+struct Overlaid;
+
 /// Part of the generation digest: raise it when the same policy gives other bytes.
-inline constexpr std::uint32_t kCompilerVersion = 6;
+inline constexpr std::uint32_t kCompilerVersion = 7;
 
 struct CompileOptions {
     std::uint64_t generation{};
@@ -38,29 +41,38 @@ struct CompileOptions {
     std::uint32_t terms_max{abi::kTermsMax};
     /// The generation that runs now, if it is known: then the new one tells which flows it does not concern.
     std::optional<ChangeBase> base;
-    /// What a compile left, of the policy that this one was edited from: unedited rules need not be expanded again.
+    /// What a compile left, of a policy that this one was edited from: unedited rules need not be expanded again.
     /// Bytes are the same without. Both may be null.
     const Policy* edited_from{};
     const TermBuilder* terms_before{};
 };
 
+/// A section's bytes; generations that have the same share them.
+class SharedSection {
+public:
+    SharedSection() = default;
+    explicit SharedSection(std::vector<std::byte> bytes)
+        : bytes_{std::make_shared<const std::vector<std::byte>>(std::move(bytes))} {}
+    std::span<const std::byte> bytes() const noexcept {
+        return bytes_ == nullptr ? std::span<const std::byte>{} : std::span{*bytes_};
+    }
+
+private:
+    std::shared_ptr<const std::vector<std::byte>> bytes_;
+};
+
 struct CompiledGeneration {
     abi::Manifest manifest{};
-    std::array<std::vector<std::byte>, abi::kSectionKindCount> sections;  ///< by kind - 1
-    std::shared_ptr<const TermBuilder> terms;                             ///< for the next compile
+    std::array<SharedSection, abi::kSectionKindCount> sections;  ///< by kind - 1
+    std::shared_ptr<const WholeTables> whole;                    ///< of what the large tables were compiled
+    std::shared_ptr<const Overlaid> overlaid;                    ///< what stands beside them since; null: nothing
 
+    SharedSection& section(abi::SectionKind kind) { return sections[static_cast<std::size_t>(kind) - 1]; }
+    const SharedSection& section(abi::SectionKind kind) const { return sections[static_cast<std::size_t>(kind) - 1]; }
     std::span<const std::byte> manifest_bytes() const noexcept { return std::as_bytes(std::span{&manifest, 1}); }
     /// As the validator takes them. Valid while this object lives and is not moved from.
     dp::SectionBytes section_bytes() const noexcept;
     std::uint64_t bytes() const noexcept;
-};
-
-struct CompileRefusal {
-    std::string code;  ///< too-many-terms, tables-too-big, too-many-services, too-many-periods,
-                       ///< too-many-transitions, too-many-sets, too-many-combinations, too-many-layers, slot-missing,
-                       ///< too-many-zones
-    std::string detail;
-    std::uint64_t needed{}, allowed{};
 };
 
 /// `slots`: of the policy's rules, as `SlotMap::assign` answers them.

@@ -153,9 +153,9 @@ SetQuestions set_questions(const std::vector<Term>& terms) {
 }
 
 ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
-                         const std::vector<PeriodBits>& activities) {
+                         const std::vector<PeriodBits>& activities, SetQuestions asked) {
     ZoneClasses out;
-    out.asked = set_questions(terms);
+    out.asked = std::move(asked);
     const std::size_t uses = out.asked.uses.size();
     if (uses > abi::kSetUsesMax) return out;
     out.places = (std::uint64_t{activities[0].size()} * zone_count * zone_count) << uses;
@@ -284,13 +284,13 @@ public:
 }  // namespace
 
 ClassifiedTerms::ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods,
-                                 const Entries& entries) {
+                                 const Entries& entries, const SetQuestions* asked) {
     const Timed timed{builder, policy, periods, entries};
     const std::vector<Term>& all = timed.terms;
     src = address_classes(all, &Term::from, builder.addresses());
     dst = address_classes(all, &Term::to, builder.addresses());
     transport = transport_classes(builder.services());
-    zones = zone_classes(all, policy.zones.size(), timed.activities);
+    zones = zone_classes(all, policy.zones.size(), timed.activities, asked == nullptr ? set_questions(all) : *asked);
     if (zones.count == 0) return;  // too many questions: refused by who asked
     const abi::ClassPoint count = class_count();
     for (std::size_t d = 0; d < any.size(); ++d) any[d] = {{.first = 0, .last = count[d] - 1}};

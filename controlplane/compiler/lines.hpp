@@ -42,13 +42,17 @@ struct ZoneClasses {
 
 AddressClasses address_classes(const std::vector<Term>& terms, Side Term::*side, const SharedList<AddressList>& lists);
 TransportClasses transport_classes(const SharedList<ServiceList>& lists);
-/// `activities`: what Term::activity means, the first one being "in all periods and from all entries"; bit period *
-/// entries + entry.
-ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
-                         const std::vector<PeriodBits>& activities = {{true}});
-
 /// What all terms together ask sets.
 SetQuestions set_questions(const std::vector<Term>& terms);
+/// `activities`: what Term::activity means, the first one being "in all periods and from all entries"; bit period *
+/// entries + entry.
+/// `asked`: uses of sets, at least those of the terms.
+ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
+                         const std::vector<PeriodBits>& activities, SetQuestions asked);
+inline ZoneClasses zone_classes(const std::vector<Term>& terms, std::size_t zone_count,
+                                const std::vector<PeriodBits>& activities = {{true}}) {
+    return zone_classes(terms, zone_count, activities, set_questions(terms));
+}
 
 /// A class for every number below `count` of a line.
 std::vector<std::uint16_t> direct_table(const Intervals<std::uint32_t>& intervals, std::uint32_t count);
@@ -63,7 +67,9 @@ struct ClassifiedTerms {
     std::array<ClassRanges, abi::kDimensionCount> any;
     std::vector<TreeTerm> terms;  ///< without those that nothing matches; they point into the members above
 
-    ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods, const Entries& entries);
+    /// `asked`: as zone_classes has it; null: what the terms ask.
+    ClassifiedTerms(const TermBuilder& builder, const Policy& policy, const Periods& periods, const Entries& entries,
+                    const SetQuestions* asked = nullptr);
     ClassifiedTerms(const TermBuilder& builder, const Policy& policy)
         : ClassifiedTerms{builder, policy, Periods{}, Entries{policy}} {}
     ClassifiedTerms(const ClassifiedTerms&) = delete;

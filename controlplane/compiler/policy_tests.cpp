@@ -53,14 +53,18 @@ Membership given_members(const Policy& policy, const PolicyTest& test) {
     };
 }
 
-std::string disagreement(const Policy& policy, const PolicyTest& test, const dp::LookupResult& compiled,
-                         const dp::LookupResult& reference) {
-    const auto name = [&](abi::RuleIndex rule) {
-        return rule == abi::kNoRule ? std::string{"none"} : std::string{reference_rule_id(policy, rule)};
+/// What was found, by names: tables number rules in their own way.
+struct Found {
+    std::string_view rule, observe;
+    bool operator==(const Found&) const = default;
+};
+
+std::string disagreement(const PolicyTest& test, const Found& compiled, const Found& reference) {
+    const auto words = [](const Found& found) {
+        return std::string{found.rule} + " (observed " + std::string{found.observe} + ")";
     };
     return "internal error: for the test from " + test.text_from + " to " + test.text_to +
-           " the compiled tables answer " + name(compiled.rule) + " (observed " + name(compiled.observe) +
-           "), the reference " + name(reference.rule) + " (observed " + name(reference.observe) + ")";
+           " the compiled tables answer " + words(compiled) + ", the reference " + words(reference);
 }
 
 }  // namespace
@@ -77,11 +81,18 @@ Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& p
         if (given != nullptr) view.members = (*given)->view(view, nullptr, 0);
         dp::lookup(view, std::span{&key, 1}, std::span{&compiled, 1});
         const dp::LookupResult reference = reference_lookup(policy, key, at, given_members(policy, test));
-        const abi::Verdict got = tables.rules[compiled.rule].verdict;
+        const abi::Verdict got = tables.rule(compiled.rule).verdict;
+        const auto of_tables = [&](abi::RuleIndex rule) {
+            return rule == abi::kNoRule ? std::string_view{"none"} : tables.rule_id(rule);
+        };
+        const auto of_policy = [&](abi::RuleIndex rule) {
+            return rule == abi::kNoRule ? std::string_view{"none"} : reference_rule_id(policy, rule);
+        };
         const std::string_view got_rule = tables.rule_id(compiled.rule);
-        if (compiled.rule != reference.rule || compiled.observe != reference.observe ||
-            got != reference_verdict(policy, reference.rule) || got_rule != reference_rule_id(policy, reference.rule))
-            return Unexpected<std::string>{disagreement(policy, test, compiled, reference)};
+        const Found got_both{got_rule, of_tables(compiled.observe)};
+        const Found expected{of_policy(reference.rule), of_policy(reference.observe)};
+        if (got_both != expected || got != reference_verdict(policy, reference.rule))
+            return Unexpected<std::string>{disagreement(test, got_both, expected)};
         outcomes.push_back({.from = test.text_from,
                             .to = test.text_to,
                             .expect = std::string{to_string(test.expect)},

@@ -7,8 +7,8 @@ namespace sluice::cp {
 
 using abi::SectionKind;
 
-SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
-                              const std::optional<ChangeBase>& base, const TermBuilder* terms) {
+SectionContent write_settings(const Policy& policy, const std::optional<ChangeBase>& base,
+                              std::span<const std::uint64_t> untouched) {
     SectionWriter<abi::SettingsSection> out{SectionKind::settings};
     out.section.wire_arp = policy.wire_arp;
     out.section.wire_nd = policy.wire_nd;
@@ -17,11 +17,9 @@ SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlo
     out.section.timeouts = policy.timeouts;
     out.section.syn_proxy = policy.syn_proxy;
     out.section.on_change = policy.on_change;
-    std::vector<std::uint64_t> untouched;
     if (base) {
         out.section.base_generation = base->generation;
         out.section.base_rules = base->rules_digest;
-        untouched = untouched_slots(*base, policy, slots, terms);
     }
     out.section.untouched = out.put(untouched);
     return out.finish();
@@ -48,20 +46,25 @@ SectionContent write_zones(const Policy& policy) {
     return out.finish();
 }
 
+abi::RuleRecord rule_record(const Policy& policy, const Rule& rule, abi::RuleSlot slot, std::uint8_t is_pass,
+                            abi::TextRef id) {
+    return {.slot = slot,
+            .verdict = verdict_of(rule.action, policy.default_action),
+            .mode = rule.mode,
+            .log = rule.log,
+            .is_pass = is_pass,
+            .id = id,
+            .limits = rule.limits,
+            .on_change = rule.on_change.value_or(policy.on_change),
+            .turns_to_observe = rule.expires ? std::uint8_t{1} : std::uint8_t{0}};
+}
+
 SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots, const Entries& entries) {
     SectionWriter<abi::RulesSection> out{SectionKind::rules};
     std::vector<abi::RuleRecord> records;
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
         const Rule& rule = policy.rules[i];
-        records.push_back({.slot = slots[i],
-                           .verdict = verdict_of(rule.action, policy.default_action),
-                           .mode = rule.mode,
-                           .log = rule.log,
-                           .is_pass = entries.is_pass(i),
-                           .id = out.add_text(rule.id),
-                           .limits = rule.limits,
-                           .on_change = rule.on_change.value_or(policy.on_change),
-                           .turns_to_observe = rule.expires ? std::uint8_t{1} : std::uint8_t{0}});
+        records.push_back(rule_record(policy, rule, slots[i], entries.is_pass(i), out.add_text(rule.id)));
     }
     records.push_back({.slot = abi::kSlotDefault,
                        .verdict = verdict_of(policy.default_action, Action::deny),

@@ -16,11 +16,14 @@ namespace sluice::cp {
 
 using SectionContent = std::vector<std::byte>;
 
-/// `terms`: of `policy`; null without a base.
-SectionContent write_settings(const Policy& policy, std::span<const abi::RuleSlot> slots,
-                              const std::optional<ChangeBase>& base, const TermBuilder* terms);
+/// `untouched`: since `base`; empty without one.
+SectionContent write_settings(const Policy& policy, const std::optional<ChangeBase>& base,
+                              std::span<const std::uint64_t> untouched);
 SectionContent write_zones(const Policy& policy);
 SectionContent write_rules(const Policy& policy, const std::vector<abi::RuleSlot>& slots, const Entries& entries);
+/// `id`: where its text stands.
+abi::RuleRecord rule_record(const Policy& policy, const Rule& rule, abi::RuleSlot slot, std::uint8_t is_pass,
+                            abi::TextRef id);
 SectionContent write_addresses(abi::SectionKind kind, const AddressTable& table, std::uint32_t class_count);
 SectionContent write_transport(const TransportClasses& classes);
 SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified, const Periods& periods,

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <functional>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace sluice::cp {
@@ -62,15 +63,16 @@ void SlotMap::Slots::give(std::string_view id, std::uint32_t slot) {
 /// What stands behind it and belongs before moves up: no search ends at a hole.
 void SlotMap::Slots::take(std::uint32_t slot) {
     const std::size_t mask = index.size() - 1;
-    std::size_t hole = place_of(*by_slot[slot].id);
+    const SharedList<Entry>& entries = by_slot;
+    std::size_t hole = place_of(*entries[slot].id);
     for (std::size_t at = (hole + 1) & mask; index[at] != 0; at = (at + 1) & mask) {
-        const std::size_t home = std::hash<std::string_view>{}(*by_slot[index[at]].id) & mask;
+        const std::size_t home = std::hash<std::string_view>{}(*entries[index[at]].id) & mask;
         if (((at - home) & mask) < ((at - hole) & mask)) continue;
         index[hole] = index[at];
         hole = at;
     }
     index[hole] = 0;
-    if (by_slot[slot].freed != 0) freed.erase(by_slot[slot].freed);
+    if (entries[slot].freed != 0) freed.erase(entries[slot].freed);
     by_slot[slot] = {};
     --count;
 }
@@ -79,7 +81,7 @@ void SlotMap::Slots::rehash() {
     std::vector<std::uint32_t> old(std::max<std::size_t>(64, index.size() * 2));
     old.swap(index);
     for (const std::uint32_t slot : old) {
-        if (slot != 0) index[place_of(*by_slot[slot].id)] = slot;
+        if (slot != 0) index[place_of(*std::as_const(by_slot)[slot].id)] = slot;
     }
 }
 
@@ -90,25 +92,25 @@ SlotMap::Slots& SlotMap::own() {
 
 // ----------------------------------------------------------------------------------------------------------- the map
 void SlotMap::look_up(std::size_t rule, std::string_view id, Changes& changes) const {
-    const std::uint32_t slot = slots_->find(id);
+    const std::uint32_t slot = slots().find(id);
     if (slot == 0) {
         changes.fresh.push_back(rule);
         return;
     }
     changes.slots[rule] = abi::RuleSlot{slot};
-    if (slots_->by_slot[slot].freed != 0) changes.back.push_back(slot);
+    if (slots().by_slot[slot].freed != 0) changes.back.push_back(slot);
 }
 
 SlotMap::Changes SlotMap::changes_of(const Policy& policy) const {
     Changes changes{.slots = RuleSlots(policy.rules.size(), abi::kNoSlot), .fresh = {}, .back = {}, .gone = {}};
-    std::vector<bool> wanted(slots_->by_slot.size());
+    std::vector<bool> wanted(slots().by_slot.size());
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
         look_up(i, policy.rules[i].id, changes);
         const auto slot = static_cast<std::uint32_t>(changes.slots[i]);
         if (slot < wanted.size()) wanted[slot] = true;
     }
     for (std::uint32_t slot = kFirst; slot < wanted.size(); ++slot) {
-        const Entry& entry = slots_->by_slot[slot];
+        const Entry& entry = slots().by_slot[slot];
         if (entry.id && entry.freed == 0 && !wanted[slot]) changes.gone.push_back(slot);
     }
     return changes;
@@ -145,7 +147,7 @@ Expected<RuleSlots, SlotsExhausted> SlotMap::assign(const Policy& policy, const 
     for (const std::size_t rule : changes.fresh) ids.push_back(policy.rules[rule].id);
     std::ranges::sort(ids);
     const auto fresh = static_cast<std::size_t>(std::unique(ids.begin(), ids.end()) - ids.begin());
-    const std::size_t live = slots_->count - slots_->freed.size();
+    const std::size_t live = slots().count - slots().freed.size();
     const std::size_t kept = live - changes.gone.size() + changes.back.size();
     const std::uint64_t needed = kFirst + kept + fresh;
     if (needed > capacity_)
@@ -159,7 +161,7 @@ Expected<RuleSlots, SlotsExhausted> SlotMap::assign(const Policy& policy, const 
 
     Slots& slots = own();
     std::ranges::sort(changes.gone, {},
-                      [&](std::uint32_t slot) -> const std::string& { return *slots.by_slot[slot].id; });
+                      [&](std::uint32_t slot) -> const std::string& { return *std::as_const(slots).by_slot[slot].id; });
     for (const std::uint32_t slot : changes.gone) free(slot);
     // Ids that still have their slot come first, so that no fresh id takes it from them.
     for (const std::uint32_t slot : changes.back) {
@@ -181,27 +183,27 @@ std::uint32_t SlotMap::too_few_rested(std::size_t fresh, std::size_t kept,
     if (fresh <= never_given) return 0;
     const auto has_rested = [&](std::uint64_t order) { return order < first_resting_; };
     std::uint64_t rested = 0;
-    for (const auto& [order, slot] : slots_->freed) rested += has_rested(order) ? 1 : 0;
-    for (const std::uint32_t slot : back) rested -= has_rested(slots_->by_slot[slot].freed) ? 1 : 0;
-    const std::uint64_t resting = slots_->count - kept - rested;
+    for (const auto& [order, slot] : slots().freed) rested += has_rested(order) ? 1 : 0;
+    for (const std::uint32_t slot : back) rested -= has_rested(slots().by_slot[slot].freed) ? 1 : 0;
+    const std::uint64_t resting = slots().count - kept - rested;
     return rested + never_given < fresh ? static_cast<std::uint32_t>(resting) : 0;
 }
 
 std::optional<abi::RuleSlot> SlotMap::find(std::string_view id) const {
-    const std::uint32_t slot = slots_->find(id);
-    if (slot == 0 || slots_->by_slot[slot].freed != 0) return std::nullopt;
+    const std::uint32_t slot = slots().find(id);
+    if (slot == 0 || slots().by_slot[slot].freed != 0) return std::nullopt;
     return abi::RuleSlot{slot};
 }
 
 std::optional<abi::RuleSlot> SlotMap::last_of(std::string_view id) const {
-    const std::uint32_t slot = slots_->find(id);
+    const std::uint32_t slot = slots().find(id);
     return slot == 0 ? std::nullopt : std::optional{abi::RuleSlot{slot}};
 }
 
 std::optional<std::string_view> SlotMap::id_of(abi::RuleSlot slot) const {
     const auto at = static_cast<std::uint32_t>(slot);
-    if (at >= slots_->by_slot.size() || !slots_->by_slot[at].id) return std::nullopt;
-    return *slots_->by_slot[at].id;
+    if (at >= slots().by_slot.size() || !slots().by_slot[at].id) return std::nullopt;
+    return *slots().by_slot[at].id;
 }
 
 void SlotMap::set_capacity(std::uint32_t capacity) {
@@ -209,7 +211,7 @@ void SlotMap::set_capacity(std::uint32_t capacity) {
     if (capacity < end()) {
         Slots& slots = own();
         for (std::uint32_t slot = capacity; slot < slots.by_slot.size(); ++slot) {
-            if (slots.by_slot[slot].id) slots.take(slot);
+            if (std::as_const(slots).by_slot[slot].id) slots.take(slot);
         }
         slots.by_slot.resize(capacity);
     }
@@ -218,16 +220,16 @@ void SlotMap::set_capacity(std::uint32_t capacity) {
 
 std::string SlotMap::to_text() const {
     std::string text;
-    text.reserve(slots_->count * 24);
+    text.reserve(slots().count * 24);
     const auto line = [&](std::string_view word, std::uint32_t slot) {
         text.append(word).append(" ").append(std::to_string(slot));
-        text.append(" ").append(*slots_->by_slot[slot].id).append("\n");
+        text.append(" ").append(*slots().by_slot[slot].id).append("\n");
     };
-    for (std::uint32_t slot = kFirst; slot < slots_->by_slot.size(); ++slot) {
-        const Entry& entry = slots_->by_slot[slot];
+    for (std::uint32_t slot = kFirst; slot < slots().by_slot.size(); ++slot) {
+        const Entry& entry = slots().by_slot[slot];
         if (entry.id && entry.freed == 0) line("live", slot);
     }
-    for (const auto& [order, slot] : slots_->freed) line("free", slot);
+    for (const auto& [order, slot] : slots().freed) line("free", slot);
     return text;
 }
 

@@ -5,6 +5,7 @@
 /// rule's.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -19,6 +20,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/policy/model.hpp"
+#include "controlplane/policy/shared_list.hpp"
 
 namespace sluice::cp {
 
@@ -61,7 +63,22 @@ public:
     /// A copy of `other` that has not been changed since, nor has that one: both know the same ids.
     bool same_as(const SlotMap& other) const noexcept { return slots_ == other.slots_; }
     /// Behind the highest slot that has ever been given.
-    std::uint32_t end() const noexcept { return static_cast<std::uint32_t>(slots_->by_slot.size()); }
+    std::uint32_t end() const noexcept { return static_cast<std::uint32_t>(slots().by_slot.size()); }
+    /// Calls `visit(slot)` for every slot that may have another id than in `before`, a copy that one of the two was
+    /// made of: what both share is passed over in blocks.
+    template <typename Visit>
+    void for_each_other(const SlotMap& before, Visit&& visit) const {
+        const auto &is = slots().by_slot, &was = before.slots().by_slot;
+        for (std::size_t slot = 0; slot < std::max(is.size(), was.size());) {
+            if (const std::size_t run = is.same_run(slot, was, slot); run != 0) {
+                slot += run;
+                continue;
+            }
+            const bool in_both = slot < is.size() && slot < was.size();
+            if (!in_both || !is.same(slot, was, slot)) visit(abi::RuleSlot{static_cast<std::uint32_t>(slot)});
+            ++slot;
+        }
+    }
 
     std::uint32_t capacity() const noexcept { return capacity_; }
     /// The dataplane may come back with another configuration. Slots that are too high are forgotten.
@@ -79,7 +96,7 @@ private:
         std::uint64_t freed{};                  ///< place in the order of freeing, 0 = live
     };
     struct Slots {
-        std::vector<Entry> by_slot;
+        SharedList<Entry> by_slot;
         /// Slots by the hash of their id, open addressing over a power of two, 0 = nothing here.
         std::vector<std::uint32_t> index;
         std::size_t count{};
@@ -106,6 +123,8 @@ private:
     /// Notes the rule's slot; where it has none, or one that was freed, that is a change.
     void look_up(std::size_t rule, std::string_view id, Changes& changes) const;
 
+    /// For reading: elements of a list that may be written to become its own.
+    const Slots& slots() const noexcept { return *slots_; }
     /// Slots of this copy alone, to be changed.
     Slots& own();
     void free(std::uint32_t slot);

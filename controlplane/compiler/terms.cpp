@@ -123,6 +123,18 @@ bool same_names(const Policy& a, const Policy& b) {
 }  // namespace
 
 TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, const TermBuilder* before) {
+    std::vector<std::uint32_t> places;
+    if (before != nullptr) places = shared_places(policy_before->rules, policy.rules);
+    expand_all(policy, policy_before, before, places);
+}
+
+TermBuilder::TermBuilder(const Policy& policy, const Policy& policy_before, const TermBuilder& before,
+                         const std::vector<std::uint32_t>& places) {
+    expand_all(policy, &policy_before, &before, places);
+}
+
+void TermBuilder::expand_all(const Policy& policy, const Policy* policy_before, const TermBuilder* before,
+                             const std::vector<std::uint32_t>& places) {
     for (std::size_t z = 0; z < policy.zones.size(); ++z) every_zone_.set(z);
     bit_of_set_.resize(policy.sets.size());
     const auto changing = changing_sets(policy);
@@ -131,9 +143,6 @@ TermBuilder::TermBuilder(const Policy& policy, const Policy* policy_before, cons
     const bool goes_on = before != nullptr && same_names(policy, *policy_before) &&
                          before->pool_->size() <= 2 * (before->addresses().size() + before->services().size()) + 1024;
     pool_ = goes_on ? before->pool_ : std::make_shared<ListPool>();
-    std::vector<std::uint32_t> places;
-    if (goes_on) places = shared_places(policy_before->rules, policy.rules);
-    rules_.reserve(policy.rules.size());
     for (std::size_t i = 0; i < policy.rules.size(); ++i) {
         // Which layer is the last, and so what a rule does that passes, may be other than before.
         const auto same_spared = [&] {

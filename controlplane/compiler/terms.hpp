@@ -93,6 +93,9 @@ public:
     explicit TermBuilder(const Policy& policy) : TermBuilder{policy, nullptr, nullptr} {}
     /// `before` was made of `policy_before`; both may be null.
     TermBuilder(const Policy& policy, const Policy* policy_before, const TermBuilder* before);
+    /// `places`: by rule, where `policy_before` has it, shared; kNotShared where it has not.
+    TermBuilder(const Policy& policy, const Policy& policy_before, const TermBuilder& before,
+                const std::vector<std::uint32_t>& places);
 
     std::uint64_t term_count() const noexcept { return term_count_; }
     /// The rule that makes most terms, for the refusal's sentence; and how many.
@@ -128,6 +131,8 @@ private:
     };
     static Spared spared_by(const Policy& policy, const Rule& rule);
 
+    void expand_all(const Policy& policy, const Policy* policy_before, const TermBuilder* before,
+                    const std::vector<std::uint32_t>& places);
     ExpandedRule expand(const Policy& policy, const Rule& rule);
     std::vector<Side> group(const Policy& policy, const std::vector<Endpoint>& alternatives, Spared spared);
     void number_lists();

@@ -18,16 +18,16 @@ constexpr std::size_t kLeafTerms = 8;
 constexpr std::size_t kBlockTerms = 256;
 constexpr double kCutLeaves = 0.4, kCutCopies = 2.0;
 constexpr std::uint32_t kDepthMax = 16;
-/// A policy of up to this size is one block of pairs.
+/// A policy of up to this size may be one block of pairs.
 constexpr std::size_t kPairsTerms = 4096;
-constexpr std::uint64_t kPairsBytes = 4U << 20;
 /// A term is wide on a side where it covers more than this part of all classes; each range counts as some classes more,
 /// for it is copied as if it had them.
 constexpr std::uint32_t kWidePart = 64, kWideMin = 16, kRangeCounts = 16;
 
 class TreeBuilder {
 public:
-    TreeBuilder(std::span<const TreeTerm> terms, std::uint64_t bytes_max) : terms_{terms}, bytes_max_{bytes_max} {
+    TreeBuilder(std::span<const TreeTerm> terms, std::uint64_t bytes_max, const TreeOptions& options)
+        : terms_{terms}, bytes_max_{bytes_max}, pairs_bytes_max_{options.pairs_bytes_max} {
         trees_.conditions.push_back({});
     }
 
@@ -67,7 +67,7 @@ private:
     bool whole_block(const TermIndices& every, const Region& all) {
         if (every.size() > kPairsTerms) return false;
         BlockPlan plan{terms_, every, all};
-        const auto bytes = plan.plan_pairs(std::min(kPairsBytes, bytes_max_));
+        const auto bytes = plan.plan_pairs(std::min(pairs_bytes_max_, bytes_max_));
         if (!bytes) return false;
         trees_.roots.push_back(0);
         trees_.nodes.emplace_back();
@@ -214,7 +214,7 @@ private:
     }
 
     std::span<const TreeTerm> terms_;
-    std::uint64_t bytes_max_, refused_bytes_{};
+    std::uint64_t bytes_max_, pairs_bytes_max_, refused_bytes_{};
     Trees trees_;
     std::uint32_t depth_max_{};
     std::unordered_multimap<std::uint64_t, std::uint32_t> leaf_by_hash_;
@@ -230,8 +230,8 @@ std::uint64_t Trees::bytes() const noexcept {
 }
 
 Expected<Trees, TreesTooBig> build_trees(std::span<const TreeTerm> terms, const abi::ClassPoint& class_count,
-                                         std::uint64_t bytes_max) {
-    return TreeBuilder{terms, bytes_max}.build(class_count);
+                                         std::uint64_t bytes_max, const TreeOptions& options) {
+    return TreeBuilder{terms, bytes_max, options}.build(class_count);
 }
 
 }  // namespace sluice::cp

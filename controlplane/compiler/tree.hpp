@@ -33,6 +33,11 @@ struct Trees {
     std::uint64_t bytes() const noexcept;
 };
 
+struct TreeOptions {
+    /// A policy that fits so many bytes as one block of pairs is that, and nothing else.
+    std::uint64_t pairs_bytes_max{4U << 20};
+};
+
 /// What was reached when the work was given up.
 struct TreesTooBig {
     std::uint64_t bytes{};
@@ -40,6 +45,6 @@ struct TreesTooBig {
 
 /// `terms` in evaluation order. The work ends as soon as the trees are longer than `bytes_max`.
 Expected<Trees, TreesTooBig> build_trees(std::span<const TreeTerm> terms, const abi::ClassPoint& class_count,
-                                         std::uint64_t bytes_max);
+                                         std::uint64_t bytes_max, const TreeOptions& options = {});
 
 }  // namespace sluice::cp

@@ -28,7 +28,7 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
 
 /// What the store gets. Most of a policy's text is that of the policy before it.
 PolicyStore::Staged staged(PreparedPolicy& prepared, const PreparedPolicy* before, std::string_view slots) {
-    prepared.text_digest = sha256_hex(prepared.text);
+    if (prepared.text_digest.empty()) prepared.text_digest = sha256_hex(prepared.text);
     return {.ref = prepared.ref(),
             .label = prepared.version,
             .text = prepared.text,
@@ -56,10 +56,15 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
     const auto now = shared();
     const auto wires = now.wires();
     const auto ports = now.port_names();
-    auto edited =
-        apply_edits(base->policy, base->written, edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
+    auto edited = apply_edits({base->policy, base->written, base->text}, edits,
+                              {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
-    return SourcePolicy{std::move(edited->policy), base->format, std::move(edited->text), std::move(edited->written)};
+    return SourcePolicy{.policy = std::move(edited->policy),
+                        .format = base->format,
+                        .text = std::move(edited->text),
+                        .written = std::move(edited->written),
+                        .text_digest = std::move(edited->text_digest),
+                        .edit_of = base};
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
@@ -228,26 +233,28 @@ std::vector<PolicyServiceImpl::SteadyTime> PolicyServiceImpl::slot_since() const
 /// first event of a new generation already has its names.
 void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared) {
     telemetry_.names().add_generation(prepared.generation(), prepared.zone_names());
-    if (const auto told = shared().slots; told != nullptr && told->same_as(slots)) {
+    const auto told = shared().slots;
+    if (told != nullptr && told->same_as(slots)) {
         slots_ = std::move(slots);
         return;
     }
-    std::vector<std::string> names(std::max<std::size_t>(slots.end(), static_cast<std::size_t>(abi::kSlotFirstFree)));
+    std::vector<std::pair<abi::RuleSlot, std::string>> names;
     auto since = slot_since();
     const SteadyTime now = std::chrono::steady_clock::now();
-    since.resize(names.size(), now);
-    for (std::uint32_t s = 0; s < slots.end(); ++s) {
-        const abi::RuleSlot slot{s};
+    since.resize(std::max<std::size_t>(slots.end(), static_cast<std::size_t>(abi::kSlotFirstFree)), now);
+    slots.for_each_other(told == nullptr ? SlotMap{} : *told, [&](abi::RuleSlot slot) {
         const auto before = slots_.id_of(slot), after = slots.id_of(slot);
-        if (after) names[s] = *after;
-        if (after && before != after) since[s] = now;
+        names.emplace_back(slot, after.value_or(""));
+        if (after && before != after) since[static_cast<std::size_t>(slot)] = now;
         if (before && after && *before != *after) telemetry_.collector().rebase_rule(slot);
+    });
+    if (told == nullptr) {
+        names.emplace_back(abi::kSlotDefault, abi::kIdDefault);
+        names.emplace_back(abi::kSlotBuiltinArp, abi::kIdBuiltinArp);
+        names.emplace_back(abi::kSlotBuiltinNd, abi::kIdBuiltinNd);
+        names.emplace_back(abi::kSlotBuiltinOther, abi::kIdBuiltinOther);
     }
-    names[static_cast<std::size_t>(abi::kSlotDefault)] = abi::kIdDefault;
-    names[static_cast<std::size_t>(abi::kSlotBuiltinArp)] = abi::kIdBuiltinArp;
-    names[static_cast<std::size_t>(abi::kSlotBuiltinNd)] = abi::kIdBuiltinNd;
-    names[static_cast<std::size_t>(abi::kSlotBuiltinOther)] = abi::kIdBuiltinOther;
-    telemetry_.names().set_rules(std::move(names));
+    telemetry_.names().set_rules(names);
     slots_ = std::move(slots);
     const std::lock_guard lock{state_mutex_};
     shared_.slots = std::make_shared<const SlotMap>(slots_);
@@ -358,6 +365,7 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
     {
         const std::lock_guard lock{state_mutex_};
         shared_.current = prepared;
+        shared_.current_since = std::chrono::steady_clock::now();
         shared_.pending.reset();
         shared_.write_trouble = promoted ? "" : promoted.error().what;
     }

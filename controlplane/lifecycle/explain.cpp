@@ -64,8 +64,7 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     const dp::LookupKey key{query.src,           query.dst,    abi::ZoneId{*from}, abi::ZoneId{*to},
                             query.dport_or_icmp, query.family, query.proto};
     const UnixSeconds at = query.at.value_or(unix_now());
-    const auto known =
-        written_out(policy, static_cast<UnixSeconds>(active->compiled.manifest.created_unix_ns / 1'000'000'000));
+    const auto known = written_out(policy, active->compiled.whole->compiled_at);
     if (depends_on_time(policy) && !known.contains(at)) {
         return Unexpected(problem(422, "too-far-away", "The tables do not know that time",
                                   "schedules are written out from " + instant_text(known.first) + " to " +
@@ -85,13 +84,13 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
     };
 
     ExplainResult result;
-    result.verdict = active->view.rules[found.rule].verdict;
+    result.verdict = active->view.rule(found.rule).verdict;
     result.rule = active->view.rule_id(found.rule);
     result.mode = abi::RuleMode::enforce;
     if (found.observe != abi::kNoRule) result.observed = active->view.rule_id(found.observe);
     result.from_zone = policy.zones[*from].name;
     result.to_zone = policy.zones[*to].name;
-    for (std::size_t r = 0; r < std::min<std::size_t>(found.rule, policy.rules.size()); ++r) {
+    for (std::size_t r = 0; r < policy.rules.size() && policy.rules[r].id != result.rule; ++r) {
         const auto& rule = policy.rules[r];
         const Standing standing = standing_of(policy, rule, at);
         if (standing == Standing::absent) {

@@ -16,7 +16,7 @@ constexpr std::int64_t kClockSlackNs = 1'000'000'000;
 std::uint64_t group_of(abi::RuleIndex was, abi::RuleIndex is) noexcept { return std::uint64_t{was} << 32U | is; }
 
 Decision decision_of(const dp::TableView& view, abi::RuleIndex rule) {
-    return {std::string{view.rule_id(rule)}, view.rules[rule].verdict};
+    return {std::string{view.rule_id(rule)}, view.rule(rule).verdict};
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ void FlowTally::decide() {
 }
 
 void FlowTally::count(const dp::LookupKey& key, const std::string& in_port, abi::RuleIndex was, abi::RuleIndex is) {
-    const abi::RuleRecord &rule_was = before_.view->rules[was], &rule_is = after_.view->rules[is];
+    const abi::RuleRecord &rule_was = before_.view->rule(was), &rule_is = after_.view->rule(is);
     if (rule_was.verdict == rule_is.verdict) {
         if (before_.view->rule_id(was) != after_.view->rule_id(is)) ++effect_.other_rule;
         return;
@@ -139,7 +139,7 @@ FlowGroup FlowTally::told(std::uint64_t key) const {
     const auto was = static_cast<abi::RuleIndex>(key >> 32U), is = static_cast<abi::RuleIndex>(key & 0xffff'ffffU);
     FlowGroup group{.before = decision_of(*before_.view, was),
                     .after = decision_of(*after_.view, is),
-                    .on_change = after_.view->rules[is].on_change,
+                    .on_change = after_.view->rule(is).on_change,
                     .flows = groups_.at(key).flows,
                     .flows_left_out = groups_.at(key).others};
     std::vector<std::pair<const PeerKey*, const Peer*>> all;

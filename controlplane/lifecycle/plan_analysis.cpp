@@ -104,7 +104,7 @@ private:
         dp::LookupResult found;
         dp::lookup(view, {&key, 1}, {&found, 1});
         const auto decision = [&](abi::RuleIndex rule) {
-            return Decision{std::string{view.rule_id(rule)}, view.rules[rule].verdict};
+            return Decision{std::string{view.rule_id(rule)}, view.rule(rule).verdict};
         };
         return {decision(found.rule), found.observe == abi::kNoRule ? Decision{} : decision(found.observe)};
     }

@@ -208,6 +208,10 @@ private:
     CommitResult result_of(const PreparedPolicy& prepared, CommitState state) const;
     void count_publish(const char* result);
 
+    // --- fold.cpp; takes the lock
+    /// Once edits rest, or there are many, what stands beside the tables is compiled into them.
+    void fold_overlay();
+
     // --- plan.cpp; needs no lock
     DryRunResult dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns);
     UnusedFor unused_rules(const Shared& now);
@@ -244,6 +248,7 @@ private:
     // --- what questions share
     struct Shared {
         PreparedPtr current, pending;
+        SteadyTime current_since{};            ///< when `current` came into force
         std::shared_ptr<const SlotMap> slots;  ///< may be null before the first policy
         /// By slot: since when this process has read its counter as its rule's. Null as `slots`.
         std::shared_ptr<const std::vector<SteadyTime>> slot_since;
@@ -254,6 +259,7 @@ private:
         std::string telemetry_trouble;  ///< why its counters can't be read
         std::string write_trouble;      ///< current, which could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
+        std::uint64_t folds{};  ///< of overlays into the tables
         std::uint64_t freezes_broken{}, approvals_broken{};
         std::map<ChangeState, std::uint64_t> changes_ended;
         std::uint64_t changes_missed{};       ///< of those, with a time of their own at which they were not applied
@@ -291,6 +297,7 @@ private:
     std::mutex sets_mutex_;             // taken behind commit_mutex_
     bool sets_sent_{false};             // sets_mutex_: the dataplane has what the store has
     std::int64_t sets_expire_at_ns_{};  // the keeper's
+    SteadyTime fold_not_before_{};      // the keeper's
 
     std::mutex commit_mutex_;
     std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit, history, tokens and sets

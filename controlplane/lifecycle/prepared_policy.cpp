@@ -1,7 +1,9 @@
 #include "controlplane/lifecycle/prepared_policy.hpp"
 
+#include <algorithm>
 #include <chrono>
 
+#include "controlplane/compiler/overlay.hpp"
 #include "controlplane/policy/canonical.hpp"
 #include "dataplane/acl/validator.hpp"
 
@@ -48,13 +50,17 @@ Problem failed_tests(const std::vector<TestOutcome>& tests) {
 
 GenerationBytes PreparedPolicy::bytes() const noexcept {
     GenerationBytes b{&compiled.manifest, {}};
-    for (std::size_t k = 0; k < b.sections.size(); ++k) b.sections[k] = compiled.sections[k];
+    for (std::size_t k = 0; k < b.sections.size(); ++k) b.sections[k] = compiled.sections[k].bytes();
     return b;
 }
 
 ChangeBase PreparedPolicy::as_base() const noexcept {
     constexpr auto rules = static_cast<std::size_t>(abi::SectionKind::rules) - 1;
-    return {&policy, view.rules, generation(), compiled.manifest.sections[rules].digest, compiled.terms.get()};
+    return {.policy = &policy,
+            .slots = rule_slots,
+            .generation = generation(),
+            .rules_digest = compiled.manifest.sections[rules].digest,
+            .terms = compiled.overlaid == nullptr ? compiled.whole->terms.get() : nullptr};
 }
 
 PolicyRef PreparedPolicy::ref() const { return {hash, std::string{extension_of(format)}, generation()}; }
@@ -65,10 +71,19 @@ std::vector<std::string> PreparedPolicy::zone_names() const {
     return names;
 }
 
+std::size_t PreparedPolicy::rules_beside() const noexcept {
+    const Overlaid* overlaid = compiled.overlaid.get();
+    return overlaid == nullptr ? 0 : std::max(overlaid->fresh, overlaid->hidden.size());
+}
+
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options) {
     auto read = read_written(parse_document(text, format), format, options);
     if (!read) return Unexpected(std::move(read.error()));
-    return SourcePolicy{std::move(read->policy), format, std::move(text), std::move(read->written)};
+    return SourcePolicy{.policy = std::move(read->policy),
+                        .format = format,
+                        .text = std::move(text),
+                        .written = std::move(read->written),
+                        .edit_of = nullptr};
 }
 
 namespace {
@@ -88,6 +103,21 @@ Expected<dp::TableView, dp::Refusal> validated(const CompiledGeneration& compile
     return dp::assemble(compiled.manifest, sections, {.rule_slots_max = rule_slots_max, .ports = {}});
 }
 
+Expected<CompiledGeneration, CompileRefusal> compiled_generation(const PreparedPolicy& prepared,
+                                                                 std::uint64_t generation, const PreparedPolicy* base,
+                                                                 bool edited) {
+    CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
+    if (base == nullptr) return compile(prepared.policy, prepared.rule_slots, options);
+    options.base = base->as_base();
+    if (edited) {
+        auto beside = compile_beside(base->compiled, prepared.policy, prepared.rule_slots, *options.base, options);
+        if (beside) return std::move(*beside);
+    }
+    options.edited_from = &base->compiled.whole->policy;
+    options.terms_before = base->compiled.whole->terms.get();
+    return compile(prepared.policy, prepared.rule_slots, options);
+}
+
 }  // namespace
 
 Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
@@ -97,6 +127,7 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     prepared->format = source.format;
     prepared->text = std::move(source.text);
     prepared->written = std::move(source.written);
+    prepared->text_digest = std::move(source.text_digest);
     prepared->hash = to_hex(prepared->policy.version);
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 
@@ -112,13 +143,7 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     }
     prepared->slots = slots;
     prepared->rule_slots = std::move(*assigned);
-    CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
-    if (base != nullptr) {
-        options.base = base->as_base();
-        options.edited_from = &base->policy;
-        options.terms_before = base->compiled.terms.get();
-    }
-    auto compiled = compile(prepared->policy, prepared->rule_slots, options);
+    auto compiled = compiled_generation(*prepared, generation, base, base != nullptr && source.edit_of.get() == base);
     if (!compiled) {
         return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
     }
@@ -130,6 +155,18 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     if (!tests) return Unexpected(internal(tests.error()));
     prepared->tests = std::move(*tests);
     return prepared;
+}
+
+std::shared_ptr<PreparedPolicy> moved_onto(const PreparedPolicy& whole, const PreparedPolicy& current) {
+    const CompileOptions options{.generation = 1, .created_unix_ns = unix_now_ns()};
+    auto compiled = compile_beside(whole.compiled, current.policy, current.rule_slots, current.as_base(), options);
+    if (!compiled) return nullptr;
+    auto view = validated(*compiled, &whole, current.slots.capacity());
+    if (!view) return nullptr;
+    auto moved = std::make_shared<PreparedPolicy>(current);
+    moved->compiled = std::move(*compiled);
+    moved->view = *view;
+    return moved;
 }
 
 std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports) {

@@ -21,12 +21,17 @@
 
 namespace sluice::cp {
 
+struct PreparedPolicy;
+
 /// A policy that was read: what it means and what it says.
 struct SourcePolicy {
     Policy policy;
     PolicyFormat format{};
     std::string text;
-    WrittenPolicy written;  ///< `text`, in the pieces that a PATCH edits
+    WrittenPolicy written;      ///< `text`, in the pieces that a PATCH edits
+    std::string text_digest{};  ///< SHA-256 in hex; empty: nobody has made it
+    /// Of whose rules it is an edit, sharing what it leaves alone; null: it was read as a whole.
+    std::shared_ptr<const PreparedPolicy> edit_of;
 };
 
 struct PreparedPolicy {
@@ -50,6 +55,8 @@ struct PreparedPolicy {
     /// For the next generation to be compared with; it looks into this object.
     ChangeBase as_base() const noexcept;
     std::vector<std::string> zone_names() const;
+    /// That stand beside the tables, or went since those were compiled.
+    std::size_t rules_beside() const noexcept;
 };
 using PreparedPtr = std::shared_ptr<const PreparedPolicy>;
 
@@ -64,11 +71,14 @@ Problem failed_tests(const std::vector<TestOutcome>& tests);
 
 Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat format, const ReadOptions& options);
 
-/// `slots` gets the policy's rules. `base`: what the dataplane is believed to run. Failing policy tests are no error
-/// here: they stand in `tests`.
+/// `slots` gets the policy's rules. `base`: what the dataplane is believed to run; an edit of it is compiled beside its
+/// tables where that can be. Failing policy tests are no error here: they stand in `tests`.
 Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, SlotMap& slots,
                                                            std::uint64_t generation,
                                                            const PreparedPolicy* base = nullptr);
+
+/// `current` once more, beside the tables of `whole`, of which it is an edit, or as those. Nothing: it does not fit.
+std::shared_ptr<PreparedPolicy> moved_onto(const PreparedPolicy& whole, const PreparedPolicy& current);
 
 /// What the dataplane would say about the ports, asked beforehand. Empty = nothing.
 std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports);

@@ -73,6 +73,7 @@ void PolicyServiceImpl::keep() {
         if (wanted) reconcile();
         tend_shadow();
         retry_writes();
+        fold_overlay();
         settle_changes();
         // The dataplane lets members go at their instant; here they only take room.
         if (const auto at = wall_clock_ns(); at > sets_expire_at_ns_) {
@@ -146,7 +147,13 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
     }
     auto slots = slots_;
     slots.set_capacity(now.hello->rule_slots_max);
-    auto again = prepare({now.current->policy, now.current->format, now.current->text, now.current->written}, slots, 1);
+    auto again = prepare({now.current->policy,
+                          now.current->format,
+                          now.current->text,
+                          now.current->written,
+                          now.current->text_digest,
+                          {}},
+                         slots, 1);
     std::string trouble;
     if (!again) {
         trouble = again.error().detail;

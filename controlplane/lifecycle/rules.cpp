@@ -59,7 +59,7 @@ std::vector<RuleStats> PolicyServiceImpl::rules() {
         const auto& rule = policy.rules[r];
         const bool expired = rule.expires && at >= *rule.expires;
         add(rule.id, action_text(rule.action), expired || rule.mode == abi::RuleMode::observe ? "observe" : "enforce",
-            active->view.rules[r].slot);
+            active->rule_slots[r]);
     }
     add(std::string{abi::kIdDefault}, action_text(policy.default_action), "enforce", abi::kSlotDefault);
     const auto wire = [](abi::WireAction action) { return action == abi::WireAction::allow ? "allow" : "deny"; };
@@ -78,6 +78,7 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
         control.version = now.current->version;
         control.hash = now.current->hash;
         control.stored_generation = now.current->generation();
+        control.overlay_rules = now.current->rules_beside();
         for (const Rule& rule : now.current->policy.rules) {
             if (!rule.expires || rule.mode == abi::RuleMode::observe) continue;
             control.rule_expiries.emplace_back(rule.id, *rule.expires);
@@ -95,6 +96,7 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
     for (const auto& change : store_->changes().waiting())
         ++control.changes_waiting[std::string{to_text(change.state)}];
     for (const auto& [end, count] : now.changes_ended) control.changes_ended[std::string{to_text(end)}] = count;
+    control.overlays_folded = now.folds;
     control.changes_missed = now.changes_missed;
     control.approvals_broken = now.approvals_broken;
     if (const auto report = shadow()) {

@@ -78,7 +78,7 @@ void ShadowTally::add(const EventBatch& batch) {
 
 void ShadowTally::count(const RingEvent& event, const EventBatch& batch, const Place& place, abi::RuleIndex rule) {
     const dp::TableView& view = candidate_->view;
-    const abi::Verdict would = view.rules[rule].verdict;
+    const abi::Verdict would = view.rule(rule).verdict;
     const std::string_view live_rule = batch.names->rule(event.slot);
     ++flows_;
     ++by_verdict_[static_cast<std::size_t>(event.verdict)][static_cast<std::size_t>(would)];
@@ -138,7 +138,7 @@ void ShadowTally::tell(ShadowReport& report) const {
         report.pairs.push_back({pair->live_rule,
                                 pair->live,
                                 std::string{candidate_->view.rule_id(pair->shadow)},
-                                candidate_->view.rules[pair->shadow].verdict,
+                                candidate_->view.rule(pair->shadow).verdict,
                                 pair->flows,
                                 pair->last_ns,
                                 {pair->examples.begin(), pair->examples.end()}});

@@ -226,14 +226,53 @@ CanonicalFrame canonical_frame(const Node& root) { return Writer::frame(root); }
 
 std::string canonical_rule(const Node& rule) { return Writer::object(rule, *document_schema().find("rules")->object); }
 
-abi::Digest256 sha256(std::string_view bytes) {
+namespace {
+
+constexpr std::size_t kWaitingMost = 32U << 10;
+
+/// No policy can have a version then.
+void must(bool done) {
+    if (!done) throw std::runtime_error{"SHA-256 is not available in this OpenSSL"};
+}
+
+EVP_MD_CTX* as_context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
+
+}  // namespace
+
+Sha256::Sha256() : context_{EVP_MD_CTX_new()} {
+    must(context_ != nullptr && EVP_DigestInit_ex(as_context(context_), EVP_sha256(), nullptr) == 1);
+    waiting_.reserve(kWaitingMost);
+}
+
+Sha256::~Sha256() { EVP_MD_CTX_free(as_context(context_)); }
+
+void Sha256::add(std::string_view bytes) {
+    if (waiting_.size() + bytes.size() > kWaitingMost) flush();
+    if (bytes.size() > kWaitingMost) {
+        must(EVP_DigestUpdate(as_context(context_), bytes.data(), bytes.size()) == 1);
+    } else {
+        waiting_ += bytes;
+    }
+}
+
+void Sha256::flush() {
+    must(EVP_DigestUpdate(as_context(context_), waiting_.data(), waiting_.size()) == 1);
+    waiting_.clear();
+}
+
+abi::Digest256 Sha256::finish() {
+    flush();
     abi::Digest256 digest;
     unsigned written{};
-    if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &written, EVP_sha256(), nullptr) != 1 ||
-        written != digest.bytes.size()) {
-        throw std::runtime_error{"SHA-256 is not available in this OpenSSL"};  // no policy can have a version then
-    }
+    must(EVP_DigestFinal_ex(as_context(context_), digest.bytes.data(), &written) == 1 &&
+         written == digest.bytes.size());
     return digest;
+}
+
+abi::Digest256 sha256(std::string_view bytes) {
+    Sha256 digest;
+    digest.add(bytes);
+    return digest.finish();
 }
 
 std::string to_hex(const abi::Digest256& digest) {

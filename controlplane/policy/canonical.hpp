@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <sluice/abi/tables.hpp>
 
@@ -23,6 +24,23 @@ CanonicalFrame canonical_frame(const Node& root);
 std::string canonical_rule(const Node& rule);
 
 abi::Digest256 sha256(std::string_view bytes);
+
+/// The same of text that comes in pieces, without putting them together.
+class Sha256 {
+public:
+    Sha256();
+    ~Sha256();
+    Sha256(const Sha256&) = delete;
+    Sha256& operator=(const Sha256&) = delete;
+    void add(std::string_view bytes);
+    /// Once, and last.
+    abi::Digest256 finish();
+
+private:
+    void flush();
+    void* context_;
+    std::string waiting_;  ///< small pieces go on together
+};
 
 /// 64 hex digits: the hash that ETags, logs and file names show.
 std::string to_hex(const abi::Digest256& digest);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <future>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -180,20 +181,22 @@ private:
 /// Only a rule that an edit brought can stand among rules of other layers.
 void check_layers(const Policy& base, const Editor& editor, const std::vector<Rule>& fresh, Report& report) {
     std::size_t next_fresh = 0;
-    const Rule* above = nullptr;
-    Origin above_from{};
-    bool above_is_fresh = false;
-    for (const Origin from : editor.order()) {
-        const bool is_fresh = editor.is_fresh(from);
-        const Rule& rule = is_fresh ? fresh[next_fresh++] : base.rules[from];
-        if (above != nullptr && (is_fresh || above_is_fresh) && rule.layer < above->layer) {
-            const FreshRule& brought = editor.fresh(is_fresh ? from : above_from);
-            const Path top, edit{top, brought.edit};
-            report.add(Path{edit, "rule"}, brought.node->pos, "layer-order", layer_order_text(rule, above->layer));
+    const auto& order = editor.order();
+    const auto rule_at = [&](std::size_t i, std::size_t fresh_index) -> const Rule& {
+        return editor.is_fresh(order[i]) ? fresh[fresh_index] : base.rules[order[i]];
+    };
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        const bool is_fresh = editor.is_fresh(order[i]), above_is_fresh = i != 0 && editor.is_fresh(order[i - 1]);
+        if (i != 0 && (is_fresh || above_is_fresh)) {
+            const Rule& above = rule_at(i - 1, next_fresh - 1);
+            const Rule& rule = rule_at(i, next_fresh);
+            if (rule.layer < above.layer) {
+                const FreshRule& brought = editor.fresh(order[is_fresh ? i : i - 1]);
+                const Path top, edit{top, brought.edit};
+                report.add(Path{edit, "rule"}, brought.node->pos, "layer-order", layer_order_text(rule, above.layer));
+            }
         }
-        above = &rule;
-        above_from = from;
-        above_is_fresh = is_fresh;
+        next_fresh += is_fresh ? 1 : 0;
     }
 }
 
@@ -206,28 +209,44 @@ std::vector<FreshRule> fresh_rules(const Editor& editor) {
     return fresh;
 }
 
+/// Below so many rules a thread is not worth its while.
+constexpr std::size_t kRulesWorthAThread = 2000;
+
 /// Fresh rules in their places, all others shared with the base.
-EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, const Editor& editor, EditedRead read) {
-    EditedPolicy result{std::move(read.policy), {}, {written.format, written.head, written.canonical, {}, {}}};
-    auto& [policy, text, out] = result;
-    const std::size_t count = editor.order().size();
-    policy.rules.reserve(count);
-    out.rules.reserve(count);
-    out.id_hashes.reserve(count);
+EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, const Editor& editor, EditedRead read,
+                          std::string_view base_text) {
+    EditedPolicy result{std::move(read.policy), {}, {}, {written.format, written.head, written.canonical, {}, {}, {}}};
+    auto& [policy, text, text_digest, out] = result;
+    const auto& order = editor.order();
+    out.id_hashes.reserve(order.size());
+    std::vector<std::uint32_t> places(order.size(), kNotShared);
     std::size_t next_fresh = 0;
-    for (const Origin from : editor.order()) {
-        out.id_hashes.push_back(editor.hash(from));
-        if (!editor.is_fresh(from)) {
-            policy.rules.push_back(base.rules.handle(from));
-            out.rules.push_back(written.rules.handle(from));
+    for (std::size_t i = 0; i < order.size();) {
+        const Origin from = order[i];
+        if (editor.is_fresh(from)) {
+            policy.rules.push_back(std::move(read.fresh[next_fresh++]));
+            Node node = *editor.fresh(from).node;
+            out.rules.push_back(written_rule(node, written.format));
+            out.id_hashes.push_back(editor.hash(from));
+            ++i;
             continue;
         }
-        policy.rules.push_back(std::move(read.fresh[next_fresh++]));
-        Node node = *editor.fresh(from).node;
-        out.rules.push_back(written_rule(node, written.format));
+        std::size_t run = 0;
+        for (; i + run < order.size() && order[i + run] == from + run && !editor.is_fresh(order[i + run]); ++run) {
+            places[i + run] = order[i + run];
+            out.id_hashes.push_back(editor.hash(order[i + run]));
+        }
+        policy.rules.append(base.rules, from, from + run);
+        out.rules.append(written.rules, from, from + run);
+        i += run;
     }
-    policy.version = version_of(out);
-    text = write_out(out, policy);
+    // Each is a pass over all of a big policy; neither needs the other.
+    const bool apart = order.size() >= kRulesWorthAThread;
+    auto version =
+        std::async(apart ? std::launch::async : std::launch::deferred, [rules = out] { return version_of(rules); });
+    text = write_out(out, policy, {.text = base_text, .written = &written, .places = places});
+    text_digest = to_hex(sha256(text));
+    policy.version = version.get();
     return result;
 }
 
@@ -238,11 +257,12 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFo
     // Ports may have changed since: what the result says of them counts.
     auto read = read_written(parse_document(base, format), format, {.wires = options.wires});
     if (!read) return Unexpected<PolicyErrors>{std::move(read.error())};
-    return apply_edits(read->policy, read->written, edits, options);
+    return apply_edits({read->policy, read->written, base}, edits, options);
 }
 
-Expected<EditedPolicy, PolicyErrors> apply_edits(const Policy& base, const WrittenPolicy& written,
-                                                 std::string_view edits, const ReadOptions& options) {
+Expected<EditedPolicy, PolicyErrors> apply_edits(const EditBase& of, std::string_view edits,
+                                                 const ReadOptions& options) {
+    const auto& [base, written, text] = of;
     auto edit_list = parse_document(edits, PolicyFormat::json);
     Report report;
     if (edit_list.whole) check_object_list(edit_list.document.root, edit_schema(), Path{}, report);
@@ -263,7 +283,7 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(const Policy& base, const Writt
     auto read = read_edited(base, *written.head, fresh_rules(editor), names, options, report);
     if (report.empty()) check_layers(base, editor, read.fresh, report);
     if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
-    return put_together(base, written, editor, std::move(read));
+    return put_together(base, written, editor, std::move(read), text);
 }
 
 }  // namespace sluice::cp

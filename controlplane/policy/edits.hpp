@@ -16,16 +16,23 @@
 namespace sluice::cp {
 
 struct EditedPolicy {
-    Policy policy;          ///< positions are those in `text`
-    std::string text;       ///< in the format of the base
-    WrittenPolicy written;  ///< what `text` says: the base of the next edits
+    Policy policy;            ///< positions are those in `text`
+    std::string text;         ///< in the format of the base
+    std::string text_digest;  ///< SHA-256, in hex
+    WrittenPolicy written;    ///< what `text` says: the base of the next edits
 };
 
-/// `base` is the stored policy, `written` what it says; both stay as they are. What no edit names is shared with them.
+struct EditBase {
+    const Policy& policy;
+    const WrittenPolicy& written;  ///< what it says
+    std::string_view text;         ///< in what words
+};
+
+/// `base` is the stored policy; it stays as it is. What no edit names is shared with them.
 /// A pointer of an error that lies in an edit starts at the edit's index, with the position in `edits`: /2/rule/from.
 /// One that lies elsewhere points into the resulting policy, with the position in the base's text.
-Expected<EditedPolicy, PolicyErrors> apply_edits(const Policy& base, const WrittenPolicy& written,
-                                                 std::string_view edits, const ReadOptions& options = {});
+Expected<EditedPolicy, PolicyErrors> apply_edits(const EditBase& base, std::string_view edits,
+                                                 const ReadOptions& options = {});
 /// The same from the base's text.
 Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFormat format, std::string_view edits,
                                                  const ReadOptions& options = {});

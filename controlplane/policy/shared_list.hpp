@@ -1,10 +1,11 @@
-/// A list whose copies share their elements: a copy costs a pointer an element, whatever that owns, and two lists show
-/// by their pointers where they are the same. That is how a policy of 100,000 rules is edited: the new one has its own
-/// few rules and all others of the old one.
+/// A list whose copies share their elements, and the blocks of pointers to them: a copy costs a pointer per some
+/// hundred elements, whatever those own, and two lists show by their pointers where they are the same. That is how a
+/// policy of 100,000 rules is edited: the new one has its own few rules and all others of the old one.
 ///
-/// Reads like a vector. Whoever writes to an element through one list gets an element of that list's own first; the
-/// other lists keep what they have. As with a vector, one list is not for two threads of which one writes; different
-/// lists are, also where they share.
+/// Reads like a vector; an element is found in constant time, for blocks are about as long as each other. Whoever
+/// writes to an element through one list gets an element, and a block, of that list's own first; the other lists keep
+/// what they have. As with a vector, one list is not for two threads of which one writes; different lists are, also
+/// where they share.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -28,7 +30,7 @@ public:
 
     template <bool kConst>
     class Iterator {
-        using At = std::conditional_t<kConst, const Handle*, Handle*>;
+        using List = std::conditional_t<kConst, const SharedList, SharedList>;
 
     public:
         using iterator_category = std::random_access_iterator_tag;
@@ -38,12 +40,12 @@ public:
         using reference = std::conditional_t<kConst, const T&, T&>;
 
         Iterator() = default;
-        explicit Iterator(At at) : at_{at} {}
+        Iterator(List* list, std::size_t at) : list_{list}, at_{static_cast<difference_type>(at)} {}
         /// As a template, since it must not be taken for the copy.
         template <bool kOther>
-        requires(kConst && !kOther) Iterator(const Iterator<kOther>& other) : at_{other.at()} {}
+        requires(kConst && !kOther) Iterator(const Iterator<kOther>& other) : Iterator{other.list(), other.index()} {}
 
-        reference operator*() const { return element(*at_); }
+        reference operator*() const { return (*list_)[index()]; }
         pointer operator->() const { return &**this; }
         reference operator[](difference_type n) const { return *(*this + n); }
         Iterator& operator++() { return *this += 1; }
@@ -57,10 +59,12 @@ public:
         friend Iterator operator-(Iterator it, difference_type n) { return it -= n; }
         friend difference_type operator-(const Iterator& a, const Iterator& b) { return a.at_ - b.at_; }
         auto operator<=>(const Iterator&) const = default;
-        At at() const { return at_; }
+        List* list() const { return list_; }
+        std::size_t index() const { return static_cast<std::size_t>(at_); }
 
     private:
-        At at_{};
+        List* list_{};
+        difference_type at_{};
     };
     using iterator = Iterator<false>;
     using const_iterator = Iterator<true>;
@@ -70,65 +74,157 @@ public:
         for (const T& item : items) push_back(item);
     }
 
-    std::size_t size() const noexcept { return items_.size(); }
-    bool empty() const noexcept { return items_.empty(); }
-    const T& operator[](std::size_t i) const { return *items_[i]; }
-    T& operator[](std::size_t i) { return element(items_[i]); }
-    const T& at(std::size_t i) const { return *items_.at(i); }
-    const T& front() const { return *items_.front(); }
-    const T& back() const { return *items_.back(); }
-    T& front() { return element(items_.front()); }
-    T& back() { return element(items_.back()); }
-
-    const_iterator begin() const { return const_iterator{items_.data()}; }
-    const_iterator end() const { return const_iterator{items_.data() + items_.size()}; }
-    iterator begin() { return iterator{items_.data()}; }
-    iterator end() { return iterator{items_.data() + items_.size()}; }
-
-    void reserve(std::size_t count) { items_.reserve(count); }
-    void clear() noexcept { items_.clear(); }
-    void resize(std::size_t count) {
-        const std::size_t had = size();
-        items_.resize(count);
-        for (std::size_t i = had; i < count; ++i) items_[i] = std::make_shared<T>();
-    }
-    void push_back(T item) { items_.push_back(std::make_shared<T>(std::move(item))); }
-    template <typename... Args>
-    T& emplace_back(Args&&... args) {
-        return *items_.emplace_back(std::make_shared<T>(T{std::forward<Args>(args)...}));
-    }
-    iterator insert(iterator before, T item) {
-        const auto at = items_.insert(place(before), std::make_shared<T>(std::move(item)));
-        return iterator{&*at};
-    }
-    template <typename It>
-    void insert(iterator before, It first, It last) {
-        std::vector<Handle> more;
-        for (; first != last; ++first) more.push_back(std::make_shared<T>(*first));
-        items_.insert(place(before), more.begin(), more.end());
-    }
-    iterator erase(iterator at) { return erase(at, at + 1); }
-    iterator erase(iterator first, iterator last) {
-        const auto behind = items_.erase(place(first), place(last));
-        return begin() + (behind - items_.begin());
-    }
-
-    /// The element itself, for another list to share.
-    const Handle& handle(std::size_t i) const { return items_[i]; }
-    /// Not null.
-    void push_back(Handle shared) { items_.push_back(std::move(shared)); }
-    /// One element that both share, not two that are equal.
-    bool same(std::size_t i, const SharedList& other, std::size_t j) const { return items_[i] == other.items_[j]; }
-
-private:
-    static const T& element(const Handle& item) { return *item; }
-    static T& element(Handle& item) {
+    std::size_t size() const noexcept { return starts_.empty() ? 0 : starts_.back(); }
+    bool empty() const noexcept { return size() == 0; }
+    const T& operator[](std::size_t i) const { return *handle(i); }
+    T& operator[](std::size_t i) {
+        const std::size_t b = block_of(i);
+        Handle& item = own(b)[i - starts_[b]];
         if (item.use_count() != 1) item = std::make_shared<T>(*item);
         return *item;
     }
-    typename std::vector<Handle>::iterator place(iterator it) { return items_.begin() + (it - begin()); }
+    const T& at(std::size_t i) const {
+        if (i >= size()) throw std::out_of_range{"no such element of a shared list"};
+        return (*this)[i];
+    }
+    const T& front() const { return (*this)[0]; }
+    const T& back() const { return (*this)[size() - 1]; }
+    T& front() { return (*this)[0]; }
+    T& back() { return (*this)[size() - 1]; }
 
-    std::vector<Handle> items_;
+    const_iterator begin() const { return {this, 0}; }
+    const_iterator end() const { return {this, size()}; }
+    iterator begin() { return {this, 0}; }
+    iterator end() { return {this, size()}; }
+
+    /// For code that fills vectors and lists alike: blocks are made as they are needed.
+    void reserve(std::size_t) noexcept {}
+    void clear() noexcept {
+        blocks_.clear();
+        starts_.clear();
+    }
+    void resize(std::size_t count) {
+        while (size() < count) push_back(std::make_shared<T>());
+        if (size() > count) erase(begin() + static_cast<std::ptrdiff_t>(count), end());
+    }
+    void push_back(T item) { push_back(std::make_shared<T>(std::move(item))); }
+    template <typename... Args>
+    T& emplace_back(Args&&... args) {
+        push_back(std::make_shared<T>(T{std::forward<Args>(args)...}));
+        return back();
+    }
+    iterator insert(iterator before, T item) {
+        insert_handle(before.index(), std::make_shared<T>(std::move(item)));
+        return before;
+    }
+    template <typename It>
+    void insert(iterator before, It first, It last) {
+        std::size_t at = before.index();
+        for (; first != last; ++first) insert_handle(at++, std::make_shared<T>(*first));
+    }
+    iterator erase(iterator at) { return erase(at, at + 1); }
+    iterator erase(iterator first, iterator last) {
+        for (std::size_t left = last.index(); left != first.index();) {
+            const std::size_t b = block_of(left - 1);
+            const std::size_t from = std::max<std::size_t>(first.index(), starts_[b]);
+            cut_out(b, from - starts_[b], left - starts_[b]);
+            left = from;
+        }
+        return first;
+    }
+
+    /// The element itself, for another list to share.
+    const Handle& handle(std::size_t i) const {
+        const std::size_t b = block_of(i);
+        return (*blocks_[b])[i - starts_[b]];
+    }
+    /// Not null.
+    void push_back(Handle shared) {
+        if (blocks_.empty() || blocks_.back()->size() >= kBlockMost) {
+            add_block(std::make_shared<Block>());
+            blocks_.back()->reserve(kBlockMost);
+        }
+        own(blocks_.size() - 1).push_back(std::move(shared));
+        ++starts_.back();
+    }
+    /// Elements [first, last) of another list, shared with it; blocks too, where all of one is meant.
+    void append(const SharedList& from, std::size_t first, std::size_t last) {
+        while (first < last) {
+            const std::size_t b = from.block_of(first);
+            const std::size_t end = std::min<std::size_t>(last, from.starts_[b + 1]);
+            if (first == from.starts_[b] && end == from.starts_[b + 1]) {
+                add_block(from.blocks_[b]);
+                first = end;
+            } else {
+                for (; first < end; ++first) push_back((*from.blocks_[b])[first - from.starts_[b]]);
+            }
+        }
+    }
+    /// One element that both share, not two that are equal.
+    bool same(std::size_t i, const SharedList& other, std::size_t j) const { return handle(i) == other.handle(j); }
+    /// How many elements from i on are, in one block that both share, those of the other list from j on.
+    std::size_t same_run(std::size_t i, const SharedList& other, std::size_t j) const {
+        if (i >= size() || j >= other.size()) return 0;
+        const std::size_t b = block_of(i), c = other.block_of(j);
+        if (blocks_[b] != other.blocks_[c] || i - starts_[b] != j - other.starts_[c]) return 0;
+        return starts_[b + 1] - i;
+    }
+
+private:
+    using Block = std::vector<Handle>;
+    static constexpr std::size_t kBlockMost = 512;
+
+    std::size_t block_of(std::size_t i) const noexcept {
+        std::size_t b = i * blocks_.size() / size();
+        while (starts_[b] > i) --b;
+        while (starts_[b + 1] <= i) ++b;
+        return b;
+    }
+    void add_block(std::shared_ptr<Block> block) {
+        if (starts_.empty()) starts_.push_back(0);
+        starts_.push_back(starts_.back() + static_cast<std::uint32_t>(block->size()));
+        blocks_.push_back(std::move(block));
+    }
+    Block& own(std::size_t b) {
+        if (blocks_[b].use_count() != 1) {
+            auto copy = std::make_shared<Block>();
+            copy->reserve(kBlockMost);
+            *copy = *blocks_[b];
+            blocks_[b] = std::move(copy);
+        }
+        return *blocks_[b];
+    }
+    void insert_handle(std::size_t i, Handle item) {
+        if (i == size()) return push_back(std::move(item));
+        const std::size_t b = block_of(i);
+        Block& block = own(b);
+        block.insert(block.begin() + static_cast<std::ptrdiff_t>(i - starts_[b]), std::move(item));
+        for (std::size_t k = b + 1; k < starts_.size(); ++k) ++starts_[k];
+        if (block.size() <= kBlockMost) return;
+        const auto middle = block.begin() + static_cast<std::ptrdiff_t>(block.size() / 2);
+        auto rest = std::make_shared<Block>(middle, block.end());
+        block.erase(middle, block.end());
+        const auto place = static_cast<std::ptrdiff_t>(b + 1);
+        starts_.insert(starts_.begin() + place, starts_[b] + static_cast<std::uint32_t>(block.size()));
+        blocks_.insert(blocks_.begin() + place, std::move(rest));
+    }
+    /// [first, last) of one block.
+    void cut_out(std::size_t b, std::size_t first, std::size_t last) {
+        for (std::size_t k = b + 1; k < starts_.size(); ++k) starts_[k] -= static_cast<std::uint32_t>(last - first);
+        const auto place = static_cast<std::ptrdiff_t>(b);
+        if (first == 0 && last == blocks_[b]->size()) {
+            blocks_.erase(blocks_.begin() + place);
+            starts_.erase(starts_.begin() + place);
+            if (blocks_.empty()) starts_.clear();
+            return;
+        }
+        Block& block = own(b);
+        block.erase(block.begin() + static_cast<std::ptrdiff_t>(first),
+                    block.begin() + static_cast<std::ptrdiff_t>(last));
+    }
+
+    std::vector<std::shared_ptr<Block>> blocks_;  ///< none is empty
+    std::vector<std::uint32_t> starts_;           ///< by block, and the end; empty where there is no block
 };
 
 inline constexpr std::uint32_t kNotShared = 0xffffffff;
@@ -141,6 +237,12 @@ std::vector<std::uint32_t> shared_places(const SharedList<T>& before, const Shar
     std::vector<std::uint32_t> places(after.size(), kNotShared);
     std::size_t b = 0;
     for (std::size_t a = 0; a < after.size(); ++a) {
+        if (const std::size_t run = after.same_run(a, before, b); run != 0) {
+            for (std::size_t k = 0; k < run; ++k) places[a + k] = static_cast<std::uint32_t>(b + k);
+            a += run - 1;
+            b += run;
+            continue;
+        }
         const std::size_t end = std::min(before.size(), b + kAheadMax);
         std::size_t at = b;
         while (at < end && !after.same(a, before, at)) ++at;

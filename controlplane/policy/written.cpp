@@ -1,6 +1,8 @@
 #include "controlplane/policy/written.hpp"
 
 #include <functional>
+#include <future>
+#include <span>
 #include <utility>
 
 #include "controlplane/policy/emit.hpp"
@@ -10,6 +12,8 @@ namespace sluice::cp {
 namespace {
 
 constexpr std::string_view kRules = "rules";
+/// Room for what an edit adds to a text.
+constexpr std::size_t kTextMore = 64U << 10;
 
 std::string_view id_of(const Node& rule) {
     const auto* id = rule.find("id");
@@ -54,6 +58,19 @@ void restamp(Policy& policy, const Node& root) {
 
 }  // namespace
 
+/// Rules from i on that stand one behind the other in the text before, too.
+std::size_t TextBefore::run_from(const WrittenPolicy& after, std::size_t i) const {
+    if (written == nullptr || i >= places.size() || written->text_at.size() != written->rules.size() + 1) return 0;
+    std::size_t run = 0;
+    while (i + run < after.rules.size() && places[i + run] == places[i] + run && places[i] != kNotShared) ++run;
+    return run;
+}
+
+std::string_view TextBefore::lines(std::size_t from, std::size_t count, std::size_t between) const {
+    const std::size_t begin = written->text_at[from], end = written->text_at[from + count] - between;
+    return text.substr(begin, end - begin);
+}
+
 std::uint64_t hash_of_id(std::string_view id) noexcept { return std::hash<std::string_view>{}(id); }
 
 WrittenRule written_rule(Node& rule, PolicyFormat format) {
@@ -61,15 +78,32 @@ WrittenRule written_rule(Node& rule, PolicyFormat format) {
     return {emit_rule(rule, format), std::move(canonical)};
 }
 
+namespace {
+
+/// Below so many rules a thread is not worth its while.
+constexpr std::size_t kRulesWorthAThread = 2000;
+
+SharedList<WrittenRule> written_rules(std::span<Node> rules, PolicyFormat format) {
+    SharedList<WrittenRule> written;
+    for (Node& rule : rules) written.push_back(written_rule(rule, format));
+    return written;
+}
+
+}  // namespace
+
 WrittenPolicy written_policy(Document document, PolicyFormat format) {
     WrittenPolicy written{.format = format};
     if (auto* rules = document.root.find(kRules)) {
-        written.rules.reserve(rules->children.size());
-        written.id_hashes.reserve(rules->children.size());
-        for (Node& rule : rules->children) {
-            written.id_hashes.push_back(hash_of_id(id_of(rule)));
-            written.rules.push_back(written_rule(rule, format));
-        }
+        const std::span<Node> all{rules->children};
+        written.id_hashes.reserve(all.size());
+        for (const Node& rule : all) written.id_hashes.push_back(hash_of_id(id_of(rule)));
+        // Spelling 100,000 rules twice takes longest of all that reading does: a second thread spells half of them.
+        const std::size_t half = all.size() < kRulesWorthAThread ? all.size() : all.size() / 2;
+        auto rest = std::async(half == all.size() ? std::launch::deferred : std::launch::async,
+                               [&] { return written_rules(all.subspan(half), format); });
+        written.rules = written_rules(all.first(half), format);
+        const auto behind = rest.get();
+        written.rules.append(behind, 0, behind.size());
         rules->children = {};
     }
     written.canonical = std::make_shared<const CanonicalFrame>(canonical_frame(document.root));
@@ -84,32 +118,49 @@ abi::Digest256 version_of(const WrittenPolicy& written) {
         put_rules_key(head, false);
         return sha256(canonical_text(head));
     }
-    std::string text = written.canonical->before;
+    Sha256 digest;
+    digest.add(written.canonical->before);
     bool first = true;
     for (const WrittenRule& rule : written.rules) {
-        if (!std::exchange(first, false)) text += ',';
-        text += rule.canonical;
+        if (!std::exchange(first, false)) digest.add(",");
+        digest.add(rule.canonical);
     }
-    text += written.canonical->after;
-    return sha256(text);
+    digest.add(written.canonical->after);
+    return digest.finish();
 }
 
-std::string write_out(WrittenPolicy& written, Policy& policy) {
+std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before) {
     Document head = written.head->copy();
     const std::size_t count = written.rules.size();
     put_rules_key(head, count != 0);
     std::string text;
     policy.rule_pos.clear();
+    written.text_at.clear();
     if (count == 0) {
         text = emit(head.root, written.format);
     } else {
         const TextFrame frame = emit_frame(head.root, written.format, count);
+        text.reserve(before.text.size() + frame.before.size() + frame.after.size() + kTextMore);
         text = frame.before;
         policy.rule_pos.reserve(count);
+        written.text_at.reserve(count + 1);
         SourcePos pos = frame.first_rule;
-        for (const WrittenRule& rule : std::as_const(written.rules)) {
-            if (!policy.rule_pos.empty()) text += frame.between;
-            text += rule.text;
+        for (std::size_t i = 0; i < count;) {
+            if (i != 0) text += frame.between;
+            const std::size_t run = before.run_from(written, i);
+            if (run == 0) {
+                written.text_at.push_back(text.size());
+                text += std::as_const(written.rules)[i++].text;
+                continue;
+            }
+            const std::size_t from = before.places[i], moved = text.size() - before.written->text_at[from];
+            for (std::size_t k = 0; k < run; ++k)
+                written.text_at.push_back(before.written->text_at[from + k] + moved);  // may wrap, and wraps back
+            text += before.lines(from, run, frame.between.size());
+            i += run;
+        }
+        written.text_at.push_back(text.size() + frame.between.size());
+        for (std::size_t i = 0; i < count; ++i) {
             policy.rule_pos.push_back(pos);
             ++pos.line;
         }

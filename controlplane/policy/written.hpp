@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,19 @@ struct WrittenPolicy {
     std::shared_ptr<const CanonicalFrame> canonical;
     SharedList<WrittenRule> rules;         ///< beside Policy::rules
     std::vector<std::uint64_t> id_hashes;  ///< of the rules' ids: a rule is found among 100,000 in a moment
+    /// Where each rule's line begins in the text that `write_out` made, and where one more would. Empty: no such text.
+    std::vector<std::size_t> text_at{};
+};
+
+/// The text of which another one is an edit, so that what is the same is copied at once. Empty: there is none.
+struct TextBefore {
+    std::string_view text;
+    const WrittenPolicy* written{};
+    std::span<const std::uint32_t> places;  ///< by rule of the edited policy: its place here, or kNotShared
+
+    std::size_t run_from(const WrittenPolicy& after, std::size_t i) const;
+    /// Lines of rules, with what stands between them, which is `between` long.
+    std::string_view lines(std::size_t from, std::size_t count, std::size_t between) const;
 };
 
 /// `document` has been read without errors; its rules become `rules`.
@@ -41,6 +55,6 @@ std::uint64_t hash_of_id(std::string_view id) noexcept;
 abi::Digest256 version_of(const WrittenPolicy& written);
 
 /// Writes the policy out. Its head gets new positions, and so do `policy`'s zones, sets, rules and tests.
-std::string write_out(WrittenPolicy& written, Policy& policy);
+std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before = {});
 
 }  // namespace sluice::cp

@@ -359,6 +359,12 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
                 c.changes_missed);
     all.counter("sluice_approvals_broken_total", "Changes of the policy in spite of missing approvals.",
                 c.approvals_broken);
+    all.gauge("sluice_overlay_rules",
+              "Rules that changed since the tables were compiled and stand in tables beside them; packets that open a "
+              "flow are looked up in both.",
+              static_cast<double>(c.overlay_rules));
+    all.counter("sluice_overlays_folded_total", "Times that such rules were compiled into the tables.",
+                c.overlays_folded);
     auto& publishes = all.family(
         "sluice_publishes_total", MetricType::Counter,
         "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "

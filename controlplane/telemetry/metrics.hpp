@@ -48,6 +48,8 @@ struct ControlMetrics {
     std::uint64_t stored_generation{};
     std::uint64_t rules_expiring{}, rules_expired{};                  ///< levels; expiring: within 14 days
     std::vector<std::pair<std::string, std::int64_t>> rule_expiries;  ///< id, UTC in seconds
+    std::uint64_t overlay_rules{};    ///< level: rules that changed since the tables were compiled
+    std::uint64_t overlays_folded{};  ///< compiled into the tables
     bool connected{}, in_sync{}, confirm_pending{};
     bool frozen{};
     std::uint64_t freezes_broken{};

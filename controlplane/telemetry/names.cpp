@@ -38,8 +38,16 @@ void NameBook::change(Change&& apply) {
     names_ = std::move(fresh);
 }
 
-void NameBook::set_rules(std::vector<std::string> by_slot) {
-    change([&](Names& names) { names.rules = std::make_shared<const std::vector<std::string>>(std::move(by_slot)); });
+void NameBook::set_rules(const std::vector<std::pair<abi::RuleSlot, std::string>>& of_slots) {
+    change([&](Names& names) {
+        auto rules = std::make_shared<SharedList<std::string>>(*names.rules);
+        for (const auto& [slot, name] : of_slots) {
+            const auto at = static_cast<std::size_t>(slot);
+            if (rules->size() <= at) rules->resize(at + 1);
+            (*rules)[at] = name;
+        }
+        names.rules = std::move(rules);
+    });
 }
 
 void NameBook::add_generation(std::uint64_t generation, std::vector<std::string> zones) {

@@ -13,11 +13,13 @@
 
 #include <sluice/abi/verdict.hpp>
 
+#include "controlplane/policy/shared_list.hpp"
+
 namespace sluice::cp {
 
 struct Names {
     /// By slot; empty = unknown. Shared: there is one per slot, and most changes leave them as they are.
-    std::shared_ptr<const std::vector<std::string>> rules{std::make_shared<const std::vector<std::string>>()};
+    std::shared_ptr<const SharedList<std::string>> rules{std::make_shared<const SharedList<std::string>>()};
     std::deque<std::pair<std::uint64_t, std::vector<std::string>>> zones;  ///< by generation, newest last
     std::vector<std::string> ports;
 
@@ -30,7 +32,8 @@ struct Names {
 class NameBook {
 public:
     std::shared_ptr<const Names> names() const;
-    void set_rules(std::vector<std::string> by_slot);
+    /// Those of some slots; an empty name makes a slot unknown.
+    void set_rules(const std::vector<std::pair<abi::RuleSlot, std::string>>& names);
     void add_generation(std::uint64_t generation, std::vector<std::string> zones);
     void set_ports(std::vector<std::string> ports);
 

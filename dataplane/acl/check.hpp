@@ -97,6 +97,14 @@ bool check_addresses_v4(Check& check, const abi::AddressSection& section);
 bool check_addresses_v6(Check& check, const abi::AddressSection& section);
 bool check_transport(Check& check, const abi::TransportSection& section);
 bool check_trees(Check& check, const abi::TreesSection& section);
+bool check_overlay(Check& check, const abi::OverlaySection& section);
+
+/// The overlay beside the tables that `view` has already: bounds across sections, slots, ids. validate_overlay.cpp.
+bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionBytes& sections, TableView& view);
+
+/// A record by itself, but for its id's place in the text. validate_rules.cpp.
+bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index, std::span<const char> text);
+bool check_unique(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text);
 
 inline constexpr std::size_t kNameBytesMax = 255;
 inline constexpr std::size_t kPortNameBytesMax = sizeof(abi::PortName) - 1;

@@ -31,15 +31,15 @@ using SetAnswers = const std::uint16_t*;
 
 // The bodies; asked through the functions above. `answers`: null where the tables ask nothing.
 namespace scalar {
-void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+void lookup(const LookupTables& tables, SetAnswers answers, std::span<const LookupKey> keys,
             std::span<LookupResult> results) noexcept;
 }
 namespace avx2 {
-void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+void lookup(const LookupTables& tables, SetAnswers answers, std::span<const LookupKey> keys,
             std::span<LookupResult> results) noexcept;
 }
 namespace avx512 {
-void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+void lookup(const LookupTables& tables, SetAnswers answers, std::span<const LookupKey> keys,
             std::span<LookupResult> results) noexcept;
 }
 

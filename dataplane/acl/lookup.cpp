@@ -3,13 +3,15 @@
 #include <array>
 
 #include "dataplane/acl/isa.hpp"
+#include "dataplane/acl/overlay_merge.hpp"
 #include "dataplane/acl/passed_on.hpp"
 
 namespace sluice::dp {
 
 namespace {
 
-using LookupFn = void (*)(const TableView&, SetAnswers, std::span<const LookupKey>, std::span<LookupResult>) noexcept;
+using LookupFn = void (*)(const LookupTables&, SetAnswers, std::span<const LookupKey>,
+                          std::span<LookupResult>) noexcept;
 
 LookupFn body(Isa isa) noexcept {
 #if defined(__x86_64__)
@@ -78,6 +80,18 @@ std::uint32_t ask_sets(const TableView& table, const SetView& sets, std::span<co
     return answered;
 }
 
+/// What the tables say, and what stands beside them since they were compiled.
+void ask(LookupFn fn, const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+         std::span<LookupResult> results) noexcept {
+    fn(table, answers, keys, results);
+    if (!table.has_overlay) [[likely]]
+        return;
+    std::array<LookupResult, kLookupBatchMax> beside;
+    fn(table.overlay.tables, answers, keys, std::span{beside}.first(keys.size()));
+    for (std::size_t i = 0; i < results.size(); ++i)
+        results[i] = merged(table.overlay, table.default_rule(), results[i], beside[i]);
+}
+
 /// Keys whose first rule passes them to the layers behind ask again from there on, all that go to one layer together,
 /// layer by layer: who is passed on twice is asked twice. `trails` may be empty: nobody wants to know.
 void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
@@ -90,14 +104,14 @@ void ask_behind(LookupFn fn, const TableView& table, SetAnswers answers, std::sp
     for (std::uint32_t entry = 1; entry < table.trees.entry_count; ++entry) {
         std::size_t count = 0;
         for (std::size_t i = 0; i < keys.size(); ++i) {
-            if (table.rules[results[i].rule].is_pass != entry + 1) continue;
+            if (table.rule(results[i].rule).is_pass != entry + 1) continue;
             passed[count] = keys[i];
             known[count] = answers == nullptr ? std::uint16_t{0} : answers[i];
             whose[count++] = static_cast<std::uint8_t>(i);
         }
         if (count == 0) continue;
-        fn(table.from_entry(entry), answers == nullptr ? nullptr : known.data(), std::span{passed}.first(count),
-           std::span{found}.first(count));
+        ask(fn, table.from_entry(entry), answers == nullptr ? nullptr : known.data(), std::span{passed}.first(count),
+            std::span{found}.first(count));
         for (std::size_t k = 0; k < count; ++k) {
             LookupResult& result = results[whose[k]];
             if (!trails.empty()) {
@@ -116,7 +130,7 @@ std::uint32_t lookup_with(LookupFn fn, const TableView& table, std::span<const L
     const bool asks = !table.set_uses.empty() && table.members.index != nullptr;
     const std::uint32_t answered = asks ? ask_sets(table, table.members, keys, answers.data()) : 0;
     const SetAnswers known = asks ? answers.data() : nullptr;
-    fn(table, known, keys, results);
+    ask(fn, table, known, keys, results);
     if (table.trees.entry_count > 1) [[unlikely]]
         ask_behind(fn, table, known, keys, results, trails);
     return answered;

@@ -57,7 +57,7 @@ SLUICE_ISA_TARGET inline void find_addresses(std::span<const LookupKey> keys, ab
     }
 }
 
-SLUICE_ISA_TARGET void lookup(const TableView& table, SetAnswers answers, std::span<const LookupKey> keys,
+SLUICE_ISA_TARGET void lookup(const LookupTables& tables, SetAnswers answers, std::span<const LookupKey> keys,
                               std::span<LookupResult> results) noexcept {
     assert(keys.size() <= kLookupBatchMax && results.size() == keys.size());
     abi::ClassPoint points[kLookupBatchMax];
@@ -66,23 +66,23 @@ SLUICE_ISA_TARGET void lookup(const TableView& table, SetAnswers answers, std::s
     std::uint32_t v4_count = 0, v6_count = 0;
     const auto count = static_cast<std::uint32_t>(keys.size());
     for (std::uint32_t i = 0; i < count; ++i) {
-        transport[i] = transport_entry(table.transport, keys[i]);
+        transport[i] = transport_entry(tables.transport, keys[i]);
         __builtin_prefetch(transport[i], 0, 3);
         const std::uint32_t is_v4 = keys[i].family == abi::IpFamily::v4 ? 1 : 0;
         v4[v4_count] = v6[v6_count] = static_cast<std::uint8_t>(i);
         v4_count += is_v4;
         v6_count += 1 - is_v4;
     }
-    find_addresses<AddressV4>(keys, points, table.src_v4, table.dst_v4, v4, v4_count);
-    find_addresses<AddressV6>(keys, points, table.src_v6, table.dst_v6, v6, v6_count);
-    const TreesView& trees = table.trees;
+    find_addresses<AddressV4>(keys, points, tables.src_v4, tables.dst_v4, v4, v4_count);
+    find_addresses<AddressV6>(keys, points, tables.src_v6, tables.dst_v6, v6, v6_count);
+    const TreesView& trees = tables.trees;
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto from = static_cast<std::uint32_t>(keys[i].from), to = static_cast<std::uint32_t>(keys[i].to);
         assert(from < trees.zone_count && to < trees.zone_count);
         points[i][2] = *transport[i];
         const std::uint32_t answered = answers == nullptr ? 0 : answers[i];
         points[i][3] = trees.zone_pairs[((from * trees.zone_count + to) << trees.set_use_count) | answered];
-        results[i] = {.rule = table.default_rule(), .observe = abi::kNoRule};
+        results[i] = {.rule = tables.no_match, .observe = abi::kNoRule};
     }
     find_rules(trees, points, count, results.data());
 }

@@ -58,14 +58,45 @@ struct TreesView {
     std::uint32_t node_visits_max{}, block_words_max{};
 };
 
-struct TableView {
+/// What a lookup asks: four classes of a packet, then the rules. `no_match` is its answer where none matches.
+struct LookupTables {
+    AddressView src_v4, dst_v4, src_v6, dst_v6;
+    TransportView transport;
+    TreesView trees;
+    abi::RuleIndex no_match{};
+
+    std::size_t places_of_an_entry() const noexcept {
+        return std::size_t{trees.zone_count} * trees.zone_count << trees.set_use_count;
+    }
+    void use_period(std::uint32_t period) noexcept {
+        trees.zone_pairs = trees.all_zone_pairs + period * places_of_an_entry();
+    }
+    /// Precondition: the tables are those of entry 0.
+    void use_entry(std::uint32_t entry) noexcept { trees.zone_pairs += entry * places_of_an_entry(); }
+};
+
+/// Rules that changed since the tables were compiled (abi: OverlaySection). `tables` answer places.
+struct OverlayView {
+    LookupTables tables;
+    std::span<const abi::OverlayPlace> places;
+    std::span<const abi::RuleIndex> hidden;  ///< ascending
+    std::span<const abi::RuleRecord> rules;
+    const char* text{};
+
+    bool hides(abi::RuleIndex rule) const noexcept { return std::ranges::binary_search(hidden, rule); }
+};
+
+struct TableView : LookupTables {
     std::uint64_t generation{};
     const abi::SettingsSection* settings{};
     /// Bit per rule slot, see SettingsSection::untouched; whoever switches looks whether the base is what ran before.
     std::span<const std::uint64_t> untouched;
 
-    std::span<const abi::RuleRecord> rules;  ///< evaluation order, default last
+    /// Evaluation order, default last; those that `overlay` hides are not in force.
+    std::span<const abi::RuleRecord> rules;
     const char* rules_text{};
+    OverlayView overlay;
+    bool has_overlay{};
 
     std::span<const abi::ZoneRecord> zones;
     std::span<const abi::ZoneBinding> bindings;
@@ -78,22 +109,20 @@ struct TableView {
     /// What sets with changing members say now; filled in by whoever publishes the view. Empty: none has a member.
     SetView members;
 
-    AddressView src_v4, dst_v4, src_v6, dst_v6;
-    TransportView transport;
-    TreesView trees;
-
     /// Which period is in force at an instant, in seconds of UTC: the number of its first table.
     std::uint32_t period_at(std::uint64_t unix_s) const noexcept {
         const auto behind = std::ranges::upper_bound(trees.transitions, unix_s, {}, &abi::Transition::at_unix_s);
         return behind == trees.transitions.begin() ? 0 : std::prev(behind)->period;
     }
     void use_period(std::uint32_t period) noexcept {
-        trees.zone_pairs = trees.all_zone_pairs + period * places_of_an_entry();
+        LookupTables::use_period(period);
+        if (has_overlay) overlay.tables.use_period(period);
     }
     /// These tables as they answer from an entry on. Precondition: they are those of entry 0.
     TableView from_entry(std::uint32_t entry) const noexcept {
         TableView behind = *this;
-        behind.trees.zone_pairs += entry * places_of_an_entry();
+        behind.use_entry(entry);
+        if (has_overlay) behind.overlay.tables.use_entry(entry);
         return behind;
     }
     /// These tables as they answer then.
@@ -103,13 +132,22 @@ struct TableView {
         return then;
     }
 
-    std::size_t places_of_an_entry() const noexcept {
-        return std::size_t{trees.zone_count} * trees.zone_count << trees.set_use_count;
-    }
     abi::RuleIndex default_rule() const noexcept { return static_cast<abi::RuleIndex>(rules.size() - 1); }
-    std::string_view rule_id(abi::RuleIndex i) const noexcept {
-        return {rules_text + rules[i].id.offset, rules[i].id.bytes};
+    /// A rule as lookups name it: of `rules`, or, from their end on, of the overlay.
+    const abi::RuleRecord& rule(abi::RuleIndex i) const noexcept {
+        return i < rules.size() ? rules[i] : overlay.rules[i - rules.size()];
     }
+    std::string_view rule_id(abi::RuleIndex i) const noexcept {
+        const abi::TextRef id = rule(i).id;
+        return {(i < rules.size() ? rules_text : overlay.text) + id.offset, id.bytes};
+    }
+    /// Above every index that a lookup may answer.
+    std::size_t rules_end() const noexcept { return rules.size() + overlay.rules.size(); }
+    /// Words of the widest rows that a lookup may go along.
+    std::uint32_t block_words_max() const noexcept {
+        return trees.block_words_max + overlay.tables.trees.block_words_max;
+    }
+    bool in_force(abi::RuleIndex i) const noexcept { return !overlay.hides(i); }
     std::string_view set_name(std::size_t set) const noexcept {
         return {zones_text + sets[set].name.offset, sets[set].name.bytes};
     }

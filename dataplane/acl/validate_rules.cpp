@@ -39,7 +39,7 @@ bool check_limits(Check& check, const abi::RuleRecord& rule, std::uint64_t index
                          " have padding that is not zero");
 }
 
-bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index) {
+bool check_fields(Check& check, const abi::RuleRecord& rule, std::uint64_t index) {
     return check.require(static_cast<std::uint8_t>(rule.verdict) < abi::kVerdictCount, R::enum_value, "rule ", index,
                          " has verdict ", static_cast<std::uint64_t>(rule.verdict)) &&
            check.require(static_cast<std::uint8_t>(rule.mode) < abi::kRuleModeCount, R::enum_value, "rule ", index,
@@ -138,6 +138,8 @@ const abi::RuleRecord* slot_twice(std::span<const abi::RuleRecord> rules) {
                           [&](const abi::RuleRecord& rule) { return static_cast<std::uint32_t>(rule.slot) == *twice; });
 }
 
+}  // namespace
+
 /// Two rules with one slot would count each other's hits; two with one id could not be told apart in a log.
 bool check_unique(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {
     const auto* slot = slot_twice(rules);
@@ -149,18 +151,23 @@ bool check_unique(Check& check, std::span<const abi::RuleRecord> rules, std::spa
                          " stands twice");
 }
 
+bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index, std::span<const char> text) {
+    return check_fields(check, rule, index) && check.name("rule", index, rule.id, text, kRuleIdBytesMax) &&
+           check.require(is_rule_id(text_of(rule.id, text)), R::text, "rule ", index,
+                         " has an id that no policy allows") &&
+           check.require(rule.slot >= abi::kSlotFirstFree && rule.slot != abi::kNoSlot, R::index, "rule ", index,
+                         " has the reserved slot ", static_cast<std::uint64_t>(rule.slot));
+}
+
+namespace {
+
 bool check_records(Check& check, std::span<const abi::RuleRecord> rules, std::span<const char> text) {
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        const abi::RuleRecord& rule = rules[i];
-        if (!check_record(check, rule, i) || !check.name("rule", i, rule.id, text, kRuleIdBytesMax)) return false;
-        if (i + 1 == rules.size()) break;
-        if (!check.require(is_rule_id(text_of(rule.id, text)), R::text, "rule ", i,
-                           " has an id that no policy allows") ||
-            !check.require(rule.slot >= abi::kSlotFirstFree && rule.slot != abi::kNoSlot, R::index, "rule ", i,
-                           " has the reserved slot ", static_cast<std::uint64_t>(rule.slot)))
-            return false;
+    for (std::size_t i = 0; i + 1 < rules.size(); ++i) {
+        if (!check_record(check, rules[i], i, text)) return false;
     }
-    return check_default(check, rules.back(), text) && check_unique(check, rules, text);
+    return check_fields(check, rules.back(), rules.size() - 1) &&
+           check.name("rule", rules.size() - 1, rules.back().id, text, kRuleIdBytesMax) &&
+           check_default(check, rules.back(), text) && check_unique(check, rules, text);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "dataplane/acl/check.hpp"
 #include "dataplane/acl/digest.hpp"
+#include "dataplane/acl/view_tables.hpp"
 
 namespace sluice::dp {
 
@@ -15,12 +16,6 @@ namespace {
 using R = abi::RefuseReason;
 using abi::SectionKind;
 
-constexpr std::size_t index_of(SectionKind kind) noexcept { return static_cast<std::size_t>(kind) - 1; }
-
-constexpr std::array<std::string_view, abi::kSectionKindCount> kPartNames{
-    "settings section", "zones section",  "rules section",     "src_v4 section", "dst_v4 section",
-    "src_v6 section",   "dst_v6 section", "transport section", "trees section"};
-
 constexpr std::size_t struct_bytes(SectionKind kind) noexcept {
     switch (kind) {
         case SectionKind::settings: return sizeof(abi::SettingsSection);
@@ -28,6 +23,7 @@ constexpr std::size_t struct_bytes(SectionKind kind) noexcept {
         case SectionKind::rules: return sizeof(abi::RulesSection);
         case SectionKind::transport: return sizeof(abi::TransportSection);
         case SectionKind::trees: return sizeof(abi::TreesSection);
+        case SectionKind::overlay: return sizeof(abi::OverlaySection);
         default: return sizeof(abi::AddressSection);
     }
 }
@@ -61,11 +57,6 @@ bool check_header(Check& check, SectionKind kind, std::span<const std::byte> byt
                          "the digest does not match the content");
 }
 
-template <typename Section>
-const Section& as(std::span<const std::byte> bytes) noexcept {
-    return *reinterpret_cast<const Section*>(bytes.data());
-}
-
 bool check_body(Check& check, SectionKind kind, std::span<const std::byte> bytes) {
     switch (kind) {
         case SectionKind::settings: return check_settings(check, as<abi::SettingsSection>(bytes));
@@ -77,6 +68,7 @@ bool check_body(Check& check, SectionKind kind, std::span<const std::byte> bytes
         case SectionKind::dst_v6: return check_addresses_v6(check, as<abi::AddressSection>(bytes));
         case SectionKind::transport: return check_transport(check, as<abi::TransportSection>(bytes));
         case SectionKind::trees: return check_trees(check, as<abi::TreesSection>(bytes));
+        case SectionKind::overlay: return check_overlay(check, as<abi::OverlaySection>(bytes));
     }
     return false;
 }
@@ -120,19 +112,6 @@ bool check_manifest(Check& check, std::span<const std::byte> bytes) {
                          abi::kGenerationBytesMax);
 }
 
-/// Typed access to a section that validate_section accepted.
-class Opened {
-public:
-    explicit Opened(std::span<const std::byte> bytes) noexcept : bytes_{bytes} {}
-    template <typename T>
-    std::span<const T> array(const abi::ArrayRef& ref) const noexcept {
-        return {reinterpret_cast<const T*>(bytes_.data() + ref.offset), static_cast<std::size_t>(ref.count)};
-    }
-
-private:
-    std::span<const std::byte> bytes_;
-};
-
 /// The parts are those that the manifest names, not others of the same kind.
 bool check_parts(Check& check, const abi::Manifest& manifest, const SectionBytes& sections) {
     for (std::size_t i = 0; i < sections.size(); ++i) {
@@ -165,30 +144,8 @@ bool check_slots(Check& check, const abi::Manifest& manifest, std::span<const ab
     return true;
 }
 
-/// A view of one side and family, whose classes are those of the trees.
-bool view_addresses(Check& check, SectionKind kind, const SectionBytes& sections, std::uint32_t class_count,
-                    AddressView& out) {
-    const auto bytes = sections[index_of(kind)];
-    const auto& s = as<abi::AddressSection>(bytes);
-    const Opened open{bytes};
-    out = {.root = open.array<std::uint32_t>(s.root).data(), .lines = open.array<abi::AddressLine>(s.lines).data()};
-    return check.require(s.class_count == class_count, R::bounds, kPartNames[index_of(kind)], " has ", s.class_count,
-                         " classes, the trees have ", class_count);
-}
-
-bool view_transport(Check& check, const SectionBytes& sections, std::uint32_t class_count, TransportView& out) {
-    const auto bytes = sections[index_of(SectionKind::transport)];
-    const auto& s = as<abi::TransportSection>(bytes);
-    const Opened open{bytes};
-    const abi::ArrayRef refs[] = {s.proto_class, s.tcp_dport, s.udp_dport, s.icmp, s.icmp6};
-    for (std::size_t i = 0; i < out.tables.size(); ++i) out.tables[i] = open.array<std::uint16_t>(refs[i]).data();
-    return check.require(s.class_count == class_count, R::bounds, "the transport section has ", s.class_count,
-                         " classes, the trees have ", class_count);
-}
-
-/// Entries stand in the order of the rules that pass to them, and every period has a table for each.
-bool check_entries(Check& check, const abi::TreesSection& s, const Opened& open, std::span<const abi::RuleRecord> rules,
-                   std::uint32_t& entry_count) {
+/// Entries stand in the order of the rules that pass to them.
+bool count_entries(Check& check, std::span<const abi::RuleRecord> rules, std::uint32_t& entry_count) {
     std::uint32_t last = 1;
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const std::uint32_t is_pass = rules[i].is_pass;
@@ -199,82 +156,15 @@ bool check_entries(Check& check, const abi::TreesSection& s, const Opened& open,
         last = is_pass;
     }
     entry_count = last;
-    if (!check.require(s.period_count % last == 0, R::bounds, s.period_count, " tables of pairs of zones for ", last,
-                       " entries"))
-        return false;
-    for (const abi::Transition& t : open.array<abi::Transition>(s.transitions)) {
-        if (!check.require(t.period % last == 0, R::index, "a transition names table ", t.period,
-                           " of pairs of zones, ", last, " are of one period"))
-            return false;
-    }
     return true;
 }
 
-/// The lookup goes by the bit beside a rule's number and never looks at RuleRecord::mode.
-bool check_modes(Check& check, const abi::TreesSection& s, const Opened& open, std::span<const abi::RuleRecord> rules) {
-    const auto agrees = [&](std::uint32_t rule) {
-        const std::uint32_t at = rule & ~abi::kObserveBit;
-        const bool observe = rules[at].mode == abi::RuleMode::observe;
-        if (rules[at].turns_to_observe != 0) return true;  // it stands there as either, for different periods
-        return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
-                             " differ about observe mode");
-    };
-    for (const abi::LeafRule& leaf : open.array<abi::LeafRule>(s.leaf_rules)) {
-        if (!agrees(leaf.rule)) return false;
-    }
-    const auto words = open.array<std::uint64_t>(s.words);
-    for (const abi::Block& block : open.array<abi::Block>(s.blocks)) {
-        const auto* const named = reinterpret_cast<const std::uint32_t*>(words.data() + block.rules);
-        for (std::uint32_t i = 0; i < block.rule_count; ++i) {
-            if (!agrees(named[i])) return false;
-        }
-        if (block.kind != abi::BlockKind::pairs) continue;
-        const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(words.data() + block.finals);
-        const std::size_t count = std::size_t{block.pair_count} * block.sides[2].row_count * block.sides[3].row_count;
-        for (std::size_t i = 0; i < count; ++i) {
-            if ((answers[i].rule != abi::kNoRule && !agrees(answers[i].rule)) ||
-                (answers[i].observe != abi::kNoRule && !agrees(answers[i].observe | abi::kObserveBit)))
-                return false;
-        }
-    }
-    return true;
-}
-
-bool view_trees(Check& check, const SectionBytes& sections, TableView& view) {
-    const auto bytes = sections[index_of(SectionKind::trees)];
-    const auto& s = as<abi::TreesSection>(bytes);
-    const Opened open{bytes};
-    view.trees = {.zone_count = s.zone_count,
-                  .set_use_count = static_cast<std::uint32_t>(s.set_uses.count),
-                  .zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
-                  .all_zone_pairs = open.array<std::uint16_t>(s.zone_pairs).data(),
-                  .transitions = open.array<abi::Transition>(s.transitions),
-                  .roots = open.array<std::uint32_t>(s.roots),
-                  .nodes = open.array<abi::TreeNode>(s.nodes).data(),
-                  .records = open.array<abi::LeafRecord>(s.records).data(),
-                  .leaf_rules = open.array<abi::LeafRule>(s.leaf_rules).data(),
-                  .conditions = open.array<abi::Condition>(s.conditions).data(),
-                  .ranges = open.array<abi::ClassRange>(s.ranges).data(),
-                  .blocks = open.array<abi::Block>(s.blocks).data(),
-                  .words = open.array<std::uint64_t>(s.words).data(),
-                  .node_visits_max = s.node_visits_max,
-                  .block_words_max = s.block_words_max};
-    const auto& classes = s.class_count;
-    view.set_uses = open.array<abi::SetUse>(s.set_uses);
-    const bool uses_known = std::all_of(view.set_uses.begin(), view.set_uses.end(),
-                                        [&](const abi::SetUse& use) { return use.set < view.sets.size(); });
-    return check.require(s.rule_count == view.rules.size(), R::bounds, "the trees are of ", s.rule_count,
-                         " rules, the rules section has ", view.rules.size()) &&
-           check.require(s.zone_count == view.zones.size(), R::bounds, "the trees are of ", s.zone_count,
-                         " zones, the zones section has ", view.zones.size()) &&
-           check.require(uses_known, R::index, "the trees ask for a set that the zones section does not have") &&
-           check_entries(check, s, open, view.rules, view.trees.entry_count) &&
-           check_modes(check, s, open, view.rules) &&
-           view_addresses(check, SectionKind::src_v4, sections, classes[0], view.src_v4) &&
-           view_addresses(check, SectionKind::dst_v4, sections, classes[1], view.dst_v4) &&
-           view_addresses(check, SectionKind::src_v6, sections, classes[0], view.src_v6) &&
-           view_addresses(check, SectionKind::dst_v6, sections, classes[1], view.dst_v6) &&
-           view_transport(check, sections, classes[2], view.transport);
+bool view_large_tables(Check& check, const SectionBytes& sections, TableView& view) {
+    LookupSections parts;
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = sections[index_of(abi::kOverlayTables[i])];
+    std::uint32_t entry_count = 1;
+    return count_entries(check, view.rules, entry_count) &&
+           view_tables(check, parts, NamedRules{view, {}}, view.rules.size(), entry_count, view, view.set_uses);
 }
 
 void view_rules(const SectionBytes& sections, TableView& view) {
@@ -383,7 +273,7 @@ Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const Secti
     view.untouched = Opened{settings}.array<std::uint64_t>(view.settings->untouched);
     view_rules(sections, view);
     if (!check_slots(check, manifest, view.rules, limits) || !view_zones(check, sections, limits, view) ||
-        !view_trees(check, sections, view))
+        !view_large_tables(check, sections, view) || !view_overlay(check, manifest, sections, view))
         return Unexpected<Refusal>{check.take()};
     return view;
 }

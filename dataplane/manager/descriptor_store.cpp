@@ -43,7 +43,11 @@ static_assert(std::has_unique_object_representations_v<StateLayout> && sizeof(St
 
 std::uint64_t checksum(const StateSlot& slot) noexcept { return XXH3_64bits(&slot, offsetof(StateSlot, checksum)); }
 
-std::string manifest_name(std::uint64_t generation) { return fmt::format("m.{}", generation); }
+std::string manifest_prefix(std::uint64_t generation) { return fmt::format("m.{}.", generation); }
+/// A generation may come again with other tables: they stand side by side until it has switched.
+std::string manifest_name(const abi::Manifest& manifest) {
+    return manifest_prefix(manifest.generation) + fmt::format("{:016x}", manifest.digest.low);
+}
 // The kind belongs to the name: a digest covers what stands behind a section's header, so that sections of two kinds
 // with equal content have equal digests.
 std::string section_name(const abi::SectionRef& ref) {
@@ -52,7 +56,7 @@ std::string section_name(const abi::SectionRef& ref) {
 
 void add_names(std::set<std::string>& names, const Generation* generation) {
     if (generation == nullptr) return;
-    names.insert(manifest_name(generation->manifest.generation));
+    names.insert(manifest_name(generation->manifest));
     for (const auto& section : generation->sections) names.insert(section_name(section->ref));
 }
 
@@ -142,23 +146,29 @@ Expected<DescriptorStore, std::string> DescriptorStore::open(Notifier notifier, 
 }
 
 std::optional<GenerationFds> DescriptorStore::stored_generation(std::uint64_t generation) const {
-    const auto manifest_fd = inherited_.find(manifest_name(generation));
-    if (manifest_fd == inherited_.end()) return std::nullopt;
-    abi::Manifest manifest;
-    // Read for the names only; what is attached later is checked like an offer.
-    if (pread(manifest_fd->second.get(), &manifest, sizeof manifest, 0) != sizeof manifest) return std::nullopt;
-    GenerationFds fds;
-    fds.manifest = manifest_fd->second.duplicate();
-    for (std::size_t i = 0; i < manifest.sections.size(); ++i) {
-        const auto section = inherited_.find(section_name(manifest.sections[i]));
-        if (section != inherited_.end()) fds.sections[i] = section->second.duplicate();
+    const std::string prefix = manifest_prefix(generation);
+    std::optional<GenerationFds> found;
+    for (auto it = inherited_.lower_bound(prefix); it != inherited_.end() && it->first.starts_with(prefix); ++it) {
+        abi::Manifest manifest;
+        // Read for the names only; what is attached later is checked like an offer.
+        if (pread(it->second.get(), &manifest, sizeof manifest, 0) != sizeof manifest) continue;
+        GenerationFds fds;
+        fds.manifest = it->second.duplicate();
+        bool whole = true;
+        for (std::size_t i = 0; i < manifest.sections.size(); ++i) {
+            const auto section = inherited_.find(section_name(manifest.sections[i]));
+            if (section != inherited_.end()) fds.sections[i] = section->second.duplicate();
+            whole = whole && section != inherited_.end();
+        }
+        found = std::move(fds);
+        if (whole) break;
     }
-    return fds;
+    return found;
 }
 
 void DescriptorStore::keep(const Generation& generation) {
     if (!state_stored_) state_stored_ = notifier_.send("FDSTORE=1\nFDNAME=state", state_.fd());
-    put(manifest_name(generation.manifest.generation), generation.manifest_fd.get());
+    put(manifest_name(generation.manifest), generation.manifest_fd.get());
     for (const auto& section : generation.sections) put(section_name(section->ref), section->fd.get());
     put_flows();
 }

@@ -43,8 +43,9 @@ namespace {
 
 std::vector<std::uint64_t> live_slots_of(const TableView& view) {
     std::vector<std::uint64_t> live;
-    for (const abi::RuleRecord& rule : view.rules) {
-        const auto slot = static_cast<std::size_t>(rule.slot);
+    for (abi::RuleIndex i = 0; i < view.rules_end(); ++i) {
+        if (!view.in_force(i)) continue;
+        const auto slot = static_cast<std::size_t>(view.rule(i).slot);
         if (live.size() <= slot / 64) live.resize(slot / 64 + 1);
         live[slot / 64] |= std::uint64_t{1} << (slot % 64);
     }
@@ -95,6 +96,11 @@ std::uint64_t Generations::switch_to(Held generation, abi::StateSource source, a
     source_ = source;
     highest_seen_ = std::max(highest_seen_, running_->manifest.generation);
     return sequence_;
+}
+
+void Generations::replace_tables(Held generation) {
+    publish(generation, true);
+    running_ = std::move(generation);
 }
 
 bool Generations::may_refresh_sets(abi::MonoTime now) {

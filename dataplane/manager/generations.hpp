@@ -59,6 +59,9 @@ public:
     bool tell_time(std::uint64_t unix_s);
     /// Publishes. Precondition: may_switch(). `confirm_deadline` 0 = confirmed at once. Returns the sequence.
     std::uint64_t switch_to(Held generation, abi::StateSource source, abi::MonoTime confirm_deadline);
+    /// The running generation, with other tables that say the same: whatever waits for it, or could be returned to,
+    /// does so still. Precondition: may_switch().
+    void replace_tables(Held generation);
     /// False: nothing waits for a confirmation, or another generation does.
     bool confirm(std::uint64_t generation);
     /// Back to `previous`; false: there is none, or another generation runs than the one to leave, or !may_switch().

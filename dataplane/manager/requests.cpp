@@ -110,14 +110,20 @@ bool Manager::on_offer(ClientId client, const abi::Offer& offer, std::vector<Uni
         refuse(client, offer.header.sequence, accepted.error().reason, accepted.error().where);
         return true;
     }
-    if (*accepted != generations_.running()) {
+    const auto& running = generations_.running();
+    if (*accepted != running) {
+        const bool other_tables = running && (*accepted)->manifest.generation == running->manifest.generation;
         // In the store before it runs: a crash at any instant finds the generation that the state names.
         store_.keep(**accepted);
         const abi::MonoTime deadline{offer.confirm_within_ms == 0
                                          ? 0
                                          : started.ns +
                                                std::min(offer.confirm_within_ms, kConfirmWithinMsMax) * 1'000'000};
-        generations_.switch_to(std::move(*accepted), abi::StateSource::publisher, deadline);
+        if (other_tables) {
+            generations_.replace_tables(std::move(*accepted));
+        } else {
+            generations_.switch_to(std::move(*accepted), abi::StateSource::publisher, deadline);
+        }
         record();
     }
     switched(client, offer.header.sequence, offer.adopt_within_ms, started);
@@ -131,12 +137,10 @@ Expected<std::shared_ptr<const Generation>, Refusal> Manager::accept_offer(Clien
     };
     if (client != publisher_) return no(abi::RefuseReason::not_publisher, "the sender has not claimed to publish");
     const auto& running = generations_.running();
-    // A publisher that lost the answer may offer again what runs already.
-    if (running && running->manifest.generation == offer.generation &&
-        running->manifest.generation_digest == offer.digest) {
-        return running;
-    }
-    if (offer.generation <= generations_.highest_seen()) {
+    // A publisher that lost the answer may offer again what runs already, and one that has compiled it otherwise, too.
+    const bool again = running && running->manifest.generation == offer.generation &&
+                       running->manifest.generation_digest == offer.digest;
+    if (!again && offer.generation <= generations_.highest_seen()) {
         return no(abi::RefuseReason::generation_old, fmt::format("generation {} is not above {}, the highest seen here",
                                                                  offer.generation, generations_.highest_seen()));
     }
@@ -144,14 +148,15 @@ Expected<std::shared_ptr<const Generation>, Refusal> Manager::accept_offer(Clien
         return no(abi::RefuseReason::nothing_to_confirm,
                   "a confirmation is wanted, but no generation runs that could be returned to; publish without it");
     }
+    auto attached = attacher_.attach(std::move(fds));
+    if (!attached) return attached;
+    const abi::Manifest& manifest = (*attached)->manifest;
+    if (again && manifest.digest == running->manifest.digest) return running;
     if (!generations_.may_switch()) {
         return no(abi::RefuseReason::too_many_unretired,
                   fmt::format("{} generations are still held by stalled workers {:#x}", kUnretiredMax,
                               generations_.late_workers(generations_.sequence())));
     }
-    auto attached = attacher_.attach(std::move(fds));
-    if (!attached) return attached;
-    const abi::Manifest& manifest = (*attached)->manifest;
     if (manifest.generation != offer.generation || manifest.generation_digest != offer.digest) {
         return no(abi::RefuseReason::digest_wrong, "the manifest names another generation or digest than the offer");
     }

@@ -29,7 +29,7 @@ void refuse(Burst& burst, std::size_t i, abi::Verdict verdict) noexcept {
 
 /// An observe rule that would have decided: recorded, then as if it were not there.
 void note_observed(const Desk& d, std::size_t i, abi::RuleIndex rule) noexcept {
-    const abi::RuleRecord& r = d.view.rules[rule];
+    const abi::RuleRecord& r = d.view.rule(rule);
     d.rules.hit(r.slot, d.burst.moment.mono);
     abi::FlowEvent event = event_of(d.burst, i, abi::EventKind::observed, d.flows.stamp().generation);
     event.slot = r.slot;
@@ -40,7 +40,7 @@ void note_observed(const Desk& d, std::size_t i, abi::RuleIndex rule) noexcept {
 /// Rules of earlier layers that left the packet to the one that has decided. Hits only: its flow is not theirs.
 void note_passed(const Desk& d, std::size_t i) noexcept {
     const PassTrail& trail = d.burst.passed[i];
-    for (std::uint32_t k = 0; k < trail.count; ++k) d.rules.hit(d.view.rules[trail.rules[k]].slot, d.burst.moment.mono);
+    for (std::uint32_t k = 0; k < trail.count; ++k) d.rules.hit(d.view.rule(trail.rules[k]).slot, d.burst.moment.mono);
 }
 
 void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
@@ -239,7 +239,7 @@ void admit(Burst& burst, const TableView& view, FlowBook& flows, RuleMeter& rule
     const Desk desk{burst, view, flows, rules, events, counters};
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] != Fate::undecided || !burst.tracked[i].asks) continue;
-        rules.prefetch(view.rules[burst.inquiry[i].answer.rule].slot);
+        rules.prefetch(view.rule(burst.inquiry[i].answer.rule).slot);
     }
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.fate[i] == Fate::undecided && burst.tracked[i].waits) admit_one(desk, i);

@@ -54,7 +54,7 @@ void classify(Burst& burst, const TableView& view, abi::WorkerCounters& counters
                                              std::span<PassTrail>{trails.data(), count}));
     for (std::size_t k = 0; k < count; ++k) {
         burst.inquiry[whose[k]].answer = results[k];
-        __builtin_prefetch(&view.rules[results[k].rule]);
+        __builtin_prefetch(&view.rule(results[k].rule));
     }
     counters.lookups.add(count);
     if (view.trees.entry_count > 1) [[unlikely]] {

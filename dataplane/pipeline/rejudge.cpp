@@ -18,7 +18,7 @@ LookupKey flow_question(const Passage& passage, FlowHandle h, const FlowTable& t
 }
 
 Ruling ruling_of(const TableView& view, abi::RuleIndex rule) noexcept {
-    const abi::RuleRecord& r = view.rules[rule];
+    const abi::RuleRecord& r = view.rule(rule);
     return {r.slot, r.verdict, r.log, r.limits, r.on_change};
 }
 

@@ -71,7 +71,7 @@ void Sweep::run(const TableView& view, FlowBook& flows, RuleMeter& rules, const 
     const std::uint64_t elapsed_ns = now_ns > last_ns_ ? now_ns - last_ns_ : 0;
     last_ns_ = now_ns;
     const std::uint64_t batch_ns =
-        kBatch * (busy ? kNsPerFlowBusy : kNsPerFlow) * (1 + view.trees.block_words_max / kWordsAtPace);
+        kBatch * (busy ? kNsPerFlowBusy : kNsPerFlow) * (1 + view.block_words_max() / kWordsAtPace);
     if (seen_seq_ != flows.stamp().policy_seq) {
         seen_seq_ = flows.stamp().policy_seq;
         left_ = flows.table.capacity();

@@ -47,9 +47,10 @@ cp::RingEvent some_flow(std::mt19937_64& random, const cp::Policy& policy, std::
 
 std::shared_ptr<const cp::Names> names_of(const cp::Policy& policy) {
     auto names = std::make_shared<cp::Names>();
-    std::vector<std::string> rules(static_cast<std::size_t>(abi::kSlotFirstFree), "");
-    rules.emplace_back("some-rule");
-    names->rules = std::make_shared<const std::vector<std::string>>(std::move(rules));
+    auto rules = std::make_shared<cp::SharedList<std::string>>();
+    rules->resize(static_cast<std::size_t>(abi::kSlotFirstFree));
+    rules->push_back("some-rule");
+    names->rules = std::move(rules);
     std::vector<std::string> zones;
     for (const auto& zone : policy.zones) zones.push_back(zone.name);
     names->zones.emplace_back(7, std::move(zones));

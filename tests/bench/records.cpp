@@ -95,9 +95,10 @@ public:
 
 std::shared_ptr<const cp::Names> names_of_rules() {
     auto names = std::make_shared<cp::Names>();
-    std::vector<std::string> rules(kFirstSlot, "");
-    for (std::uint32_t r = 0; r < kRules; ++r) rules.push_back("rule-" + std::to_string(r));
-    names->rules = std::make_shared<const std::vector<std::string>>(std::move(rules));
+    auto rules = std::make_shared<cp::SharedList<std::string>>();
+    rules->resize(kFirstSlot);
+    for (std::uint32_t r = 0; r < kRules; ++r) rules->push_back("rule-" + std::to_string(r));
+    names->rules = std::move(rules);
     names->zones.emplace_back(7, std::vector<std::string>{"internet", "servers"});
     names->ports = {"outside", "inside"};
     return names;

@@ -49,7 +49,7 @@ std::vector<std::uint8_t> segment_bytes(bool sealed) {
     cp::EventBatch batch;
     batch.boot_id = 1;
     auto names = std::make_shared<cp::Names>();
-    names->rules = std::make_shared<const std::vector<std::string>>(2, "web-in");
+    names->rules = std::make_shared<const cp::SharedList<std::string>>(cp::SharedList<std::string>{"web-in", "web-in"});
     batch.names = names;
     batch.clock = cp::UtcClock{1'790'000'000'000'000'000, {1}};
     cp::SegmentInfo info;

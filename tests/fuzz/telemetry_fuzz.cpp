@@ -46,7 +46,9 @@ void write_records(test::TestTelemetry& t, Input& in) {
 const cp::Names& names() {
     static const cp::Names n = [] {
         cp::Names made;
-        made.rules = std::make_shared<const std::vector<std::string>>(20, "rule");
+        auto rules = std::make_shared<cp::SharedList<std::string>>();
+        while (rules->size() < 20) rules->push_back("rule");
+        made.rules = std::move(rules);
         made.zones.emplace_back(0, std::vector<std::string>{"outside", "inside"});
         made.ports = {"p0", "p\"1"};
         return made;

@@ -24,11 +24,18 @@ const test::Pool& pool() {
     return p;
 }
 
+/// With some edits beside the tables, so that there are small ones too.
 const cp::CompiledGeneration& generation() {
-    static const test::CompiledTables tables{[] {
+    static cp::SlotMap slots;
+    static const test::CompiledTables tables = [] {
         test::Random random{1};
-        return pool().policy(test::random_rules(random, 70));
-    }()};
+        const cp::Policy before = pool().policy(test::random_rules(random, 70));
+        cp::Policy after = before;
+        after.rules.erase(after.rules.begin() + 3);
+        after.rules[10].log = abi::RuleLog::both;
+        after.rules[20].action = cp::Action::reject;
+        return test::CompiledTables{before, after, slots, 2};
+    }();
     return tables.compiled();
 }
 
@@ -75,7 +82,7 @@ void ask(const dp::TableView& view) {
         if (!dp::supported(isa)) continue;
         dp::lookup_using(isa, view, keys, got);
         for (std::size_t i = 0; i < keys.size(); ++i) {
-            const bool exists = got[i].rule < view.rules.size() && !view.rule_id(got[i].rule).empty();
+            const bool exists = got[i].rule < view.rules_end() && !view.rule_id(got[i].rule).empty();
             if (exists && got[i].rule == scalar[i].rule && got[i].observe == scalar[i].observe) continue;
             std::fprintf(stderr, "bodies differ on %s\n", test::to_text(keys[i]).c_str());
             std::abort();
@@ -89,7 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size < 1) return 0;
     const auto index = data[0] % abi::kSectionKindCount;
     const auto kind = static_cast<abi::SectionKind>(index + 1);
-    std::vector<std::byte> section = generation().sections[index];
+    const auto whole = generation().sections[index].bytes();
+    std::vector<std::byte> section{whole.begin(), whole.end()};
     const std::uint8_t* rest = data + 1;
     const std::size_t rest_bytes = size - 1;
     if ((data[0] & 0x80) != 0) {

@@ -7,17 +7,42 @@
 namespace sluice::test {
 
 EditableGeneration::EditableGeneration(const cp::CompiledGeneration& compiled)
-    : manifest_(compiled.manifest_bytes().begin(), compiled.manifest_bytes().end()), sections_{compiled.sections} {}
+    : manifest_(compiled.manifest_bytes().begin(), compiled.manifest_bytes().end()) {
+    const auto sections = compiled.section_bytes();
+    for (std::size_t i = 0; i < sections.size(); ++i) sections_[i].assign(sections[i].begin(), sections[i].end());
+}
 
 void EditableGeneration::fix_digests() noexcept {
     for (std::uint32_t kind = 1; kind <= abi::kSectionKindCount; ++kind) fix_section(abi::SectionKind{kind});
 }
 
-void EditableGeneration::fix_digest(std::vector<std::byte>& section) noexcept {
+namespace {
+
+void fix_bytes(std::span<std::byte> section) noexcept {
     if (section.size() < sizeof(abi::SectionHeader)) return;
     auto& header = *reinterpret_cast<abi::SectionHeader*>(section.data());
     const std::size_t bytes = std::min<std::size_t>(header.bytes, section.size());
-    if (bytes >= sizeof header) header.digest = dp::section_digest(std::span{section}.first(bytes));
+    if (bytes >= sizeof header) header.digest = dp::section_digest(section.first(bytes));
+}
+
+/// The sections inside it first.
+void fix_overlay(std::span<std::byte> section) noexcept {
+    const auto& overlay = *reinterpret_cast<const abi::OverlaySection*>(section.data());
+    for (const abi::ArrayRef& table : overlay.tables) {
+        if (table.offset % 8 != 0 || table.offset > section.size() || table.count > section.size() - table.offset)
+            continue;
+        fix_bytes(section.subspan(table.offset, table.count));
+    }
+}
+
+}  // namespace
+
+void EditableGeneration::fix_digest(std::vector<std::byte>& section) noexcept {
+    if (section.size() < sizeof(abi::SectionHeader)) return;
+    const bool is_overlay =
+        reinterpret_cast<const abi::SectionHeader*>(section.data())->kind == abi::SectionKind::overlay;
+    if (is_overlay && section.size() >= sizeof(abi::OverlaySection)) fix_overlay(section);
+    fix_bytes(section);
 }
 
 void EditableGeneration::fix_section(abi::SectionKind kind) noexcept {

@@ -95,8 +95,9 @@ void Harness::publish(const dp::TableView& view, std::unique_ptr<CompiledTables>
     next->compiled = std::move(compiled);
     next->valid_since = valid_since_;
     next->live_slots.resize((rules_.size() + 63) / 64);
-    for (const abi::RuleRecord& rule : view.rules) {
-        const auto slot = static_cast<std::size_t>(rule.slot);
+    for (abi::RuleIndex i = 0; i < view.rules_end(); ++i) {
+        if (!view.in_force(i)) continue;
+        const auto slot = static_cast<std::size_t>(view.rule(i).slot);
         next->live_slots.at(slot / 64) |= std::uint64_t{1} << (slot % 64);
     }
     const std::uint64_t sequence = published_.size() + 2 + skipped_switches_;

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 
+#include "controlplane/compiler/overlay.hpp"
 #include "dataplane/acl/digest.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/harness/frames.hpp"
@@ -170,7 +171,7 @@ cp::Policy PolicyBuilder::build() const {
     if (!slots.assign(out)) wrong("too many rules");
     const auto compiled = cp::compile(out, slots, {.generation = 1});
     if (!compiled) wrong(compiled.error().detail);
-    for (const auto& section : compiled->sections) {
+    for (const auto section : compiled->section_bytes()) {
         const abi::Digest128 d = dp::digest_of(section);
         std::uint64_t words[4];
         std::memcpy(words, out.version.bytes.data(), sizeof words);
@@ -211,8 +212,24 @@ void CompiledTables::make(const cp::Policy& policy, cp::SlotMap& slots, std::uin
     if (const auto assigned = slots.assign(policy); !assigned) wrong(assigned.error().to_string());
     auto compiled = cp::compile(policy, slots, {.generation = generation});
     if (!compiled) wrong(compiled.error().detail);
-    compiled_ = std::move(*compiled);
+    take(std::move(*compiled), policy, slots, ports);
+}
 
+CompiledTables::CompiledTables(const cp::Policy& before, const cp::Policy& after, cp::SlotMap& slots,
+                               std::uint64_t generation, const std::vector<std::string>& ports) {
+    const auto slots_before = slots.assign(before), slots_after = slots.assign(after);
+    if (!slots_before || !slots_after) wrong("too many rules");
+    const auto whole = cp::compile(before, *slots_before, {.generation = 1});
+    if (!whole) wrong(whole.error().detail);
+    const cp::ChangeBase base{&before, *slots_before, 1, {}, whole->whole->terms.get()};
+    auto compiled = cp::compile_beside(*whole, after, *slots_after, base, {.generation = generation});
+    if (!compiled) wrong("it was to be compiled beside, but " + compiled.error());
+    take(std::move(*compiled), after, slots, ports);
+}
+
+void CompiledTables::take(cp::CompiledGeneration compiled, const cp::Policy& policy, const cp::SlotMap& slots,
+                          const std::vector<std::string>& ports) {
+    compiled_ = std::move(compiled);
     std::vector<std::string_view> names(ports.begin(), ports.end());
     if (names.empty()) {
         for (const cp::Zone& zone : policy.zones) names.insert(names.end(), zone.ports.begin(), zone.ports.end());

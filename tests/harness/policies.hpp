@@ -72,6 +72,9 @@ public:
     /// As above, with slots that go on from an earlier generation; `slots` is updated.
     CompiledTables(const cp::Policy& policy, cp::SlotMap& slots, std::uint64_t generation,
                    const std::vector<std::string>& ports = {});
+    /// `after`, an edit of `before` that shares what it leaves alone, beside the tables of that. It has to fit.
+    CompiledTables(const cp::Policy& before, const cp::Policy& after, cp::SlotMap& slots, std::uint64_t generation,
+                   const std::vector<std::string>& ports = {});
 
     CompiledTables(const CompiledTables&) = delete;
     CompiledTables& operator=(const CompiledTables&) = delete;
@@ -90,6 +93,8 @@ public:
 
 private:
     void make(const cp::Policy& policy, cp::SlotMap& slots, std::uint64_t generation,
+              const std::vector<std::string>& ports);
+    void take(cp::CompiledGeneration compiled, const cp::Policy& policy, const cp::SlotMap& slots,
               const std::vector<std::string>& ports);
 
     cp::CompiledGeneration compiled_;

@@ -279,6 +279,58 @@ void add_never_block(cp::Policy& policy, const std::vector<cp::Prefix>& known, R
         policy.never_block.nets.push_back(known[below(random, known.size())]);
 }
 
+void change_rule(cp::Policy& policy, const Pool& pool, Random& random, std::uint32_t& next_id) {
+    const auto pick = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
+    const auto fresh = [&] {
+        cp::Rule rule = pool.policy({random_rule(random)}).rules.front();
+        rule.id = "fresh-" + std::to_string(next_id++);
+        return rule;
+    };
+    auto& rules = policy.rules;
+    if (rules.empty()) {
+        rules.push_back(fresh());
+        return;
+    }
+    const std::size_t at = pick(rules.size());
+    const auto place = rules.begin() + static_cast<std::ptrdiff_t>(at);
+    switch (pick(9)) {
+        case 0: rules.insert(place, fresh()); break;
+        case 1: rules.erase(place); break;
+        case 2: std::rotate(place, place + 1, rules.end()); break;
+        case 3: {
+            const std::string id = place->id;
+            *place = fresh();
+            place->id = id;
+            break;
+        }
+        case 4: place->action = fresh().action; break;
+        case 5: place->log = place->log == abi::RuleLog::none ? abi::RuleLog::both : abi::RuleLog::none; break;
+        case 6:
+            place->mode = place->mode == abi::RuleMode::observe ? abi::RuleMode::enforce : abi::RuleMode::observe;
+            break;
+        case 7: {  // wider or narrower by one endpoint
+            auto& side = pick(2) == 0 ? place->from : place->to;
+            const cp::Rule other = fresh();
+            if (side.size() > 1 && pick(2) == 0) {
+                side.pop_back();
+            } else {
+                side.push_back(other.from.front());
+            }
+            break;
+        }
+        default: {
+            auto& service = place->service;
+            const cp::Rule other = fresh();
+            if (service.size() > 1 && pick(2) == 0) {
+                service.pop_back();
+            } else if (!service.empty() && !other.service.empty()) {
+                service.push_back(other.service.front());
+            }
+            break;
+        }
+    }
+}
+
 std::string to_text(const dp::LookupKey& key) {
     char src[INET6_ADDRSTRLEN]{}, dst[INET6_ADDRSTRLEN]{};
     const int family = key.family == IpFamily::v4 ? AF_INET : AF_INET6;

@@ -66,6 +66,9 @@ SetsByApi put_sets_on_api(cp::Policy& policy, Random& random);
 /// Some of `known`, and some sets with nets; in every third policy nobody.
 void add_never_block(cp::Policy& policy, const std::vector<cp::Prefix>& known, Random& random);
 
+/// One change as people make it: a rule comes, goes, moves, says something else. New rules are called by `next_id`.
+void change_rule(cp::Policy& policy, const Pool& pool, Random& random, std::uint32_t& next_id);
+
 /// For a failure's message.
 std::string to_text(const dp::LookupKey& key);
 

@@ -20,69 +20,17 @@
 namespace sluice::test {
 namespace {
 
-/// One change as people make it: a rule comes, goes, moves, says something else; a set gains or loses a member.
+/// A change of a rule, or a set gains or loses a member.
 void change(cp::Policy& policy, const Pool& pool, Random& random, std::uint32_t& next_id) {
     const auto pick = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
-    const auto fresh = [&] {
-        cp::Rule rule = pool.policy({random_rule(random)}).rules.front();
-        rule.id = "fresh-" + std::to_string(next_id++);
-        return rule;
-    };
-    auto& rules = policy.rules;
-    if (rules.empty()) {
-        rules.push_back(fresh());
+    if (policy.sets.empty() || policy.rules.empty() || pick(10) != 0) return change_rule(policy, pool, random, next_id);
+    auto& nets = policy.sets[pick(policy.sets.size())].nets;
+    if (nets.size() > 1 && pick(2) == 0) {
+        nets.erase(nets.begin() + static_cast<std::ptrdiff_t>(pick(nets.size())));
         return;
     }
-    const std::size_t at = pick(rules.size());
-    const auto place = rules.begin() + static_cast<std::ptrdiff_t>(at);
-    switch (pick(10)) {
-        case 0: rules.insert(place, fresh()); break;
-        case 1: rules.erase(place); break;
-        case 2: std::rotate(place, place + 1, rules.end()); break;
-        case 3: {
-            const std::string id = place->id;
-            *place = fresh();
-            place->id = id;
-            break;
-        }
-        case 4: place->action = fresh().action; break;
-        case 5: place->log = place->log == abi::RuleLog::none ? abi::RuleLog::both : abi::RuleLog::none; break;
-        case 6:
-            place->mode = place->mode == abi::RuleMode::observe ? abi::RuleMode::enforce : abi::RuleMode::observe;
-            break;
-        case 7: {  // wider or narrower by one endpoint
-            auto& side = pick(2) == 0 ? place->from : place->to;
-            const cp::Rule other = fresh();
-            if (side.size() > 1 && pick(2) == 0) {
-                side.pop_back();
-            } else {
-                side.push_back(other.from.front());
-            }
-            break;
-        }
-        case 8:
-            if (!policy.sets.empty()) {
-                auto& nets = policy.sets[pick(policy.sets.size())].nets;
-                if (nets.size() > 1 && pick(2) == 0) {
-                    nets.erase(nets.begin() + static_cast<std::ptrdiff_t>(pick(nets.size())));
-                } else {
-                    const dp::LookupKey key = pool.key(random);
-                    nets.push_back(
-                        {key.family, static_cast<std::uint8_t>(key.family == abi::IpFamily::v4 ? 32 : 128), key.src});
-                }
-            }
-            break;
-        default: {
-            auto& service = place->service;
-            const cp::Rule other = fresh();
-            if (service.size() > 1 && pick(2) == 0) {
-                service.pop_back();
-            } else if (!service.empty() && !other.service.empty()) {
-                service.push_back(other.service.front());
-            }
-            break;
-        }
-    }
+    const dp::LookupKey key = pool.key(random);
+    nets.push_back({key.family, static_cast<std::uint8_t>(key.family == abi::IpFamily::v4 ? 32 : 128), key.src});
 }
 
 struct Tally {
@@ -92,14 +40,12 @@ struct Tally {
 void compare(const cp::Policy& before, const cp::Policy& after, const Pool& pool, Random& random, Tally& tally,
              const cp::Membership& members = {}) {
     cp::SlotMap slots;
-    ASSERT_TRUE(slots.assign(before));
-    std::vector<abi::RuleRecord> records;
-    for (const cp::Rule& rule : before.rules) records.push_back({.slot = *slots.find(rule.id)});
-    records.push_back({.slot = abi::kSlotDefault});
-    ASSERT_TRUE(slots.assign(after));
-    std::vector<abi::RuleSlot> slots_after;
-    for (const cp::Rule& rule : after.rules) slots_after.push_back(*slots.find(rule.id));
-    const auto bits = cp::untouched_slots({&before, records, 1, {}}, after, slots_after);
+    const auto slots_before = slots.assign(before);
+    ASSERT_TRUE(slots_before);
+    const auto assigned = slots.assign(after);
+    ASSERT_TRUE(assigned);
+    const auto& slots_after = *assigned;
+    const auto bits = cp::untouched_slots({&before, *slots_before, 1, {}}, after, slots_after);
     for (int k = 0; k < 60; ++k) {
         const dp::LookupKey key = pool.key(random, k % 2 == 0 ? before : after);
         const abi::RuleIndex was = cp::reference_lookup(before, key, members).rule,
@@ -110,7 +56,8 @@ void compare(const cp::Policy& before, const cp::Policy& after, const Pool& pool
         };
         const bool same = cp::reference_rule_id(before, was) == cp::reference_rule_id(after, is) &&
                           cp::reference_verdict(after, is) == abi::Verdict::allow && log(before, was) == log(after, is);
-        const auto slot = static_cast<std::size_t>(records[was].slot);
+        const auto slot =
+            static_cast<std::size_t>(was < slots_before->size() ? (*slots_before)[was] : abi::kSlotDefault);
         const bool untouched = slot / 64 < bits.size() && (bits[slot / 64] >> (slot % 64) & 1U) != 0;
         ++tally.keys;
         tally.same += same ? 1 : 0;

@@ -206,8 +206,8 @@ void expect_same_answers(const cp::Policy& policy, const cp::CompiledGeneration&
     }
 }
 
-/// An edit changed the rules only: what the other sections are made of is the same, unless the rules' sides, services
-/// or number changed. A replaced action, mode or log touches the rules section alone, so the dataplane maps one memfd
+/// An edit changed the rules only: what the other sections are made of is the same, unless the rules' sides, services,
+/// modes or number changed. A replaced action or log touches the rules section alone, so the dataplane maps one memfd
 /// anew.
 void expect_small(const cp::Policy& before, const cp::CompiledGeneration& old, const cp::Policy& after,
                   const cp::CompiledGeneration& now) {
@@ -225,7 +225,7 @@ void expect_small(const cp::Policy& before, const cp::CompiledGeneration& old, c
             for (const auto& t : r.service)
                 text += ">" + std::to_string(static_cast<unsigned>(t.proto)) + "." + std::to_string(t.first) + "-" +
                         std::to_string(t.last);
-            text += "\n";
+            text += r.mode == abi::RuleMode::observe ? "?\n" : "\n";
         }
         return text;
     };
@@ -240,15 +240,12 @@ void expect_small(const cp::Policy& before, const cp::CompiledGeneration& old, c
 
 /// Which flows a change concerns is told alike, whether both policies share what they have in common or nothing.
 void expect_same_reach(const cp::Policy& before, const cp::CompiledGeneration& old, const cp::Policy& edited,
-                       const cp::CompiledGeneration& now, const cp::Policy& before_alone, const cp::Policy& alone,
-                       const cp::SlotMap& slots) {
-    const auto view = dp::validate(old.manifest_bytes(), old.section_bytes(), {.rule_slots_max = kSlotsAmple});
-    RC_ASSERT(view.has_value());
-    std::vector<abi::RuleSlot> of_rules;
-    for (const cp::Rule& rule : alone.rules) of_rules.push_back(*slots.find(rule.id));
+                       const cp::CompiledGeneration& now, const cp::Policy& before_alone, const cp::Policy& alone) {
+    const auto& were = old.whole->slots;
+    const auto& are = now.whole->slots;
     const auto shared =
-        cp::untouched_slots({&before, view->rules, 1, {}, old.terms.get()}, edited, of_rules, now.terms.get());
-    RC_ASSERT(shared == cp::untouched_slots({&before_alone, view->rules, 1, {}}, alone, of_rules));
+        cp::untouched_slots({&before, were, 1, {}, old.whole->terms.get()}, edited, are, now.whole->terms.get());
+    RC_ASSERT(shared == cp::untouched_slots({&before_alone, were, 1, {}}, alone, are));
 }
 
 /// Slots as they are promised, for as long as there are enough: once given, always that id's.
@@ -296,7 +293,7 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
             if (!json.empty()) edits += (edits.empty() ? "[" : ",\n ") + json;
         }
         if (edits.empty()) continue;
-        auto edited = cp::apply_edits(before, written, edits + "]");
+        auto edited = cp::apply_edits({before, written, text}, edits + "]");
         if (!edited) RC_FAIL("refused: " + edited.error().front().detail + "\n" + edits + "]");
 
         // At once: the same rules, read from text as a whole, and from the text that the edits left.
@@ -313,13 +310,13 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
         RC_ASSERT(quick_slots.has_value() && whole_slots.has_value());
         RC_ASSERT(*quick_slots == *whole_slots);
         RC_ASSERT(quick.to_text() == slots.to_text());
-        const cp::CompiledGeneration now = compile(edited->policy, slots, &before, old.terms.get());
+        const cp::CompiledGeneration now = compile(edited->policy, slots, &before, old.whole->terms.get());
         RC_ASSERT(digests(now) == digests(compile(whole, slots)));
         RC_ASSERT(now.manifest.generation_digest == compile(whole, slots).manifest.generation_digest);
         expect_same_answers(whole, now);
         expect_slots_kept(given, edited->policy, slots);
         expect_small(before, old, edited->policy, now);
-        expect_same_reach(before, old, edited->policy, now, before_alone, whole, slots);
+        expect_same_reach(before, old, edited->policy, now, before_alone, whole);
         auto reloaded = cp::SlotMap::from_text(slots.to_text(), kSlotsAmple);
         RC_ASSERT(reloaded.has_value());
         if (batch.size() % 2 == 0) slots = std::move(*reloaded);  // the control plane was restarted in between
@@ -329,6 +326,7 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
         before_alone = whole;
         old = now;
         written = std::move(edited->written);
+        text = std::move(edited->text);
     }
 }
 

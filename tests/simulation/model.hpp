@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ struct Edition {
     cp::Policy policy;
     std::vector<abi::RuleSlot> slots;                ///< by rule index, the default's last
     std::array<abi::ZoneId, kPorts> zone_of_port{};  ///< by port index
+    std::span<const abi::RuleSlot> rule_slots() const { return std::span{slots}.first(policy.rules.size()); }
 };
 
 struct Instant {

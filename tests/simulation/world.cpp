@@ -223,9 +223,10 @@ void World::compare_with_running(Compiled& out, const Edition& edition) {
     out.generation.view.settings = &out.settings;
     const auto& running = generations().running();
     if (!running) return;
-    const cp::ChangeBase base{&switches_.running()->policy, running->view.rules, running->manifest.generation, {}};
+    const Edition& runs = *switches_.running();
+    const cp::ChangeBase base{&runs.policy, runs.rule_slots(), running->manifest.generation, {}};
     out.settings.base_generation = base.generation;
-    out.untouched = cp::untouched_slots(base, edition.policy, {edition.slots.data(), edition.policy.rules.size()});
+    out.untouched = cp::untouched_slots(base, edition.policy, edition.rule_slots());
     out.generation.view.untouched = out.untouched;
     for (const std::uint64_t word : out.untouched) tally.untouched += static_cast<unsigned>(std::popcount(word));
 }

@@ -44,9 +44,22 @@ std::string_view text_of(const dp::TableView& view, const abi::TextRef& ref) {
     return {view.zones_text + ref.offset, ref.bytes};
 }
 
-/// How often each rule stands in leaves and blocks.
+/// Rules in force in order of evaluation, the default last.
+std::vector<abi::RuleIndex> rules_in_order(const dp::TableView& view) {
+    std::vector<abi::RuleIndex> order;
+    auto place = view.overlay.places.begin();
+    for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
+        for (; place != view.overlay.places.end() && place->before <= i; ++place) {
+            if (place->rule >= view.rules.size()) order.push_back(place->rule);
+        }
+        if (view.in_force(i)) order.push_back(i);
+    }
+    return order;
+}
+
+/// How often each rule stands in leaves and blocks of the large tables.
 std::vector<std::size_t> entries_of(const dp::TableView& view, const abi::TreesSection& trees) {
-    std::vector<std::size_t> entries(view.rules.size());
+    std::vector<std::size_t> entries(view.rules_end());
     for (std::size_t i = 0; i < trees.leaf_rules.count; ++i)
         ++entries[view.trees.leaf_rules[i].rule & ~abi::kObserveBit];
     for (std::size_t b = 0; b < trees.blocks.count; ++b) {
@@ -101,8 +114,13 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
                visits(abi::SectionKind::src_v4), visits(abi::SectionKind::dst_v4), visits(abi::SectionKind::src_v6),
                visits(abi::SectionKind::dst_v6), trees.node_visits_max, trees.block_words_max);
     const auto entries = entries_of(view, trees);
-    for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
-        const auto& rule = view.rules[i];
+    if (view.has_overlay) {
+        fmt::print("  beside the tables: {} rules hidden, {} new, {} places; trees visit at most {}\n",
+                   view.overlay.hidden.size(), view.overlay.rules.size(), view.overlay.places.size(),
+                   view.overlay.tables.trees.node_visits_max);
+    }
+    for (const abi::RuleIndex i : rules_in_order(view)) {
+        const auto& rule = view.rule(i);
         fmt::print("  rule {:>5} {:<24} {:<7} {:<8} log {:<6} slot {} entries {}{}\n", i, view.rule_id(i),
                    abi::to_string(rule.verdict), mode_name(rule), log_name(rule.log),
                    static_cast<std::uint32_t>(rule.slot), entries[i],
@@ -130,8 +148,8 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
     text += "], \"rules\": [";
     separator.clear();
     const auto entries = entries_of(view, trees_of(sections));
-    for (abi::RuleIndex i = 0; i < view.rules.size(); ++i) {
-        const auto& rule = view.rules[i];
+    for (const abi::RuleIndex i : rules_in_order(view)) {
+        const auto& rule = view.rule(i);
         text += fmt::format(
             "{}{{\"id\": {}, \"verdict\": \"{}\", \"mode\": \"{}\", \"log\": \"{}\", \"slot\": {}, "
             "\"entries\": {}, \"limits\": {}}}",
@@ -139,7 +157,8 @@ void print_json(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
             static_cast<std::uint32_t>(rule.slot), entries[i], limits_json(rule.limits));
         separator = ", ";
     }
-    fmt::print("{}]}}\n", text);
+    fmt::print("{}], \"overlay\": {{\"hidden\": {}, \"rules\": {}, \"places\": {}}}}}\n", text,
+               view.overlay.hidden.size(), view.overlay.rules.size(), view.overlay.places.size());
 }
 
 int fail(std::string_view why) {

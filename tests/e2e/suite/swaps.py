@@ -21,6 +21,7 @@ _SWAPS, _SWAPS_LONG = 60, 1000
 # What was sent this long before a PUT began has been decided before it: longer than any queue on the way.
 _QUEUED_S = 0.5
 _SHORT_S = 0.01
+_RESTS_S = 3.5  # two seconds, and the keeper's round
 
 # More policies than may be in doubt at a time: one that is over can't be taken for one that is to come.
 _PATTERNS = (0xA6C5, 0x5B36, 0xCD6A, 0x3A93, 0x962D, 0x69D8, 0xE14B, 0x1CB7)
@@ -83,9 +84,26 @@ class _Tagged:
         return {int(number): passed for number, passed in found[0].items()}, found[1]
 
 
-def _swap(bench):
-    """Returns ([(colour, PUT began, PUT answered)], passed, times)."""
-    bench.put(_policy(0))
+def _patch(bench, colour):
+    """The pattern by two edits of a policy that has a rule for what passes and one for what stops."""
+    passes, stops = (_ports(_PATTERNS[colour], passing) for passing in (True, False))
+    edits = [
+        {"op": "replace", "id": rule, "rule": {"id": rule, "from": "internet", "to": "servers", "service": ports.split(", "), "action": action}}
+        for rule, ports, action in (("passes", passes, "allow"), ("stops", stops, "deny"))
+    ]
+    return bench.api.json("PATCH", "/v1/policy", edits, {"If-Match": bench.etag()})
+
+
+def _edited_policy():
+    lines = _policy(0).split("rules:\n")[0] + "rules:\n"
+    for rule, passing, action in (("passes", True, "allow"), ("stops", False, "deny")):
+        lines += f"  - {{id: {rule}, from: internet, to: servers, service: [{_ports(_PATTERNS[0], passing)}], action: {action}}}\n"
+    return lines
+
+
+def _swap(bench, first, change):
+    """`change(bench, colour)` answers the commit. Returns ([(colour, change began, was answered)], passed, times)."""
+    bench.put(first)
     swaps = [(0, 0.0, time.monotonic())]
     tagged = _Tagged(bench)
     try:
@@ -93,10 +111,10 @@ def _swap(bench):
         for turn in range(1, (_SWAPS_LONG if bench.long else _SWAPS) + 1):
             colour = turn % len(_PATTERNS)
             start = time.monotonic()
-            answer = bench.put(_policy(colour))
+            answer = change(bench, colour)
             swaps.append((colour, start, time.monotonic()))
             assert answer["state"] == "adopted", answer
-            time.sleep(0.05)
+            time.sleep(_RESTS_S if turn % 20 == 0 else 0.05)
         time.sleep(2 * _QUEUED_S)
     finally:
         passed, times = tagged.stop()
@@ -115,7 +133,21 @@ def _explained(got, patterns):
 
 def p1_p2_every_packet_meets_one_policy_and_the_acknowledged_one_at_least(bench):
     """P1: no set shows a mixture. P2: a set sent after an acknowledgement shows that policy, or a newer one."""
-    swaps, passed, times = _swap(bench)
+    _judge("PUT", *_swap(bench, _policy(0), lambda bench, colour: bench.put(_policy(colour))))
+
+
+def p1_p2_of_edits_beside_the_tables_and_compiled_into_them(bench):
+    """The same of PATCHes; after each twentieth they rest for so long that they are compiled into the tables."""
+    def folds():
+        lines = bench.api.request("GET", "/metrics")[2].splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("sluice_overlays_folded_total "))
+
+    before = folds()
+    _judge("PATCH", *_swap(bench, _edited_policy(), _patch))
+    assert folds() >= before + 2, "edits rested, and were not compiled into the tables"
+
+
+def _judge(method, swaps, passed, times):
     steady = between = 0
     for number, (first, last) in enumerate(times):
         got = passed.get(number, 0)
@@ -135,7 +167,10 @@ def p1_p2_every_packet_meets_one_policy_and_the_acknowledged_one_at_least(bench)
             assert any(_explained(got, run) for run in runs), said
     assert between >= len(swaps) / 2 and steady > 0, (steady, between)
     print(f"figure {len(swaps) - 1} swaps, {len(times) * _TAGS} packets: {between} sets beside a switch, {steady} away from it")
-    figures("PUT to adopted under tagged packets", [answered - began for _, began, answered in swaps[1:]])
+    figures(f"{method} to adopted under tagged packets", [answered - began for _, began, answered in swaps[1:]])
 
 
-TESTS = [p1_p2_every_packet_meets_one_policy_and_the_acknowledged_one_at_least]
+TESTS = [
+    p1_p2_every_packet_meets_one_policy_and_the_acknowledged_one_at_least,
+    p1_p2_of_edits_beside_the_tables_and_compiled_into_them,
+]

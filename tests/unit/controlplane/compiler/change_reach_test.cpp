@@ -28,10 +28,9 @@ PolicyBuilder base() {
 std::vector<std::string> untouched(const cp::Policy& after, const cp::Policy& before = base().build()) {
     cp::SlotMap slots;
     const CompiledTables old{before, slots, 1};
-    EXPECT_TRUE(slots.assign(after));
-    std::vector<abi::RuleSlot> slots_after;
-    for (const cp::Rule& rule : after.rules) slots_after.push_back(*slots.find(rule.id));
-    const auto bits = cp::untouched_slots({&before, old.view().rules, 1, {}}, after, slots_after);
+    const auto slots_before = slots.assign(before), slots_after = slots.assign(after);
+    EXPECT_TRUE(slots_before && slots_after);
+    const auto bits = cp::untouched_slots({&before, *slots_before, 1, {}}, after, *slots_after);
     std::vector<std::string> ids;
     for (abi::RuleIndex i = 0; i < old.view().rules.size(); ++i) {
         const auto slot = static_cast<std::size_t>(old.view().rules[i].slot);
@@ -195,9 +194,10 @@ TEST(ChangeReach, ZonesTouchEverything) {
 TEST(ChangeReach, ASlotThatIsAnothersNowIsTouched) {
     const cp::Policy before = base().build();
     cp::SlotMap slots;
-    const CompiledTables old{before, slots, 1};
+    const auto slots_before = slots.assign(before);
+    ASSERT_TRUE(slots_before);
     const std::vector<abi::RuleSlot> others{abi::RuleSlot{17}, abi::RuleSlot{16}, abi::RuleSlot{18}};
-    const auto bits = cp::untouched_slots({&before, old.view().rules, 1, {}}, before, others);
+    const auto bits = cp::untouched_slots({&before, *slots_before, 1, {}}, before, others);
     EXPECT_EQ(bits.at(0) >> 16 & 7U, 4U) << "egress alone";
 }
 

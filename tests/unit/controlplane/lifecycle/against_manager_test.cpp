@@ -84,6 +84,40 @@ TEST_F(AgainstManager, EveryWorkerRunsWhatWasPut) {
               std::string::npos);  // it was never offered
 }
 
+// What a PATCH compiles beside the tables becomes part of them, and nobody who asks for generations sees a difference.
+TEST_F(AgainstManager, EditsThatRestAreCompiledIntoTheTables) {
+    start_dataplane();
+    start_service();
+    const auto first = put(policy_text("allow"));
+    ASSERT_TRUE(first) << first.error().detail;
+    CommitOptions options;
+    options.if_match = first->hash;
+    const auto edited = service->patch(
+        R"([{"op": "insert", "rule": {"id": "ssh", "from": "outside", "to": "any", "service": "ssh", "action": "deny"}}])",
+        options);
+    ASSERT_TRUE(edited) << edited.error().detail;
+    const auto counts = [&](const std::string& line) {
+        return service->metrics(false).find(line + "\n") != std::string::npos;
+    };
+    EXPECT_TRUE(counts("sluice_overlay_rules 1"));
+    EXPECT_TRUE(counts("sluice_overlays_folded_total 0"));
+    const auto history = service->history(10, {})->adoptions.size();
+    ASSERT_TRUE(eventually([&] { return counts("sluice_overlays_folded_total 1"); }));
+    EXPECT_TRUE(counts("sluice_overlay_rules 0"));
+    for (const auto& worker : rig->workers) EXPECT_EQ(worker->generation, edited->generation);
+    const auto status = service->status();
+    EXPECT_EQ(status.running_generation, edited->generation);
+    EXPECT_TRUE(status.in_sync);
+    EXPECT_EQ(service->current()->hash, edited->hash);
+    EXPECT_EQ(service->history(10, {})->adoptions.size(), history);
+
+    // A control plane that starts now finds what it would have compiled; and the way back is still there.
+    start_service();
+    EXPECT_EQ(service->status().running_generation, edited->generation);
+    ASSERT_TRUE(service->rollback(edited->generation, {}));
+    EXPECT_EQ(running(), first->hash);
+}
+
 // P10: the dataplane keeps the deadline, with the control plane there and with it dead.
 TEST_F(AgainstManager, AnUnconfirmedPolicyIsLeftAtTheDeadline) {
     start_dataplane();

@@ -53,7 +53,8 @@ RingEvent decided(Verdict verdict, std::uint16_t dport, abi::RuleSlot slot = kWe
 EventBatch batch_of(std::vector<RingEvent> events) {
     auto names = std::make_shared<Names>();
     names->ports = {"outside", "inside", "dmz"};
-    auto rules = std::make_shared<std::vector<std::string>>(16);
+    auto rules = std::make_shared<SharedList<std::string>>();
+    rules->resize(16);
     (*rules)[static_cast<std::size_t>(kWebSlot)] = "web-in";
     (*rules)[static_cast<std::size_t>(kOtherSlot)] = "other";
     names->rules = rules;

@@ -268,7 +268,7 @@ tests: [{from: 192.0.2.66@lan, to: "10.0.0.2:1/tcp", given: {blocked: [192.0.2.6
 )";
     const auto kept = *read_written(parse_document(text, PolicyFormat::yaml), PolicyFormat::yaml);
     const auto edited =
-        apply_edits(kept.policy, kept.written,
+        apply_edits({kept.policy, kept.written, text},
                     R"([{"op": "insert", "rule": {"id": "x", "from": "lan", "to": "wan", "action": "allow"}}])");
     ASSERT_TRUE(edited) << edited.error().front().detail;
     EXPECT_EQ(edited->policy.never_block, kept.policy.never_block);
@@ -294,12 +294,12 @@ TEST(Edits, KeptPiecesAreAsGoodAsTheText) {
             if (i > 2) edits += R"(, {"op": "remove", "id": "n)" + std::to_string(i - 2) + R"("})";
             edits += "]";
             const auto from_text = edit(base, format, edits);
-            auto from_kept = apply_edits(kept.policy, kept.written, edits);
+            auto from_kept = apply_edits({kept.policy, kept.written, base}, edits);
             ASSERT_TRUE(from_kept);
             EXPECT_EQ(from_kept->text, from_text.text);
             EXPECT_EQ(from_kept->policy.version, from_text.policy.version);
             expect_reads_back(*from_kept, format);
-            const auto again = apply_edits(kept.policy, kept.written, edits);
+            const auto again = apply_edits({kept.policy, kept.written, base}, edits);
             ASSERT_TRUE(again);
             EXPECT_EQ(again->text, from_text.text);
             const std::size_t last = kept.policy.rules.size() - 1, now_last = from_kept->policy.rules.size() - 1;
@@ -308,7 +308,7 @@ TEST(Edits, KeptPiecesAreAsGoodAsTheText) {
             base = from_text.text;
             kept = {std::move(from_kept->policy), std::move(from_kept->written)};
         }
-        EXPECT_FALSE(apply_edits(kept.policy, kept.written, R"([{"op": "remove", "id": "nowhere"}])"));
+        EXPECT_FALSE(apply_edits({kept.policy, kept.written, base}, R"([{"op": "remove", "id": "nowhere"}])"));
     }
 }
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace sluice::cp {
 namespace {
@@ -57,6 +59,58 @@ TEST(SharedList, IsEditedLikeAVector) {
     words.resize(2);
     EXPECT_EQ(text(words), "ac");
     EXPECT_EQ(text(before), "abcd");
+}
+
+/// Many blocks, edited at random, beside a vector that is edited alike.
+TEST(SharedList, ManyBlocksAreStillAVector) {
+    std::mt19937 random{7};
+    SharedList<int> list;
+    std::vector<int> plain;
+    for (int i = 0; i < 3000; ++i) {
+        list.push_back(i);
+        plain.push_back(i);
+    }
+    SharedList<int> before = list;
+    const std::vector<int> plain_before = plain;
+    for (int turn = 0; turn < 3000; ++turn) {
+        const auto at = static_cast<std::ptrdiff_t>(random() % plain.size());
+        switch (random() % 4) {
+            case 0:
+                list.insert(list.begin() + at, turn);
+                plain.insert(plain.begin() + at, turn);
+                break;
+            case 1:
+                list.erase(list.begin() + at);
+                plain.erase(plain.begin() + at);
+                break;
+            case 2: {
+                const auto end =
+                    at + static_cast<std::ptrdiff_t>(
+                             random() % std::min<std::size_t>(20, plain.size() - static_cast<std::size_t>(at)));
+                list.erase(list.begin() + at, list.begin() + end);
+                plain.erase(plain.begin() + at, plain.begin() + end);
+                break;
+            }
+            default: list[static_cast<std::size_t>(at)] = plain[static_cast<std::size_t>(at)] = -turn; break;
+        }
+        if (plain.size() < 100) break;
+    }
+    EXPECT_TRUE(std::ranges::equal(std::as_const(list), plain));
+    EXPECT_TRUE(std::ranges::equal(std::as_const(before), plain_before)) << "it keeps what it had";
+    // Pieces of another list, and what they share.
+    SharedList<int> pieces;
+    pieces.append(before, 0, 700);
+    pieces.push_back(-1);
+    pieces.append(before, 701, before.size());
+    ASSERT_EQ(pieces.size(), before.size());
+    const auto places = shared_places(before, pieces);
+    for (std::size_t i = 0; i < places.size(); ++i) ASSERT_EQ(places[i], i == 700 ? kNotShared : i) << i;
+    SharedList<int> taken = std::move(pieces);
+    EXPECT_TRUE(pieces.empty());  // NOLINT(bugprone-use-after-move): it may be used again
+    pieces.push_back(1);
+    EXPECT_EQ(std::as_const(pieces).back(), 1);
+    taken.clear();
+    EXPECT_TRUE(taken.empty());
 }
 
 std::string places(const Words& before, const Words& after) {

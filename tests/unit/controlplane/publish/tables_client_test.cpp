@@ -140,7 +140,7 @@ TEST_F(TablesClientTest, SendsOnlySectionsThatAreNotHeld) {
     g.manifest.generation = 2;
     g.manifest.sections[3].digest = {99, 99};
     ASSERT_EQ(client.offer(g.bytes(), 0ms, 1s)->kind, abi::AnswerKind::adopted);
-    EXPECT_EQ(dataplane.last_offer_fds(), (std::vector<std::int32_t>{-1, -1, -1, 1, -1, -1, -1, -1, -1}));
+    EXPECT_EQ(dataplane.last_offer_fds(), (std::vector<std::int32_t>{-1, -1, -1, 1, -1, -1, -1, -1, -1, -1}));
 
     // It lost them after all: refused once, then everything is sent, and the caller sees neither.
     dataplane.forget_sections();

@@ -307,10 +307,12 @@ void TestDataplane::handle_offer(int client, cp::Datagram& datagram) {
     if (options_.validate) {
         if (const auto no = options_.validate(manifest, sections)) return refuse(abi::RefuseReason::port_unknown, *no);
     }
-    if (manifest.generation <= state_.process.running_generation) {
+    const bool again = manifest.generation == state_.process.running_generation &&
+                       manifest.generation_digest == state_.process.running_digest;
+    if (!again && manifest.generation <= state_.process.running_generation) {
         return refuse(abi::RefuseReason::generation_old, "generation");
     }
-    state_.previous = state_.running;
+    if (!again) state_.previous = state_.running;
     set_running(manifest, abi::StateSource::publisher);
     state_.process.confirm_deadline = {};
     if (offer.confirm_within_ms != 0) {

@@ -37,6 +37,12 @@ TEST(Crc32c, BothWaysAgreeAndAddUp) {
     }
 }
 
+std::shared_ptr<const SharedList<std::string>> all_called(const std::string& name) {
+    auto rules = std::make_shared<SharedList<std::string>>();
+    while (rules->size() < 7) rules->push_back(name);
+    return rules;
+}
+
 TEST(Block, GivesBackWhatWasPutIn) {
     SCOPED_TRACE(sluice::test::seed_line());
     std::mt19937_64 random{sluice::test::seed_of_this_run()};
@@ -84,7 +90,7 @@ TEST(RecordJson, IsTheLineOfTheFlowLog) {
     std::mt19937_64 random{sluice::test::seed_of_this_run()};
     auto batch = some_batch(random, 1, 300);
     auto names = std::make_shared<Names>(*batch->names);
-    names->rules = std::make_shared<const std::vector<std::string>>(7, "web-in");
+    names->rules = all_called("web-in");
     batch->names = names;
     BlockBuilder builder;
     for (const auto& event : batch->events) builder.add(event, *batch);
@@ -102,7 +108,7 @@ TEST(Block, ANumberThatPassesToAnotherNameIsToldByTheNameOfItsTime) {
     second->events[0] = first->events[0];
     first->events[0].slot = second->events[0].slot = abi::RuleSlot{4};
     auto renamed = std::make_shared<Names>(*second->names);
-    renamed->rules = std::make_shared<const std::vector<std::string>>(5, "someone-else");
+    renamed->rules = all_called("someone-else");
     second->names = renamed;
     BlockBuilder builder;
     builder.add(first->events[0], *first);

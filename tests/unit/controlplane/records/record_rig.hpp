@@ -42,8 +42,8 @@ inline void put_bytes(const std::string& path, const std::string& bytes) {
 
 inline std::shared_ptr<const Names> some_names() {
     auto names = std::make_shared<Names>();
-    names->rules = std::make_shared<const std::vector<std::string>>(
-        std::vector<std::string>{"default", "", "", "", "web-in", "ssh-no", std::string(300, 'r')});
+    names->rules = std::make_shared<const SharedList<std::string>>(
+        SharedList<std::string>{"default", "", "", "", "web-in", "ssh-no", std::string(300, 'r')});
     names->zones.emplace_back(7, std::vector<std::string>{"internet", "servers"});
     names->zones.emplace_back(8, std::vector<std::string>{"servers", "internet", "lab"});
     names->ports = {"outside", "inside"};

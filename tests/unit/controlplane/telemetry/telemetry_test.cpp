@@ -309,7 +309,7 @@ TEST(EventReader, AWriterAtFullSpeedNeverGivesTornRecords) {
 // ---------------------------------------------------------------------------------------------------------- event json
 TEST(EventJson, SaysWhatHappenedInNames) {
     NameBook book;
-    book.set_rules({"default", "", "", "", "web-in"});
+    book.set_rules({{abi::RuleSlot{0}, "default"}, {abi::RuleSlot{4}, "web-in"}});
     book.add_generation(7, {"internet", "servers"});
     book.set_ports({"outside", "inside"});
     abi::FlowEvent e;
@@ -503,10 +503,8 @@ TEST(Metrics, PassPromtoolAndSaySums) {
         t.worker(w).syn_cookies_active.set(w);
         t.worker(w).flow_pressure.set(w == 0 ? 2 : 1);
     }
-    telemetry.names().set_rules(std::vector<std::string>(17, ""));
-    auto rules = std::vector<std::string>(17, "");
-    rules[16] = "web-in";
-    telemetry.names().set_rules(rules);
+    telemetry.names().set_rules({{abi::RuleSlot{16}, "old"}});
+    telemetry.names().set_rules({{abi::RuleSlot{16}, "web-in"}});
     telemetry.collector().collect();
 
     ControlMetrics control;

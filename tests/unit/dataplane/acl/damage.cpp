@@ -1,6 +1,7 @@
 #include "tests/unit/dataplane/acl/damage.hpp"
 
 #include <set>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -8,28 +9,46 @@
 
 namespace sluice::dp {
 
+namespace {
+
+test::PolicyBuilder valid_policy() {
+    return test::PolicyBuilder{}
+        .zone("outside", {"p0"})
+        .zone("inside", {"p1"})
+        .set("web", {"198.51.100.80/32", "2001:db8:51::80/128"})
+        .rule({.id = "web-in", .from = {"outside"}, .to = {"web"}, .service = {"tcp/443"}, .action = cp::Action::allow})
+        .rule({.id = "watch", .from = {"inside"}, .mode = abi::RuleMode::observe})
+        .rule({.id = "ping", .service = {"icmp/8", "icmp6/128"}, .action = cp::Action::pass});
+}
+
+}  // namespace
+
 const cp::CompiledGeneration& valid_generation() {
-    static const test::CompiledTables tables{
-        test::PolicyBuilder{}
-            .zone("outside", {"p0"})
-            .zone("inside", {"p1"})
-            .set("web", {"198.51.100.80/32", "2001:db8:51::80/128"})
-            .rule({.id = "web-in",
-                   .from = {"outside"},
-                   .to = {"web"},
-                   .service = {"tcp/443"},
-                   .action = cp::Action::allow})
-            .rule({.id = "watch", .from = {"inside"}, .mode = abi::RuleMode::observe})
-            .rule({.id = "ping", .service = {"icmp/8", "icmp6/128"}, .action = cp::Action::pass})
-            .build()};
+    static const test::CompiledTables tables{valid_policy().build()};
     return tables.compiled();
 }
 
-void expect_refused(std::span<const Damage> damages) {
+const cp::CompiledGeneration& edited_generation() {
+    static cp::SlotMap slots;
+    static const test::CompiledTables tables = [] {
+        test::PolicyBuilder b = valid_policy();
+        const cp::Policy before = b.build();
+        b.policy.rules[0].log = abi::RuleLog::both;
+        b.rule({.id = "extra", .from = {"outside"}, .service = {"tcp/22"}, .action = cp::Action::deny});
+        std::swap(b.policy.rules[2], b.policy.rules[3]);
+        cp::Policy after = before;
+        after.rules[0] = b.policy.rules[0];
+        after.rules.insert(after.rules.begin() + 2, b.policy.rules[2]);
+        return test::CompiledTables{before, after, slots, 2};
+    }();
+    return tables.compiled();
+}
+
+void expect_refused(std::span<const Damage> damages, const cp::CompiledGeneration& of) {
     std::set<std::string> sentences;
     for (const Damage& damage : damages) {
         SCOPED_TRACE(damage.name);
-        test::EditableGeneration g{valid_generation()};
+        test::EditableGeneration g{of};
         damage.apply(g);
         if (damage.fix_digests) g.fix_digests();
         const auto view = g.validate(kLimits);

@@ -26,7 +26,11 @@ struct Damage {
     bool fix_digests{true};
 };
 
+/// The same policy after edits, compiled beside its tables: "web-in" is another one (hidden, and new), "extra" stands
+/// in front of "ping".
+const cp::CompiledGeneration& edited_generation();
+
 /// Each must be refused with its reason, and a sentence that tells it from the others.
-void expect_refused(std::span<const Damage> damages);
+void expect_refused(std::span<const Damage> damages, const cp::CompiledGeneration& of = valid_generation());
 
 }  // namespace sluice::dp

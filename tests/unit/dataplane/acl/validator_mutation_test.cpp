@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "controlplane/compiler/overlay.hpp"
 #include "dataplane/acl/isa.hpp"
 #include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/validator.hpp"
@@ -59,7 +60,7 @@ std::size_t place(Random& random, std::size_t bytes) {
     return random() % 2 == 0 ? random() % std::min<std::size_t>(bytes, 256) : random() % bytes;
 }
 
-void damage(Random& random, std::vector<std::byte>& bytes, const std::vector<std::byte>& other) {
+void damage(Random& random, std::vector<std::byte>& bytes, std::span<const std::byte> other) {
     if (bytes.size() < 16) return;
     const std::size_t at = place(random, bytes.size());
     switch (random() % 6) {
@@ -113,11 +114,28 @@ void ask(Random& random, const TableView& view, const test::Pool& pool) {
         std::vector<LookupResult> results(keys.size());
         lookup_using(isa, view, keys, results);
         for (const LookupResult& r : results) {
-            ASSERT_LT(r.rule, view.rules.size());
-            ASSERT_TRUE(r.observe == abi::kNoRule || r.observe < r.rule);
+            ASSERT_LT(r.rule, view.rules_end());
+            ASSERT_TRUE(r.observe == abi::kNoRule || r.observe < r.rule || view.has_overlay);
+            ASSERT_TRUE(r.observe == abi::kNoRule || r.observe < view.rules_end());
             ASSERT_FALSE(view.rule_id(r.rule).empty());
         }
     }
+}
+
+/// Half of them with edits beside the tables.
+cp::CompiledGeneration random_generation(Random& random, const test::Pool& pool) {
+    const cp::Policy before = pool.policy(test::random_rules(random, random() % 80));
+    cp::SlotMap slots{16'384};
+    const auto slots_before = slots.assign(before);
+    auto whole = cp::compile(before, *slots_before, {.generation = 1});
+    if (random() % 2 == 0) return std::move(*whole);
+    cp::Policy after = before;
+    std::uint32_t next_id = 0;
+    for (int n = 0; n < 3; ++n) test::change_rule(after, pool, random, next_id);
+    const auto slots_after = slots.assign(after);
+    const cp::ChangeBase base{&before, *slots_before, 1, {}, nullptr};
+    auto edited = cp::compile_beside(*whole, after, *slots_after, base, {.generation = 2});
+    return edited ? std::move(*edited) : std::move(*whole);
 }
 
 TEST(ValidatorMutation, S3RandomDamageIsRefusedOrHarmless) {
@@ -128,9 +146,9 @@ TEST(ValidatorMutation, S3RandomDamageIsRefusedOrHarmless) {
     std::map<std::string, std::uint64_t> outcomes;
     for (std::uint64_t done = 0; done < count;) {
         const test::Pool pool{random()}, other_pool{random()};
-        const test::CompiledTables tables{pool.policy(test::random_rules(random, random() % 80))};
-        const test::CompiledTables other{other_pool.policy(test::random_rules(random, random() % 80))};
-        EditableGeneration g{tables.compiled()};
+        const cp::CompiledGeneration other = random_generation(random, other_pool);
+        const SectionBytes other_sections = other.section_bytes();
+        EditableGeneration g{random_generation(random, pool)};
         const ValidationLimits limits{.rule_slots_max = 16'384};
         ASSERT_TRUE(g.validate(limits));
         for (int i = 0; i < 500 && done < count; ++i, ++done) {
@@ -141,7 +159,7 @@ TEST(ValidatorMutation, S3RandomDamageIsRefusedOrHarmless) {
             const abi::Manifest manifest = g.manifest();
             const std::uint64_t damages = 1 + random() % 3;
             for (std::uint64_t d = 0; d < damages; ++d)
-                damage(random, g.section_bytes(kind), other.compiled().sections[random() % abi::kSectionKindCount]);
+                damage(random, g.section_bytes(kind), other_sections[random() % abi::kSectionKindCount]);
             if (random() % 16 == 0) damage(random, g.manifest_bytes(), {});
             g.manifest_bytes().resize(sizeof(abi::Manifest));
             g.fix_section(kind);

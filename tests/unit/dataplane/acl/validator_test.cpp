@@ -91,7 +91,7 @@ TEST(Validator, AcceptsPageRoundingBehindASection) {
 }
 
 TEST(Validator, RefusesAMisalignedMapping) {
-    const auto& bytes = valid_generation().sections[0];
+    const auto bytes = valid_generation().section_bytes()[0];
     std::vector<std::byte> shifted(bytes.size() + 8);
     std::copy(bytes.begin(), bytes.end(), shifted.begin() + 4);
     EXPECT_EQ(validate_section(K::settings, std::span{shifted}.subspan(4, bytes.size())).error().reason, R::bounds);

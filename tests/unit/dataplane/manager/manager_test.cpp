@@ -107,6 +107,31 @@ TEST(Manager, OfferedAgainIsAdoptedAgain) {
     EXPECT_EQ(client.publish(*tables).kind, AnswerKind::adopted);
 }
 
+/// The same generation, compiled otherwise: it is run at once, and nothing that a revert returns to is another.
+TEST(Manager, SameGenerationWithOtherTablesReplacesThem) {
+    Rig rig;
+    Client client{rig.socket()};
+    ASSERT_TRUE(client.claim());
+    PolicyBuilder b;
+    b.zone("outside", {"p0"}).zone("inside", {"p1"});
+    b.rule({.id = "web", .service = {"tcp/443"}, .action = cp::Action::allow});
+    const cp::Policy before = b.build();
+    b.rule({.id = "dns", .service = {"udp/53"}, .action = cp::Action::allow});
+    const cp::Policy after = b.build();
+    cp::SlotMap slots;
+    ASSERT_EQ(client.publish(*tables_for(1)).kind, AnswerKind::adopted);
+    const CompiledTables edited{before, after, slots, 2};
+    ASSERT_FALSE(edited.view().overlay.rules.empty());
+    ASSERT_EQ(client.publish(edited).kind, AnswerKind::adopted);
+    const CompiledTables whole{after, slots, 2};
+    ASSERT_EQ(whole.compiled().manifest.generation_digest, edited.compiled().manifest.generation_digest);
+    ASSERT_EQ(client.publish(whole).kind, AnswerKind::adopted);
+    client.send(abi::GetStatus{});
+    const auto state = client.expect(abi::MessageType::status)->as<abi::Status>().state;
+    EXPECT_EQ(state.running_generation, 2U);
+    EXPECT_EQ(state.previous_generation, 1U);
+}
+
 TEST(Manager, HasOnePublisher) {
     Rig rig;
     auto first = std::make_unique<Client>(rig.socket());

@@ -86,6 +86,8 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
     SLUICE_LAYOUT(BlockAnswer, rule, observe),
     SLUICE_LAYOUT(SetUse, set, side, must_be_zero),
     SLUICE_LAYOUT(Transition, at_unix_s, period, must_be_zero),
+    SLUICE_LAYOUT(OverlayPlace, before, rule),
+    SLUICE_LAYOUT(OverlaySection, header, hidden, rules, places, tables, text),
     SLUICE_LAYOUT(TreesSection, header, class_count, zone_count, rule_count, node_visits_max, block_words_max,
         period_count, must_be_zero, transitions, set_uses, zone_pairs, roots, nodes, records, leaf_rules, conditions,
         ranges, blocks, words),

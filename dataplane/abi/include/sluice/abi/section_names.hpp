@@ -10,7 +10,7 @@
 namespace sluice::abi {
 
 inline constexpr std::array<std::string_view, kSectionKindCount> kSectionNames{
-    "settings", "zones", "rules", "src_v4", "dst_v4", "src_v6", "dst_v6", "transport", "trees"};
+    "settings", "zones", "rules", "src_v4", "dst_v4", "src_v6", "dst_v6", "transport", "trees", "overlay"};
 static_assert(!kSectionNames.back().empty(), "every kind has a name");
 
 /// "?" for what is no kind.

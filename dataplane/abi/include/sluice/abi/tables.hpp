@@ -29,7 +29,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 12;
+inline constexpr std::uint32_t kAbiVersion = 13;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -69,8 +69,9 @@ enum class SectionKind : std::uint32_t {
     dst_v6 = 7,     ///< AddressSection
     transport = 8,  ///< TransportSection: protocol, destination port, ICMP type and code -> class
     trees = 9,      ///< TreesSection: classes -> rule
+    overlay = 10,   ///< OverlaySection: rules that changed since the sections before were compiled
 };
-inline constexpr std::uint32_t kSectionKindCount = 9;  ///< each kind stands exactly once in a generation
+inline constexpr std::uint32_t kSectionKindCount = 10;  ///< each kind stands exactly once in a generation
 
 /// First bytes of every section.
 struct SectionHeader {
@@ -508,11 +509,44 @@ struct TreesSection {
 /// A leaf is read four records at a time.
 inline constexpr std::uint32_t kLeafPadding = 4;
 
+// ---------------------------------------------------------------------------------------------------------------
+// overlay
+/// A rule of the overlay's tables. They number rules by their place in this array, which is their order of evaluation.
+struct OverlayPlace {
+    /// It is asked before this rule of the rules section and behind the one in front of that; of places with the same,
+    /// the first comes first. A rule of the rules section stands before itself.
+    RuleIndex before{};
+    /// In the rules section; or, from RulesSection::rules.count on, in OverlaySection::rules.
+    RuleIndex rule{};
+};
+static_assert(sizeof(OverlayPlace) == 8);
+
+/// Rules that changed since the other sections were compiled. To change one rule of 100,000 is to write this one:
+/// rules that no longer stand are *hidden*, and beside the large tables stand small ones, of rules that are new, and of
+/// those behind a hidden one that can match where it did. A packet is looked up in both; whichever of the two rules is
+/// asked first decides, unless the large tables' one is hidden. Everything empty: nothing changed.
+struct OverlaySection {
+    SectionHeader header{};
+    ArrayRef hidden;  ///< RuleIndex, ascending: rules of the rules section; neither the default nor one that passes on
+    ArrayRef rules;   ///< RuleRecord: rules that the rules section does not have
+    ArrayRef places;  ///< OverlayPlace, in order of evaluation
+    /// std::byte, at a multiple of 64: whole sections of the kinds kOverlayTables over `places`, the default standing
+    /// for "none of them". Periods, entries, zones and uses of sets are those of the large tables.
+    std::array<ArrayRef, 6> tables;
+    ArrayRef text;  ///< char
+};
+inline constexpr std::array<SectionKind, 6> kOverlayTables{SectionKind::src_v4,    SectionKind::dst_v4,
+                                                           SectionKind::src_v6,    SectionKind::dst_v6,
+                                                           SectionKind::transport, SectionKind::trees};
+inline constexpr std::uint32_t kOverlayHiddenMax = 4096;
+inline constexpr std::uint32_t kOverlayRulesMax = 4096;
+inline constexpr std::uint32_t kOverlayPlacesMax = 65'536;
+
 inline constexpr std::uint64_t kSectionBytesMax = 512ULL << 20;  ///< cap per section, checked on both sides
 inline constexpr std::uint64_t kGenerationBytesMax = 1024ULL << 20;
 
 static_assert(std::is_trivially_copyable_v<Manifest> && std::is_trivially_copyable_v<RulesSection>);
 static_assert(std::is_trivially_copyable_v<AddressSection> && std::is_trivially_copyable_v<TransportSection>);
-static_assert(std::is_trivially_copyable_v<TreesSection>);
+static_assert(std::is_trivially_copyable_v<TreesSection> && std::is_trivially_copyable_v<OverlaySection>);
 
 }  // namespace sluice::abi
