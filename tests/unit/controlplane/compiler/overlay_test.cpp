@@ -89,6 +89,17 @@ TEST(Overlay, WhatWentLeavesItsPacketsToThoseBehind) {
         EXPECT_EQ(b.edited->section(kind).bytes().data(), b.whole.section(kind).bytes().data());
 }
 
+TEST(Overlay, WithNothingBehindWhatWentTheDefaultDecides) {
+    const cp::Policy before = base().build();
+    cp::Policy after = before;
+    after.rules.erase(after.rules.begin() + 4);
+    const Beside b{before, after};
+    ASSERT_TRUE(b.edited) << b.edited.error();
+    EXPECT_TRUE(b.view().has_overlay && b.view().overlay.places.empty());
+    EXPECT_EQ(b.decided(kOut), abi::kIdDefault);
+    EXPECT_EQ(b.decided(kWeb), "web");
+}
+
 TEST(Overlay, NewRulesStandInTheirPlaces) {
     const cp::Policy before = base().build();
     cp::Policy after = before;

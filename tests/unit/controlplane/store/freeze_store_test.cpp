@@ -2,44 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
-#include "controlplane/store/policy_store.hpp"
+#include "tests/unit/controlplane/store/store_on_disk.hpp"
 
 namespace sluice::cp {
 namespace {
 
-class FreezeStoreTest : public testing::Test {
+class FreezeStoreTest : public StoreOnDisk {
 protected:
-    void SetUp() override {
-        std::string name = (std::filesystem::temp_directory_path() / "sluice-freeze-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir = name;
-        open();
-    }
-    void TearDown() override {
-        store.reset();
-        std::filesystem::remove_all(dir);
-    }
-    void open() {
-        store.reset();
-        auto opened = PolicyStore::open(posix_file_ops(), dir);
-        ASSERT_TRUE(opened) << opened.error().what;
-        store = std::move(*opened);
-    }
-    static AuditRecord entry(const std::string& action) {
-        AuditRecord record;
-        record.actor = "token:anna/1";
-        record.reason = "year's end";
-        record.action = action;
-        record.result = "done";
-        return record;
-    }
+    static AuditRecord entry(const std::string& action) { return StoreOnDisk::entry(action, "year's end"); }
     std::uint64_t entries() { return store->audit().head().number; }
-
-    std::string dir;
-    std::unique_ptr<PolicyStore> store;
 };
 
 TEST_F(FreezeStoreTest, IsKeptOverARestartWithWhoAndWhy) {

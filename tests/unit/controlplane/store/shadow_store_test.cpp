@@ -2,40 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
-#include "controlplane/store/policy_store.hpp"
+#include "tests/unit/controlplane/store/store_on_disk.hpp"
 
 namespace sluice::cp {
 namespace {
 
-class ShadowStoreTest : public testing::Test {
+class ShadowStoreTest : public StoreOnDisk {
 protected:
-    void SetUp() override {
-        std::string name = (std::filesystem::temp_directory_path() / "sluice-shadow-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        dir = name;
-        open();
-    }
-    void TearDown() override {
-        store.reset();
-        std::filesystem::remove_all(dir);
-    }
-    void open() {
-        store.reset();
-        auto opened = PolicyStore::open(posix_file_ops(), dir);
-        ASSERT_TRUE(opened) << opened.error().what;
-        store = std::move(*opened);
-    }
-    static AuditRecord entry(const std::string& action) {
-        AuditRecord record;
-        record.actor = "token:anna/1";
-        record.reason = "CHG-1";
-        record.action = action;
-        record.result = "done";
-        return record;
-    }
+    static AuditRecord entry(const std::string& action) { return StoreOnDisk::entry(action, "CHG-1"); }
     static ShadowText named(const std::string& version) {
         return {.format = "yaml",
                 .text = std::string{"name: x\n"} + '\xff',
@@ -44,9 +18,6 @@ protected:
                 .draft = "web",
                 .started_at_ns = 5};
     }
-
-    std::string dir;
-    std::unique_ptr<PolicyStore> store;
 };
 
 TEST_F(ShadowStoreTest, IsKeptOverARestartWithWhoAndWhy) {

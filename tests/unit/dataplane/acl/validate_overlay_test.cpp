@@ -81,9 +81,8 @@ TEST(ValidateOverlay, AcceptsEdits) {
     EXPECT_EQ(view->rule(4).slot, view->rules[0].slot) << "it is the same rule, edited";
 }
 
-/// Who hides a rule and says nothing else: what it decided, the default decides.
-TEST(ValidateOverlay, NothingBehindWhatIsHidden) {
-    EditableGeneration g{valid_generation()};
+TEST(ValidateOverlay, AWholePolicyHasNone) {
+    const EditableGeneration g{valid_generation()};
     const auto view = g.validate(kLimits);
     ASSERT_TRUE(view);
     EXPECT_FALSE(view->has_overlay);
