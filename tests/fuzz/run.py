@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Builds the libFuzzer targets (clang, ASan, UBSan) and runs them, as many at once as there are cores.
 
-    tests/fuzz/run.py [TARGET...] [--seconds 60]      a minute each, from the corpora; nothing in the tree changes
+    tests/fuzz/run.py [TARGET...] [--seconds 30]      so long each, from the corpora; nothing in the tree changes
     tests/fuzz/run.py [TARGET...] --long              an hour each, in fork mode: a crash of the process is no end
     tests/fuzz/run.py [TARGET...] --merge             grows the corpora for --seconds, then keeps what still adds coverage
     tests/fuzz/run.py --replay FILE                   one input; its target is the name of FILE's folder, or TARGET
@@ -236,7 +236,7 @@ def main():
     names = options.targets or list(TARGETS)
     if not build(names):
         return 1
-    seconds = options.seconds or (3600 if options.long else 60)
+    seconds = options.seconds or (3600 if options.long else 30)
     run = (lambda name: merge(name, seconds)) if options.merge else (lambda name: fuzz(name, seconds, options.long))
 
     def one(name):

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """tools/dev/check finds what it is for, and only that: trees of a few lines."""
+import json
 import os
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -135,6 +137,34 @@ class Seeds(unittest.TestCase):
             "dataplane/a.cpp": "std::random_device{}()\n",
         }
         self.assertEqual(source.seeds(Tree(good)), [])
+
+
+class LoneHeaders(unittest.TestCase):
+    def test_a_header_is_built_alone_where_a_source_of_the_build_begins_with_it(self):
+        tree = Tree(
+            {
+                "a/one.cpp": '/// What it is.\n#include "a/one.hpp"\n#include "a/two.hpp"\n',
+                "a/abi.cpp": "#include <sluice/abi.hpp>\n",
+                "a/not_built.cpp": '#include "a/three.hpp"\n',
+                "a/behind_others.cpp": '#include "a/four.hpp"\n',
+            }
+        )
+        tree.root = "/tree"
+        entries = [
+            {"directory": "/tree/build", "file": "../a/one.cpp", "command": "g++ -c ../a/one.cpp"},
+            {"directory": "/tree/build", "file": "../a/abi.cpp", "command": "g++ -c ../a/abi.cpp"},
+            {"directory": "/tree/build", "file": "../a/behind_others.cpp", "command": "g++ -include pch.hpp -c x"},
+            {"directory": "/tree/build", "file": "generated.cpp", "command": "g++ -c generated.cpp"},
+        ]
+        with tempfile.TemporaryDirectory() as build:
+            self.assertEqual(source.headers_built_first(tree, build), set())
+            with open(os.path.join(build, "compile_commands.json"), "w", encoding="utf-8") as file:
+                json.dump(entries, file)
+            built = source.headers_built_first(tree, build)
+        self.assertIn("a/one.hpp", built)
+        self.assertIn("dataplane/abi/include/sluice/abi.hpp", built)
+        for alone in ("a/two.hpp", "a/three.hpp", "a/four.hpp"):
+            self.assertNotIn(alone, built)
 
 
 class Corpora(unittest.TestCase):

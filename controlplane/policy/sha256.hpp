@@ -1,0 +1,16 @@
+/// SHA-256 (FIPS 180-4), by OpenSSL.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <sluice/abi/tables.hpp>
+
+namespace sluice::cp {
+
+abi::Digest256 sha256(std::string_view bytes);
+
+/// 64 hex digits: the hash that ETags, logs and file names show.
+std::string to_hex(const abi::Digest256& digest);
+
+}  // namespace sluice::cp
