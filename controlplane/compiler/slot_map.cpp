@@ -218,26 +218,18 @@ void SlotMap::set_capacity(std::uint32_t capacity) {
     next_fresh_ = std::max(kFirst, std::min(next_fresh_, capacity));
 }
 
-std::string SlotMap::to_text() const {
-    std::string text;
-    text.reserve(slots().count * 24);
-    const auto line = [&](std::string_view word, std::uint32_t slot) {
-        text.append(word).append(" ").append(std::to_string(slot));
-        text.append(" ").append(*slots().by_slot[slot].id).append("\n");
-    };
-    for (std::uint32_t slot = kFirst; slot < slots().by_slot.size(); ++slot) {
-        const Entry& entry = slots().by_slot[slot];
-        if (entry.id && entry.freed == 0) line("live", slot);
-    }
-    for (const auto& [order, slot] : slots().freed) line("free", slot);
-    return text;
+// ----------------------------------------------------------------------------------------------------------- as text
+namespace {
+
+void add_line(std::string& text, std::string_view state, std::uint32_t slot, std::string_view id) {
+    text.append(state).append(" ").append(std::to_string(slot));
+    if (!id.empty()) text.append(" ").append(id);
+    text.append("\n");
 }
 
-Expected<SlotMap, std::string> SlotMap::from_text(std::string_view text, std::uint32_t capacity) {
-    SlotMap map{capacity};
-    Slots& slots = map.own();
-    std::set<std::uint32_t> too_high;
-    std::set<std::string, std::less<>> ids_too_high;
+/// Calls `visit(state, slot, id)`, which answers what is wrong with the line, or nothing. Error: a sentence.
+template <typename Visit>
+Expected<void, std::string> for_each_line(std::string_view text, Visit&& visit) {
     for (std::size_t line_number = 1; !text.empty(); ++line_number) {
         const auto refuse = [&](std::string_view what) {
             return Unexpected<std::string>{"slots:" + std::to_string(line_number) + ": " + std::string{what}};
@@ -246,27 +238,100 @@ Expected<SlotMap, std::string> SlotMap::from_text(std::string_view text, std::ui
         if (end == std::string_view::npos) return refuse("the line is cut short");
         std::string_view line = text.substr(0, end);
         text.remove_prefix(end + 1);
-
         const std::string_view state = word(line);
         const auto slot = number(word(line));
         const std::string_view id = word(line);
-        if ((state != "live" && state != "free") || id.empty() || !line.empty())
-            return refuse("expected `live SLOT ID` or `free SLOT ID`");
+        if (!line.empty()) return refuse("there is more behind the id");
         if (!slot || *slot < kFirst || *slot == static_cast<std::uint32_t>(abi::kNoSlot))
             return refuse("not a slot of a rule");
-        if (slots.find(id) != 0 || ids_too_high.contains(id)) return refuse("the id stands twice");
-        if (map.id_of(abi::RuleSlot{*slot}) || too_high.contains(*slot)) return refuse("the slot stands twice");
-        if (*slot < capacity) {
-            slots.give(id, *slot);
-            if (state == "free") map.free(*slot);
-        } else {  // forgotten, but not what it would break
-            too_high.insert(*slot);
+        if (const std::string_view wrong = visit(state, *slot, id); !wrong.empty()) return refuse(wrong);
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string SlotMap::to_text() const {
+    std::string text;
+    text.reserve(slots().count * 24);
+    for (std::uint32_t slot = kFirst; slot < slots().by_slot.size(); ++slot) {
+        const Entry& entry = slots().by_slot[slot];
+        if (entry.id && entry.freed == 0) add_line(text, "live", slot, *entry.id);
+    }
+    for (const auto& [order, slot] : slots().freed) add_line(text, "free", slot, *slots().by_slot[slot].id);
+    return text;
+}
+
+Expected<SlotMap, std::string> SlotMap::from_text(std::string_view text, std::uint32_t capacity) {
+    SlotMap map{capacity};
+    std::set<std::uint32_t> too_high;
+    std::set<std::string, std::less<>> ids_too_high;
+    const auto read = for_each_line(text, [&](std::string_view state, std::uint32_t slot, std::string_view id) {
+        if ((state != "live" && state != "free") || id.empty())
+            return std::string_view{"expected `live SLOT ID` or `free SLOT ID`"};
+        if (map.slots().find(id) != 0 || ids_too_high.contains(id)) return std::string_view{"the id stands twice"};
+        if (map.id_of(abi::RuleSlot{slot}) || too_high.contains(slot)) return std::string_view{"the slot stands twice"};
+        if (slot >= capacity) {  // forgotten, but not what it would break
+            too_high.insert(slot);
             ids_too_high.emplace(id);
         }
-        map.next_fresh_ = std::max(map.next_fresh_, *slot + 1);
-    }
+        return map.take_over(state == "free", slot, id);
+    });
+    if (!read) return Unexpected(read.error());
     map.set_capacity(capacity);
     return map;
+}
+
+std::string_view SlotMap::take_over(bool freed, std::uint32_t slot, std::string_view id) {
+    next_fresh_ = std::max(next_fresh_, slot + 1);
+    if (slot >= capacity_) return {};
+    Slots& slots = own();
+    const auto has = id_of(abi::RuleSlot{slot});
+    if (has && *has != id) return "the slot is another id's";
+    if (!has && slots.find(id) != 0) return "the id has another slot";
+    if (!has) slots.give(id, slot);
+    if (const auto order = std::as_const(slots).by_slot[slot].freed; order != 0) {
+        slots.freed.erase(order);
+        slots.by_slot[slot].freed = 0;
+    }
+    if (freed) free(slot);
+    return {};
+}
+
+std::string SlotMap::changes_since(const SlotMap& before) const {
+    const auto entry_of = [](const SlotMap& map, std::uint32_t slot) {
+        return slot < map.slots().by_slot.size() ? map.slots().by_slot[slot] : Entry{};
+    };
+    std::string gone, live;
+    std::map<std::uint64_t, std::uint32_t> freed;
+    for_each_other(before, [&](abi::RuleSlot at) {
+        const auto slot = static_cast<std::uint32_t>(at);
+        const Entry was = entry_of(before, slot), is = entry_of(*this, slot);
+        const bool same_id = was.id && is.id && *was.id == *is.id;
+        if (same_id && was.freed == is.freed) return;
+        if (was.id && !same_id) add_line(gone, "none", slot, {});
+        if (is.id && is.freed == 0) add_line(live, "live", slot, *is.id);
+        if (is.id && is.freed != 0) freed.emplace(is.freed, slot);
+    });
+    std::string text = gone + live;
+    for (const auto& [order, slot] : freed) add_line(text, "free", slot, *slots().by_slot[slot].id);
+    return text;
+}
+
+Expected<void, std::string> SlotMap::apply(std::string_view changes) {
+    auto applied = for_each_line(changes, [&](std::string_view state, std::uint32_t slot, std::string_view id) {
+        if (state == "none" && id.empty()) {
+            if (slot >= capacity_) return std::string_view{};
+            if (!id_of(abi::RuleSlot{slot})) return std::string_view{"the slot is nobody's"};
+            own().take(slot);
+            return std::string_view{};
+        }
+        if ((state != "live" && state != "free") || id.empty())
+            return std::string_view{"expected `none SLOT`, `live SLOT ID` or `free SLOT ID`"};
+        return take_over(state == "free", slot, id);
+    });
+    set_capacity(capacity_);
+    return applied;
 }
 
 void SlotMap::free(std::uint32_t slot) {

@@ -90,6 +90,12 @@ public:
     /// Error: a sentence with the line.
     static Expected<SlotMap, std::string> from_text(std::string_view text, std::uint32_t capacity);
 
+    /// What makes this map of `before`, in lines: `none SLOT` for slots that are no longer an id's, then `live SLOT ID`
+    /// and `free SLOT ID` as in the text, of slots that changed alone. Empty: nothing did.
+    std::string changes_since(const SlotMap& before) const;
+    /// Error: a sentence with the line; the map is of no use then.
+    Expected<void, std::string> apply(std::string_view changes);
+
 private:
     struct Entry {
         std::shared_ptr<const std::string> id;  ///< null: nobody's
@@ -128,6 +134,8 @@ private:
     /// Slots of this copy alone, to be changed.
     Slots& own();
     void free(std::uint32_t slot);
+    /// The slot is the id's from now on; one that is too high is forgotten. What is wrong with that, or nothing.
+    std::string_view take_over(bool freed, std::uint32_t slot, std::string_view id);
     /// How many slots must rest first for `fresh` more ids to have one each, when `kept` have theirs; 0: there are
     /// enough.
     std::uint32_t too_few_rested(std::size_t fresh, std::size_t kept, const std::vector<std::uint32_t>& back) const;

@@ -27,15 +27,15 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
 }
 
 /// What the store gets. Most of a policy's text is that of the policy before it.
-PolicyStore::Staged staged(PreparedPolicy& prepared, const PreparedPolicy* before, std::string_view slots) {
-    if (prepared.text_digest.empty()) prepared.text_digest = sha256_hex(prepared.text);
+PolicyStore::Staged staged(const PreparedPolicy& prepared, const PreparedPolicy* before) {
     return {.ref = prepared.ref(),
             .label = prepared.version,
-            .text = prepared.text,
-            .slots = slots,
-            .digest = prepared.text_digest,
+            .text = prepared.known_text(),
             .before = before == nullptr ? KnownText{} : before->known_text()};
 }
+
+/// Rows of changes behind the whole text of rules' slots, which costs a big policy some hundredths of a second.
+constexpr std::size_t kSlotChangesMost = 1000;
 
 }  // namespace
 
@@ -63,7 +63,6 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
                         .format = base->format,
                         .text = std::move(edited->text),
                         .written = std::move(edited->written),
-                        .text_digest = std::move(edited->text_digest),
                         .edit_of = base};
 }
 
@@ -191,10 +190,11 @@ std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<P
         const auto& running = now.current->compiled.manifest;
         renumber(prepared->compiled, running.generation, running.created_unix_ns);
         record.detail = "the same policy in other words";
-        auto words = staged(*prepared, now.current.get(), {});
+        auto words = staged(*prepared, now.current.get());
         words.change = change;
         const auto kept = store_->reword(words, record);
         if (kept) {
+            prepared->text_digest = *kept;
             const std::lock_guard lock{state_mutex_};
             shared_.current = prepared;
         } else {
@@ -261,10 +261,10 @@ void PolicyServiceImpl::use_slots(SlotMap slots, const PreparedPolicy& prepared)
     shared_.slot_since = std::make_shared<const std::vector<SteadyTime>>(std::move(since));
 }
 
-/// What the store gets of them; made once for slots that stay as they are.
-const std::string& PolicyServiceImpl::slots_text(const SlotMap& slots) {
-    if (!slots_written_ || !slots_written_->first.same_as(slots)) slots_written_.emplace(slots, slots.to_text());
-    return slots_written_->second;
+/// What the store gets of them.
+PolicyStore::Slots PolicyServiceImpl::slots_to_write(const SlotMap& slots) const {
+    if (!slots_written_ || store_->slot_changes().size() >= kSlotChangesMost) return {.whole = slots.to_text()};
+    return {.changes = slots.changes_since(*slots_written_)};
 }
 
 void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome, const ChangeEnd& change) {
@@ -300,12 +300,16 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    auto intent = staged(*prepared, now.current.get(), slots_text(slots));
+    auto intent = staged(*prepared, now.current.get());
+    intent.slots = slots_to_write(slots);
     intent.change = change;
-    if (const auto kept = store_->stage(intent, record); !kept) {
+    const auto kept = store_->stage(intent, record);
+    if (!kept) {
         count_publish("failed");
         return Unexpected(storage_problem(kept.error()));
     }
+    prepared->text_digest = *kept;
+    slots_written_ = slots;
     use_slots(std::move(slots), *prepared);
     offered_change_ = change;
     const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);

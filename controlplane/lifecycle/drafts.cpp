@@ -2,7 +2,7 @@
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/plan_diff.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 
 namespace sluice::cp {
 namespace {

@@ -136,7 +136,7 @@ private:
     Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked,
                                            AuditRecord record);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
-    const std::string& slots_text(const SlotMap& slots);
+    PolicyStore::Slots slots_to_write(const SlotMap& slots) const;
     std::vector<SteadyTime> slot_since() const;
     /// `outcome`: where nobody else writes what became of it. `change`: what the change becomes that it comes of.
     void forget_pending(std::optional<AuditRecord> outcome = {}, const ChangeEnd& change = {});
@@ -305,9 +305,9 @@ private:
     bool started_{false};                 // between start and stop
     AuditRecord promote_record_;          // commit_mutex_
     /// As many as any dataplane has, until one has said how many it has.
-    SlotMap slots_{kRuleSlotsMost};                                 // commit_mutex_
-    std::optional<std::pair<SlotMap, std::string>> slots_written_;  // commit_mutex_
-    bool promote_due_{false};  // commit_mutex_: adopted, but current could not be written
+    SlotMap slots_{kRuleSlotsMost};         // commit_mutex_
+    std::optional<SlotMap> slots_written_;  // commit_mutex_; nothing: what the store has may be another
+    bool promote_due_{false};               // commit_mutex_: adopted, but current could not be written
     /// commit_mutex_: the last one that this process has offered to the dataplane. Is it found not to run, it is not
     /// offered again: it may be what the dataplane died of.
     std::uint64_t offered_change_{};

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "controlplane/compiler/overlay.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 #include "dataplane/acl/validator.hpp"
 
 namespace sluice::cp {

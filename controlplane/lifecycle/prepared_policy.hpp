@@ -29,7 +29,7 @@ struct SourcePolicy {
     PolicyFormat format{};
     std::string text;
     WrittenPolicy written;      ///< `text`, in the pieces that a PATCH edits
-    std::string text_digest{};  ///< SHA-256 in hex; empty: nobody has made it
+    std::string text_digest{};  ///< under which the store has the text already; empty: it may not have it
     /// Of whose rules it is an edit, sharing what it leaves alone; null: it was read as a whole.
     std::shared_ptr<const PreparedPolicy> edit_of;
 };

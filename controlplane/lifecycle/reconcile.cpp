@@ -3,7 +3,8 @@
 
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
+#include "controlplane/policy/version.hpp"
 #include "controlplane/store/wall_clock.hpp"
 
 namespace sluice::cp {
@@ -13,11 +14,21 @@ using namespace std::chrono_literals;
 
 constexpr auto kRetryEvery = 1s;
 
+Expected<SlotMap, std::string> stored_slots(const PolicyStore& store, std::uint32_t capacity) {
+    auto slots = SlotMap::from_text(store.slots(), capacity);
+    for (const auto& changes : store.slot_changes()) {
+        if (!slots) break;
+        if (const auto applied = slots->apply(changes); !applied) return Unexpected(applied.error());
+    }
+    return slots;
+}
+
 }  // namespace
 
 void PolicyServiceImpl::load_current() {
     std::string trouble;
-    if (auto slots = SlotMap::from_text(store_->slots(), slots_.capacity())) {
+    slots_written_.reset();
+    if (auto slots = stored_slots(*store_, slots_.capacity())) {
         slots_ = std::move(*slots);
     } else {
         trouble = slots.error() + ": rules get new counters, and what older ones counted may stand at another rule";
@@ -54,11 +65,16 @@ Expected<PreparedPtr, std::string> PolicyServiceImpl::load(const PolicyRef& ref)
     const auto wires = shared().wires();
     auto source = read_source(std::move(*text), format, {.wires = &wires});
     if (!source) return unreadable(source.error().empty() ? "errors" : source.error().front().detail);
-    if (to_hex(source->policy.version) != ref.hash) return unreadable("its content is not what its name says");
+    if (to_hex(source->policy.version) != ref.hash) {
+        // One of before versions were made of digests keeps its name until it is changed.
+        const auto flat = flat_version_of(parse_document(source->text, format).document);
+        if (to_hex(flat) != ref.hash) return unreadable("its content is not what its name says");
+        source->policy.version = flat;
+    }
     auto slots = slots_;
     auto prepared = prepare(std::move(*source), slots, ref.generation);
     if (!prepared) return unreadable(prepared.error().detail);
-    (*prepared)->text_digest = sha256_hex((*prepared)->text);
+    (*prepared)->text_digest = store_->text_digest(ref).value_or("");
     return PreparedPtr{std::move(*prepared)};
 }
 

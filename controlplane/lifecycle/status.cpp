@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 #include "controlplane/telemetry/event_json.hpp"
 
 namespace sluice::cp {

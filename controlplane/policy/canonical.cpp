@@ -1,9 +1,6 @@
 #include "controlplane/policy/canonical.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -90,26 +87,14 @@ class Writer {
 public:
     static std::string object(const Node& node, const ObjectSchema& schema) { return sorted(members(node, schema)); }
 
-    /// All members but the rules, which stand in between.
-    static CanonicalFrame frame(const Node& root) {
+    static std::string head(const Node& root) {
         auto all = members(root, document_schema());
-        std::erase_if(all, [](const auto& member) { return member.first == kRules; });
-        const auto behind =
-            std::partition(all.begin(), all.end(), [](const auto& member) { return member.first < kRules; });
-        const Members after{behind, all.end()};
-        all.erase(behind, all.end());
-        CanonicalFrame frame{sorted(std::move(all)), sorted(after)};
-        frame.before.back() = ',';  // there is always one before: the default
-        frame.before += json_string(kRules) + ":[";
-        if (after.empty()) return {std::move(frame.before), "]}"};
-        frame.after.front() = ',';
-        frame.after.insert(0, 1, ']');
-        return frame;
+        std::erase_if(all, [](const auto& member) { return member.first == "rules"; });
+        return sorted(std::move(all));
     }
 
 private:
     using Members = std::vector<std::pair<std::string_view, std::string>>;
-    static constexpr std::string_view kRules = "rules";
 
     static Members members(const Node& node, const ObjectSchema& schema) {
         Members members;
@@ -222,68 +207,8 @@ private:
 
 std::string canonical_text(const Document& document) { return Writer::object(document.root, document_schema()); }
 
-CanonicalFrame canonical_frame(const Node& root) { return Writer::frame(root); }
+std::string canonical_head(const Node& root) { return Writer::head(root); }
 
 std::string canonical_rule(const Node& rule) { return Writer::object(rule, *document_schema().find("rules")->object); }
-
-namespace {
-
-constexpr std::size_t kWaitingMost = 32U << 10;
-
-/// No policy can have a version then.
-void must(bool done) {
-    if (!done) throw std::runtime_error{"SHA-256 is not available in this OpenSSL"};
-}
-
-EVP_MD_CTX* as_context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
-
-}  // namespace
-
-Sha256::Sha256() : context_{EVP_MD_CTX_new()} {
-    must(context_ != nullptr && EVP_DigestInit_ex(as_context(context_), EVP_sha256(), nullptr) == 1);
-    waiting_.reserve(kWaitingMost);
-}
-
-Sha256::~Sha256() { EVP_MD_CTX_free(as_context(context_)); }
-
-void Sha256::add(std::string_view bytes) {
-    if (waiting_.size() + bytes.size() > kWaitingMost) flush();
-    if (bytes.size() > kWaitingMost) {
-        must(EVP_DigestUpdate(as_context(context_), bytes.data(), bytes.size()) == 1);
-    } else {
-        waiting_ += bytes;
-    }
-}
-
-void Sha256::flush() {
-    must(EVP_DigestUpdate(as_context(context_), waiting_.data(), waiting_.size()) == 1);
-    waiting_.clear();
-}
-
-abi::Digest256 Sha256::finish() {
-    flush();
-    abi::Digest256 digest;
-    unsigned written{};
-    must(EVP_DigestFinal_ex(as_context(context_), digest.bytes.data(), &written) == 1 &&
-         written == digest.bytes.size());
-    return digest;
-}
-
-abi::Digest256 sha256(std::string_view bytes) {
-    Sha256 digest;
-    digest.add(bytes);
-    return digest.finish();
-}
-
-std::string to_hex(const abi::Digest256& digest) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    std::string text;
-    text.reserve(digest.bytes.size() * 2);
-    for (const auto byte : digest.bytes) {
-        text += kHex[byte >> 4];
-        text += kHex[byte & 15];
-    }
-    return text;
-}
 
 }  // namespace sluice::cp

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <future>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -209,15 +209,14 @@ std::vector<FreshRule> fresh_rules(const Editor& editor) {
     return fresh;
 }
 
-/// Below so many rules a thread is not worth its while.
-constexpr std::size_t kRulesWorthAThread = 2000;
-
 /// Fresh rules in their places, all others shared with the base.
 EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, const Editor& editor, EditedRead read,
                           std::string_view base_text) {
-    EditedPolicy result{std::move(read.policy), {}, {}, {written.format, written.head, written.canonical, {}, {}, {}}};
-    auto& [policy, text, text_digest, out] = result;
+    EditedPolicy result{std::move(read.policy), {}, {.format = written.format, .head = written.head}};
+    auto& [policy, text, out] = result;
+    out.head_digest = written.head_digest;
     const auto& order = editor.order();
+    out.rule_digests.reserve(order.size());
     out.id_hashes.reserve(order.size());
     std::vector<std::uint32_t> places(order.size(), kNotShared);
     std::size_t next_fresh = 0;
@@ -226,7 +225,9 @@ EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, cons
         if (editor.is_fresh(from)) {
             policy.rules.push_back(std::move(read.fresh[next_fresh++]));
             Node node = *editor.fresh(from).node;
-            out.rules.push_back(written_rule(node, written.format));
+            auto fresh = written_rule(node, written.format);
+            out.lines.push_back(std::move(fresh.line));
+            out.rule_digests.push_back(fresh.digest);
             out.id_hashes.push_back(editor.hash(from));
             ++i;
             continue;
@@ -237,16 +238,13 @@ EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, cons
             out.id_hashes.push_back(editor.hash(order[i + run]));
         }
         policy.rules.append(base.rules, from, from + run);
-        out.rules.append(written.rules, from, from + run);
+        out.lines.append(written.lines, from, from + run);
+        const auto digests = std::span{written.rule_digests}.subspan(from, run);
+        out.rule_digests.insert(out.rule_digests.end(), digests.begin(), digests.end());
         i += run;
     }
-    // Each is a pass over all of a big policy; neither needs the other.
-    const bool apart = order.size() >= kRulesWorthAThread;
-    auto version =
-        std::async(apart ? std::launch::async : std::launch::deferred, [rules = out] { return version_of(rules); });
     text = write_out(out, policy, {.text = base_text, .written = &written, .places = places});
-    text_digest = to_hex(sha256(text));
-    policy.version = version.get();
+    policy.version = out.version();
     return result;
 }
 

@@ -16,10 +16,9 @@
 namespace sluice::cp {
 
 struct EditedPolicy {
-    Policy policy;            ///< positions are those in `text`
-    std::string text;         ///< in the format of the base
-    std::string text_digest;  ///< SHA-256, in hex
-    WrittenPolicy written;    ///< what `text` says: the base of the next edits
+    Policy policy;          ///< positions are those in `text`
+    std::string text;       ///< in the format of the base
+    WrittenPolicy written;  ///< what `text` says: the base of the next edits
 };
 
 struct EditBase {

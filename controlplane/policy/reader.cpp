@@ -5,7 +5,6 @@
 #include <optional>
 #include <unordered_map>
 
-#include "controlplane/policy/canonical.hpp"
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
 #include "controlplane/policy/schedule.hpp"
@@ -13,6 +12,7 @@
 #include "controlplane/policy/spelling.hpp"
 #include "controlplane/policy/symbols.hpp"
 #include "controlplane/policy/test_reader.hpp"
+#include "controlplane/policy/version.hpp"
 
 namespace sluice::cp {
 
@@ -464,13 +464,13 @@ Expected<ReadPolicy, PolicyErrors> read_written(ParsedDocument parsed, PolicyFor
     auto policy = read_model(parsed, options);
     if (!policy) return Unexpected<PolicyErrors>{std::move(policy.error())};
     auto written = written_policy(std::move(parsed.document), format);
-    policy->version = version_of(written);
+    policy->version = written.version();
     return ReadPolicy{std::move(*policy), std::move(written)};
 }
 
 Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options) {
     auto policy = read_model(parsed, options);
-    if (policy) policy->version = sha256(canonical_text(parsed.document));
+    if (policy) policy->version = version_of(parsed.document);
     return policy;
 }
 

@@ -20,16 +20,18 @@ void must(bool done) {
 
 }  // namespace
 
-abi::Digest256 sha256(std::string_view bytes) {
+abi::Digest256 sha256(std::string_view bytes) { return sha256({bytes}); }
+
+abi::Digest256 sha256(std::initializer_list<std::string_view> pieces) {
     // Looking the method up, and a context, cost more than the digest of a rule.
     static const std::unique_ptr<EVP_MD, Free> method{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
     thread_local const std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
     must(method != nullptr && context != nullptr);
     abi::Digest256 digest;
     unsigned written{};
-    must(EVP_DigestInit_ex2(context.get(), method.get(), nullptr) == 1 &&
-         EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
-         EVP_DigestFinal_ex(context.get(), digest.bytes.data(), &written) == 1 && written == digest.bytes.size());
+    must(EVP_DigestInit_ex2(context.get(), method.get(), nullptr) == 1);
+    for (const auto bytes : pieces) must(EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1);
+    must(EVP_DigestFinal_ex(context.get(), digest.bytes.data(), &written) == 1 && written == digest.bytes.size());
     return digest;
 }
 

@@ -1,6 +1,5 @@
 #include "controlplane/policy/version.hpp"
 
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,17 +9,15 @@
 namespace sluice::cp {
 namespace {
 
-std::string_view as_text(const abi::Digest256& digest) {
-    return {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()};
+std::string_view as_bytes(std::span<const abi::Digest256> digests) {
+    static_assert(sizeof(abi::Digest256) == 32, "a list of digests is their bytes");
+    return {reinterpret_cast<const char*>(digests.data()), digests.size_bytes()};
 }
 
 }  // namespace
 
 abi::Digest256 version_of(const abi::Digest256& head, std::span<const abi::Digest256> rules) {
-    static_assert(sizeof(abi::Digest256) == 32, "a list of digests is their bytes");
-    std::string digests{as_text(head)};
-    if (!rules.empty()) digests.append(reinterpret_cast<const char*>(rules.data()), rules.size_bytes());
-    return sha256(digests);
+    return sha256({as_bytes({&head, 1}), as_bytes(rules)});
 }
 
 abi::Digest256 version_of(const Document& document) {

@@ -5,7 +5,10 @@
 #include <span>
 #include <utility>
 
+#include "controlplane/policy/canonical.hpp"
 #include "controlplane/policy/emit.hpp"
+#include "controlplane/policy/sha256.hpp"
+#include "controlplane/policy/version.hpp"
 
 namespace sluice::cp {
 
@@ -60,9 +63,9 @@ void restamp(Policy& policy, const Node& root) {
 
 /// Rules from i on that stand one behind the other in the text before, too.
 std::size_t TextBefore::run_from(const WrittenPolicy& after, std::size_t i) const {
-    if (written == nullptr || i >= places.size() || written->text_at.size() != written->rules.size() + 1) return 0;
+    if (written == nullptr || i >= places.size() || written->text_at.size() != written->lines.size() + 1) return 0;
     std::size_t run = 0;
-    while (i + run < after.rules.size() && places[i + run] == places[i] + run && places[i] != kNotShared) ++run;
+    while (i + run < after.lines.size() && places[i + run] == places[i] + run && places[i] != kNotShared) ++run;
     return run;
 }
 
@@ -74,8 +77,8 @@ std::string_view TextBefore::lines(std::size_t from, std::size_t count, std::siz
 std::uint64_t hash_of_id(std::string_view id) noexcept { return std::hash<std::string_view>{}(id); }
 
 WrittenRule written_rule(Node& rule, PolicyFormat format) {
-    auto canonical = canonical_rule(rule);
-    return {emit_rule(rule, format), std::move(canonical)};
+    const auto digest = sha256(canonical_rule(rule));
+    return {emit_rule(rule, format), digest};
 }
 
 namespace {
@@ -83,10 +86,15 @@ namespace {
 /// Below so many rules a thread is not worth its while.
 constexpr std::size_t kRulesWorthAThread = 2000;
 
-SharedList<WrittenRule> written_rules(std::span<Node> rules, PolicyFormat format) {
-    SharedList<WrittenRule> written;
-    for (Node& rule : rules) written.push_back(written_rule(rule, format));
-    return written;
+/// `digests`: a place for each rule's.
+SharedList<std::string> written_rules(std::span<Node> rules, PolicyFormat format, abi::Digest256* digests) {
+    SharedList<std::string> lines;
+    for (Node& rule : rules) {
+        auto written = written_rule(rule, format);
+        *digests++ = written.digest;
+        lines.push_back(std::move(written.line));
+    }
+    return lines;
 }
 
 }  // namespace
@@ -97,41 +105,28 @@ WrittenPolicy written_policy(Document document, PolicyFormat format) {
         const std::span<Node> all{rules->children};
         written.id_hashes.reserve(all.size());
         for (const Node& rule : all) written.id_hashes.push_back(hash_of_id(id_of(rule)));
+        written.rule_digests.resize(all.size());
         // Spelling 100,000 rules twice takes longest of all that reading does: a second thread spells half of them.
         const std::size_t half = all.size() < kRulesWorthAThread ? all.size() : all.size() / 2;
+        auto* const digests = written.rule_digests.data();
         auto rest = std::async(half == all.size() ? std::launch::deferred : std::launch::async,
-                               [&] { return written_rules(all.subspan(half), format); });
-        written.rules = written_rules(all.first(half), format);
+                               [&] { return written_rules(all.subspan(half), format, digests + half); });
+        written.lines = written_rules(all.first(half), format, digests);
         const auto behind = rest.get();
-        written.rules.append(behind, 0, behind.size());
+        written.lines.append(behind, 0, behind.size());
         rules->children = {};
     }
-    written.canonical = std::make_shared<const CanonicalFrame>(canonical_frame(document.root));
+    written.head_digest = sha256(canonical_head(document.root));
     // A copy has no more bytes than it needs: the rules' are most.
     written.head = std::make_shared<const Document>(document.copy());
     return written;
 }
 
-abi::Digest256 version_of(const WrittenPolicy& written) {
-    if (written.rules.empty()) {
-        Document head = written.head->copy();  // its rules may have gone since it was written out
-        put_rules_key(head, false);
-        return sha256(canonical_text(head));
-    }
-    Sha256 digest;
-    digest.add(written.canonical->before);
-    bool first = true;
-    for (const WrittenRule& rule : written.rules) {
-        if (!std::exchange(first, false)) digest.add(",");
-        digest.add(rule.canonical);
-    }
-    digest.add(written.canonical->after);
-    return digest.finish();
-}
+abi::Digest256 WrittenPolicy::version() const { return version_of(head_digest, rule_digests); }
 
 std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before) {
     Document head = written.head->copy();
-    const std::size_t count = written.rules.size();
+    const std::size_t count = written.lines.size();
     put_rules_key(head, count != 0);
     std::string text;
     policy.rule_pos.clear();
@@ -150,7 +145,7 @@ std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& 
             const std::size_t run = before.run_from(written, i);
             if (run == 0) {
                 written.text_at.push_back(text.size());
-                text += std::as_const(written.rules)[i++].text;
+                text += std::as_const(written.lines)[i++];
                 continue;
             }
             const std::size_t from = before.places[i], moved = text.size() - before.written->text_at[from];

@@ -1,6 +1,6 @@
-/// A policy as it is written, in pieces that edits of its rules leave alone: each rule's own line and canonical text,
-/// and what stands around them. Text and version of an edited policy are put together from pieces; only those of the
-/// edited rules are made anew.
+/// A policy as it is written, in pieces that edits of its rules leave alone: each rule's own line and digest, and what
+/// stands around them. Text and version of an edited policy are put together from pieces; only those of the edited
+/// rules are made anew.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "controlplane/policy/canonical.hpp"
+#include <sluice/abi/tables.hpp>
+
 #include "controlplane/policy/document.hpp"
 #include "controlplane/policy/model.hpp"
 #include "controlplane/policy/shared_list.hpp"
@@ -18,19 +19,22 @@
 namespace sluice::cp {
 
 struct WrittenRule {
-    std::string text;  ///< one line, in the policy's format
-    std::string canonical;
+    std::string line;       ///< in the policy's format
+    abi::Digest256 digest;  ///< of the canonical text
 };
 
 struct WrittenPolicy {
     PolicyFormat format{};
     /// All but the rules: their key, if there are any, holds an empty list. Positions are those in the text.
     std::shared_ptr<const Document> head;
-    std::shared_ptr<const CanonicalFrame> canonical;
-    SharedList<WrittenRule> rules;         ///< beside Policy::rules
-    std::vector<std::uint64_t> id_hashes;  ///< of the rules' ids: a rule is found among 100,000 in a moment
+    abi::Digest256 head_digest{};              ///< of its canonical text
+    SharedList<std::string> lines;             ///< beside Policy::rules
+    std::vector<abi::Digest256> rule_digests;  ///< beside them
+    std::vector<std::uint64_t> id_hashes;      ///< of the rules' ids: a rule is found among 100,000 in a moment
     /// Where each rule's line begins in the text that `write_out` made, and where one more would. Empty: no such text.
     std::vector<std::size_t> text_at{};
+
+    abi::Digest256 version() const;
 };
 
 /// The text of which another one is an edit, so that what is the same is copied at once. Empty: there is none.
@@ -50,9 +54,6 @@ WrittenPolicy written_policy(Document document, PolicyFormat format);
 /// A rule that has been read without errors. Its positions are lost.
 WrittenRule written_rule(Node& rule, PolicyFormat format);
 std::uint64_t hash_of_id(std::string_view id) noexcept;
-
-/// SHA-256 of the canonical form: the same as that of the whole document.
-abi::Digest256 version_of(const WrittenPolicy& written);
 
 /// Writes the policy out. Its head gets new positions, and so do `policy`'s zones, sets, rules and tests.
 std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before = {});

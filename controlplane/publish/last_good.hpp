@@ -11,8 +11,6 @@
 
 namespace sluice::cp {
 
-std::string last_good_bytes(const GenerationBytes& generation);
-
 Expected<void, FileError> write_last_good(FileOps& ops, const std::string& dir, const GenerationBytes& generation);
 
 }  // namespace sluice::cp

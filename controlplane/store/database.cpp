@@ -121,17 +121,21 @@ Database::Outcome Database::transaction(const std::function<Outcome()>& body) {
     if (auto begun = run("BEGIN IMMEDIATE"); !begun) return begun;
     auto done = body();
     if (done) done = run("COMMIT");
+    last_commit_ = std::chrono::steady_clock::now();
     // A full disk may have rolled it back already.
     if (!done && sqlite3_get_autocommit(handle_) == 0) (void)run("ROLLBACK");
     return done;
 }
 
-void Database::checkpoint() {
+void Database::checkpoint(std::chrono::milliseconds rest) {
     int pages = 0, copied = 0;
     // A short one costs a start next to nothing. (Where there is no such file, SQLite is asked.)
     struct stat wal {};
-    const bool small = ::stat((path_ + "-wal").c_str(), &wal) == 0 && wal.st_size < kCheckpointAbovePages * 4096;
-    if (small) return;
+    const bool known = ::stat((path_ + "-wal").c_str(), &wal) == 0;
+    if (known && wal.st_size < kCheckpointAbovePages * 4096) return;
+    // Whoever commits now would wait until all of it is copied.
+    const bool may_wait = !known || wal.st_size < kWalBytesWaiting;
+    if (may_wait && std::chrono::steady_clock::now() - last_commit_ < rest) return;
     (void)sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
 }
 

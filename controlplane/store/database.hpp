@@ -3,12 +3,14 @@
 /// Theory of operation. WAL with synchronous=FULL: a transaction is in force when its frames and its commit mark have
 /// been synced, and a power cut leaves it whole or not at all. The file is locked for as long as it is open, so a
 /// second control plane on the same directory is refused at once, and the index of the WAL lives in memory: a start
-/// needs no room on the disk. What is in the WAL is copied into the file by `checkpoint`, which the caller runs when
-/// nobody waits; a commit never does it.
+/// needs no room on the disk. What is in the WAL is copied into the file by `checkpoint`, which the caller runs now and
+/// then; it does nothing while commits follow each other, so that nobody waits for it, until the WAL is long. A commit
+/// never does it.
 ///
 /// Thread-safe by `lock()`: whoever runs statements holds it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -45,6 +47,9 @@ private:
     sqlite3_stmt* statement_;
 };
 
+/// While there are commits, the WAL may grow up to here before it is copied.
+inline constexpr std::int64_t kWalBytesWaiting = 64 << 20;
+
 class Database {
 public:
     using Lock = std::unique_lock<std::mutex>;
@@ -64,8 +69,9 @@ public:
                 const std::function<void(const SqlRow&)>& on_row = {});
     /// All of `body`'s statements or, if it fails, none of them.
     Outcome transaction(const std::function<Outcome()>& body);
-    /// Copies what the WAL holds into the file; when it has grown beyond a few pages.
-    void checkpoint();
+    /// Copies what the WAL holds into the file, when it has grown beyond a few pages and no transaction has been
+    /// committed for so long; beyond kWalBytesWaiting at once.
+    void checkpoint(std::chrono::milliseconds rest = std::chrono::milliseconds{700});
 
     const std::string& path() const noexcept { return path_; }
 
@@ -76,6 +82,7 @@ private:
 
     std::string path_;
     sqlite3* handle_;
+    std::chrono::steady_clock::time_point last_commit_{};
     std::mutex mutex_;
 };
 

@@ -1,12 +1,16 @@
 #include "controlplane/store/durable_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 namespace sluice::cp {
 namespace {
 
 constexpr std::string_view kLeftoverSuffix = ".tmp";
+/// A big file goes to the disk in pieces: somebody else's fsync would wait for all that is dirty.
+constexpr std::size_t kDirtyBytesMost = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -25,28 +29,63 @@ FileError file_error(int error_number, std::string_view action, std::string_view
 
 bool is_leftover(std::string_view name) noexcept { return name.ends_with(kLeftoverSuffix); }
 
+namespace {
+
+/// Error: what failed, and errno.
+struct WriteFault {
+    int error_number{};
+    std::string_view action;
+};
+
+class PieceWriter {
+public:
+    PieceWriter(FileOps& ops, int handle) : ops_{ops}, handle_{handle} {}
+
+    std::optional<WriteFault> write(std::span<const std::byte> bytes) {
+        while (!bytes.empty()) {
+            const auto taken = ops_.write(handle_, bytes.first(std::min(bytes.size(), kDirtyBytesMost - dirty_)));
+            if (!taken) return WriteFault{taken.error(), "write"};
+            if (*taken == 0) return WriteFault{EIO, "write"};
+            bytes = bytes.subspan(*taken);
+            dirty_ += *taken;
+            if (dirty_ < kDirtyBytesMost) continue;
+            if (auto fault = sync()) return fault;
+        }
+        return std::nullopt;
+    }
+    std::optional<WriteFault> sync() {
+        dirty_ = 0;
+        if (const auto synced = ops_.fsync(handle_); !synced) return WriteFault{synced.error(), "fsync"};
+        return std::nullopt;
+    }
+
+private:
+    FileOps& ops_;
+    int handle_;
+    std::size_t dirty_{};
+};
+
+}  // namespace
+
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
-                                        std::span<const std::byte> bytes, DirSync sync, Readers readers) {
+                                        std::span<const std::span<const std::byte>> pieces, DirSync sync,
+                                        Readers readers) {
     const std::string path = dir + "/" + name;
     const std::string temporary = path + std::string{kLeftoverSuffix};
     const auto handle = ops.create(temporary, readers);
     if (!handle) return Unexpected(file_error(handle.error(), "create", temporary));
 
-    // The disk's space comes back at once: a full disk must not stay full because of our half file.
-    const auto give_up = [&](int why, std::string_view action) {
-        ops.close(*handle);
-        (void)ops.unlink(temporary);
-        return Unexpected(file_error(why, action, temporary));
-    };
-    while (!bytes.empty()) {
-        const auto taken = ops.write(*handle, bytes);
-        if (!taken) return give_up(taken.error(), "write");
-        if (*taken == 0) return give_up(EIO, "write");
-        bytes = bytes.subspan(*taken);
-    }
+    PieceWriter writer{ops, *handle};
+    std::optional<WriteFault> fault;
+    for (std::size_t i = 0; i < pieces.size() && !fault; ++i) fault = writer.write(pieces[i]);
     // Before the rename: otherwise the new name may point to blocks that never reached the disk.
-    if (const auto synced = ops.fsync(*handle); !synced) return give_up(synced.error(), "fsync");
+    if (!fault) fault = writer.sync();
     ops.close(*handle);
+    if (fault) {
+        // The disk's space comes back at once: a full disk must not stay full because of our half file.
+        (void)ops.unlink(temporary);
+        return Unexpected(file_error(fault->error_number, fault->action, temporary));
+    }
     if (const auto renamed = ops.rename(temporary, path); !renamed) {
         (void)ops.unlink(temporary);
         return Unexpected(file_error(renamed.error(), "rename", temporary));
@@ -61,7 +100,8 @@ Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, co
 
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
                                         std::string_view text, DirSync sync, Readers readers) {
-    return write_durably(ops, dir, name, std::as_bytes(std::span{text.data(), text.size()}), sync, readers);
+    const auto bytes = std::as_bytes(std::span{text.data(), text.size()});
+    return write_durably(ops, dir, name, {&bytes, 1}, sync, readers);
 }
 
 }  // namespace sluice::cp

@@ -25,7 +25,7 @@ enum class DirSync : bool { later, now };
 /// `later` leaves the directory's fsync to the caller, who replaces several files of it at once: until then either
 /// content may come back.
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
-                                        std::span<const std::byte> bytes, DirSync sync = DirSync::now,
+                                        std::span<const std::span<const std::byte>> pieces, DirSync sync = DirSync::now,
                                         Readers readers = Readers::owner);
 Expected<void, FileError> write_durably(FileOps& ops, const std::string& dir, const std::string& name,
                                         std::string_view text, DirSync sync = DirSync::now,

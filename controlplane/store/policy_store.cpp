@@ -15,8 +15,8 @@ using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
 /// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole; 5: without changes that wait;
-/// 6: without a shadow policy
-constexpr std::int64_t kSchemaVersion = 7;
+/// 6: without a shadow policy; 7: changes of slots are edits of their text
+constexpr std::int64_t kSchemaVersion = 8;
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -35,10 +35,15 @@ constexpr std::string_view kSchema[] = {
     "slots TEXT NOT NULL) STRICT",
     "INSERT INTO numbers VALUES(1, 0, '')",
 };
-/// `digest`: of what the edit makes of the text before it.
-constexpr std::string_view kSlotEditSchema =
-    "CREATE TABLE slot_edits(number INTEGER PRIMARY KEY, edit BLOB NOT NULL, digest TEXT NOT NULL) STRICT";
-constexpr std::int64_t kSlotEditsMax = 128;
+/// `digest`: of the digest before it, which is that of the whole text at first, and the changes.
+constexpr std::string_view kSlotChangeSchema =
+    "CREATE TABLE slot_changes(number INTEGER PRIMARY KEY, changes TEXT NOT NULL, digest TEXT NOT NULL) STRICT";
+
+std::string digest_behind(std::string_view digest, std::string_view changes) {
+    std::string both{digest};
+    both.append("\n").append(changes);
+    return sha256_hex(both);
+}
 
 std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
@@ -133,12 +138,14 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
         if (from < 2) add(token_schema());
         if (from < 3) add(set_schema());
         if (from < 4) add(draft_schema());
-        if (from < 5) {
-            add(text_base_schema());
-            statements.push_back(kSlotEditSchema);
-        }
+        if (from < 5) add(text_base_schema());
         if (from < 6) add(change_schema());
         if (from < 7) add(shadow_schema());
+        statements.push_back(kSlotChangeSchema);
+        if (from >= 5) {
+            if (auto done = put_slot_edits_together(); !done) return done;
+            statements.push_back("DROP TABLE slot_edits");
+        }
         for (const auto statement : statements) {
             if (auto done = database_->run(statement); !done) return done;
         }
@@ -167,7 +174,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     auto made = database_->transaction([&]() -> Outcome {
         for (const auto statements :
              {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema(), draft_schema(),
-              text_base_schema(), std::span{&kSlotEditSchema, 1}, change_schema(), shadow_schema()}) {
+              text_base_schema(), std::span{&kSlotChangeSchema, 1}, change_schema(), shadow_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -176,18 +183,18 @@ PolicyStore::Outcome PolicyStore::make_tables() {
         if (!entry) return Unexpected(entry.error());
         if (files) {
             for (const auto& policy : files->history) {
-                const auto digest = sha256_hex(policy.text);
-                if (auto done = texts_->insert({digest, policy.text}, {}); !done) return done;
-                auto done = insert_adoption(policy.ref, short_label(policy.ref), digest, entry->number, entry->number);
+                const auto digest = texts_->insert({{}, policy.text}, {});
+                if (!digest) return Unexpected(digest.error());
+                auto done = insert_adoption(policy.ref, short_label(policy.ref), *digest, entry->number, entry->number);
                 if (!done) return done;
             }
             if (files->pending) {
                 const auto& ref = files->pending->ref;
-                const auto digest = sha256_hex(files->pending->text);
-                if (auto done = texts_->insert({digest, files->pending->text}, {}); !done) return done;
+                const auto digest = texts_->insert({{}, files->pending->text}, {});
+                if (!digest) return Unexpected(digest.error());
                 auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, 0)",
                                            {sql(ref.generation), Text{ref.hash}, Text{short_label(ref)},
-                                            Text{ref.extension}, Text{digest}, sql(entry->number)});
+                                            Text{ref.extension}, Text{*digest}, sql(entry->number)});
                 if (!done) return done;
             }
             auto done = database_->run("UPDATE numbers SET generation = ?, slots = ?",
@@ -230,46 +237,77 @@ PolicyStore::Outcome PolicyStore::load() {
     return read ? sets_->load() : read;
 }
 
-/// `slots_` is the text that was written whole. Should an edit be damaged, nothing is known: rules get new counters.
+/// Should a row be damaged, nothing is known: rules get new counters.
 PolicyStore::Outcome PolicyStore::load_slots() {
+    slot_changes_.clear();
+    slots_digest_ = sha256_hex(slots_);
+    bool right = true;
+    auto read = database_->run("SELECT changes, digest FROM slot_changes ORDER BY number", {}, [&](const SqlRow& row) {
+        slot_changes_.push_back(row.text(0));
+        slots_digest_ = digest_behind(slots_digest_, slot_changes_.back());
+        right = right && row.text(1) == slots_digest_;
+    });
+    if (!read || right) return read;
+    damage_.push_back("the changes of rules' slots in " + database_->path() +
+                      " are not what their digest says; rules get new counters");
+    slots_.clear();
+    slot_changes_.clear();
+    return {};
+}
+
+/// Up to version 7 changes were edits of the text, with the digest of what they make of it.
+PolicyStore::Outcome PolicyStore::put_slot_edits_together() {
+    std::string whole;
     std::vector<std::pair<std::string, std::string>> edits;
-    auto read = database_->run("SELECT edit, digest FROM slot_edits ORDER BY number", {},
-                               [&](const SqlRow& row) { edits.emplace_back(row.text(0), row.text(1)); });
+    auto read = database_->run("SELECT slots FROM numbers", {}, [&](const SqlRow& row) { whole = row.text(0); });
+    if (read) {
+        read = database_->run("SELECT edit, digest FROM slot_edits ORDER BY number", {},
+                              [&](const SqlRow& row) { edits.emplace_back(row.text(0), row.text(1)); });
+    }
     if (!read || edits.empty()) return read;
-    EditedText edited{slots_};
-    bool whole = true;
-    for (const auto& [edit, digest] : edits) whole = whole && edited.apply(edit);
+    EditedText edited{whole};
+    bool right = true;
+    for (const auto& [edit, digest] : edits) right = right && edited.apply(edit);
     std::string slots = edited.text();
-    whole = whole && sha256_hex(slots) == edits.back().second;
-    if (!whole) {
+    right = right && sha256_hex(slots) == edits.back().second;
+    if (!right) {
         damage_.push_back("the edits of rules' slots in " + database_->path() +
                           " are not what their digest says; rules get new counters");
         slots.clear();
     }
-    slots_ = std::move(slots);
-    return {};
+    return database_->run("UPDATE numbers SET slots = ?", {Text{slots}});
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading
-Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) {
-    const auto of_generation = [&](std::string what) {
-        return "generation " + std::to_string(ref.generation) + ": " + std::move(what);
-    };
+namespace {
+
+std::string of_generation(const PolicyRef& ref, std::string what) {
+    return "generation " + std::to_string(ref.generation) + ": " + std::move(what);
+}
+
+}  // namespace
+
+Expected<std::string, FileError> PolicyStore::text_digest(const PolicyRef& ref) {
     std::string digest;
-    {
-        const auto lock = database_->lock();
-        const auto read = database_->run(
-            "SELECT texts.digest FROM texts JOIN "
-            "(SELECT digest, 1 AS own, 0 AS entry FROM pending WHERE generation = ? AND hash = ? UNION ALL "
-            "SELECT digest, 0, entry FROM history WHERE generation = ? AND hash = ?) AS named "
-            "ON texts.digest = named.digest ORDER BY own DESC, entry DESC LIMIT 1",
-            {sql(ref.generation), Text{ref.hash}, sql(ref.generation), Text{ref.hash}},
-            [&](const SqlRow& row) { digest = row.text(0); });
-        if (!read) return Unexpected(read.error());
-    }
-    if (digest.empty()) return Unexpected(FileError{ENOENT, of_generation("its text is not kept any more")});
-    auto text = texts_->read(digest);
-    if (!text) return Unexpected(FileError{text.error().error_number, of_generation(std::move(text.error().what))});
+    const auto lock = database_->lock();
+    const auto read = database_->run(
+        "SELECT texts.digest FROM texts JOIN "
+        "(SELECT digest, 1 AS own, 0 AS entry FROM pending WHERE generation = ? AND hash = ? UNION ALL "
+        "SELECT digest, 0, entry FROM history WHERE generation = ? AND hash = ?) AS named "
+        "ON texts.digest = named.digest ORDER BY own DESC, entry DESC LIMIT 1",
+        {sql(ref.generation), Text{ref.hash}, sql(ref.generation), Text{ref.hash}},
+        [&](const SqlRow& row) { digest = row.text(0); });
+    if (!read) return Unexpected(read.error());
+    if (digest.empty()) return Unexpected(FileError{ENOENT, of_generation(ref, "its text is not kept any more")});
+    return digest;
+}
+
+Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) {
+    const auto digest = text_digest(ref);
+    if (!digest) return digest;
+    auto text = texts_->read(*digest);
+    if (!text)
+        return Unexpected(FileError{text.error().error_number, of_generation(ref, std::move(text.error().what))});
     return text;
 }
 
@@ -339,21 +377,27 @@ PolicyStore::Outcome PolicyStore::in_transaction(AuditRecord record,
     return done;
 }
 
-/// As an edit of what is there, where that is short; whole, if not, and behind many edits.
-PolicyStore::Outcome PolicyStore::insert_slots(std::string_view slots) {
-    if (slots == slots_) return {};
-    std::int64_t edits = 0;
-    auto done =
-        database_->run("SELECT count(*) FROM slot_edits", {}, [&](const SqlRow& row) { edits = row.integer(0); });
-    if (!done) return done;
-    const bool big = slots.size() >= kEditedTextBytesMin;
-    const auto edit = big && edits < kSlotEditsMax ? text_edit(slots_, slots, slots.size() / 4) : std::nullopt;
-    if (edit) {
-        const auto digest = sha256_hex(slots);
-        return database_->run("INSERT INTO slot_edits(edit, digest) VALUES(?, ?)", {Blob{*edit}, Text{digest}});
+PolicyStore::Outcome PolicyStore::insert_slots(const Slots& slots) {
+    if (slots.whole) {
+        auto done = database_->run("UPDATE numbers SET slots = ?", {Text{*slots.whole}});
+        return done ? database_->run("DELETE FROM slot_changes") : done;
     }
-    done = database_->run("UPDATE numbers SET slots = ?", {slots});
-    return done ? database_->run("DELETE FROM slot_edits") : done;
+    if (slots.changes.empty()) return {};
+    const auto digest = digest_behind(slots_digest_, slots.changes);
+    return database_->run("INSERT INTO slot_changes(changes, digest) VALUES(?, ?)",
+                          {Text{slots.changes}, Text{digest}});
+}
+
+/// They are written.
+void PolicyStore::take_slots(const Slots& slots) {
+    if (slots.whole) {
+        slots_ = *slots.whole;
+        slot_changes_.clear();
+        slots_digest_ = sha256_hex(slots_);
+    } else if (!slots.changes.empty()) {
+        slot_changes_.push_back(slots.changes);
+        slots_digest_ = digest_behind(slots_digest_, slots.changes);
+    }
 }
 
 PolicyStore::Outcome PolicyStore::insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest,
@@ -363,12 +407,14 @@ PolicyStore::Outcome PolicyStore::insert_adoption(const PolicyRef& ref, std::str
         {sql(ref.generation), Text{ref.hash}, label, Text{ref.extension}, digest, sql(asked), sql(adopted)});
 }
 
-PolicyStore::Outcome PolicyStore::stage(const Staged& staged, AuditRecord begun) {
+Expected<std::string, FileError> PolicyStore::stage(const Staged& staged, AuditRecord begun) {
     const auto& ref = staged.ref;
-    const std::string digest = staged.digest.empty() ? sha256_hex(staged.text) : std::string{staged.digest};
+    std::string digest;
     const auto generation = std::max(generation_last_, ref.generation);
     auto done = in_transaction(std::move(begun), [&](std::uint64_t number) -> Outcome {
-        if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
+        auto inserted = texts_->insert(staged.text, staged.before);
+        if (!inserted) return Unexpected(inserted.error());
+        digest = std::move(*inserted);
         if (auto r = database_->run("INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, ?)",
                                     {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension},
                                      Text{digest}, sql(number), sql(staged.change)});
@@ -381,13 +427,13 @@ PolicyStore::Outcome PolicyStore::stage(const Staged& staged, AuditRecord begun)
         if (auto r = insert_slots(staged.slots); !r) return r;
         return database_->run("UPDATE numbers SET generation = ?", {sql(generation)});
     });
-    if (!done) return done;
+    if (!done) return Unexpected(done.error());
     pending_ = ref;
     pending_change_ = staged.change;
     generation_last_ = generation;
-    if (slots_ != staged.slots) slots_ = staged.slots;
+    take_slots(staged.slots);
     if (staged.change != 0) changes_->reload();
-    return {};
+    return digest;
 }
 
 PolicyStore::Outcome PolicyStore::promote(AuditRecord outcome) {
@@ -443,10 +489,12 @@ PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outc
     return {};
 }
 
-PolicyStore::Outcome PolicyStore::reword(const Staged& staged, AuditRecord outcome) {
-    const std::string digest = staged.digest.empty() ? sha256_hex(staged.text) : std::string{staged.digest};
+Expected<std::string, FileError> PolicyStore::reword(const Staged& staged, AuditRecord outcome) {
+    std::string digest;
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
-        if (auto r = texts_->insert({digest, staged.text}, staged.before); !r) return r;
+        auto inserted = texts_->insert(staged.text, staged.before);
+        if (!inserted) return Unexpected(inserted.error());
+        digest = std::move(*inserted);
         if (staged.change != 0) {
             const auto applied =
                 changes_->settle(staged.change, {.state = ChangeState::applied}, staged.ref.generation);
@@ -454,10 +502,10 @@ PolicyStore::Outcome PolicyStore::reword(const Staged& staged, AuditRecord outco
         }
         return insert_adoption(staged.ref, staged.label, digest, number, number);
     });
-    if (!done) return done;
+    if (!done) return Unexpected(done.error());
     current_ = staged.ref;
     if (staged.change != 0) changes_->reload();
-    return {};
+    return digest;
 }
 
 }  // namespace sluice::cp

@@ -71,7 +71,9 @@ public:
     const std::optional<PolicyRef>& current() const noexcept { return current_; }
     const std::optional<PolicyRef>& pending() const noexcept { return pending_; }
     const std::vector<std::string>& damage() const noexcept { return damage_; }
+    /// The text of rules' slots that was written whole, and what was written of changes since.
     const std::string& slots() const noexcept { return slots_; }
+    const std::vector<std::string>& slot_changes() const noexcept { return slot_changes_; }
     AuditLog& audit() noexcept { return *audit_; }
     TokenStore& tokens() noexcept { return *tokens_; }
     SetStore& sets() noexcept { return *sets_; }
@@ -85,28 +87,37 @@ public:
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
+    /// Under which the text is kept.
+    Expected<std::string, FileError> text_digest(const PolicyRef& ref);
 
     /// A number above all that were ever given out and above `floor` (what a dataplane says that it runs). It is
     /// durable once `stage` has returned.
     std::uint64_t next_generation(std::uint64_t floor) const noexcept;
 
+    /// Of rules' slots: all of their text, or what changed in them since the last time; neither: nothing did.
+    struct Slots {
+        std::optional<std::string> whole{};
+        std::string changes{};
+    };
     struct Staged {
         PolicyRef ref;
-        std::string_view label, text, slots;
-        std::string_view digest{};  ///< sha256_hex(text); empty: made here
-        KnownText before{};         ///< the text that this one was edited from, or that it replaces; may be empty
-        std::uint64_t change{};     ///< that it comes of; 0 = of none
+        std::string_view label;
+        KnownText text;
+        Slots slots{};
+        KnownText before{};      ///< the text that this one was edited from, or that it replaces; may be empty
+        std::uint64_t change{};  ///< that it comes of; 0 = of none
     };
-    /// After an error nothing is pending and current is what it was. The change is being applied from then on.
-    Expected<void, FileError> stage(const Staged& staged, AuditRecord begun);
+    /// The digest under which the text is kept. After an error nothing is pending and current is what it was. The
+    /// change is being applied from then on.
+    Expected<std::string, FileError> stage(const Staged& staged, AuditRecord begun);
     /// The pending intent becomes current, and its change is applied.
     Expected<void, FileError> promote(AuditRecord outcome);
     /// `change`: what its change becomes.
     Expected<void, FileError> discard_pending(std::optional<AuditRecord> outcome = {}, const ChangeEnd& change = {});
     /// Goes back to a row of the history, under the generation that runs it.
     Expected<void, FileError> restore(const PolicyRef& ref, AuditRecord outcome);
-    /// Other text of the current version (comments, layout).
-    Expected<void, FileError> reword(const Staged& staged, AuditRecord outcome);
+    /// Other text of the current version (comments, layout), and the digest under which it is kept.
+    Expected<std::string, FileError> reword(const Staged& staged, AuditRecord outcome);
 
     /// Newest first, below row `before`.
     Expected<std::vector<Adoption>, FileError> history(std::size_t count_max, std::optional<std::uint64_t> before = {});
@@ -123,8 +134,10 @@ private:
     Outcome load();
     void move_aside(const std::string& why);
     Outcome in_transaction(AuditRecord record, const std::function<Outcome(std::uint64_t audit_number)>& body);
-    Outcome insert_slots(std::string_view slots);
+    Outcome insert_slots(const Slots& slots);
+    void take_slots(const Slots& slots);
     Outcome load_slots();
+    Outcome put_slot_edits_together();
     Outcome insert_adoption(const PolicyRef& ref, std::string_view label, std::string_view digest, std::uint64_t asked,
                             std::uint64_t adopted);
     Expected<std::vector<Adoption>, FileError> adoptions(std::string_view where,
@@ -146,6 +159,8 @@ private:
     std::uint64_t pending_change_{};
     std::uint64_t generation_last_{};
     std::string slots_;
+    std::vector<std::string> slot_changes_;
+    std::string slots_digest_;  ///< of the newest row of changes; of the whole text, if there is none
     std::vector<std::string> damage_;
 };
 

@@ -15,10 +15,36 @@ namespace {
 
 using Text = std::string_view;
 
-/// A row of edits, newest first, and the whole text at its end.
 struct Row {
     std::string digest, body;
 };
+/// Each the base of the one before it: edits, newest first, and a whole text at the end.
+using Rows = std::vector<Row>;
+
+std::string digest_of_edit(std::string_view base, std::string_view edit) {
+    std::string both{base};
+    both.append("\n").append(edit);
+    return sha256_hex(both);
+}
+
+/// Its digest says by itself that it is right.
+bool stands_alone(const Rows& rows, std::size_t i) {
+    if (i + 1 == rows.size()) return rows[i].digest == sha256_hex(rows[i].body);
+    return rows[i].digest == digest_of_edit(rows[i + 1].digest, rows[i].body);
+}
+
+/// What the newest row makes; nothing if a row is not what its digest says.
+std::optional<std::string> put_together(const Rows& rows) {
+    // Of an older store's edits only the newest one's text has to be looked at.
+    std::size_t to_check = 0;
+    while (to_check < rows.size() && stands_alone(rows, to_check)) ++to_check;
+    EditedText edited{rows.back().body};
+    for (std::size_t i = rows.size(); i-- != 0;) {
+        if (i + 1 != rows.size() && !edited.apply(rows[i].body)) return std::nullopt;
+        if (i == to_check && sha256_hex(edited.text()) != rows[i].digest) return std::nullopt;
+    }
+    return edited.text();
+}
 
 std::string short_digest(std::string_view digest) { return std::string{digest.substr(0, 12)}; }
 
@@ -44,10 +70,18 @@ Expected<std::optional<std::uint64_t>, FileError> TextStore::depth(std::string_v
     return found;
 }
 
-TextStore::Outcome TextStore::insert(const KnownText& text, const KnownText& before) {
-    const auto there = depth(text.digest);
-    if (!there) return Unexpected(there.error());
-    if (*there) return {};
+Expected<std::string, FileError> TextStore::insert(const KnownText& text, const KnownText& before) {
+    const auto is_there = [&](std::string_view digest) -> Expected<bool, FileError> {
+        const auto there = depth(digest);
+        if (!there) return Unexpected(there.error());
+        return there->has_value();
+    };
+    std::string digest{text.digest};
+    if (!digest.empty()) {
+        const auto there = is_there(digest);
+        if (!there) return Unexpected(there.error());
+        if (*there) return digest;
+    }
     std::optional<std::string> edit;
     std::uint64_t edits = 0;
     if (text.text.size() >= kEditedTextBytesMin && !before.digest.empty()) {
@@ -56,10 +90,17 @@ TextStore::Outcome TextStore::insert(const KnownText& text, const KnownText& bef
         edits = base->value_or(kTextEditsMax) + 1;
         if (edits <= kTextEditsMax) edit = text_edit(before.text, text.text, text.text.size() / 4);
     }
-    auto done = database_.run("INSERT INTO texts VALUES(?, ?)", {text.digest, Blob{edit ? Text{*edit} : text.text}});
-    if (!done || !edit) return done;
-    return database_.run("INSERT INTO text_bases VALUES(?, ?, ?)",
-                         {text.digest, before.digest, static_cast<std::int64_t>(edits)});
+    digest = edit ? digest_of_edit(before.digest, *edit) : sha256_hex(text.text);
+    const auto there = is_there(digest);
+    if (!there) return Unexpected(there.error());
+    if (*there) return digest;
+    auto done = database_.run("INSERT INTO texts VALUES(?, ?)", {Text{digest}, Blob{edit ? Text{*edit} : text.text}});
+    if (done && edit) {
+        done = database_.run("INSERT INTO text_bases VALUES(?, ?, ?)",
+                             {Text{digest}, before.digest, static_cast<std::int64_t>(edits)});
+    }
+    if (!done) return Unexpected(done.error());
+    return digest;
 }
 
 Expected<std::string, FileError> TextStore::read(const std::string& digest) {
@@ -67,7 +108,7 @@ Expected<std::string, FileError> TextStore::read(const std::string& digest) {
         return Unexpected(FileError{EUCLEAN, "the text " + short_digest(digest) + " in " + database_.path() +
                                                  " is not what its digest says: " + what});
     };
-    std::vector<Row> rows;
+    Rows rows;
     auto lock = database_.lock();
     for (std::string next = digest; !next.empty();) {
         if (rows.size() > kTextEditsMax) return damaged("its edits have no end");
@@ -88,20 +129,14 @@ Expected<std::string, FileError> TextStore::read(const std::string& digest) {
         rows.push_back(std::move(row));
     }
     lock.unlock();
+    if (auto text = put_together(rows)) return std::move(*text);
+    // Which one is it? The first, from the whole one on, that is not what its digest says.
     EditedText edited{rows.back().body};
-    bool fits = true;
-    for (auto row = rows.rbegin() + 1; fits && row != rows.rend(); ++row) fits = edited.apply(row->body);
-    if (fits) {
-        auto text = edited.text();
-        if (sha256_hex(text) == digest) return text;
-    }
-    // Which one is it? The first, from the whole one on, whose text is another than it should be.
-    EditedText again{rows.back().body};
-    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
-        if (row != rows.rbegin() && !again.apply(row->body))
-            return damaged("the edit " + short_digest(row->digest) + " does not fit");
-        if (sha256_hex(again.text()) != row->digest)
-            return damaged("row " + short_digest(row->digest) + " was changed");
+    for (std::size_t i = rows.size(); i-- != 0;) {
+        if (i + 1 != rows.size() && !edited.apply(rows[i].body))
+            return damaged("the edit " + short_digest(rows[i].digest) + " does not fit");
+        if (!stands_alone(rows, i) && sha256_hex(edited.text()) != rows[i].digest)
+            return damaged("row " + short_digest(rows[i].digest) + " was changed");
     }
     return damaged("it could not be put together");
 }

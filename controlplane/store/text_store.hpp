@@ -3,9 +3,12 @@
 ///     texts       digest -> the text, or what makes it of its base
 ///     text_bases  of the latter: digest -> the base's digest, and how many edits away the whole text is
 ///
+/// The digest is SHA-256 of the whole text; of an edit, that of its base's digest and the edit, so that the edit of a
+/// big text costs no look at all of it. (Edits of an older store have that of the text that they make.)
+///
 /// A text is kept as an edit where that is small beside it; behind so many edits a whole one stands again. Both rows
 /// are never changed, and a base stays for as long as a text needs it. Whatever way a text was kept, it is given out
-/// only if it is what its digest says, so a row that was damaged or put in another's place is noticed, and named.
+/// only if each row is what its digest says, so one that was damaged or put in another's place is noticed, and named.
 ///
 /// Whoever changes something holds the database's lock and has begun the transaction that it belongs to; `read` takes
 /// the lock itself, and lets go of it before it puts the text together.
@@ -29,7 +32,7 @@ inline constexpr std::size_t kEditedTextBytesMin = 16U << 10;
 /// Edits in a row. Each whole text of a big policy costs as much time as some hundred edits, so they are few.
 inline constexpr std::size_t kTextEditsMax = 128;
 
-/// A text that is at hand, with the digest under which it was kept.
+/// A text that is at hand, with the digest under which it was kept; empty: it was not, or nobody knows.
 struct KnownText {
     std::string_view digest, text;
 };
@@ -40,8 +43,9 @@ public:
 
     explicit TextStore(Database& database) : database_{database} {}
 
-    /// Nothing happens if it is there already. `before`: a text that it may have much in common with; may be empty.
-    Outcome insert(const KnownText& text, const KnownText& before);
+    /// The digest under which it is kept; nothing happens if it is there already. `before`: a text that it may have
+    /// much in common with; may be empty.
+    Expected<std::string, FileError> insert(const KnownText& text, const KnownText& before);
     /// EUCLEAN: it is there, but not what the digest says; `what` names the row.
     Expected<std::string, FileError> read(const std::string& digest);
     /// Drops texts that neither the newest adoptions name nor those are edits of.

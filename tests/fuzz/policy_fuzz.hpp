@@ -3,7 +3,6 @@
 
 #include <string_view>
 
-#include "controlplane/policy/canonical.hpp"
 #include "controlplane/policy/edits.hpp"
 #include "controlplane/policy/emit.hpp"
 #include "controlplane/policy/reader.hpp"

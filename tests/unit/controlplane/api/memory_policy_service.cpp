@@ -283,7 +283,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
     confirm_deadline_ = result.confirm_deadline;
     ++generation_;
     const PolicyRef ref{hash, format == PolicyFormat::json ? "json" : "yaml", generation_};
-    (void)store_->stage({.ref = ref, .label = result.version, .text = text, .slots = {}, .change = change},
+    (void)store_->stage({.ref = ref, .label = result.version, .text = {{}, text}, .change = change},
                         record_of("policy.put", options.caller, "begun"));
     (void)store_->promote(record_of("policy.put", options.caller, "adopted"));
     current_ = CurrentPolicy{.name = "demo",

@@ -199,8 +199,16 @@ TEST(SlotMap, AnEditedPolicyGetsTheSlotsThatItWouldGetWhole) {
         auto slots = map.assign(policy);
         ASSERT_TRUE(slots);
         SlotMap assigned = map;
+        SlotMap written = map, read = *SlotMap::from_text(map.to_text(), map.capacity());
         for (int turn = 0; turn < 40; ++turn) {
             if (random() % 5 == 0) map.flows_judged();
+            if (random() % 2 == 0) {
+                // What is written down of changes makes the same map again, over several turns too.
+                const auto applied = read.apply(map.changes_since(written));
+                ASSERT_TRUE(applied) << applied.error();
+                ASSERT_EQ(read.to_text(), map.to_text());
+                written = map;
+            }
             // Somebody else has assigned meanwhile: what is known of before is worth nothing then.
             if (random() % 10 == 0) (void)map.assign(with_rules({"a"}));
             const Policy after = edited(policy, random);
@@ -256,6 +264,36 @@ TEST(SlotMap, ReadsWhatItWrote) {
     read->flows_judged();
     ASSERT_TRUE(read->assign(with_rules({"a", "c", "e"})));
     EXPECT_EQ(slot(*read, "e"), 17U) << "the order of freeing survives";
+}
+
+TEST(SlotMap, ChangesAreThoseOfTheSlotsThatHaveSome) {
+    SlotMap map{20};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b", "c"})));
+    const SlotMap before = map;
+    EXPECT_EQ(map.changes_since(before), "");
+    ASSERT_TRUE(map.assign(with_rules({"a", "d"})));
+    EXPECT_EQ(map.changes_since(before), "live 19 d\nfree 17 b\nfree 18 c\n");
+    map.flows_judged();
+    ASSERT_TRUE(map.assign(with_rules({"a", "d", "e", "c"})));
+    EXPECT_EQ(map.changes_since(before), "none 17\nlive 17 e\nlive 19 d\n") << "c is back, b's slot is another's";
+    SlotMap read = before;
+    ASSERT_TRUE(read.apply(map.changes_since(before)));
+    EXPECT_EQ(read.to_text(), map.to_text());
+}
+
+TEST(SlotMap, RefusesChangesThatAreNotItsOwn) {
+    for (const std::string_view changes :
+         {"none 16 a\n", "none 18\n", "none\n", "live 17 x\n", "live 18 a\n", "gone 16\n", "live 18\n", "free 18 d"}) {
+        SlotMap map{64};
+        ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+        const auto applied = map.apply(changes);
+        ASSERT_FALSE(applied) << changes;
+        EXPECT_EQ(applied.error().substr(0, 8), "slots:1:");
+    }
+    SlotMap map{18};
+    ASSERT_TRUE(map.assign(with_rules({"a", "b"})));
+    ASSERT_TRUE(map.apply("none 19\nlive 18 c\n")) << "slots of a bigger dataplane";
+    EXPECT_EQ(map.to_text(), "live 16 a\nlive 17 b\n");
 }
 
 TEST(SlotMap, ForgetsSlotsThatASmallerDataplaneDoesNotHave) {

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 #include "tests/unit/dataplane/manager/rig.hpp"
 
 namespace sluice::cp {

@@ -18,7 +18,7 @@
 #include <sluice/abi/last_good.hpp>
 
 #include "controlplane/lifecycle/policy_service_impl.hpp"
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
 #include "tests/unit/controlplane/store/kernel_files.hpp"

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
+#include "controlplane/policy/version.hpp"
 #include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
 
 namespace sluice::cp {
@@ -68,6 +69,33 @@ TEST_F(PolicyServiceTest, FirstPolicyIsAdoptedStoredAndKeptOverARestart) {
     EXPECT_EQ(service->current()->generation, 3U);
     EXPECT_EQ(dataplane->offers(), 3U) << "published although nothing had changed";
     EXPECT_EQ(must_put(policy_text(kWebIn)).generation, 4U);
+}
+
+// A store of before versions were made of digests: the policy keeps its name until it is changed.
+TEST_F(PolicyServiceTest, APolicyWithAVersionOfOldKeepsItUntilItIsChanged) {
+    start_service();
+    const auto text = policy_text(kWebIn);
+    must_put(text);
+    const auto hash = service->current()->hash;
+    service.reset();
+    const auto old = to_hex(flat_version_of(parse_document(text, PolicyFormat::yaml).document));
+    in_database("DROP TRIGGER history_is_not_changed");
+    in_database("UPDATE history SET hash = '" + old + "'");
+    start_service();
+    ASSERT_TRUE(service->current());
+    EXPECT_EQ(service->current()->hash, old);
+    ASSERT_TRUE(soon([&] { return running_hash() == old; }));
+    const auto edited = service->patch(R"([{"op": "remove", "id": "web-in"}])", {.if_match = old});
+    ASSERT_TRUE(edited) << edited.error().detail;
+    EXPECT_NE(edited->hash, old);
+    EXPECT_EQ(service->current()->hash, edited->hash);
+    must_put(text);
+    EXPECT_EQ(service->current()->hash, hash);
+
+    service.reset();
+    in_database("UPDATE history SET hash = '" + std::string(64, 'a') + "'");
+    start_service();
+    EXPECT_FALSE(service->current()) << "its content is not what its name says";
 }
 
 TEST_F(PolicyServiceTest, PreconditionsAreAsked) {

@@ -9,7 +9,7 @@
 
 #include <sluice/abi/last_good.hpp>
 
-#include "controlplane/policy/canonical.hpp"
+#include "controlplane/policy/sha256.hpp"
 #include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
 
 namespace sluice::cp {

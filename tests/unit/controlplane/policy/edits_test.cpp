@@ -6,8 +6,6 @@
 #include <cstdio>
 #include <string>
 
-#include "controlplane/policy/canonical.hpp"
-
 namespace sluice::cp {
 namespace {
 
@@ -60,14 +58,12 @@ void expect_reads_back(const EditedPolicy& edited, PolicyFormat format) {
     ASSERT_TRUE(read) << edited.text;
     // The pieces that are handed on are what the text would be read to.
     expect_same_tree(edited.written.head->root, read->written.head->root);
-    EXPECT_EQ(edited.written.canonical->before, read->written.canonical->before);
-    EXPECT_EQ(edited.written.canonical->after, read->written.canonical->after);
+    EXPECT_EQ(edited.written.head_digest, read->written.head_digest);
+    EXPECT_EQ(edited.written.rule_digests, read->written.rule_digests);
     EXPECT_EQ(edited.written.id_hashes, read->written.id_hashes);
-    ASSERT_EQ(edited.written.rules.size(), read->written.rules.size());
-    for (std::size_t i = 0; i < read->written.rules.size(); ++i) {
-        EXPECT_EQ(edited.written.rules[i].text, read->written.rules[i].text);
-        EXPECT_EQ(edited.written.rules[i].canonical, read->written.rules[i].canonical);
-    }
+    ASSERT_EQ(edited.written.lines.size(), read->written.lines.size());
+    for (std::size_t i = 0; i < read->written.lines.size(); ++i)
+        EXPECT_EQ(edited.written.lines[i], read->written.lines[i]);
     const Policy* again = &read->policy;
     EXPECT_EQ(again->version, edited.policy.version) << edited.text;
     ASSERT_EQ(again->rules.size(), edited.policy.rules.size());
@@ -304,7 +300,7 @@ TEST(Edits, KeptPiecesAreAsGoodAsTheText) {
             EXPECT_EQ(again->text, from_text.text);
             const std::size_t last = kept.policy.rules.size() - 1, now_last = from_kept->policy.rules.size() - 1;
             EXPECT_TRUE(from_kept->policy.rules.same(now_last, kept.policy.rules, last));
-            EXPECT_TRUE(from_kept->written.rules.same(now_last, kept.written.rules, last));
+            EXPECT_TRUE(from_kept->written.lines.same(now_last, kept.written.lines, last));
             base = from_text.text;
             kept = {std::move(from_kept->policy), std::move(from_kept->written)};
         }

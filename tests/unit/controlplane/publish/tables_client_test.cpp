@@ -18,6 +18,7 @@
 #include "controlplane/publish/tables_wire.hpp"
 #include "tests/harness/seed.hpp"
 #include "tests/unit/controlplane/publish/test_dataplane.hpp"
+#include "tests/unit/controlplane/store/power_cut_disk.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -328,7 +329,9 @@ TEST_F(TablesClientTest, RandomDatagramsNeverPassTheCheckWrongly) {
 // Decision: the layout that the dataplane reads at a cold start.
 TEST(LastGood, FileHoldsHeaderManifestAndSectionsPadded) {
     const auto g = generation_of(7);
-    const auto file = last_good_bytes(g.bytes());
+    test::PowerCutDisk disk;
+    ASSERT_TRUE(write_last_good(disk, "/kept", g.bytes()));
+    const auto file = disk.read("/kept/" + std::string{abi::kLastGoodName}, 1U << 20).value();
     abi::LastGoodHeader header;
     std::memcpy(&header, file.data(), sizeof header);
     EXPECT_EQ(std::memcmp(file.data(), "SLUCLG01", 8), 0);

@@ -4,6 +4,7 @@
 
 #include "controlplane/store/policy_store.hpp"
 #include "tests/harness/seed.hpp"
+#include "tests/unit/controlplane/store/older_database.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 #include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
@@ -48,7 +49,7 @@ protected:
     bool stage(std::uint64_t of) {
         const PolicyRef ref{std::string(64, 'a'), "yaml", store->next_generation(0)};
         return store
-            ->stage({.ref = ref, .label = "edge@aaaaaa", .text = "sluice: 1\n", .slots = "", .change = of},
+            ->stage({.ref = ref, .label = "edge@aaaaaa", .text = {{}, "sluice: 1\n"}, .change = of},
                     entry("token:anna/1", "policy.put"))
             .has_value();
     }
@@ -229,7 +230,7 @@ TEST_F(ChangeStoreTest, IsAppliedWhenItsPolicyIsInTheHistory) {
     EXPECT_EQ(changes().find(other)->value().detail, "not confirmed");
 
     const auto words = add(0).id;
-    ASSERT_TRUE(store->reword({.ref = *store->current(), .label = "l", .text = "# x", .slots = {}, .change = words},
+    ASSERT_TRUE(store->reword({.ref = *store->current(), .label = "l", .text = {{}, "# x"}, .change = words},
                               entry("token:anna/1", "policy.put")));
     EXPECT_EQ(state_of(words), ChangeState::applied);
 }
@@ -297,15 +298,10 @@ TEST_F(ChangeStoreTest, AnOlderDatabaseGetsTheTablesAndKeepsItsIntent) {
     store.reset();
     {
         auto raw = *Database::open("/s/state.db", database.name());
-        const auto held = raw->lock();
-        for (const auto* sql :
-             {"DROP TABLE change_approvals", "DROP TABLE changes", "ALTER TABLE pending DROP COLUMN change",
-              "DROP TABLE shadow", "PRAGMA user_version=5"}) {
-            ASSERT_TRUE(raw->run(sql)) << sql;
-        }
+        make_older(*raw, 5);
     }
     open();
-    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 7");
+    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 8");
     ASSERT_TRUE(store->pending());
     EXPECT_EQ(store->pending_change(), 0U);
     ASSERT_TRUE(store->promote(entry("system", "policy.put")));

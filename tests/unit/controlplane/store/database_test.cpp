@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
 #include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
 namespace sluice::cp {
@@ -63,6 +67,35 @@ TEST(Database, ACommitIsOneFsync) {
     EXPECT_EQ(vfs.syncs - before, 5U);
     database->checkpoint();
     EXPECT_GT(vfs.syncs - before, 5U);
+}
+
+TEST(Database, TheLogIsCopiedWhenNobodyCommitsOrItIsLong) {
+    using namespace std::chrono_literals;
+    std::string dir = (std::filesystem::temp_directory_path() / "sluice-database-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(dir.data()), nullptr);
+    const auto log_is_in_the_file = [&] {
+        return std::filesystem::file_size(dir + "/d") > std::filesystem::file_size(dir + "/d-wal");
+    };
+    {
+        auto database = *Database::open(dir + "/d");
+        ASSERT_TRUE(database->run("CREATE TABLE t(a BLOB)"));
+        const std::string text(8U << 20, 'x');
+        const auto commit = [&] {
+            return database->transaction([&] { return database->run("INSERT INTO t VALUES(?)", {Blob{text}}); });
+        };
+        ASSERT_TRUE(commit());
+        database->checkpoint(1h);
+        EXPECT_FALSE(log_is_in_the_file()) << "somebody has just committed";
+        for (int i = 1; i < 8; ++i) ASSERT_TRUE(commit());
+        database->checkpoint(1h);
+        EXPECT_GT(std::filesystem::file_size(dir + "/d"), text.size() * 7) << "it is long";
+        ASSERT_TRUE(commit());  // begins the log anew
+        database->checkpoint(1h);
+        EXPECT_LT(std::filesystem::file_size(dir + "/d"), text.size() * 9);
+        database->checkpoint(0ms);
+        EXPECT_GT(std::filesystem::file_size(dir + "/d"), text.size() * 9) << "nobody commits";
+    }
+    std::filesystem::remove_all(dir);
 }
 
 TEST(Database, ErrorsSayWhat) {

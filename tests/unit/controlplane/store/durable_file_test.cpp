@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <random>
 
@@ -48,6 +50,33 @@ TEST(DurableFile, A4_APowerCutAtAnyCallLeavesOldOrNew) {
             if (!cut) break;
         }
     }
+}
+
+// What is dirty of a big file is little at any time: who waits for an fsync of another file waits for no more than
+// that.
+TEST(DurableFile, ABigFileGoesToTheDiskInPieces) {
+    struct Watched final : test::PowerCutDisk {
+        std::size_t dirty{}, dirty_most{}, syncs{};
+        Expected<std::size_t, Errno> write(int handle, std::span<const std::byte> bytes) override {
+            auto taken = PowerCutDisk::write(handle, bytes);
+            dirty_most = std::max(dirty_most, dirty += taken.value_or(0));
+            return taken;
+        }
+        Expected<void, Errno> fsync(int handle) override {
+            dirty = 0;
+            ++syncs;
+            return PowerCutDisk::fsync(handle);
+        }
+    } disk;
+    std::string text;
+    while (text.size() < (5U << 20)) text += std::to_string(text.size()) + " ";
+    const auto bytes = std::as_bytes(std::span{text});
+    const std::array pieces{bytes.first(3), bytes.subspan(3, 0), bytes.subspan(3, 3U << 20),
+                            bytes.subspan(3 + (3U << 20))};
+    ASSERT_TRUE(write_durably(disk, "/d", "file", pieces));
+    EXPECT_EQ(disk.read("/d/file", 8U << 20).value(), text);
+    EXPECT_EQ(disk.dirty_most, 1U << 20);
+    EXPECT_EQ(disk.syncs, 6U);
 }
 
 // Who replaces several files of a directory syncs it once: until then either may come back, but whole.

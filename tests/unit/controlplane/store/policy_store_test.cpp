@@ -14,6 +14,7 @@
 #include "controlplane/store/durable_file.hpp"
 #include "controlplane/store/file_ops.hpp"
 #include "tests/harness/seed.hpp"
+#include "tests/unit/controlplane/store/older_database.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 #include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
@@ -53,7 +54,8 @@ struct Disk {
 bool stage(PolicyStore& store, unsigned n, const std::string& text) {
     const auto slots = "slots " + std::to_string(n / 3);
     return store
-        .stage({.ref = ref_of(n), .label = "p@" + std::to_string(n), .text = text, .slots = slots}, record("begun", n))
+        .stage({.ref = ref_of(n), .label = "p@" + std::to_string(n), .text = {{}, text}, .slots = {.whole = slots}},
+               record("begun", n))
         .has_value();
 }
 /// One whole commit; false as soon as a step fails.
@@ -67,18 +69,7 @@ TEST(PolicyStore, ADatabaseWithoutTokensGetsTheirTable) {
     ASSERT_TRUE(save(*disk.open(), 1));
     {
         auto database = *Database::open("/s/state.db", disk.database.name());
-        const auto lock = database->lock();
-        ASSERT_TRUE(database->run("DROP TABLE tokens"));
-        ASSERT_TRUE(database->run("DROP TABLE set_members"));
-        ASSERT_TRUE(database->run("DROP TABLE set_numbers"));
-        ASSERT_TRUE(database->run("DROP TABLE shadow"));
-        ASSERT_TRUE(database->run("DROP TABLE change_approvals"));
-        ASSERT_TRUE(database->run("DROP TABLE changes"));
-        ASSERT_TRUE(database->run("ALTER TABLE pending DROP COLUMN change"));
-        ASSERT_TRUE(database->run("DROP TABLE drafts"));
-        ASSERT_TRUE(database->run("DROP TABLE text_bases"));
-        ASSERT_TRUE(database->run("DROP TABLE slot_edits"));
-        ASSERT_TRUE(database->run("PRAGMA user_version=1"));
+        make_older(*database, 1);
     }
     auto store = disk.open();
     ASSERT_NE(store, nullptr);
@@ -205,8 +196,8 @@ TEST(PolicyStore, A6_FullDiskKeepsTheOldPolicy) {
         (staged ? taken : refused) = true;
         EXPECT_EQ(store->pending().has_value(), staged);
         if (!staged) {
-            const auto why = store->stage(
-                {.ref = ref_of(2), .label = "p", .text = std::string(300'000, 'x'), .slots = {}}, record("begun"));
+            const std::string big(300'000, 'x');
+            const auto why = store->stage({.ref = ref_of(2), .label = "p", .text = {{}, big}}, record("begun"));
             ASSERT_FALSE(why);
             EXPECT_TRUE(why.error().disk_full()) << why.error().what;
         }
@@ -278,8 +269,7 @@ TEST(PolicyStore, OtherWordsAreAnotherTextOfTheSameGeneration) {
     Disk disk;
     auto store = disk.open();
     ASSERT_TRUE(save(*store, 1));
-    ASSERT_TRUE(
-        store->reword({.ref = ref_of(1), .label = "p", .text = "with a comment", .slots = {}}, record("unchanged")));
+    ASSERT_TRUE(store->reword({.ref = ref_of(1), .label = "p", .text = {{}, "with a comment"}}, record("unchanged")));
     EXPECT_EQ(*store->text(ref_of(1)), "with a comment");
     EXPECT_EQ(store->history(10)->size(), 2U);
     // Both are there, byte for byte.

@@ -15,7 +15,7 @@
 
 namespace sluice::test {
 
-class PowerCutDisk final : public cp::FileOps {
+class PowerCutDisk : public cp::FileOps {
 public:
     /// Calls that change something, until the power goes; -1 = never.
     std::int64_t calls_until_cut{-1};

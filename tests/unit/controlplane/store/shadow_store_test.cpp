@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/controlplane/store/older_database.hpp"
 #include "tests/unit/controlplane/store/store_on_disk.hpp"
 
 namespace sluice::cp {
@@ -53,11 +54,10 @@ TEST_F(ShadowStoreTest, AnOlderDatabaseGetsTheTable) {
     store.reset();
     {
         auto raw = *Database::open(dir + "/state.db");
-        const auto held = raw->lock();
-        for (const auto* sql : {"DROP TABLE shadow", "PRAGMA user_version=6"}) ASSERT_TRUE(raw->run(sql)) << sql;
+        make_older(*raw, 6);
     }
     open();
-    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 6 to 7");
+    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 6 to 8");
     EXPECT_EQ(store->shadows().current(), nullptr);
     ASSERT_TRUE(store->shadows().put(named("a@1"), entry("shadow.start")));
     open();

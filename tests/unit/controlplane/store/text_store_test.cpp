@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "controlplane/store/policy_store.hpp"
+#include "controlplane/store/text_edit.hpp"
 #include "tests/harness/seed.hpp"
+#include "tests/unit/controlplane/store/older_database.hpp"
 #include "tests/unit/controlplane/store/power_cut_disk.hpp"
 #include "tests/unit/controlplane/store/power_cut_vfs.hpp"
 
@@ -67,6 +69,11 @@ struct Disk {
         EXPECT_TRUE(store.has_value()) << store.error().what;
         return store ? std::move(*store) : nullptr;
     }
+    void become(int version) {
+        auto opened = Database::open("/s/state.db", database.name());
+        ASSERT_TRUE(opened);
+        make_older(**opened, version);
+    }
     /// Past everything that keeps rows as they are.
     void in_database(std::string_view sql, const std::function<void(const SqlRow&)>& on_row = {}) {
         auto opened = Database::open("/s/state.db", database.name());
@@ -79,26 +86,21 @@ struct Disk {
     }
 };
 
-/// A text and its digest, as the policy in force has them.
+/// A text, and under which digest the store has it, as the policy in force knows them.
 struct Known {
-    std::string text, digest;
+    std::string text, digest{};
 };
-Known known(std::string text) {
-    auto digest = sha256_hex(text);
-    return {std::move(text), std::move(digest)};
-}
 
-bool save(PolicyStore& store, unsigned n, const Known& before, const Known& now, const std::string& slots = {}) {
-    return store
-               .stage({.ref = ref_of(n),
-                       .label = "p",
-                       .text = now.text,
-                       .slots = slots,
-                       .digest = now.digest,
-                       .before = {before.digest, before.text}},
-                      record("begun"))
-               .has_value() &&
-           store.promote(record("adopted")).has_value();
+bool save(PolicyStore& store, unsigned n, const Known& before, Known& now, PolicyStore::Slots slots = {}) {
+    auto digest = store.stage({.ref = ref_of(n),
+                               .label = "p",
+                               .text = {now.digest, now.text},
+                               .slots = std::move(slots),
+                               .before = {before.digest, before.text}},
+                              record("begun"));
+    if (!digest) return false;
+    now.digest = std::move(*digest);
+    return store.promote(record("adopted")).has_value();
 }
 
 TEST(TextStore, EveryVersionComesBackAndMostAreShort) {
@@ -106,11 +108,11 @@ TEST(TextStore, EveryVersionComesBackAndMostAreShort) {
     Writer writer{sluice::test::seed_of_this_run()};
     Disk disk;
     auto store = disk.open();
-    std::vector<Known> texts{known(writer.next())};
+    std::vector<Known> texts{{writer.next()}};
     constexpr unsigned kVersions = kPolicyTextsKept + kTextEditsMax + 40;
     ASSERT_TRUE(save(*store, 0, {}, texts[0]));
     for (unsigned n = 1; n < kVersions; ++n) {
-        texts.push_back(known(writer.next()));
+        texts.push_back({writer.next()});
         ASSERT_TRUE(save(*store, n, texts[n - 1], texts[n]));
     }
     store.reset();
@@ -118,10 +120,16 @@ TEST(TextStore, EveryVersionComesBackAndMostAreShort) {
     for (unsigned n = 0; n < kVersions; ++n) {
         const auto text = store->text(ref_of(n));
         ASSERT_EQ((*store->adoption(n))->text_kept, text.has_value());
-        if (text) ASSERT_EQ(*text, texts[n].text);
+        if (text) {
+            ASSERT_EQ(*text, texts[n].text);
+        }
         // Those in between stay where a newer one is an edit of them.
-        if (n + kPolicyTextsKept >= kVersions) ASSERT_TRUE(text) << text.error().what;
-        if (n + kPolicyTextsKept + kTextEditsMax < kVersions) ASSERT_FALSE(text) << n;
+        if (n + kPolicyTextsKept >= kVersions) {
+            ASSERT_TRUE(text) << text.error().what;
+        }
+        if (n + kPolicyTextsKept + kTextEditsMax < kVersions) {
+            ASSERT_FALSE(text) << n;
+        }
     }
     store.reset();
     std::int64_t whole = 0, rows = 0;
@@ -143,7 +151,7 @@ protected:
         std::string lines_behind;  // so that each edit brings one
         for (unsigned n = 0; n <= kLast; ++n) {
             lines_behind += "  - {id: behind-" + std::to_string(n) + ", action: deny}\n";
-            texts.push_back(known(writer.next() + lines_behind));
+            texts.push_back({writer.next() + lines_behind});
             ASSERT_TRUE(save(*store, n, n == 0 ? Known{} : texts[n - 1], texts[n]));
         }
     }
@@ -237,27 +245,81 @@ TEST_F(Damaged, GoingBackToAnEarlierTextMakesNoRing) {
     EXPECT_EQ(*store->text(ref_of(11)), texts[4].text);
 }
 
-TEST(TextStore, SlotsAreKeptAsEditsAndDamageIsSeen) {
-    Disk disk;
-    const Known text = known("a text");
+// The text stands for itself: that of an edit is found again only through it.
+TEST_F(Damaged, ADigestIsOfTheTextOrOfTheEditAndItsBase) {
+    EXPECT_EQ(texts[0].digest, sha256_hex(texts[0].text));
+    for (unsigned n = 1; n <= kLast; ++n) {
+        std::string edit;
+        disk.in_database("SELECT body FROM texts WHERE digest = '" + texts[n].digest + "'",
+                         [&](const SqlRow& row) { edit = row.text(0); });
+        EXPECT_EQ(texts[n].digest, sha256_hex(texts[n - 1].digest + "\n" + edit));
+    }
+}
+
+// Up to schema 7 an edit had the digest of what it makes. Such rows stand below new ones, and are as well looked after.
+TEST_F(Damaged, EditsOfAnOlderStoreAreReadAndWatched) {
+    for (unsigned n = 1; n <= kLast; ++n) {
+        const auto old = sha256_hex(texts[n].text);
+        for (const auto* column :
+             {"texts SET digest", "text_bases SET digest", "text_bases SET base", "history SET digest"}) {
+            const std::string where{std::string_view{column}.substr(std::string_view{column}.rfind(' ') + 1)};
+            disk.in_database("DROP TRIGGER IF EXISTS text_bases_are_not_changed");
+            disk.in_database("DROP TRIGGER IF EXISTS history_is_not_changed");
+            disk.in_database(std::string{"UPDATE "} + column + " = '" + old + "' WHERE " + where + " = '" +
+                             texts[n].digest + "'");
+        }
+        texts[n].digest = old;
+    }
+    Known newer{texts[kLast].text + "  - {id: newer, action: deny}\n"};
     {
         auto store = disk.open();
-        for (unsigned n = 0; n < 300; ++n) ASSERT_TRUE(save(*store, n, text, text, slots_of(n)));
+        ASSERT_TRUE(save(*store, kLast + 1, texts[kLast], newer));
+        for (unsigned n = 0; n <= kLast; ++n) EXPECT_EQ(*store->text(ref_of(n)), texts[n].text);
+        EXPECT_EQ(*store->text(ref_of(kLast + 1)), newer.text);
     }
-    EXPECT_EQ(disk.open()->slots(), slots_of(299));
-    disk.in_database(
-        "UPDATE slot_edits SET edit = CAST(substr(edit, 1, length(edit) - 30) || x'00' || substr(edit, length(edit) - "
-        "28) AS BLOB) "
-        "WHERE number = (SELECT max(number) FROM slot_edits)");
+    disk.in_database("UPDATE texts SET body = CAST(replace(body, 'behind', 'Behind') AS BLOB) WHERE digest = '" +
+                     texts[3].digest + "'");
+    texts.push_back(newer);
     auto store = disk.open();
-    EXPECT_EQ(store->slots(), "");
-    ASSERT_EQ(store->damage().size(), 1U);
-    EXPECT_NE(store->damage()[0].find("the edits of rules' slots"), std::string::npos);
-    ASSERT_TRUE(save(*store, 301, text, text, slots_of(3)));
-    store.reset();
-    store = disk.open();
-    EXPECT_EQ(store->slots(), slots_of(3));
-    EXPECT_TRUE(store->damage().empty());
+    for (unsigned n = 0; n < texts.size(); ++n) EXPECT_EQ(store->text(ref_of(n)).has_value(), n < 3) << n;
+}
+
+std::string slot_line(unsigned n) { return "live " + std::to_string(n) + " rule-" + std::to_string(n) + "\n"; }
+
+TEST(TextStore, SlotsAreKeptWithTheirChangesAndDamageIsSeen) {
+    Disk disk;
+    Known text{"a text"};
+    std::vector<std::string> changes;
+    {
+        auto store = disk.open();
+        ASSERT_TRUE(save(*store, 0, text, text, {.whole = slots_of(0)}));
+        for (unsigned n = 1; n < 30; ++n) {
+            changes.push_back(slot_line(2000 + n));
+            ASSERT_TRUE(save(*store, n, text, text, {.changes = changes.back()}));
+            ASSERT_TRUE(save(*store, n, text, text)) << "nothing changed";
+        }
+        EXPECT_EQ(store->slot_changes(), changes);
+    }
+    EXPECT_EQ(disk.open()->slots(), slots_of(0));
+    EXPECT_EQ(disk.open()->slot_changes(), changes);
+    for (const auto* damage : {"UPDATE slot_changes SET changes = replace(changes, 'rule-', 'Rule-') WHERE number = 7",
+                               "UPDATE numbers SET slots = replace(slots, ' rule-5', ' Rule-5')",
+                               "DELETE FROM slot_changes WHERE number = 4"}) {
+        disk.in_database(damage);
+        auto store = disk.open();
+        EXPECT_EQ(store->slots(), "");
+        EXPECT_TRUE(store->slot_changes().empty());
+        ASSERT_EQ(store->damage().size(), 1U) << damage;
+        EXPECT_NE(store->damage()[0].find("the changes of rules' slots"), std::string::npos);
+        ASSERT_TRUE(save(*store, 301, text, text, {.whole = slots_of(3)}));
+        ASSERT_TRUE(save(*store, 302, text, text, {.changes = changes[0]}));
+        store.reset();
+        store = disk.open();
+        EXPECT_EQ(store->slots(), slots_of(3));
+        EXPECT_EQ(store->slot_changes(), std::vector{changes[0]});
+        EXPECT_TRUE(store->damage().empty());
+        for (unsigned n = 1; n < 12; ++n) ASSERT_TRUE(save(*store, n, text, text, {.changes = changes[n]}));
+    }
 }
 
 // A4: the power goes after any write or fsync; the text that is found is whole, the one before or the new one.
@@ -269,19 +331,19 @@ TEST(TextStore, A4_PowerCutLeavesWholeTexts) {
         Writer writer{random()};
         Disk disk;
         unsigned n = 1, current_n = 1;
-        Known current = known(writer.next());
-        std::string slots = slots_of(n);
-        ASSERT_TRUE(save(*disk.open(), n, {}, current, slots));
+        Known current{writer.next()};
+        std::vector<std::string> changes;
+        ASSERT_TRUE(save(*disk.open(), n, {}, current, {.whole = slots_of(n)}));
         bool ran_to_its_end = false;
         for (std::int64_t call = 0; !ran_to_its_end; ++call) {
-            const Known next = known(writer.next());
-            const std::string next_slots = slots_of(++n);
+            Known next{writer.next()};
+            const std::string next_changes = slot_line(2000 + ++n);
             bool acknowledged = false;
             {
                 auto store = disk.open();
                 ASSERT_NE(store, nullptr);
                 disk.database.calls_until_cut = call;
-                acknowledged = save(*store, n, current, next, next_slots);
+                acknowledged = save(*store, n, current, next, {.changes = next_changes});
                 ran_to_its_end = !disk.database.cut();
                 cuts += ran_to_its_end ? 0 : 1;
             }
@@ -293,8 +355,9 @@ TEST(TextStore, A4_PowerCutLeavesWholeTexts) {
             ASSERT_TRUE(is_new || store->current() == ref_of(current_n));
             ASSERT_TRUE(is_new || !acknowledged) << "acknowledged and lost after call " << call;
             ASSERT_EQ(*store->text(*store->current()), is_new ? next.text : current.text);
-            if (is_new || intended) slots = next_slots;
-            ASSERT_EQ(store->slots(), slots) << "after call " << call;
+            if (is_new || intended) changes.push_back(next_changes);
+            ASSERT_EQ(store->slots(), slots_of(1)) << "after call " << call;
+            ASSERT_EQ(store->slot_changes(), changes) << "after call " << call;
             if (intended) {
                 ASSERT_EQ(*store->text(*store->pending()), next.text);
                 // The dataplane runs it, or not.
@@ -302,6 +365,7 @@ TEST(TextStore, A4_PowerCutLeavesWholeTexts) {
             }
             ASSERT_TRUE(store->audit().verify().whole);
             if (store->current() == ref_of(n)) {
+                next.digest = *store->text_digest(ref_of(n));
                 current = next;
                 current_n = n;
             }
@@ -312,29 +376,46 @@ TEST(TextStore, A4_PowerCutLeavesWholeTexts) {
 
 // A state directory of before texts were edits, of before there were drafts, and of before there were members of sets.
 TEST(TextStore, AnOlderDatabaseGetsTheTables) {
-    for (const auto* version : {"2", "3", "4"}) {
+    for (const int version : {2, 3, 4}) {
         Disk disk;
         Writer writer{1};
-        const Known first = known(writer.next()), second = known(writer.next());
+        Known first{writer.next()}, second{writer.next()};
         ASSERT_TRUE(save(*disk.open(), 1, {}, first));
-        disk.in_database("DROP TABLE shadow");
-        disk.in_database("DROP TABLE change_approvals");
-        disk.in_database("DROP TABLE changes");
-        disk.in_database("ALTER TABLE pending DROP COLUMN change");
-        disk.in_database("DROP TABLE text_bases");
-        disk.in_database("DROP TABLE slot_edits");
-        if (*version < '4') disk.in_database("DROP TABLE drafts");
-        if (*version == '2') {
-            disk.in_database("DROP TABLE set_members");
-            disk.in_database("DROP TABLE set_numbers");
-        }
-        disk.in_database(std::string{"PRAGMA user_version="} + version);
+        disk.become(version);
         auto store = disk.open();
         ASSERT_NE(store, nullptr);
         EXPECT_EQ(*store->text(ref_of(1)), first.text);
         ASSERT_TRUE(save(*store, 2, first, second));
         EXPECT_EQ(*store->text(ref_of(2)), second.text);
         EXPECT_EQ(store->audit().page({})->entries.at(2).record.action, "store.upgraded");
+    }
+}
+
+// Schema 7 kept changes of slots as edits of their text; what they make is one text from then on.
+TEST(TextStore, SlotEditsOfAnOlderDatabaseAreTakenOver) {
+    for (const bool damaged : {false, true}) {
+        Disk disk;
+        Known text{"a text"};
+        ASSERT_TRUE(save(*disk.open(), 1, {}, text, {.whole = slots_of(1)}));
+        const auto quoted = [](std::string_view bytes) {
+            std::string hex = "X'";
+            for (const unsigned char byte : bytes) {
+                hex += "0123456789ABCDEF"[byte >> 4];
+                hex += "0123456789ABCDEF"[byte & 15];
+            }
+            return hex + "'";
+        };
+        disk.become(7);
+        for (unsigned n = 2; n < 5; ++n) {
+            disk.in_database("INSERT INTO slot_edits(edit, digest) VALUES(" +
+                             quoted(*text_edit(slots_of(n - 1), slots_of(n), 1000)) + ", '" +
+                             sha256_hex(damaged ? "other" : slots_of(n)) + "')");
+        }
+        auto store = disk.open();
+        ASSERT_NE(store, nullptr);
+        EXPECT_EQ(store->slots(), damaged ? "" : slots_of(4));
+        EXPECT_EQ(store->damage().size(), damaged ? 1U : 0U);
+        EXPECT_EQ(store->audit().page({})->entries.front().record.action, "store.upgraded");
     }
 }
 
