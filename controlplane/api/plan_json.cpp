@@ -157,6 +157,9 @@ json::array tests_json(const std::vector<TestOutcome>& tests) {
                           {"by", test.by},
                           {"got_rule", test.got_rule},
                           {"passed", test.passed}};
+        if (!test.repeat.empty()) item["repeat"] = test.repeat;
+        if (!test.limit.empty()) item["limit"] = test.limit;
+        if (!test.got_limit.empty()) item["got_limit"] = test.got_limit;
         if (test.pos.line != 0) item["line"] = test.pos.line;
         if (test.pos.column != 0) item["column"] = test.pos.column;
         out.push_back(std::move(item));

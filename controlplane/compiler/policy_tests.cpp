@@ -5,7 +5,9 @@
 #include <span>
 
 #include "controlplane/compiler/changing_sets.hpp"
+#include "controlplane/compiler/rate_refusal.hpp"
 #include "controlplane/compiler/reference.hpp"
+#include "controlplane/policy/rate.hpp"
 #include "dataplane/acl/lookup.hpp"
 #include "dataplane/acl/set_table.hpp"
 
@@ -56,12 +58,24 @@ Membership given_members(const Policy& policy, const PolicyTest& test) {
 /// What was found, by names: tables number rules in their own way.
 struct Found {
     std::string_view rule, observe;
+    TestLimit refused{};
     bool operator==(const Found&) const = default;
 };
 
+TestLimit refused_by_tables(const dp::TableView& tables, const PolicyTest& test, abi::RuleIndex rule) {
+    return refused_by(test.repeat_per_second, tables.zones[test.from_zone].limits, tables.rule(rule).limits);
+}
+
+TestLimit refused_by_policy(const Policy& policy, const PolicyTest& test, abi::RuleIndex rule) {
+    return refused_by(test.repeat_per_second, policy.zones[test.from_zone].limits,
+                      rule < policy.rules.size() ? policy.rules[rule].limits : policy.default_limits);
+}
+
 std::string disagreement(const PolicyTest& test, const Found& compiled, const Found& reference) {
     const auto words = [](const Found& found) {
-        return std::string{found.rule} + " (observed " + std::string{found.observe} + ")";
+        std::string text = std::string{found.rule} + " (observed " + std::string{found.observe} + ")";
+        if (found.refused != TestLimit::none) text += " refused by limit " + std::string{to_string(found.refused)};
+        return text;
     };
     return "internal error: for the test from " + test.text_from + " to " + test.text_to +
            " the compiled tables answer " + words(compiled) + ", the reference " + words(reference);
@@ -81,7 +95,7 @@ Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& p
         if (given != nullptr) view.members = (*given)->view(view, nullptr, 0);
         dp::lookup(view, std::span{&key, 1}, std::span{&compiled, 1});
         const dp::LookupResult reference = reference_lookup(policy, key, at, given_members(policy, test));
-        const abi::Verdict got = tables.rule(compiled.rule).verdict;
+        abi::Verdict got = tables.rule(compiled.rule).verdict;
         const auto of_tables = [&](abi::RuleIndex rule) {
             return rule == abi::kNoRule ? std::string_view{"none"} : tables.rule_id(rule);
         };
@@ -89,17 +103,26 @@ Expected<std::vector<TestOutcome>, std::string> run_policy_tests(const Policy& p
             return rule == abi::kNoRule ? std::string_view{"none"} : reference_rule_id(policy, rule);
         };
         const std::string_view got_rule = tables.rule_id(compiled.rule);
-        const Found got_both{got_rule, of_tables(compiled.observe)};
-        const Found expected{of_policy(reference.rule), of_policy(reference.observe)};
+        const bool may_pass = got == abi::Verdict::allow;  // limits are asked about nothing else
+        const auto none = TestLimit::none;
+        const Found got_both{got_rule, of_tables(compiled.observe),
+                             may_pass ? refused_by_tables(tables, test, compiled.rule) : none};
+        const Found expected{of_policy(reference.rule), of_policy(reference.observe),
+                             may_pass ? refused_by_policy(policy, test, reference.rule) : none};
         if (got_both != expected || got != reference_verdict(policy, reference.rule))
             return Unexpected<std::string>{disagreement(test, got_both, expected)};
+        if (got_both.refused != none) got = abi::Verdict::deny;
         outcomes.push_back({.from = test.text_from,
                             .to = test.text_to,
                             .expect = std::string{to_string(test.expect)},
                             .got = std::string{to_string(got)},
                             .by = test.by,
                             .got_rule = std::string{got_rule},
-                            .passed = got == test.expect && (test.by.empty() || test.by == got_rule),
+                            .repeat = test.repeat_per_second == 0 ? "" : rate_text(test.repeat_per_second),
+                            .limit = std::string{to_string(test.limit)},
+                            .got_limit = std::string{to_string(got_both.refused)},
+                            .passed = got == test.expect && (test.by.empty() || test.by == got_rule) &&
+                                      (test.limit == none || test.limit == got_both.refused),
                             .pos = test.pos});
     }
     return outcomes;

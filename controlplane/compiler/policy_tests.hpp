@@ -17,9 +17,11 @@ struct TableView;
 namespace sluice::cp {
 
 struct TestOutcome {
-    std::string from, to;      ///< as written
-    std::string expect, got;   ///< verdicts
-    std::string by, got_rule;  ///< expected rule id (may be empty), deciding rule id
+    std::string from, to;              ///< as written
+    std::string expect, got;           ///< verdicts
+    std::string by, got_rule;          ///< expected rule id (may be empty), deciding rule id
+    std::string repeat{};              ///< as the language writes it; empty: one flow
+    std::string limit{}, got_limit{};  ///< expected (may be empty), and the one that refuses; empty: none does
     bool passed{};
     SourcePos pos;
 };

@@ -8,6 +8,7 @@
 
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/duration.hpp"
+#include "controlplane/policy/rate.hpp"
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/service.hpp"
 
@@ -327,6 +328,8 @@ private:
                 const bool told = test.text_to.find('/') != std::string::npos;
                 out.insert(test.text_from + " -> " + test.text_to + (told ? "" : " " + to_text(sent)) + " expect " +
                            text_of(test.expect) + (test.by.empty() ? "" : " by " + test.by) +
+                           (test.limit == TestLimit::none ? "" : " limit " + std::string{to_string(test.limit)}) +
+                           (test.repeat_per_second == 0 ? "" : " repeat " + rate_text(test.repeat_per_second)) +
                            (test.at ? " at " + instant_text(*test.at) : "") + given_text(policy, test));
             }
             return out;

@@ -37,9 +37,14 @@ Problem failed_tests(const std::vector<TestOutcome>& tests) {
     PolicyErrors errors;
     for (const auto& test : tests) {
         if (test.passed) continue;
-        std::string detail = "test " + test.from + " -> " + test.to + ": expected " + test.expect;
+        std::string detail = "test " + test.from + " -> " + test.to;
+        if (!test.repeat.empty()) detail += " " + test.repeat;
+        detail += ": expected " + test.expect;
         if (!test.by.empty()) detail += " by " + test.by;
-        detail += ", got " + test.got + " by " + test.got_rule + "; correct the rules or the test";
+        if (!test.limit.empty()) detail += " at limit " + test.limit;
+        detail += ", got " + test.got + " by " + test.got_rule;
+        if (!test.got_limit.empty()) detail += " at limit " + test.got_limit;
+        detail += "; correct the rules or the test";
         const auto index = static_cast<std::size_t>(&test - tests.data());
         errors.push_back({"test-failed", "/tests/" + std::to_string(index), test.pos, std::move(detail)});
     }

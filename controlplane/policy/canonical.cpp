@@ -7,6 +7,7 @@
 #include "controlplane/policy/address.hpp"
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/emit.hpp"
+#include "controlplane/policy/rate.hpp"
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/schema.hpp"
 #include "controlplane/policy/service.hpp"
@@ -145,6 +146,11 @@ private:
         return json_string(ms ? duration_text(*ms) : std::string{text});
     }
 
+    static std::string rate(std::string_view text) {
+        const auto per_second = parse_rate(text);
+        return json_string(per_second ? rate_text(*per_second) : std::string{text});
+    }
+
     static std::string instant(const Expected<UnixSeconds, ValueError>& at, std::string_view text) {
         return json_string(at ? instant_text(*at) : std::string{text});
     }
@@ -191,6 +197,7 @@ private:
             case Shape::duration: return duration(node.text);
             case Shape::days: return words(node, json_string);
             case Shape::instant: return instant(parse_instant(node.text), node.text);
+            case Shape::rate: return rate(node.text);
             case Shape::expiry: return instant(parse_expiry(node.text), node.text);
             case Shape::name:
             case Shape::choice:

@@ -18,6 +18,40 @@ bool is_safe_plain(std::string_view text) noexcept {
            text != "null" && text != "Null" && text != "NULL";
 }
 
+bool is_digits(std::string_view text) noexcept {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void mark_numbers(Node& node, const ObjectSchema& schema);
+
+void mark_number(Node& value, const Field& field) {
+    switch (field.shape) {
+        case Shape::version:
+        case Shape::count:
+        case Shape::layer:
+            if (value.kind != Node::Kind::scalar || value.form != Node::Form::plain || !is_digits(value.text)) return;
+            value.form = Node::Form::number;
+            while (value.text.size() > 1 && value.text.front() == '0') value.text.remove_prefix(1);
+            return;
+        case Shape::object: return mark_numbers(value, *field.object);
+        case Shape::object_list:
+            for (Node& item : value.children) mark_numbers(item, *field.object);
+            return;
+        case Shape::object_map:
+            for (std::size_t i = 1; i < value.children.size(); i += 2) mark_numbers(value.children[i], *field.object);
+            return;
+        default: return;
+    }
+}
+
+/// A plain YAML scalar is whatever the schema wants; JSON must say which are numbers.
+void mark_numbers(Node& node, const ObjectSchema& schema) {
+    if (node.kind != Node::Kind::map) return;
+    for (std::size_t i = 0; i < node.member_count(); ++i) {
+        if (const auto* field = schema.find(node.key(i).text)) mark_number(node.children[2 * i + 1], *field);
+    }
+}
+
 /// Two levels in block form, the third in one line each: `zones:`, `  dmz: {ports: [dmz0]}`.
 constexpr std::size_t kBlockLevels = 2;
 
@@ -70,14 +104,6 @@ private:
         std::string quoted;
         append_json_string(quoted, node.text);
         text(quoted);
-    }
-
-    /// A plain YAML scalar is whatever the schema wants: the version of the language is its one number.
-    static void make_number(const Node& key, Node& value) {
-        const auto* field = document_schema().find(key.text);
-        const bool is_digits = std::ranges::all_of(value.text, [](char c) { return c >= '0' && c <= '9'; });
-        if (field == nullptr || field->shape != Shape::version || value.text.empty() || !is_digits) return;
-        if (value.kind == Node::Kind::scalar && value.form == Node::Form::plain) value.form = Node::Form::number;
     }
 
     /// In the rules' place there is nothing but the lines that they will take.
@@ -133,7 +159,6 @@ private:
             const bool is_value = is_map && i % 2 == 1;
             if (is_value) {
                 text(": ");
-                if (level == 0) make_number(node.children[i - 1], node.children[i]);
             } else {
                 if (i > 0) text(",");
                 new_line(level + 1);
@@ -189,13 +214,18 @@ private:
 
 }  // namespace
 
-std::string emit(Node& root, PolicyFormat format) { return Emitter{format == PolicyFormat::json}.write(root); }
+std::string emit(Node& root, PolicyFormat format) {
+    if (format == PolicyFormat::json) mark_numbers(root, document_schema());
+    return Emitter{format == PolicyFormat::json}.write(root);
+}
 
 TextFrame emit_frame(Node& root, PolicyFormat format, std::size_t rule_count) {
+    if (format == PolicyFormat::json) mark_numbers(root, document_schema());
     return Emitter{format == PolicyFormat::json}.write_frame(root, rule_count);
 }
 
 std::string emit_rule(Node& rule, PolicyFormat format) {
+    if (format == PolicyFormat::json) mark_numbers(rule, *document_schema().find("rules")->object);
     return Emitter{format == PolicyFormat::json}.write_rule(rule);
 }
 

@@ -126,7 +126,15 @@ struct GivenMembers {
 };
 inline constexpr std::size_t kGivenMembersMax = 1000;  ///< of a test: it asks about one packet
 
-/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", at, given, expect, by}`
+/// What may refuse flows that are begun too fast, as a test's `limit` names it.
+enum class TestLimit : std::uint8_t { none, zone, source, rule };
+inline constexpr std::array<std::string_view, 4> kTestLimitNames{"", "zone", "new_per_second_per_source",
+                                                                 "new_per_second"};
+constexpr std::string_view to_string(TestLimit limit) noexcept {
+    return kTestLimitNames[static_cast<std::size_t>(limit)];
+}
+
+/// `{from: ADDR@zone, to: "ADDR[@zone]:PORT/proto", at, given, repeat, expect, by, limit}`
 struct PolicyTest {
     abi::IpFamily family{};
     abi::IpAddr src{}, dst{};
@@ -138,6 +146,8 @@ struct PolicyTest {
     abi::Verdict expect{};
     std::string by;                     ///< rule id, empty = any
     std::vector<GivenMembers> given{};  ///< other sets with members over the API have none
+    std::uint32_t repeat_per_second{};  ///< 0: one flow is begun
+    TestLimit limit{};                  ///< that must refuse; none: any
     std::string text_from, text_to;     ///< as written
     SourcePos pos;
 };

@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 4> kLogs{"none", "start", "end", "both"};
 constexpr std::array<std::string_view, 2> kModes{"enforce", "observe"};
 constexpr std::array<std::string_view, 3> kSeqChecks{"strict", "log", "off"};
 constexpr std::array<std::string_view, 3> kOnChanges{"reevaluate", "keep", "kill"};
+constexpr auto kTestLimits = std::span{kTestLimitNames}.subspan<1>();  // one that is named
 constexpr std::array<std::string_view, 2> kOvers{"refuse", "syn-cookie"};
 constexpr std::array<std::string_view, 3> kPromises{"on", "learn", "off"};
 constexpr std::array<std::string_view, 1> kMembers{"api"};
@@ -220,8 +221,10 @@ constexpr std::array kTestFields{
     optional("at", Shape::instant, "The instant that is asked about, 2026-12-05T02:00+08:00; absent means now."),
     optional("given", Shape::member_map,
              "Members that sets with members: api have while this is asked; those that are not named have none."),
-    unsupported("limit"),
-    unsupported("repeat"),
+    optional(
+        "repeat", Shape::rate,
+        "How many such flows are begun in a second, for as long as it takes; expect says whether all of them pass."),
+    late_choice("limit", kTestLimits, "", "With repeat: the limit that must refuse those that are too many."),
     unsupported("sni"),
 };
 constexpr ObjectSchema kTest{"a test", kTestFields};

@@ -34,6 +34,7 @@ enum class Shape : std::uint8_t {
     day_time,      ///< schedule.hpp: parse_day_time
     instant,       ///< schedule.hpp: parse_instant
     expiry,        ///< schedule.hpp: parse_expiry
+    rate,          ///< rate.hpp: parse_rate
     note,          ///< a line for people
     layer,         ///< spelling.hpp: layer_of
     unsupported,   ///< part of the language, not of this version

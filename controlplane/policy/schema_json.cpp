@@ -74,6 +74,7 @@ json::object value(const Field& field) {
             return one_or_more({{"enum", std::move(words)}});
         }
         case Shape::day_time: return {{"type", "string"}, {"pattern", "^([01][0-9]|2[0-4]):[0-5][0-9]$"}};
+        case Shape::rate: return {{"type", "string"}, {"pattern", "^[0-9]+/s$"}};
         case Shape::test_source:
         case Shape::test_target:
         case Shape::test_service:

@@ -8,6 +8,7 @@
 
 #include "controlplane/policy/duration.hpp"
 #include "controlplane/policy/names.hpp"
+#include "controlplane/policy/rate.hpp"
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/spelling.hpp"
 #include "controlplane/policy/tree_builder.hpp"
@@ -200,6 +201,7 @@ void check_field(const Node& node, const Field& field, const Path& path, Report&
         case Shape::day_time: return check_value(node, path, report, parse_day_time);
         case Shape::instant: return check_value(node, path, report, parse_instant);
         case Shape::expiry: return check_value(node, path, report, parse_expiry);
+        case Shape::rate: return check_value(node, path, report, parse_rate);
         case Shape::days: return check_words(node, true, "a list of days: [mon, tue]", path, report);
         case Shape::note: return check_note(node, path, report);
         case Shape::layer: return check_layer(node, path, report);

@@ -1,9 +1,11 @@
 #include "controlplane/policy/test_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "controlplane/policy/names.hpp"
+#include "controlplane/policy/rate.hpp"
 #include "controlplane/policy/schedule.hpp"
 #include "controlplane/policy/service.hpp"
 #include "controlplane/policy/spelling.hpp"
@@ -31,10 +33,35 @@ public:
         if (!test.by.empty()) check_by(*node.find("by"), Path{path, "by"});
         if (const auto* given = node.find("given")) test.given = read_given(*given, Path{path, "given"});
         if (!test.text_from.empty() && !test.text_to.empty()) read_ends(node, path, test);
+        read_repeat(node, path, test);
         return test;
     }
 
 private:
+    void read_repeat(const Node& node, const Path& path, PolicyTest& test) {
+        const auto* repeat = node.find("repeat");
+        const auto* limit = node.find("limit");
+        if (limit != nullptr) {
+            const auto* const name = std::ranges::find(kTestLimitNames, limit->text);
+            if (name != kTestLimitNames.end()) test.limit = static_cast<TestLimit>(name - kTestLimitNames.begin());
+            const bool is_known = test.limit != TestLimit::none;
+            if (is_known && (repeat == nullptr || word(node, "expect") != "deny")) {
+                report_.add(Path{path, "limit"}, limit->pos, "bad-test",
+                            "a limit refuses in silence what comes too often; write repeat and expect: deny with it, "
+                            "or leave it out");
+            }
+        }
+        if (repeat == nullptr) return;
+        if (const auto rate = parse_rate(repeat->text)) test.repeat_per_second = *rate;
+        // Of all others a packet that comes again belongs to the flow that is there.
+        using enum abi::L4Proto;
+        static constexpr std::array kManyFlows{tcp, udp, sctp, icmp, icmp6};
+        if (test.proto != abi::L4Proto{} && std::ranges::find(kManyFlows, test.proto) == kManyFlows.end()) {
+            report_.add(Path{path, "repeat"}, repeat->pos, "bad-test",
+                        "between two addresses this protocol has one flow only; leave repeat out");
+        }
+    }
+
     std::vector<GivenMembers> read_given(const Node& node, const Path& path) {
         std::vector<GivenMembers> given;
         std::size_t count = 0;

@@ -13,6 +13,11 @@ namespace sluice::ctl {
 namespace json = boost::json;
 namespace {
 
+/// `words` and the member, or nothing where it is not there.
+std::string told(const json::value& object, std::string_view words, std::string_view key) {
+    return object.as_object().contains(key) ? fmt::format("{}{}", words, text_of(object, key)) : std::string{};
+}
+
 std::string test_lines(const json::value& plan, std::string_view file) {
     std::string out;
     for (const auto& test : plan.at("tests").as_array()) {
@@ -20,11 +25,12 @@ std::string test_lines(const json::value& plan, std::string_view file) {
         const bool placed = test.as_object().contains("line") && test.as_object().contains("column");
         const auto by = text_of(test, "by");
         out += fmt::format(
-            "{}{}: test {} -> {}: expected {}{}, got {} by {}; correct the rules or the test\n",
+            "{}{}: test {} -> {}{}: expected {}{}{}, got {} by {}{}; correct the rules or the test\n",
             file_of(test.as_object(), file),
             placed ? fmt::format(":{}:{}", count_of(test, "line"), count_of(test, "column")) : std::string{},
-            text_of(test, "from"), text_of(test, "to"), text_of(test, "expect"),
-            by.empty() ? std::string{} : fmt::format(" by {}", by), text_of(test, "got"), text_of(test, "got_rule"));
+            text_of(test, "from"), text_of(test, "to"), told(test, " ", "repeat"), text_of(test, "expect"),
+            by.empty() ? std::string{} : fmt::format(" by {}", by), told(test, " at limit ", "limit"),
+            text_of(test, "got"), text_of(test, "got_rule"), told(test, " at limit ", "got_limit"));
     }
     return out;
 }

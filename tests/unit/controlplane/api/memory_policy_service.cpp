@@ -26,15 +26,23 @@ std::set<std::string> rule_ids(std::string_view text) {
     return ids;
 }
 
-TestOutcome outcome(bool passed) {
-    return {.from = "198.51.100.7@internet",
-            .to = "198.51.100.80:443/tcp",
-            .expect = "allow",
-            .got = passed ? "allow" : "deny",
-            .by = "web-in",
-            .got_rule = passed ? "web-in" : "default",
-            .passed = passed,
-            .pos = {12, 5}};
+std::vector<TestOutcome> outcomes(bool passed) {
+    const TestOutcome once{.from = "198.51.100.7@internet",
+                           .to = "198.51.100.80:443/tcp",
+                           .expect = "allow",
+                           .got = passed ? "allow" : "deny",
+                           .by = "web-in",
+                           .got_rule = passed ? "web-in" : "default",
+                           .passed = passed,
+                           .pos = {12, 5}};
+    TestOutcome often = once;
+    often.expect = often.got = "deny";
+    often.got_rule = "web-in";
+    often.repeat = "100/s";
+    often.limit = "zone";
+    often.got_limit = passed ? "zone" : "new_per_second_per_source";
+    often.pos = {13, 5};
+    return {once, often};
 }
 
 PlanPacket a_packet(abi::IpFamily family, abi::L4Proto proto, std::uint16_t dport_or_icmp) {
@@ -263,7 +271,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
                         .generation = generation_ + 1,
                         .stalled_workers = {},
                         .confirm_deadline = {},
-                        .tests = {outcome(true)},
+                        .tests = outcomes(true),
                         .warnings = {}};
     if (current_ && current_->hash == hash) {
         result.state = CommitState::unchanged;
@@ -332,7 +340,7 @@ Expected<DryRunResult, Problem> MemoryPolicyService::dry_run(std::string_view bo
     }
     result.hash = sha256_text(body);
     result.version = "demo@" + result.hash.substr(0, 6);
-    result.tests = {outcome(!says(body, "TESTFAIL"))};
+    result.tests = outcomes(!says(body, "TESTFAIL"));
     result.ok = result.tests.front().passed;
     if (says(body, "WARN")) {
         result.warnings = {{.code = "unused-set",

@@ -117,6 +117,52 @@ TEST(PolicyTests, SetsHaveTheMembersThatATestGives) {
     EXPECT_EQ(outcomes->back().got_rule, "no") << "and it fails where it expects something else";
 }
 
+TEST(PolicyTests, FlowsThatComeTooOftenAreRefusedByTheLimitThatIsNamed) {
+    test::PolicyBuilder b;
+    b.zone("z", {"p0"});
+    b.rule({.id = "web", .service = {"tcp/443"}, .action = Action::allow});
+    b.rule({.id = "ssh", .service = {"tcp/22"}, .action = Action::reject});
+    b.policy.rules[0].limits = {.new_per_second_max = 100, .new_per_second_per_source_max = 20};
+    b.policy.zones[0].limits = {.new_per_second_max = 500};
+    b.policy.default_action = Action::allow;
+    b.policy.default_limits = {.new_per_second_max = 7};
+    const auto ask = [](std::uint16_t port, std::uint32_t repeat, abi::Verdict expect, std::string by,
+                        TestLimit limit) {
+        auto asked = test_for("198.51.100.80", port, expect, std::move(by));
+        asked.repeat_per_second = repeat;
+        asked.limit = limit;
+        return asked;
+    };
+    using enum abi::Verdict;
+    b.policy.tests = {ask(443, 0, allow, "web", TestLimit::none),    ask(443, 20, allow, "web", TestLimit::none),
+                      ask(443, 21, deny, "web", TestLimit::source),  ask(443, 21, deny, "", TestLimit::none),
+                      ask(443, 501, deny, "web", TestLimit::zone),   ask(22, 501, reject, "ssh", TestLimit::none),
+                      ask(80, 7, allow, "default", TestLimit::none), ask(80, 8, deny, "default", TestLimit::rule),
+                      ask(443, 21, allow, "web", TestLimit::none),   ask(443, 21, deny, "web", TestLimit::zone),
+                      ask(443, 20, deny, "web", TestLimit::source)};
+    const Policy p = b.build();
+    const test::CompiledTables t{p};
+    const auto outcomes = run_policy_tests(p, t.view());
+    ASSERT_TRUE(outcomes) << outcomes.error();
+    for (std::size_t i = 0; i < outcomes->size(); ++i)
+        EXPECT_EQ((*outcomes)[i].passed, i < 8)
+            << i << ": " << (*outcomes)[i].got << " at " << (*outcomes)[i].got_limit;
+    EXPECT_EQ((*outcomes)[0].repeat, "");
+    EXPECT_EQ((*outcomes)[8].repeat, "21/s");
+    EXPECT_EQ((*outcomes)[8].got, "deny");
+    EXPECT_EQ((*outcomes)[8].got_limit, "new_per_second_per_source");
+    EXPECT_EQ((*outcomes)[9].limit, "zone");
+    EXPECT_EQ((*outcomes)[10].got_limit, "");
+
+    // Tables of a policy with other limits.
+    test::PolicyBuilder other = b;
+    other.policy.rules[0].limits.new_per_second_per_source_max = 21;
+    const test::CompiledTables wrong{other.build()};
+    const auto error = run_policy_tests(p, wrong.view());
+    ASSERT_FALSE(error);
+    EXPECT_NE(error.error().find("refused by limit new_per_second_per_source"), std::string::npos) << error.error();
+}
+
 TEST(PolicyTests, CallTablesOfAnotherPolicyAnInternalError) {
     const Policy p = sample().build();
     test::PolicyBuilder other = sample();

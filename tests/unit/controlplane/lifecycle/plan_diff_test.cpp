@@ -108,6 +108,16 @@ TEST(PlanChanges, OfNeverBlockAndOfWhatTestsGive) {
                                                   "remove " + test + " given blocked: 10.0.0.9, 10.1.0.0/16"}));
 }
 
+TEST(PlanChanges, OfTestsThatRepeat) {
+    const std::string test = "expect: allow}";
+    const auto repeated = [&](const std::string& more) { return read(with(test, more)); };
+    const std::string name = "test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect ";
+    EXPECT_EQ(lines(read(kBase), repeated("expect: allow, repeat: 20/s}")),
+              (Ids{"add " + name + "allow repeat 20/s", "remove " + name + "allow"}));
+    EXPECT_EQ(lines(repeated("expect: deny, repeat: 20/s}"), repeated("expect: deny, repeat: 20/s, limit: zone}")),
+              (Ids{"add " + name + "deny limit zone repeat 20/s", "remove " + name + "deny repeat 20/s"}));
+}
+
 TEST(PlanChanges, NothingThatDiffersIsHidden) {
     const auto before = read(kBase);
     EXPECT_EQ(lines(before, before), Ids{});

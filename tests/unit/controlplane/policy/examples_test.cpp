@@ -90,7 +90,7 @@ TEST_P(Examples, MeanTheSameWhenWrittenOutInEitherFormat) {
     auto document = parse_document(text, PolicyFormat::yaml);
     for (const auto format : {PolicyFormat::yaml, PolicyFormat::json}) {
         const auto again = read_policy(emit(document.document.root, format), format);
-        ASSERT_TRUE(again);
+        if (!again) return print_errors(GetParam(), again.error());
         EXPECT_EQ(again->version, policy->version);
     }
 }

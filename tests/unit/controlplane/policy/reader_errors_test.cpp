@@ -358,11 +358,9 @@ TEST(ReaderErrors, WhatTheLanguageHasAndThisVersionDoesNotIsRefusedByName) {
                     "sluice: 1\nname: n\ndefault: {action: deny}\nzones: {lan: {ports: [p]}}\nsets: {s: {<!>" +
                         std::string{key} + ": x}}\n");
     }
-    for (const std::string_view key : {"limit", "repeat", "sni"}) {
-        expect_only({"not-supported-yet", "/tests/0/" + std::string{key}, {}, "not supported yet"},
-                    std::string{kGood} + "tests:\n  - {from: 10.0.0.1@lan, to: \"10.0.0.2:1/tcp\", expect: deny, <!>" +
-                        std::string{key} + ": x}\n");
-    }
+    expect_only(
+        {"not-supported-yet", "/tests/0/sni", {}, "not supported yet"},
+        std::string{kGood} + "tests:\n  - {from: 10.0.0.1@lan, to: \"10.0.0.2:1/tcp\", expect: deny, <!>sni: x}\n");
 }
 
 TEST(ReaderErrors, OfTests) {
@@ -406,6 +404,26 @@ TEST(ReaderErrors, OfTests) {
     three.insert(three.find("sets:"), "  dmz: {ports: [r]}\n");
     expect_only({"zone-needed", "/tests/0/to", {}, "write ADDR@zone"},
                 three + "tests:\n  - {from: 10.0.0.1@lan, to: <!>\"10.0.0.2:1/tcp\", expect: deny}\n");
+}
+
+TEST(ReaderErrors, OfTestsThatRepeat) {
+    const auto test = [](std::string_view more, std::string_view target = "10.0.0.2:1/tcp") {
+        return std::string{kGood} + "tests:\n  - {from: 10.0.0.1@lan, to: \"" + std::string{target} + "\", " +
+               std::string{more} + "}\n";
+    };
+    EXPECT_TRUE(read_policy(test("expect: allow, repeat: 100/s"), PolicyFormat::yaml));
+    const auto read = read_policy(test("expect: deny, repeat: 20/s, limit: new_per_second"), PolicyFormat::yaml);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->tests[0].repeat_per_second, 20U);
+    EXPECT_EQ(read->tests[0].limit, TestLimit::rule);
+    EXPECT_TRUE(read_policy(test("expect: allow, repeat: 5/s", "10.0.0.2:echo-request/icmp"), PolicyFormat::yaml));
+    expect_only({"bad-rate", "/tests/0/repeat", {}, "such as 100/s"}, test("expect: deny, repeat: <!>100"));
+    expect_only({"bad-choice", "/tests/0/limit", {}, "write zone, new_per_second_per_source or new_per_second"},
+                test("expect: deny, repeat: 1/s, limit: <!>states"));
+    for (const std::string_view alone : {"expect: deny, limit: <!>zone", "expect: allow, repeat: 1/s, limit: <!>zone"})
+        expect_only({"bad-test", "/tests/0/limit", {}, "write repeat and expect: deny with it"}, test(alone));
+    expect_only({"bad-test", "/tests/0/repeat", {}, "has one flow only"},
+                test("expect: deny, repeat: <!>5/s", "10.0.0.2:47/proto"));
 }
 
 TEST(ReaderErrors, OfMembersThatATestGives) {

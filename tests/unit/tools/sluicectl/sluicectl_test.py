@@ -18,7 +18,7 @@ class PolicyCommands(Case):
         good = self.file("name: demo\nrule web-in\n")
         run = self.run_ctl("plan", "-f", good, code=2)
         self.assertNotIn("findings", run.stdout)
-        self.assertIn("+ rule web-in  action allow\ntests 1 passed, 0 failed\nplan demo@", run.stdout)
+        self.assertIn("+ rule web-in  action allow\ntests 2 passed, 0 failed\nplan demo@", run.stdout)
         self.run_ctl("apply", "-f", good)
         self.assertIn(": no changes", self.run_ctl("plan", "-f", good, code=0).stdout)
         other = self.file("name: demo\nrule new\n", "other.yaml")
@@ -72,7 +72,9 @@ class PolicyCommands(Case):
         said = self.run_ctl("plan", "-f", empty, code=1).stderr
         self.assertEqual(said, f"sluicectl: {empty}: no .yaml, .yml or .json in this folder; name the policy's files\n")
         run = self.run_ctl("plan", "-f", failing, code=1)
-        self.assertIn(failing + ":12:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp: expected allow by web-in, got deny by default", run.stderr)
+        self.assertIn(failing + ":12:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp: expected allow by web-in, got deny by default; correct", run.stderr)
+        self.assertIn(failing + ":13:5: test 198.51.100.7@internet -> 198.51.100.80:443/tcp 100/s: expected deny by web-in at limit zone, "
+                      "got deny by web-in at limit new_per_second_per_source; correct", run.stderr)
         self.assertIn(warned + ':4:3: set "web" is not used; remove it\n', self.run_ctl("plan", "-f", warned, code=2).stderr)
         self.run_ctl("get", "policy", code=1)  # nothing was applied
 
@@ -91,7 +93,7 @@ class PolicyCommands(Case):
 
     def test_apply_sends_the_right_precondition(self):
         first, second = self.file("a", "a.yaml"), self.file("b", "b.yaml")
-        self.assertRegex(self.run_ctl("apply", "-f", first, "--force-first").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  1/1 tests\n$")
+        self.assertRegex(self.run_ctl("apply", "-f", first, "--force-first").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  2/2 tests\n$")
         self.assertIn("a policy is already stored; leave out --force-first", self.run_ctl("apply", "-f", second, "--force-first", code=1).stderr)
         self.assertIn("generation 2", self.run_ctl("apply", "-f", second).stdout)
         self.assertIn("unchanged", self.run_ctl("apply", "-f", second).stdout)
@@ -189,7 +191,7 @@ class PolicyCommands(Case):
         self.run_ctl("apply", "-f", self.file("needed: 2"))
         policy = self.file("needed: 1 rule new")
         run = self.run_ctl("apply", "-f", policy, "--reason", "CHG-1", code=3)
-        self.assertRegex(run.stdout, r"^policy demo@\w+  1/1 tests\nchange 1 waits: nothing is changed yet\napprovals 0 of 2 until \S+Z: sluicectl changes approve 1\n$")
+        self.assertRegex(run.stdout, r"^policy demo@\w+  2/2 tests\nchange 1 waits: nothing is changed yet\napprovals 0 of 2 until \S+Z: sluicectl changes approve 1\n$")
         self.assertEqual(json.loads(self.run_ctl("apply", "-f", policy, "-o", "json", code=3).stdout)["change"]["id"], 2)
         self.assertIn("somebody else has to approve it", self.run_ctl("changes", "approve", "1", code=1).stderr)
         self.assertIn("approvals 1 of 2", self.run_ctl("changes", "approve", "1", "--reason", "read it", environment=anna).stdout)
