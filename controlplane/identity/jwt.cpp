@@ -2,7 +2,6 @@
 
 #include <cjose/jws.h>
 #include <openssl/err.h>
-#include <sodium.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,8 @@
 #include <optional>
 
 #include <boost/json.hpp>
+
+#include "controlplane/identity/base64url.hpp"
 
 namespace sluice::cp {
 namespace json = boost::json;
@@ -30,18 +31,8 @@ bool is_base64url(char c) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-std::optional<std::string> decode(std::string_view part) {
-    std::string bytes(part.size(), '\0');
-    std::size_t length = 0;
-    if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), part.data(), part.size(),
-                          nullptr, &length, nullptr, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
-        return std::nullopt;
-    bytes.resize(length);
-    return bytes;
-}
-
 std::optional<json::object> decode_object(std::string_view part) {
-    const auto bytes = decode(part);
+    const auto bytes = decode_base64url(part);
     if (!bytes) return std::nullopt;
     boost::system::error_code error;
     auto value = json::parse({bytes->data(), bytes->size()}, error);
@@ -157,10 +148,10 @@ Expected<JwtClaims, JwtFault> read_jwt(std::string_view text, const KeySet& keys
     if (!looks_like_jwt(text)) return Unexpected(JwtFault::malformed);
     const auto first = text.find('.'), second = text.find('.', first + 1);
     const auto header = decode_object(text.substr(0, first));
-    const auto payload = decode(text.substr(first + 1, second - first - 1));
+    const auto payload = decode_base64url(text.substr(first + 1, second - first - 1));
     const auto object = decode_object(text.substr(first + 1, second - first - 1));
     // One spelling of each token: the library's own decoder is less strict.
-    const bool spelt = decode(text.substr(second + 1)).has_value();
+    const bool spelt = decode_base64url(text.substr(second + 1)).has_value();
     if (!header || !payload || !object || !spelt) return Unexpected(JwtFault::malformed);
     const auto algorithm = algorithm_of(*header);
     if (!algorithm) return Unexpected(JwtFault::algorithm);

@@ -10,6 +10,8 @@
 
 #include <boost/json.hpp>
 
+#include "controlplane/identity/base64url.hpp"
+
 namespace sluice::cp {
 namespace json = boost::json;
 namespace {
@@ -30,6 +32,16 @@ bool is_for_signatures(const json::object& jwk) {
     if (operations == nullptr) return true;
     const auto* list = operations->if_array();
     return list != nullptr && std::ranges::find(*list, json::value("verify")) != list->end();
+}
+
+/// The library ends the process at some texts that are no base64url: none of those comes to it.
+bool is_spelt(const json::object& jwk) {
+    constexpr std::array kNumbers{"e", "n", "x", "y"};
+    return std::ranges::all_of(kNumbers, [&](const char* name) {
+        const auto* value = jwk.if_contains(name);
+        const auto* text = value == nullptr ? nullptr : value->if_string();
+        return value == nullptr || (text != nullptr && decode_base64url(*text).has_value());
+    });
 }
 
 /// Of what makes the key (RFC 7638 takes the same members).
@@ -83,7 +95,7 @@ Expected<std::shared_ptr<const KeySet>, std::string> KeySet::parse(std::string_v
         const auto type = text_at(*jwk, "kty");
         Key key{text_at(*jwk, "kid"), digest_of(*jwk), type == "EC", text_at(*jwk, "alg"), nullptr};
         const bool known = type == "RSA" || (type == "EC" && text_at(*jwk, "crv") == "P-256");
-        if (!known || key.id.size() > kKeyIdBytesMax) continue;
+        if (!known || key.id.size() > kKeyIdBytesMax || !is_spelt(*jwk)) continue;
         const auto half = json::serialize(public_half(*jwk));
         cjose_err why{};
         key.handle.reset(cjose_jwk_import(half.data(), half.size(), &why));

@@ -42,6 +42,7 @@ TARGETS = {
     "tables_client": (4096, None, 16, []),
     "record_segment": (1024, None, 16, []),
     "telemetry": (2048, None, 16, []),
+    "jwt": (4096, "jwt.dict", 16, []),
     "http": (8192, "http.dict", 16, []),
     "policy_yaml": (8192, "policy.dict", 64, ["policies/examples/demo-edge", "policies/examples/dmz"]),
     "policy_json": (8192, "policy.dict", 64, []),

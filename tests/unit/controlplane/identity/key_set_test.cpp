@@ -26,6 +26,21 @@ TEST(KeySet, KeepsWhatCanVerifyAndLeavesOutTheRest) {
     EXPECT_EQ(kept(test::set_of({Signer::rsa("small", 1024).jwk()})), 0U);
 }
 
+// What the issuer's server says must not end the process, whatever it is.
+TEST(KeySet, NumbersThatAreNoBase64urlAreLeftOut) {
+    const auto good = Signer::p256("b"), other = Signer::rsa("r");
+    for (const std::string_view number : {"x", "y", "n", "e"}) {
+        for (const std::string_view wrong : {"=", "A=A", "AAAAA", "A", "A+B/", "Ab==", " AAA"}) {
+            const std::string name = "\"" + std::string{number} + "\":\"";
+            auto jwk = good.jwk().find(name) != std::string::npos ? good.jwk() : other.jwk();
+            const auto at = jwk.find(name);
+            ASSERT_NE(at, std::string::npos) << number;
+            jwk.replace(at + name.size(), jwk.find('"', at + name.size()) - at - name.size(), wrong);
+            EXPECT_EQ(kept(test::set_of({jwk, Signer::p256("c").jwk()})), 1U) << jwk;
+        }
+    }
+}
+
 TEST(KeySet, WhatIsNoSetIsSaidInASentence) {
     for (const auto* text : {"", "[]", "{}", R"({"keys": {}})", R"({"keys": []})", R"({"keys": [{"kty":"RSA"}]})"}) {
         const auto set = KeySet::parse(text);
