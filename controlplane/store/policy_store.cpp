@@ -39,12 +39,6 @@ constexpr std::string_view kSchema[] = {
 constexpr std::string_view kSlotChangeSchema =
     "CREATE TABLE slot_changes(number INTEGER PRIMARY KEY, changes TEXT NOT NULL, digest TEXT NOT NULL) STRICT";
 
-std::string digest_behind(std::string_view digest, std::string_view changes) {
-    std::string both{digest};
-    both.append("\n").append(changes);
-    return sha256_hex(both);
-}
-
 std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "controlplane/store/audit_entry.hpp"
+
 namespace sluice::cp {
 namespace {
 
@@ -108,6 +110,12 @@ std::optional<std::string> text_edit(std::string_view before, std::string_view a
     piece(before_end, tail, {});
     if (edit.size() > bytes_max) return std::nullopt;
     return edit;
+}
+
+std::string digest_behind(std::string_view base, std::string_view changes) {
+    std::string both{base};
+    both.append("\n").append(changes);
+    return sha256_hex(both);
 }
 
 EditedText::EditedText(std::string_view whole) : pieces_{{.at = 0, .bytes = whole}}, size_{whole.size()} {}

@@ -21,6 +21,9 @@ inline constexpr std::size_t kEditedTextBytesMax = 256U << 20;
 /// where not too many others stand before them.
 std::optional<std::string> text_edit(std::string_view before, std::string_view after, std::size_t bytes_max);
 
+/// The digest of an edit, or of other changes, of what has a digest: so a row of them hangs together.
+std::string digest_behind(std::string_view base, std::string_view changes);
+
 /// A text and what edits, one after the other, make of it. It is put together once, at the end: a row of edits of a big
 /// text costs little more than the text. The text and the edits are borrowed.
 class EditedText {

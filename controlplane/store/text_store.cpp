@@ -21,16 +21,10 @@ struct Row {
 /// Each the base of the one before it: edits, newest first, and a whole text at the end.
 using Rows = std::vector<Row>;
 
-std::string digest_of_edit(std::string_view base, std::string_view edit) {
-    std::string both{base};
-    both.append("\n").append(edit);
-    return sha256_hex(both);
-}
-
 /// Its digest says by itself that it is right.
 bool stands_alone(const Rows& rows, std::size_t i) {
     if (i + 1 == rows.size()) return rows[i].digest == sha256_hex(rows[i].body);
-    return rows[i].digest == digest_of_edit(rows[i + 1].digest, rows[i].body);
+    return rows[i].digest == digest_behind(rows[i + 1].digest, rows[i].body);
 }
 
 /// What the newest row makes; nothing if a row is not what its digest says.
@@ -90,7 +84,7 @@ Expected<std::string, FileError> TextStore::insert(const KnownText& text, const 
         edits = base->value_or(kTextEditsMax) + 1;
         if (edits <= kTextEditsMax) edit = text_edit(before.text, text.text, text.text.size() / 4);
     }
-    digest = edit ? digest_of_edit(before.digest, *edit) : sha256_hex(text.text);
+    digest = edit ? digest_behind(before.digest, *edit) : sha256_hex(text.text);
     const auto there = is_there(digest);
     if (!there) return Unexpected(there.error());
     if (*there) return digest;
