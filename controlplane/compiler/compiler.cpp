@@ -80,7 +80,9 @@ Expected<CompiledGeneration, CompileRefusal> compile(const Policy& policy, const
     if (rule_slots.size() != policy.rules.size())
         return refuse("slot-missing", "there are " + figure(rule_slots.size()) + " counter slots for the rules",
                       rule_slots.size(), policy.rules.size());
-    const auto terms = std::make_shared<const TermBuilder>(policy, options.edited_from, options.terms_before);
+    const auto terms = options.terms != nullptr
+                           ? options.terms
+                           : std::make_shared<const TermBuilder>(policy, options.edited_from, options.terms_before);
     const TermBuilder& builder = *terms;
     if (auto refusal = too_many(policy, builder, options)) return std::move(*refusal);
     const auto periods = Periods::of(policy, static_cast<UnixSeconds>(options.created_unix_ns / 1'000'000'000));

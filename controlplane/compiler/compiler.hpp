@@ -45,6 +45,8 @@ struct CompileOptions {
     /// Bytes are the same without. Both may be null.
     const Policy* edited_from{};
     const TermBuilder* terms_before{};
+    /// The policy's own, should somebody have made them already. May be null.
+    std::shared_ptr<const TermBuilder> terms{};
 };
 
 /// A section's bytes; generations that have the same share them.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "controlplane/compiler/term_box.hpp"
@@ -63,6 +61,33 @@ bool takes_the_same(const Rule& was, const Rule& is) {
            was.when == is.when && was.expires == is.expires && was.action != Action::pass && is.action != Action::pass;
 }
 
+/// Rules that the base of an edit does not have.
+class NewRules {
+public:
+    using Rules = SharedList<Rule>;
+    NewRules(const Rules& before, const Rules& after)
+        : before_{before}, after_{after}, gaps_{shared_gaps(before, after)} {}
+
+    bool has(std::size_t i) const { return gap_of(i) != nullptr; }
+    /// In the place of one that takes the same: same id, between the same neighbours. Precondition: has(i).
+    bool stands_for_its_like(std::size_t i) const {
+        const SharedGap& gap = *gap_of(i);
+        for (std::size_t was = gap.before_first; was < gap.before_last; ++was) {
+            if (before_[was].id == after_[i].id) return takes_the_same(before_[was], after_[i]);
+        }
+        return false;
+    }
+
+private:
+    const SharedGap* gap_of(std::size_t i) const {
+        const auto at = std::ranges::upper_bound(gaps_, i, {}, &SharedGap::after_last);
+        return at != gaps_.end() && at->after_first <= i ? &*at : nullptr;
+    }
+
+    const Rules &before_, &after_;
+    std::vector<SharedGap> gaps_;
+};
+
 }  // namespace
 
 std::vector<std::uint64_t> quiet_slots(const Policy& policy, const RuleSlots& slots) {
@@ -76,47 +101,27 @@ std::vector<std::uint64_t> quiet_slots(const Policy& policy, const RuleSlots& sl
 std::vector<std::uint64_t> untouched_by_edits(const WholeTables& whole, const ChangeBase& base, const Policy& after,
                                               const RuleSlots& slots) {
     const Policy& before = *base.policy;
-    const auto stood = shared_places(before.rules, after.rules);
-    const auto of_whole = shared_places(whole.policy.rules, after.rules);
     SlotBits bits{whole.quiet};
-    const auto missing = [](std::size_t count, const std::vector<std::uint32_t>& places) {
-        std::vector<bool> gone(count, true);
-        for (const std::uint32_t at : places) {
-            if (at != kNotShared) gone[at] = false;
+    const NewRules fresh{before.rules, after.rules};
+    std::vector<bool> gone(whole.policy.rules.size());
+    std::vector<std::size_t> added;         // of `after`, what the whole does not have
+    std::vector<std::size_t> added_before;  // the next of the whole behind each
+    std::vector<bool> grows;                // per added one: new since the base, and takes more
+    std::vector<bool> stays;                // per added one: the base has it too
+    for (const SharedGap& gap : shared_gaps(whole.policy.rules, after.rules)) {
+        // Their slots, if they are anybody's by now, are of other rules.
+        for (std::size_t i = gap.before_first; i < gap.before_last; ++i) {
+            gone[i] = true;
+            bits.clear(whole.slots[i]);
         }
-        return gone;
-    };
-    // Gone since the whole, or since the base: their slots, if they are anybody's by now, are of other rules.
-    const auto gone_of_whole = missing(whole.policy.rules.size(), of_whole), gone = missing(before.rules.size(), stood);
-    for (std::size_t i = 0; i < gone_of_whole.size(); ++i) {
-        if (gone_of_whole[i]) bits.clear(whole.slots[i]);
-    }
-
-    // The one that an edited rule stands in the place of: same id, between the same neighbours.
-    std::unordered_map<std::string_view, std::pair<std::size_t, std::size_t>> was_at;  // index, shared ones in front
-    for (std::size_t i = 0, shared = 0; i < gone.size(); ++i) {
-        if (gone[i]) was_at.emplace(before.rules[i].id, std::pair{i, shared});
-        shared += gone[i] ? 0 : 1;
-    }
-    std::vector<std::size_t> added;           // of `after`, what the whole does not have
-    std::vector<std::uint32_t> added_before;  // the next of the whole behind each
-    std::vector<bool> grows;                  // per added one: new since the base, and takes more
-    std::vector<bool> stays;                  // per added one: the base has it too
-    for (std::size_t i = 0, shared = 0; i < after.rules.size(); ++i) {
-        const bool is_old = stood[i] != kNotShared;
-        if (of_whole[i] == kNotShared) {
-            const auto at = was_at.find(after.rules[i].id);
-            const bool in_place = at != was_at.end() && at->second.second == shared &&
-                                  takes_the_same(before.rules[at->second.first], after.rules[i]);
+        for (std::size_t i = gap.after_first; i < gap.after_last; ++i) {
             added.push_back(i);
-            stays.push_back(is_old);
-            grows.push_back(!is_old && !in_place && after.rules[i].mode == abi::RuleMode::enforce);
-        } else {
-            added_before.resize(added.size(), of_whole[i]);
+            added_before.push_back(gap.before_last);
+            stays.push_back(!fresh.has(i));
+            grows.push_back(fresh.has(i) && !fresh.stands_for_its_like(i) &&
+                            after.rules[i].mode == abi::RuleMode::enforce);
         }
-        shared += is_old ? 1 : 0;
     }
-    added_before.resize(added.size(), static_cast<std::uint32_t>(whole.policy.rules.size()));
 
     const Added boxes{whole, after, added};
     const TermBoxes whole_boxes{*whole.terms};
@@ -136,7 +141,7 @@ std::vector<std::uint64_t> untouched_by_edits(const WholeTables& whole, const Ch
         for (const TermBox& grown : its) {
             whole.hulls.for_each_met(hull_of(grown), added_before[k], [&](std::uint32_t rule) {
                 whole_boxes.for_each_of(rule, [&](const TermBox& box) {
-                    if (!gone_of_whole[rule] && overlaps(grown, box)) bits.clear(whole.slots[rule]);
+                    if (!gone[rule] && overlaps(grown, box)) bits.clear(whole.slots[rule]);
                 });
                 return true;
             });

@@ -35,20 +35,12 @@ struct Edited {
 
 Edited edited_since(const Policy& whole, const Policy& policy) {
     Edited edited;
-    const auto places = shared_places(whole.rules, policy.rules);
-    const auto end = static_cast<abi::RuleIndex>(whole.rules.size());
-    abi::RuleIndex next = 0;  // of the whole, not yet seen
-    std::size_t waiting = 0;  // fresh rules that stand before whatever comes
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        if (places[i] == kNotShared) {
-            edited.fresh.push_back({.rule = i, .before = end});
-            continue;
-        }
-        while (next < places[i]) edited.hidden.push_back(next++);
-        for (; waiting < edited.fresh.size(); ++waiting) edited.fresh[waiting].before = places[i];
-        ++next;
+    for (const SharedGap& gap : shared_gaps(whole.rules, policy.rules)) {
+        for (std::size_t i = gap.before_first; i < gap.before_last; ++i)
+            edited.hidden.push_back(static_cast<abi::RuleIndex>(i));
+        for (std::size_t i = gap.after_first; i < gap.after_last; ++i)
+            edited.fresh.push_back({.rule = i, .before = static_cast<abi::RuleIndex>(gap.before_last)});
     }
-    while (next < end) edited.hidden.push_back(next++);
     return edited;
 }
 

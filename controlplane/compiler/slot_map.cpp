@@ -1,6 +1,7 @@
 #include "controlplane/compiler/slot_map.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <functional>
 #include <set>
@@ -53,9 +54,14 @@ std::uint32_t SlotMap::Slots::find(std::string_view id) const noexcept {
 }
 
 void SlotMap::Slots::give(std::string_view id, std::uint32_t slot) {
-    if ((count + 1) * 2 > index.size()) rehash();
-    if (by_slot.size() <= slot) by_slot.resize(std::size_t{slot} + 1);
-    by_slot[slot] = {.id = std::make_shared<const std::string>(id)};
+    make_room(1);
+    Entry entry{.id = std::make_shared<const std::string>(id)};
+    if (by_slot.size() < slot) by_slot.resize(slot);
+    if (by_slot.size() == slot) {
+        by_slot.push_back(std::move(entry));
+    } else {
+        by_slot[slot] = std::move(entry);
+    }
     index[place_of(id)] = slot;
     ++count;
 }
@@ -77,8 +83,9 @@ void SlotMap::Slots::take(std::uint32_t slot) {
     --count;
 }
 
-void SlotMap::Slots::rehash() {
-    std::vector<std::uint32_t> old(std::max<std::size_t>(64, index.size() * 2));
+void SlotMap::Slots::make_room(std::size_t more) {
+    if ((count + more) * 2 <= index.size()) return;
+    std::vector<std::uint32_t> old(std::max<std::size_t>(64, std::bit_ceil((count + more) * 2)));
     old.swap(index);
     for (const std::uint32_t slot : old) {
         if (slot != 0) index[place_of(*std::as_const(by_slot)[slot].id)] = slot;
@@ -118,22 +125,29 @@ SlotMap::Changes SlotMap::changes_of(const Policy& policy) const {
 
 SlotMap::Changes SlotMap::changes_of(const Policy& policy, const Before& before) const {
     Changes changes{.slots = RuleSlots(policy.rules.size(), abi::kNoSlot), .fresh = {}, .back = {}, .gone = {}};
-    const auto places = shared_places(before.policy->rules, policy.rules);
-    std::vector<bool> stays(before.slots->size());
+    const RuleSlots& were = *before.slots;
     std::vector<std::uint32_t> found;  // of rules that are not shared
-    for (std::size_t i = 0; i < policy.rules.size(); ++i) {
-        if (places[i] == kNotShared) {
+    std::size_t copied = 0;            // of those before
+    const auto copy_until = [&](std::size_t was, std::size_t is) {
+        std::copy(were.begin() + static_cast<std::ptrdiff_t>(copied), were.begin() + static_cast<std::ptrdiff_t>(was),
+                  changes.slots.begin() + static_cast<std::ptrdiff_t>(is - (was - copied)));
+    };
+    const auto gaps = shared_gaps(before.policy->rules, policy.rules);
+    for (const SharedGap& gap : gaps) {
+        copy_until(gap.before_first, gap.after_first);
+        copied = gap.before_last;
+        for (std::size_t i = gap.after_first; i < gap.after_last; ++i) {
             look_up(i, policy.rules[i].id, changes);
             found.push_back(static_cast<std::uint32_t>(changes.slots[i]));
-        } else {
-            stays[places[i]] = true;
-            changes.slots[i] = (*before.slots)[places[i]];
         }
     }
+    copy_until(were.size(), changes.slots.size());
     std::ranges::sort(found);
-    for (std::size_t i = 0; i < stays.size(); ++i) {
-        const auto slot = static_cast<std::uint32_t>((*before.slots)[i]);
-        if (!stays[i] && !std::ranges::binary_search(found, slot)) changes.gone.push_back(slot);
+    for (const SharedGap& gap : gaps) {
+        for (std::size_t i = gap.before_first; i < gap.before_last; ++i) {
+            const auto slot = static_cast<std::uint32_t>(were[i]);
+            if (!std::ranges::binary_search(found, slot)) changes.gone.push_back(slot);
+        }
     }
     return changes;
 }
@@ -160,6 +174,7 @@ Expected<RuleSlots, SlotsExhausted> SlotMap::assign(const Policy& policy, const 
         return std::move(changes.slots);  // all is as it was
 
     Slots& slots = own();
+    slots.make_room(fresh);
     std::ranges::sort(changes.gone, {},
                       [&](std::uint32_t slot) -> const std::string& { return *std::as_const(slots).by_slot[slot].id; });
     for (const std::uint32_t slot : changes.gone) free(slot);

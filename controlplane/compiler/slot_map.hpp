@@ -112,7 +112,7 @@ private:
         std::uint32_t find(std::string_view id) const noexcept;    ///< 0: nowhere
         void give(std::string_view id, std::uint32_t slot);
         void take(std::uint32_t slot);
-        void rehash();
+        void make_room(std::size_t more);  ///< in `index`
     };
 
     /// What a policy changes.

@@ -26,14 +26,6 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
     return names;
 }
 
-/// What the store gets. Most of a policy's text is that of the policy before it.
-PolicyStore::Staged staged(const PreparedPolicy& prepared, const PreparedPolicy* before) {
-    return {.ref = prepared.ref(),
-            .label = prepared.version,
-            .text = prepared.known_text(),
-            .before = before == nullptr ? KnownText{} : before->known_text()};
-}
-
 /// Rows of changes behind the whole text of rules' slots, which costs a big policy some hundredths of a second.
 constexpr std::size_t kSlotChangesMost = 1000;
 
@@ -56,14 +48,14 @@ PolicyServiceImpl::Read PolicyServiceImpl::read_edits(const PreparedPtr& base, s
     const auto now = shared();
     const auto wires = now.wires();
     const auto ports = now.port_names();
-    auto edited = apply_edits({base->policy, base->written, base->text}, edits,
-                              {.wires = &wires, .ports = now.connected ? &ports : nullptr});
+    auto edited = apply_edits(base->edit_base(), edits, {.wires = &wires, .ports = now.connected ? &ports : nullptr});
     if (!edited) return Unexpected(invalid_policy(std::move(edited.error())));
     return SourcePolicy{.policy = std::move(edited->policy),
                         .format = base->format,
                         .text = std::move(edited->text),
                         .written = std::move(edited->written),
-                        .edit_of = base};
+                        .edit_of = base,
+                        .kept = std::move(edited->kept)};
 }
 
 // ------------------------------------------------------------------------------------------------------------- commit
@@ -190,7 +182,7 @@ std::optional<CommitResult> PolicyServiceImpl::unchanged(const std::shared_ptr<P
         const auto& running = now.current->compiled.manifest;
         renumber(prepared->compiled, running.generation, running.created_unix_ns);
         record.detail = "the same policy in other words";
-        auto words = staged(*prepared, now.current.get());
+        auto words = prepared->staged_behind(now.current.get());
         words.change = change;
         const auto kept = store_->reword(words, record);
         if (kept) {
@@ -300,7 +292,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    auto intent = staged(*prepared, now.current.get());
+    auto intent = prepared->staged_behind(now.current.get());
     intent.slots = slots_to_write(slots);
     intent.change = change;
     const auto kept = store_->stage(intent, record);

@@ -52,6 +52,7 @@ void PolicyServiceImpl::fold_overlay() {
         next = moved_onto(**whole, *now.current);
         if (next == nullptr) return;
     }
+    next->spelled = now.current->spelled;
     // The same generation with other tables: nothing that anybody could ask for is another, so nothing is written down.
     const abi::Manifest& runs = now.current->compiled.manifest;
     next->compiled.manifest.set_epoch = runs.set_epoch;

@@ -212,6 +212,10 @@ private:
     /// Once edits rest, or there are many, what stands beside the tables is compiled into them.
     void fold_overlay();
 
+    // --- spelling.cpp; takes the lock
+    /// Gives the store a whole text that the next edit is short beside.
+    void spell_current();
+
     // --- plan.cpp; needs no lock
     DryRunResult dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns);
     UnusedFor unused_rules(const Shared& now);
@@ -260,6 +264,7 @@ private:
         std::string write_trouble;      ///< current, which could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
         std::uint64_t folds{};  ///< of overlays into the tables
+        std::uint64_t texts_spelled{};
         std::uint64_t freezes_broken{}, approvals_broken{};
         std::map<ChangeState, std::uint64_t> changes_ended;
         std::uint64_t changes_missed{};       ///< of those, with a time of their own at which they were not applied
@@ -294,10 +299,11 @@ private:
     std::atomic<bool> shadow_due_{true};  // the stored one may be compiled now if it could not be before
     std::atomic<bool> watch_due_{};       // this dataplane has not been told whether to tell new flows
 
-    std::mutex sets_mutex_;             // taken behind commit_mutex_
-    bool sets_sent_{false};             // sets_mutex_: the dataplane has what the store has
-    std::int64_t sets_expire_at_ns_{};  // the keeper's
-    SteadyTime fold_not_before_{};      // the keeper's
+    std::mutex sets_mutex_;                              // taken behind commit_mutex_
+    bool sets_sent_{false};                              // sets_mutex_: the dataplane has what the store has
+    std::int64_t sets_expire_at_ns_{};                   // the keeper's
+    SteadyTime fold_not_before_{};                       // the keeper's
+    std::weak_ptr<const PreparedPolicy> spelling_seen_;  // the keeper's: nothing is to be done about this one
 
     std::mutex commit_mutex_;
     std::unique_ptr<PolicyStore> store_;  // commit_mutex_ but for its audit, history, tokens and sets

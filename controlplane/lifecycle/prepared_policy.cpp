@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
+#include <optional>
 
 #include "controlplane/compiler/overlay.hpp"
 #include "controlplane/policy/sha256.hpp"
@@ -68,6 +70,16 @@ ChangeBase PreparedPolicy::as_base() const noexcept {
             .terms = compiled.overlaid == nullptr ? compiled.whole->terms.get() : nullptr};
 }
 
+PolicyStore::Staged PreparedPolicy::staged_behind(const PreparedPolicy* before) const {
+    PolicyStore::Staged staged{.ref = ref(), .label = version, .text = known_text()};
+    if (before == nullptr) return staged;
+    staged.before = before->known_text();
+    if (edit_of.lock().get() != before) return staged;
+    staged.before = before->text_to_edit();
+    staged.kept = kept;
+    return staged;
+}
+
 PolicyRef PreparedPolicy::ref() const { return {hash, std::string{extension_of(format)}, generation()}; }
 
 std::vector<std::string> PreparedPolicy::zone_names() const {
@@ -93,9 +105,10 @@ Expected<SourcePolicy, PolicyErrors> read_source(std::string text, PolicyFormat 
 
 namespace {
 
-/// What the dataplane will check. A section that `base` has too was looked at then.
+/// What the dataplane will check. What `base` has too was looked at then.
 Expected<dp::TableView, dp::Refusal> validated(const CompiledGeneration& compiled, const PreparedPolicy* base,
-                                               std::uint32_t rule_slots_max) {
+                                               std::uint32_t rule_slots_max,
+                                               std::shared_ptr<const dp::LargeTables>& large) {
     const auto sections = compiled.section_bytes();
     if (auto ok = dp::validate_manifest(compiled.manifest_bytes()); !ok) return Unexpected(std::move(ok.error()));
     for (std::size_t i = 0; i < sections.size(); ++i) {
@@ -105,22 +118,38 @@ Expected<dp::TableView, dp::Refusal> validated(const CompiledGeneration& compile
             continue;
         if (auto ok = dp::validate_section(ref.kind, sections[i]); !ok) return Unexpected(std::move(ok.error()));
     }
-    return dp::assemble(compiled.manifest, sections, {.rule_slots_max = rule_slots_max, .ports = {}});
+    if (base != nullptr) large = base->large;
+    return dp::assemble(compiled.manifest, sections, {.rule_slots_max = rule_slots_max, .ports = {}}, large);
 }
 
-Expected<CompiledGeneration, CompileRefusal> compiled_generation(const PreparedPolicy& prepared,
-                                                                 std::uint64_t generation, const PreparedPolicy* base,
-                                                                 bool edited) {
-    CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns()};
-    if (base == nullptr) return compile(prepared.policy, prepared.rule_slots, options);
-    options.base = base->as_base();
-    if (edited) {
-        auto beside = compile_beside(base->compiled, prepared.policy, prepared.rule_slots, *options.base, options);
-        if (beside) return std::move(*beside);
-    }
-    options.edited_from = &base->compiled.whole->policy;
-    options.terms_before = base->compiled.whole->terms.get();
+/// Of a whole policy; `terms` are waited for.
+Expected<CompiledGeneration, CompileRefusal> compiled_generation(
+    const PreparedPolicy& prepared, std::uint64_t generation, const PreparedPolicy* base,
+    std::future<std::shared_ptr<const TermBuilder>> terms) {
+    CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns(), .terms = terms.get()};
+    if (base != nullptr) options.base = base->as_base();
     return compile(prepared.policy, prepared.rule_slots, options);
+}
+
+/// Nothing: there is no base that it is an edit of, or it doesn't fit beside that one's tables.
+std::optional<CompiledGeneration> compiled_beside(const PreparedPolicy& prepared, std::uint64_t generation,
+                                                  const PreparedPolicy* base, bool edited) {
+    if (base == nullptr || !edited) return std::nullopt;
+    const auto of = base->as_base();
+    const CompileOptions options{.generation = generation, .created_unix_ns = unix_now_ns(), .base = of};
+    auto beside = compile_beside(base->compiled, prepared.policy, prepared.rule_slots, of, options);
+    return beside ? std::optional{std::move(*beside)} : std::nullopt;
+}
+
+/// Begun before they are needed, unless edits are likely to be compiled beside the tables.
+std::future<std::shared_ptr<const TermBuilder>> terms_of(const Policy& policy, const PreparedPolicy* base,
+                                                         bool edited) {
+    const auto* before = base == nullptr ? nullptr : base->compiled.whole.get();
+    const bool soon = !edited && policy.rules.size() >= kRulesWorthAThread;
+    return std::async(soon ? std::launch::async : std::launch::deferred, [&policy, before] {
+        return std::make_shared<const TermBuilder>(policy, before == nullptr ? nullptr : &before->policy,
+                                                   before == nullptr ? nullptr : before->terms.get());
+    });
 }
 
 }  // namespace
@@ -133,9 +162,13 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     prepared->text = std::move(source.text);
     prepared->written = std::move(source.written);
     prepared->text_digest = std::move(source.text_digest);
+    prepared->edit_of = source.edit_of;
+    for (const SharedRun& run : source.kept) prepared->kept.push_back({run.before, run.after, run.count});
     prepared->hash = to_hex(prepared->policy.version);
     prepared->version = prepared->policy.name + "@" + prepared->hash.substr(0, 6);
 
+    const bool edited = base != nullptr && source.edit_of.get() == base;
+    auto terms = terms_of(prepared->policy, base, edited);
     SlotMap::Before assigned_before;
     if (base != nullptr) assigned_before = {&base->policy, &base->rule_slots, &base->slots};
     auto assigned = slots.assign(prepared->policy, base == nullptr ? nullptr : &assigned_before);
@@ -148,12 +181,16 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     }
     prepared->slots = slots;
     prepared->rule_slots = std::move(*assigned);
-    auto compiled = compiled_generation(*prepared, generation, base, base != nullptr && source.edit_of.get() == base);
-    if (!compiled) {
-        return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
+    if (auto beside = compiled_beside(*prepared, generation, base, edited)) {
+        prepared->compiled = std::move(*beside);
+    } else {
+        auto compiled = compiled_generation(*prepared, generation, base, std::move(terms));
+        if (!compiled) {
+            return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
+        }
+        prepared->compiled = std::move(*compiled);
     }
-    prepared->compiled = std::move(*compiled);
-    auto view = validated(prepared->compiled, base, slots.capacity());
+    auto view = validated(prepared->compiled, base, slots.capacity(), prepared->large);
     if (!view) return Unexpected(internal("the compiled policy is not valid: " + view.error().where));
     prepared->view = *view;
     auto tests = run_policy_tests(prepared->policy, prepared->view);
@@ -166,9 +203,9 @@ std::shared_ptr<PreparedPolicy> moved_onto(const PreparedPolicy& whole, const Pr
     const CompileOptions options{.generation = 1, .created_unix_ns = unix_now_ns()};
     auto compiled = compile_beside(whole.compiled, current.policy, current.rule_slots, current.as_base(), options);
     if (!compiled) return nullptr;
-    auto view = validated(*compiled, &whole, current.slots.capacity());
-    if (!view) return nullptr;
     auto moved = std::make_shared<PreparedPolicy>(current);
+    auto view = validated(*compiled, &whole, current.slots.capacity(), moved->large);
+    if (!view) return nullptr;
     moved->compiled = std::move(*compiled);
     moved->view = *view;
     return moved;
@@ -176,8 +213,9 @@ std::shared_ptr<PreparedPolicy> moved_onto(const PreparedPolicy& whole, const Pr
 
 std::string port_trouble(const PreparedPolicy& prepared, std::span<const std::string> ports) {
     const std::vector<std::string_view> names{ports.begin(), ports.end()};
+    auto large = prepared.large;
     const auto view = dp::assemble(prepared.compiled.manifest, prepared.compiled.section_bytes(),
-                                   {.rule_slots_max = prepared.compiled.manifest.rule_slots, .ports = names});
+                                   {.rule_slots_max = prepared.compiled.manifest.rule_slots, .ports = names}, large);
     return view ? std::string{} : view.error().where;
 }
 

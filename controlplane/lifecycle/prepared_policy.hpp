@@ -13,10 +13,12 @@
 #include "controlplane/compiler/compiler.hpp"
 #include "controlplane/compiler/slot_map.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
+#include "controlplane/policy/edits.hpp"
 #include "controlplane/policy/model.hpp"
 #include "controlplane/policy/reader.hpp"
 #include "controlplane/publish/generation_memfds.hpp"
 #include "controlplane/store/policy_store.hpp"
+#include "dataplane/acl/large_tables.hpp"
 #include "dataplane/acl/table_view.hpp"
 
 namespace sluice::cp {
@@ -32,6 +34,14 @@ struct SourcePolicy {
     std::string text_digest{};  ///< under which the store has the text already; empty: it may not have it
     /// Of whose rules it is an edit, sharing what it leaves alone; null: it was read as a whole.
     std::shared_ptr<const PreparedPolicy> edit_of;
+    std::vector<SharedRun> kept{};  ///< bytes of `text` that are those of `edit_of`'s text_to_edit
+};
+
+/// A policy's text once more, as its first edit would write it (spelling.cpp).
+struct Spelled {
+    std::string text;
+    std::vector<std::size_t> text_at;  ///< WrittenPolicy's
+    std::string digest;                ///< under which the store has it
 };
 
 struct PreparedPolicy {
@@ -46,12 +56,24 @@ struct PreparedPolicy {
     RuleSlots rule_slots;
     CompiledGeneration compiled;
     dp::TableView view;  ///< into `compiled`
+    std::shared_ptr<const dp::LargeTables> large;
     std::vector<TestOutcome> tests;
+    std::weak_ptr<const PreparedPolicy> edit_of;
+    std::vector<KeptText> kept;              ///< bytes of `text` that are those of `edit_of`'s text_to_edit
+    std::shared_ptr<const Spelled> spelled;  ///< null: `text` is what is edited
 
     std::uint64_t generation() const noexcept { return compiled.manifest.generation; }
     GenerationBytes bytes() const noexcept;
     PolicyRef ref() const;
     KnownText known_text() const noexcept { return {text_digest, text}; }
+    KnownText text_to_edit() const noexcept {
+        return spelled == nullptr ? known_text() : KnownText{spelled->digest, spelled->text};
+    }
+    EditBase edit_base() const noexcept {
+        return {policy, written, text_to_edit().text, spelled == nullptr ? written.text_at : spelled->text_at};
+    }
+    /// What the store gets. Most of a policy's text is that of the policy before it, if there is one.
+    PolicyStore::Staged staged_behind(const PreparedPolicy* before) const;
     /// For the next generation to be compared with; it looks into this object.
     ChangeBase as_base() const noexcept;
     std::vector<std::string> zone_names() const;

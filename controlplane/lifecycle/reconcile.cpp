@@ -90,6 +90,7 @@ void PolicyServiceImpl::keep() {
         tend_shadow();
         retry_writes();
         fold_overlay();
+        spell_current();
         settle_changes();
         // The dataplane lets members go at their instant; here they only take room.
         if (const auto at = wall_clock_ns(); at > sets_expire_at_ns_) {

@@ -97,6 +97,7 @@ std::string PolicyServiceImpl::metrics(bool with_rules) {
         ++control.changes_waiting[std::string{to_text(change.state)}];
     for (const auto& [end, count] : now.changes_ended) control.changes_ended[std::string{to_text(end)}] = count;
     control.overlays_folded = now.folds;
+    control.texts_spelled = now.texts_spelled;
     control.changes_missed = now.changes_missed;
     control.approvals_broken = now.approvals_broken;
     if (const auto report = shadow()) {

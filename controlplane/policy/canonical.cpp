@@ -1,6 +1,8 @@
 #include "controlplane/policy/canonical.hpp"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -18,99 +20,124 @@ namespace sluice::cp {
 
 namespace {
 
-std::string json_string(std::string_view text) {
-    std::string out;
-    append_json_string(out, text);
-    return out;
-}
-
-std::string join(const std::vector<std::string>& items, char open, char close) {
-    std::string out(1, open);
+/// A list that means OR: sorted, each once.
+void alternatives(std::string& out, std::vector<std::string> items) {
+    std::ranges::sort(items);
+    items.erase(std::unique(items.begin(), items.end()), items.end());
+    out += '[';
     for (std::size_t i = 0; i < items.size(); ++i) {
         if (i > 0) out += ',';
         out += items[i];
     }
-    return out += close;
+    out += ']';
 }
 
-/// A list that means OR: sorted, each once.
-std::string alternatives(std::vector<std::string> items) {
-    std::ranges::sort(items);
-    items.erase(std::unique(items.begin(), items.end()), items.end());
-    return join(items, '[', ']');
-}
-
-std::string member(std::string_view word) {
+void member(std::string& out, std::string_view word) {
     const auto prefix = looks_like_address(word) ? parse_prefix(word) : Unexpected<ValueError>{ValueError{}};
-    return json_string(prefix ? to_text(*prefix) : std::string{word});
+    append_json_string(out, prefix ? to_text(*prefix) : std::string{word});
 }
 
-std::string service(std::string_view word) {
+void service(std::string& out, std::string_view word) {
     const auto term = parse_service_term(word);
-    return json_string(term ? to_text(*term) : std::string{word});
+    append_json_string(out, term ? to_text(*term) : std::string{word});
 }
 
+/// `spell(out, text)`: one of them.
 template <typename Spell>
-std::string words(const Node& node, Spell&& spell) {
+void words(std::string& out, const Node& node, Spell&& spell) {
+    const bool is_list = node.kind == Node::Kind::list;
+    if (!is_list || node.children.size() == 1) {  // most lists
+        out += '[';
+        spell(out, is_list ? node.children.front().text : node.text);
+        out += ']';
+        return;
+    }
     std::vector<std::string> items;
-    for_each_of(node, {}, [&](const Node& item, const Path&) { items.push_back(spell(item.text)); });
-    return alternatives(std::move(items));
+    for (const Node& item : node.children) spell(items.emplace_back(), item.text);
+    alternatives(out, std::move(items));
 }
 
 /// `{zone: z}` says what `z` says, `{set: [a, b]}` what `[a, b]` says; where something is left out, nothing shorter
 /// does.
-std::string endpoints(const Node& node) {
+void endpoints(std::string& out, const Node& node) {
+    if (node.kind == Node::Kind::scalar) return words(out, node, member);  // most
     std::vector<std::string> items;
     for_each_of(node, {}, [&](const Node& item, const Path&) {
-        if (item.kind == Node::Kind::scalar) {
-            items.push_back(member(item.text));
-            return;
-        }
+        if (item.kind == Node::Kind::scalar) return member(items.emplace_back(), item.text);
         const auto* zone = item.find("zone");
         const auto* set = item.find("set");
-        if (const auto* except = item.find("not")) {
-            std::string text = "{\"not\":" + words(*except, member);
-            if (set != nullptr) text += ",\"set\":" + words(*set, member);
-            if (zone != nullptr) text += ",\"zone\":" + json_string(zone->text);
-            items.push_back(text + "}");
-        } else if (zone != nullptr && set != nullptr) {
-            items.push_back("{\"set\":" + words(*set, member) + ",\"zone\":" + json_string(zone->text) + "}");
-        } else if (zone != nullptr) {
-            items.push_back(json_string(zone->text));
-        } else if (set != nullptr) {
-            for_each_of(*set, {}, [&](const Node& word, const Path&) { items.push_back(member(word.text)); });
+        const auto* except = item.find("not");
+        if (except == nullptr && zone == nullptr) {
+            if (set == nullptr) return;
+            for_each_of(*set, {},
+                        [&](const Node& word, const Path&) { return member(items.emplace_back(), word.text); });
+            return;
         }
+        std::string& text = items.emplace_back();
+        if (except == nullptr && set == nullptr) return append_json_string(text, zone->text);
+        const auto part = [&](std::string_view key, auto&& write) {
+            text += text.empty() ? "{\"" : ",\"";
+            text.append(key).append("\":");
+            write();
+        };
+        if (except != nullptr) part("not", [&] { words(text, *except, member); });
+        if (set != nullptr) part("set", [&] { words(text, *set, member); });
+        if (zone != nullptr) part("zone", [&] { append_json_string(text, zone->text); });
+        text += '}';
     });
-    return alternatives(std::move(items));
+    alternatives(out, std::move(items));
 }
 
+/// Appends to `out_`: a policy of 100,000 rules is a million members.
 class Writer {
 public:
-    static std::string object(const Node& node, const ObjectSchema& schema) { return sorted(members(node, schema)); }
+    static std::string object(const Node& node, const ObjectSchema& schema) {
+        Writer writer;
+        writer.write_object(node, schema, {});
+        return std::move(writer.out_);
+    }
 
     static std::string head(const Node& root) {
-        auto all = members(root, document_schema());
-        std::erase_if(all, [](const auto& member) { return member.first == "rules"; });
-        return sorted(std::move(all));
+        Writer writer;
+        writer.write_object(root, document_schema(), "rules");
+        return std::move(writer.out_);
     }
 
 private:
-    using Members = std::vector<std::pair<std::string_view, std::string>>;
+    /// `value`: null where what the field stands for unwritten is said.
+    struct Member {
+        const Field* field{};
+        const Node* value{};
+    };
 
-    static Members members(const Node& node, const ObjectSchema& schema) {
-        Members members;
+    void write_object(const Node& node, const ObjectSchema& schema, std::string_view left_out) {
+        constexpr std::size_t kMost = 64;
+        std::array<Member, kMost> members;
+        std::size_t count = 0;
         for (const auto& field : schema.fields) {
             const auto* present = node.find(field.key);
             if (field.silent_standard && (present == nullptr || present->text == field.standard)) continue;
-            if (present != nullptr) {
-                members.emplace_back(field.key, value(*present, field));
-            } else if (!field.standard.empty()) {
-                members.emplace_back(field.key, json_string(field.standard));
-            } else if (field.shape == Shape::object && !field.required && has_standards(*field.object)) {
-                members.emplace_back(field.key, object(Node{.kind = Node::Kind::map}, *field.object));
+            const bool says_something =
+                present != nullptr || !field.standard.empty() ||
+                (field.shape == Shape::object && !field.required && has_standards(*field.object));
+            if (says_something && field.key != left_out) members.at(count++) = {&field, present};
+        }
+        const auto own = std::span{members}.first(count);
+        std::ranges::sort(own, {}, [](const Member& m) { return m.field->key; });
+        out_ += '{';
+        for (const Member& m : own) {
+            if (&m != own.data()) out_ += ',';
+            append_json_string(out_, m.field->key);
+            out_ += ':';
+            if (m.value != nullptr) {
+                value(*m.value, *m.field);
+            } else if (!m.field->standard.empty()) {
+                append_json_string(out_, m.field->standard);
+            } else {
+                write_object(Node{.kind = Node::Kind::map}, *m.field->object, {});
             }
         }
-        return members;
+        out_ += '}';
     }
 
     /// Left out altogether it still means something: `wire`, `timeouts`.
@@ -118,87 +145,89 @@ private:
         return std::ranges::all_of(schema.fields, [](const Field& field) { return !field.standard.empty(); });
     }
 
-    static std::string sorted(Members members) {
-        std::ranges::sort(members);
-        std::vector<std::string> items;
-        items.reserve(members.size());
-        for (const auto& [key, text] : members) items.push_back(json_string(key) + ":" + text);
-        return join(items, '{', '}');
-    }
-
     template <typename Spell>
-    static std::string map(const Node& node, Spell&& spell) {
-        Members members;
-        for (std::size_t i = 0; i < node.member_count(); ++i)
-            members.emplace_back(node.key(i).text, spell(node.value(i)));
-        return sorted(std::move(members));
+    void map(const Node& node, Spell&& spell) {
+        std::vector<std::pair<std::string_view, const Node*>> members;
+        for (std::size_t i = 0; i < node.member_count(); ++i) members.emplace_back(node.key(i).text, &node.value(i));
+        std::ranges::sort(members);
+        out_ += '{';
+        for (std::size_t i = 0; i < members.size(); ++i) {
+            if (i > 0) out_ += ',';
+            append_json_string(out_, members[i].first);
+            out_ += ':';
+            spell(*members[i].second);
+        }
+        out_ += '}';
     }
 
-    static std::string list(const Node& node, const ObjectSchema& schema) {
-        std::vector<std::string> items;
-        items.reserve(node.children.size());
-        for (const auto& child : node.children) items.push_back(object(child, schema));
-        return join(items, '[', ']');
+    void list(const Node& node, const ObjectSchema& schema) {
+        out_ += '[';
+        for (std::size_t i = 0; i < node.children.size(); ++i) {
+            if (i > 0) out_ += ',';
+            write_object(node.children[i], schema, {});
+        }
+        out_ += ']';
     }
 
     static std::string duration(std::string_view text) {
         const auto ms = parse_duration(text);
-        return json_string(ms ? duration_text(*ms) : std::string{text});
+        return ms ? duration_text(*ms) : std::string{text};
     }
 
     static std::string rate(std::string_view text) {
         const auto per_second = parse_rate(text);
-        return json_string(per_second ? rate_text(*per_second) : std::string{text});
+        return per_second ? rate_text(*per_second) : std::string{text};
     }
 
     static std::string instant(const Expected<UnixSeconds, ValueError>& at, std::string_view text) {
-        return json_string(at ? instant_text(*at) : std::string{text});
+        return at ? instant_text(*at) : std::string{text};
     }
 
     static std::string test_source(std::string_view text) {
         const auto source = parse_test_source(text);
-        if (!source) return json_string(text);
+        if (!source) return std::string{text};
         auto spelt = to_text(source->address) + "@" + std::string{source->zone};
         if (source->port && *source->port != kTestSourcePort) spelt += ":" + std::to_string(*source->port);
-        return json_string(spelt);
+        return spelt;
     }
 
     static std::string test_target(std::string_view text) {
         const auto target = parse_test_target(text);
-        if (!target) return json_string(text);
+        if (!target) return std::string{text};
         auto spelt = to_text(target->address);
         if (!target->zone.empty()) spelt += "@" + std::string{target->zone};
         if (target->service) {
             const auto term = parse_service_term(*target->service);
             spelt += " " + (term ? to_text(*term) : *target->service);
         }
-        return json_string(spelt);
+        return spelt;
     }
 
-    static std::string value(const Node& node, const Field& field) {
+    void value(const Node& node, const Field& field) {
+        const auto name = [](std::string& out, std::string_view text) { append_json_string(out, text); };
         switch (field.shape) {
             case Shape::version:
             case Shape::layer:
-            case Shape::count: return std::string{node.text};
-            case Shape::object: return object(node, *field.object);
+            case Shape::count: out_ += node.text; return;
+            case Shape::object: return write_object(node, *field.object, {});
             case Shape::object_list: return list(node, *field.object);
-            case Shape::object_map: return map(node, [&](const Node& v) { return object(v, *field.object); });
-            case Shape::member_map: return map(node, [](const Node& v) { return words(v, member); });
-            case Shape::service_map: return map(node, [](const Node& v) { return words(v, service); });
-            case Shape::port_names: return words(node, json_string);
+            case Shape::object_map: return map(node, [&](const Node& v) { write_object(v, *field.object, {}); });
+            case Shape::member_map: return map(node, [&](const Node& v) { words(out_, v, member); });
+            case Shape::service_map: return map(node, [&](const Node& v) { words(out_, v, service); });
+            case Shape::port_names: return words(out_, node, name);
             case Shape::prefixes:
             case Shape::set_names:
-            case Shape::members: return words(node, member);
-            case Shape::endpoints: return endpoints(node);
-            case Shape::services: return words(node, service);
-            case Shape::test_source: return test_source(node.text);
-            case Shape::test_target: return test_target(node.text);
-            case Shape::test_service: return service(node.text);
-            case Shape::duration: return duration(node.text);
-            case Shape::days: return words(node, json_string);
-            case Shape::instant: return instant(parse_instant(node.text), node.text);
-            case Shape::rate: return rate(node.text);
-            case Shape::expiry: return instant(parse_expiry(node.text), node.text);
+            case Shape::members: return words(out_, node, member);
+            case Shape::endpoints: return endpoints(out_, node);
+            case Shape::services: return words(out_, node, service);
+            case Shape::test_source: return append_json_string(out_, test_source(node.text));
+            case Shape::test_target: return append_json_string(out_, test_target(node.text));
+            case Shape::test_service: return service(out_, node.text);
+            case Shape::duration: return append_json_string(out_, duration(node.text));
+            case Shape::days: return words(out_, node, name);
+            case Shape::instant: return append_json_string(out_, instant(parse_instant(node.text), node.text));
+            case Shape::rate: return append_json_string(out_, rate(node.text));
+            case Shape::expiry: return append_json_string(out_, instant(parse_expiry(node.text), node.text));
             case Shape::name:
             case Shape::choice:
             case Shape::time_zone:
@@ -206,8 +235,10 @@ private:
             case Shape::note:
             case Shape::unsupported: break;
         }
-        return json_string(node.text);
+        append_json_string(out_, node.text);
     }
+
+    std::string out_;
 };
 
 }  // namespace

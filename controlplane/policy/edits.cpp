@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <future>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -210,41 +211,45 @@ std::vector<FreshRule> fresh_rules(const Editor& editor) {
 }
 
 /// Fresh rules in their places, all others shared with the base.
-EditedPolicy put_together(const Policy& base, const WrittenPolicy& written, const Editor& editor, EditedRead read,
-                          std::string_view base_text) {
+EditedPolicy put_together(const EditBase& of, const Editor& editor, EditedRead read) {
+    const auto& [base, written, base_text, base_text_at] = of;
     EditedPolicy result{std::move(read.policy), {}, {.format = written.format, .head = written.head}};
-    auto& [policy, text, out] = result;
+    auto& [policy, text, out, kept] = result;
     out.head_digest = written.head_digest;
     const auto& order = editor.order();
     out.rule_digests.reserve(order.size());
     out.id_hashes.reserve(order.size());
-    std::vector<std::uint32_t> places(order.size(), kNotShared);
+    std::vector<SharedRun> shared;
     std::size_t next_fresh = 0;
     for (std::size_t i = 0; i < order.size();) {
         const Origin from = order[i];
         if (editor.is_fresh(from)) {
             policy.rules.push_back(std::move(read.fresh[next_fresh++]));
-            Node node = *editor.fresh(from).node;
-            auto fresh = written_rule(node, written.format);
+            auto fresh = written_rule(*editor.fresh(from).node, written.format);
             out.lines.push_back(std::move(fresh.line));
             out.rule_digests.push_back(fresh.digest);
             out.id_hashes.push_back(editor.hash(from));
             ++i;
             continue;
         }
-        std::size_t run = 0;
-        for (; i + run < order.size() && order[i + run] == from + run && !editor.is_fresh(order[i + run]); ++run) {
-            places[i + run] = order[i + run];
-            out.id_hashes.push_back(editor.hash(order[i + run]));
-        }
+        std::size_t run = 1;
+        while (i + run < order.size() && order[i + run] == from + run && !editor.is_fresh(order[i + run])) ++run;
+        const auto hashes = std::span{written.id_hashes}.subspan(from, run);
+        out.id_hashes.insert(out.id_hashes.end(), hashes.begin(), hashes.end());
+        shared.push_back({.before = from, .after = i, .count = run});
         policy.rules.append(base.rules, from, from + run);
         out.lines.append(written.lines, from, from + run);
         const auto digests = std::span{written.rule_digests}.subspan(from, run);
         out.rule_digests.insert(out.rule_digests.end(), digests.begin(), digests.end());
         i += run;
     }
-    text = write_out(out, policy, {.text = base_text, .written = &written, .places = places});
-    policy.version = out.version();
+    // Both walk along all rules, one along their lines, the other along their digests.
+    auto version = std::async(order.size() < kRulesWorthAThread ? std::launch::deferred : std::launch::async,
+                              [&] { return out.version(); });
+    auto written_out = write_out(out, policy, {.text = base_text, .text_at = base_text_at, .rules = shared});
+    text = std::move(written_out.text);
+    kept = std::move(written_out.kept);
+    policy.version = version.get();
     return result;
 }
 
@@ -255,12 +260,12 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(std::string_view base, PolicyFo
     // Ports may have changed since: what the result says of them counts.
     auto read = read_written(parse_document(base, format), format, {.wires = options.wires});
     if (!read) return Unexpected<PolicyErrors>{std::move(read.error())};
-    return apply_edits({read->policy, read->written, base}, edits, options);
+    return apply_edits({read->policy, read->written, base, {}}, edits, options);
 }
 
 Expected<EditedPolicy, PolicyErrors> apply_edits(const EditBase& of, std::string_view edits,
                                                  const ReadOptions& options) {
-    const auto& [base, written, text] = of;
+    const auto& [base, written, text, text_at] = of;
     auto edit_list = parse_document(edits, PolicyFormat::json);
     Report report;
     if (edit_list.whole) check_object_list(edit_list.document.root, edit_schema(), Path{}, report);
@@ -281,7 +286,7 @@ Expected<EditedPolicy, PolicyErrors> apply_edits(const EditBase& of, std::string
     auto read = read_edited(base, *written.head, fresh_rules(editor), names, options, report);
     if (report.empty()) check_layers(base, editor, read.fresh, report);
     if (!report.empty()) return Unexpected<PolicyErrors>{report.take()};
-    return put_together(base, written, editor, std::move(read), text);
+    return put_together(of, editor, std::move(read));
 }
 
 }  // namespace sluice::cp

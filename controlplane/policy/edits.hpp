@@ -8,23 +8,29 @@
 /// is right. It is written out again in the format of the stored text (comments are not kept; see `emit.hpp`).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "controlplane/policy/reader.hpp"
+#include "controlplane/policy/shared_list.hpp"
 
 namespace sluice::cp {
 
 struct EditedPolicy {
-    Policy policy;          ///< positions are those in `text`
-    std::string text;       ///< in the format of the base
-    WrittenPolicy written;  ///< what `text` says: the base of the next edits
+    Policy policy;                  ///< positions are those in `text`
+    std::string text;               ///< in the format of the base
+    WrittenPolicy written;          ///< what `text` says: the base of the next edits
+    std::vector<SharedRun> kept{};  ///< bytes of `text` that are the base's
 };
 
 struct EditBase {
     const Policy& policy;
     const WrittenPolicy& written;  ///< what it says
-    std::string_view text;         ///< in what words
+    std::string_view text;         ///< in what words: those that were read, or as `write_out` spells them
+    /// Where rules' lines begin in it (WrittenPolicy::text_at); empty: nobody knows, and all is written out anew.
+    std::span<const std::size_t> text_at{};
 };
 
 /// `base` is the stored policy; it stays as it is. What no edit names is shared with them.

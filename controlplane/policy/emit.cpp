@@ -1,6 +1,7 @@
 #include "controlplane/policy/emit.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "controlplane/policy/schema.hpp"
 
@@ -55,22 +56,24 @@ void mark_numbers(Node& node, const ObjectSchema& schema) {
 /// Two levels in block form, the third in one line each: `zones:`, `  dmz: {ports: [dmz0]}`.
 constexpr std::size_t kBlockLevels = 2;
 
+/// Tree: Node, whose positions become those in the text; or const Node, which keeps its own.
+template <typename Tree>
 class Emitter {
 public:
     explicit Emitter(bool json) : json_{json} {}
 
-    std::string write(Node& root) {
+    std::string write(Tree& root) {
         value(root, 0);
         if (out_.empty() || out_.back() != '\n') text("\n");
         return std::move(out_);
     }
 
-    std::string write_rule(Node& rule) {
+    std::string write_rule(Tree& rule) {
         in_line(rule);
         return std::move(out_);
     }
 
-    TextFrame write_frame(Node& root, std::size_t rule_count) {
+    TextFrame write_frame(Tree& root, std::size_t rule_count) {
         rules_ = root.find("rules");
         rule_count_ = rule_count;
         frame_.after = write(root);
@@ -90,14 +93,16 @@ private:
         out_ += bytes;
     }
 
-    void place(Node& node) { node.pos = {line_, column_}; }
+    void place(Tree& node) {
+        if constexpr (!std::is_const_v<Tree>) node.pos = {line_, column_};
+    }
 
     void new_line(std::size_t level) {
         text("\n");
         text(std::string(level * 2, ' '));
     }
 
-    void scalar(Node& node) {
+    void scalar(Tree& node) {
         place(node);
         const bool is_string = node.form == Node::Form::text || node.form == Node::Form::plain;
         if (!is_string || (!json_ && is_safe_plain(node.text))) return text(node.text);
@@ -107,7 +112,7 @@ private:
     }
 
     /// In the rules' place there is nothing but the lines that they will take.
-    void leave_room(Node& list) {
+    void leave_room(Tree& list) {
         if (json_) {
             place(list);
             text("[");
@@ -127,7 +132,7 @@ private:
         text("]");
     }
 
-    void value(Node& node, std::size_t level) {
+    void value(Tree& node, std::size_t level) {
         if (&node == rules_) return leave_room(node);
         if (node.kind == Node::Kind::scalar) return scalar(node);
         if (node.kind == Node::Kind::map || node.kind == Node::Kind::list) {
@@ -139,7 +144,7 @@ private:
         text("null");
     }
 
-    void flow(Node& node) {
+    void flow(Tree& node) {
         const bool is_map = node.kind == Node::Kind::map;
         place(node);
         text(is_map ? "{" : "[");
@@ -151,7 +156,7 @@ private:
         text(is_map ? "}" : "]");
     }
 
-    void json_block(Node& node, std::size_t level) {
+    void json_block(Tree& node, std::size_t level) {
         const bool is_map = node.kind == Node::Kind::map;
         place(node);
         text(is_map ? "{" : "[");
@@ -169,7 +174,7 @@ private:
         text(is_map ? "}" : "]");
     }
 
-    void yaml_block(Node& node, std::size_t level) {
+    void yaml_block(Tree& node, std::size_t level) {
         const bool is_map = node.kind == Node::Kind::map;
         bool first = level == 0;
         for (std::size_t i = 0; i < node.children.size(); i += is_map ? 2 : 1) {
@@ -183,7 +188,7 @@ private:
             }
             scalar(node.children[i]);
             text(":");
-            Node& member = node.children[i + 1];
+            Tree& member = node.children[i + 1];
             const bool is_short = member.kind == Node::Kind::map && !holds_collections(member);
             const bool on_own_lines =
                 &member == rules_ || (level + 1 < kBlockLevels && !member.children.empty() && !is_short);
@@ -196,7 +201,7 @@ private:
         }
     }
 
-    void in_line(Node& node) { value(node, kBlockLevels); }
+    void in_line(Tree& node) { value(node, kBlockLevels); }
 
     static bool holds_collections(const Node& node) {
         return std::ranges::any_of(node.children, [](const Node& child) {
@@ -216,17 +221,16 @@ private:
 
 std::string emit(Node& root, PolicyFormat format) {
     if (format == PolicyFormat::json) mark_numbers(root, document_schema());
-    return Emitter{format == PolicyFormat::json}.write(root);
+    return Emitter<Node>{format == PolicyFormat::json}.write(root);
 }
 
 TextFrame emit_frame(Node& root, PolicyFormat format, std::size_t rule_count) {
     if (format == PolicyFormat::json) mark_numbers(root, document_schema());
-    return Emitter{format == PolicyFormat::json}.write_frame(root, rule_count);
+    return Emitter<Node>{format == PolicyFormat::json}.write_frame(root, rule_count);
 }
 
-std::string emit_rule(Node& rule, PolicyFormat format) {
-    if (format == PolicyFormat::json) mark_numbers(rule, *document_schema().find("rules")->object);
-    return Emitter{format == PolicyFormat::json}.write_rule(rule);
+std::string emit_rule(const Node& rule, PolicyFormat format) {
+    return Emitter<const Node>{format == PolicyFormat::json}.write_rule(rule);
 }
 
 void append_json_string(std::string& out, std::string_view text) {

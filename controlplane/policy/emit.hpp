@@ -22,7 +22,8 @@ struct TextFrame {
 /// `root`: a whole policy but for its rules, whose key holds an empty list; `rule_count` of them are to come, at least
 /// one. Positions as `emit` sets them.
 TextFrame emit_frame(Node& root, PolicyFormat format, std::size_t rule_count);
-std::string emit_rule(Node& rule, PolicyFormat format);
+/// `rule` stays as it is; for JSON it must be of a tree that was read from JSON, whose numbers are known as such.
+std::string emit_rule(const Node& rule, PolicyFormat format);
 
 /// With quotes, escaped as RFC 8259 wants. YAML reads it too.
 void append_json_string(std::string& out, std::string_view text);

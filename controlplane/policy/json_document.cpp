@@ -85,15 +85,16 @@ private:
     std::string parts_;
 };
 
-/// Bytes of the token at `offset`: a run of spaces, one structural character, a string, or a run of anything else.
+constexpr std::string_view kSpace = " \t\r\n", kBetween = " \t\r\n:,";
+
+/// Bytes of the token at `offset`: a brace or bracket, a string, or a run of anything else.
 std::size_t token_bytes(std::string_view text, std::size_t offset) noexcept {
-    constexpr std::string_view kSpace = " \t\r\n", kStructure = "{}[]:,", kEndsLiteral = " \t\r\n{}[]:,\"";
+    constexpr std::string_view kStructure = "{}[]", kEndsLiteral = " \t\r\n{}[]:,\"";
     const auto run_until = [&](std::size_t end) {
         return (end == std::string_view::npos ? text.size() : end) - offset;
     };
     const char c = text[offset];
     if (kStructure.find(c) != std::string_view::npos) return 1;
-    if (kSpace.find(c) != std::string_view::npos) return run_until(text.find_first_not_of(kSpace, offset));
     if (c != '"') return run_until(text.find_first_of(kEndsLiteral, offset));
     for (auto i = offset + 1; i < text.size(); ++i) {
         if (text[i] == '\\') {
@@ -119,17 +120,23 @@ ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
     json::basic_parser<Events> parser{options, text, limits};
     Events& events = parser.handler();
     json::error_code ec;
-    for (std::size_t offset = 0; offset < text.size() && !ec;) {
-        const auto bytes = token_bytes(text, offset);
-        const char c = text[offset];
+    for (std::size_t from = 0; from < text.size() && !ec;) {
+        // What stands between tokens makes no event: it is fed with the token behind it.
+        const std::size_t offset = std::min(text.find_first_not_of(kBetween, from), text.size());
+        const std::size_t bytes = offset == text.size() ? 0 : token_bytes(text, offset);
+        const char c = bytes == 0 ? '\0' : text[offset];
+        // The parser would notice at the token behind it.
+        const bool unknown = bytes != 0 && is_unknown_word(text.substr(offset, bytes));
         events.feeding(offset, bytes, c == '-' || (c >= '0' && c <= '9'));
-        if (is_unknown_word(text.substr(offset, bytes))) {  // the parser would notice at the token behind it
-            ec = json::make_error_code(json::error::syntax);
-            break;
+        const std::size_t fed = offset - from + (unknown ? 0 : bytes);
+        const auto read = parser.write_some(true, text.data() + from, fed, ec);
+        if (!ec && read < fed) ec = json::make_error_code(json::error::extra_data);
+        if (ec) {  // a comma or a colon? Spaces are right everywhere
+            const std::size_t at = text.find_first_not_of(kSpace, from + read);
+            if (at < offset) events.feeding(at, 0, false);
         }
-        const auto read = parser.write_some(true, text.data() + offset, bytes, ec);
-        if (!ec && read < bytes) ec = json::make_error_code(json::error::extra_data);
-        offset += bytes;
+        if (!ec && unknown) ec = json::make_error_code(json::error::syntax);
+        from = offset + bytes;
     }
     if (!ec) {
         events.feeding(text.size(), 0, false);

@@ -441,12 +441,16 @@ private:
 };
 
 /// All but the version.
-Expected<Policy, PolicyErrors> read_model(const ParsedDocument& parsed, const ReadOptions& options) {
-    Report report;
+/// False: its errors are in the report, and no rule may be spelt.
+bool has_right_shape(const ParsedDocument& parsed, Report& report) {
+    if (!parsed.whole) return false;
+    check_object(parsed.document.root, document_schema(), Path{}, report);
+    return report.empty() && parsed.errors.empty();
+}
+
+Expected<Policy, PolicyErrors> read_model(const ParsedDocument& parsed, const ReadOptions& options, Report& report) {
     if (!parsed.whole) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
-    const Node& root = parsed.document.root;
-    check_object(root, document_schema(), Path{}, report);
-    Policy policy = Reader{root, options, report}.read();
+    Policy policy = Reader{parsed.document.root, options, report}.read();
     if (!report.empty() || !parsed.errors.empty()) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
     return policy;
 }
@@ -461,15 +465,21 @@ std::string layer_order_text(const Rule& rule, std::uint8_t above) {
 
 Expected<ReadPolicy, PolicyErrors> read_written(ParsedDocument parsed, PolicyFormat format,
                                                 const ReadOptions& options) {
-    auto policy = read_model(parsed, options);
+    Report report;
+    // Spelling 100,000 rules twice takes longest of all that reading does: it goes on beside.
+    std::optional<WrittenRules> rules;
+    if (has_right_shape(parsed, report)) rules.emplace(parsed.document, format);
+    auto policy = read_model(parsed, options, report);
     if (!policy) return Unexpected<PolicyErrors>{std::move(policy.error())};
-    auto written = written_policy(std::move(parsed.document), format);
+    auto written = written_policy(std::move(parsed.document), format, *rules);
     policy->version = written.version();
     return ReadPolicy{std::move(*policy), std::move(written)};
 }
 
 Expected<Policy, PolicyErrors> read_document(const ParsedDocument& parsed, const ReadOptions& options) {
-    auto policy = read_model(parsed, options);
+    Report report;
+    (void)has_right_shape(parsed, report);
+    auto policy = read_model(parsed, options, report);
     if (policy) policy->version = version_of(parsed.document);
     return policy;
 }

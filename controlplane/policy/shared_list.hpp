@@ -162,12 +162,34 @@ public:
     }
     /// One element that both share, not two that are equal.
     bool same(std::size_t i, const SharedList& other, std::size_t j) const { return handle(i) == other.handle(j); }
-    /// How many elements from i on are, in one block that both share, those of the other list from j on.
+    /// How many elements from i on are those of the other list from j on. Blocks that both share are not looked into.
     std::size_t same_run(std::size_t i, const SharedList& other, std::size_t j) const {
         if (i >= size() || j >= other.size()) return 0;
-        const std::size_t b = block_of(i), c = other.block_of(j);
-        if (blocks_[b] != other.blocks_[c] || i - starts_[b] != j - other.starts_[c]) return 0;
-        return starts_[b + 1] - i;
+        std::size_t b = block_of(i), c = other.block_of(j), run = 0;
+        std::size_t at = i - starts_[b], its = j - other.starts_[c];
+        while (b != blocks_.size() && c != other.blocks_.size()) {
+            const Block &mine = *blocks_[b], &theirs = *other.blocks_[c];
+            const std::size_t most = std::min(mine.size() - at, theirs.size() - its);
+            std::size_t same = 0;
+            if (&mine == &theirs && at == its) {
+                same = most;
+            } else {
+                while (same != most && mine[at + same] == theirs[its + same]) ++same;
+            }
+            run += same;
+            if (same != most) break;
+            at += most;
+            its += most;
+            if (at == mine.size()) {
+                ++b;
+                at = 0;
+            }
+            if (its == theirs.size()) {
+                ++c;
+                its = 0;
+            }
+        }
+        return run;
     }
 
 private:
@@ -227,30 +249,77 @@ private:
     std::vector<std::uint32_t> starts_;           ///< by block, and the end; empty where there is no block
 };
 
-inline constexpr std::uint32_t kNotShared = 0xffffffff;
+/// What two lists, or two texts, have in common: so many, from here on in either.
+struct SharedRun {
+    std::size_t before{}, after{}, count{};
+    bool operator==(const SharedRun&) const = default;
+};
 
-/// For every element of `after`: where `before` has that very element, found by walking along both; kNotShared where it
-/// has not, or has it in another order than its neighbours.
+/// Adds a run, as part of the last one where it goes on from there.
+inline void add_run(std::vector<SharedRun>& runs, const SharedRun& run) {
+    if (run.count == 0) return;
+    const bool goes_on = !runs.empty() && runs.back().before + runs.back().count == run.before &&
+                         runs.back().after + runs.back().count == run.after;
+    if (goes_on) {
+        runs.back().count += run.count;
+    } else {
+        runs.push_back(run);
+    }
+}
+
+/// The very elements that both lists have, in the same order; found by walking along both.
 template <typename T>
-std::vector<std::uint32_t> shared_places(const SharedList<T>& before, const SharedList<T>& after) {
+std::vector<SharedRun> shared_runs(const SharedList<T>& before, const SharedList<T>& after) {
     constexpr std::size_t kAheadMax = 64;  // as many edits side by side; more are taken for other elements
-    std::vector<std::uint32_t> places(after.size(), kNotShared);
+    std::vector<SharedRun> runs;
     std::size_t b = 0;
-    for (std::size_t a = 0; a < after.size(); ++a) {
-        if (const std::size_t run = after.same_run(a, before, b); run != 0) {
-            for (std::size_t k = 0; k < run; ++k) places[a + k] = static_cast<std::uint32_t>(b + k);
-            a += run - 1;
-            b += run;
-            continue;
-        }
+    for (std::size_t a = 0; a < after.size();) {
         const std::size_t end = std::min(before.size(), b + kAheadMax);
         std::size_t at = b;
         while (at < end && !after.same(a, before, at)) ++at;
         if (at == end) {  // a new one; what it stands for, if anything, goes when the next one is found
+            ++a;
             continue;
         }
-        places[a] = static_cast<std::uint32_t>(at);
-        b = at + 1;
+        const std::size_t count = after.same_run(a, before, at);
+        runs.push_back({.before = at, .after = a, .count = count});
+        a += count;
+        b = at + count;
+    }
+    return runs;
+}
+
+/// A place where two lists are not the same: [before_first, before_last) of one stand where [after_first, after_last)
+/// of the other do. Either may be empty.
+struct SharedGap {
+    std::size_t before_first{}, before_last{}, after_first{}, after_last{};
+};
+
+template <typename T>
+std::vector<SharedGap> shared_gaps(const SharedList<T>& before, const SharedList<T>& after) {
+    std::vector<SharedGap> gaps;
+    std::size_t b = 0, a = 0;
+    const auto add = [&](std::size_t next_b, std::size_t next_a) {
+        if (b != next_b || a != next_a) gaps.push_back({b, next_b, a, next_a});
+    };
+    for (const SharedRun& run : shared_runs(before, after)) {
+        add(run.before, run.after);
+        b = run.before + run.count;
+        a = run.after + run.count;
+    }
+    add(before.size(), after.size());
+    return gaps;
+}
+
+inline constexpr std::uint32_t kNotShared = 0xffffffff;
+
+/// For every element of `after`: where `before` has that very element; kNotShared where it has not, or has it in
+/// another order than its neighbours.
+template <typename T>
+std::vector<std::uint32_t> shared_places(const SharedList<T>& before, const SharedList<T>& after) {
+    std::vector<std::uint32_t> places(after.size(), kNotShared);
+    for (const SharedRun& run : shared_runs(before, after)) {
+        for (std::size_t k = 0; k < run.count; ++k) places[run.after + k] = static_cast<std::uint32_t>(run.before + k);
     }
     return places;
 }

@@ -1,6 +1,7 @@
 #include "controlplane/policy/tree_builder.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -61,11 +62,13 @@ bool TreeBuilder::error(SourcePos pos, std::string code, std::string detail) {
 
 std::string TreeBuilder::pointer() const {
     std::string result;
-    for (const auto& [node, awaits_key] : frames_) {
-        if (node.kind == Node::Kind::list) {
-            append_pointer(result, std::to_string(node.children.size()));
-        } else if (!awaits_key && !node.children.empty()) {
-            append_pointer(result, node.children.back().text);
+    for (std::size_t f = 0; f < frames_.size(); ++f) {
+        const Frame& frame = frames_[f];
+        const std::size_t end = f + 1 < frames_.size() ? frames_[f + 1].first : open_.size();
+        if (frame.kind == Node::Kind::list) {
+            append_pointer(result, std::to_string(end - frame.first));
+        } else if (!frame.awaits_key && end != frame.first) {
+            append_pointer(result, open_[end - 1].text);
         }
     }
     return result;
@@ -76,15 +79,15 @@ bool TreeBuilder::attach(Node&& node) {
         document_.root = std::move(node);
         return true;
     }
-    auto& [parent, awaits_key] = frames_.back();
+    Frame& parent = frames_.back();
     if (parent.kind == Node::Kind::map) {
-        if (awaits_key && node.kind != Node::Kind::scalar) {
+        if (parent.awaits_key && node.kind != Node::Kind::scalar) {
             error(node.pos, "bad-key", "a key must be a plain word; write `key: value`");
             return false;
         }
-        awaits_key = !awaits_key;
+        parent.awaits_key = !parent.awaits_key;
     }
-    parent.children.push_back(std::move(node));
+    open_.push_back(std::move(node));
     return true;
 }
 
@@ -92,8 +95,8 @@ bool TreeBuilder::null(SourcePos pos) { return attach({.kind = Node::Kind::null,
 
 bool TreeBuilder::absent(SourcePos next) {
     if (frames_.empty()) return null(next);
-    const auto& [parent, awaits_key] = frames_.back();
-    return null(parent.kind == Node::Kind::map && !awaits_key ? parent.children.back().pos : next);
+    const Frame& parent = frames_.back();
+    return null(parent.kind == Node::Kind::map && !parent.awaits_key ? open_.back().pos : next);
 }
 
 bool TreeBuilder::refused(SourcePos pos) { return attach({.kind = Node::Kind::refused, .pos = pos}); }
@@ -121,19 +124,35 @@ bool TreeBuilder::begin(SourcePos pos, Node::Kind kind) {
         error(pos, "bad-key", "a key must be a plain word; write `key: value`");
         return false;
     }
-    frames_.push_back({{.kind = kind, .pos = pos}, kind == Node::Kind::map});
+    frames_.push_back({.kind = kind, .pos = pos, .first = open_.size(), .awaits_key = kind == Node::Kind::map});
     return true;
 }
 
 bool TreeBuilder::end() {
-    Node node = std::move(frames_.back().node);
-    if (node.kind == Node::Kind::map) {
+    const Frame& frame = frames_.back();
+    Node node{.kind = frame.kind, .pos = frame.pos};
+    const auto first = open_.begin() + static_cast<std::ptrdiff_t>(frame.first);
+    node.children.assign(std::move_iterator{first}, std::move_iterator{open_.end()});
+    open_.erase(first, open_.end());
+    if (node.kind == Node::Kind::map && has_equal_keys(node)) {
         refuse_duplicate_keys(node);
         if (errors_.size() >= limits_.errors_max) return false;
     }
-    node.children.shrink_to_fit();
     frames_.pop_back();
     return attach(std::move(node));
+}
+
+/// Maybe: of many keys it is not asked here.
+bool TreeBuilder::has_equal_keys(const Node& map) const {
+    constexpr std::size_t kComparedEach = 24;
+    const std::size_t count = map.member_count();
+    if (count > kComparedEach) return true;
+    for (std::size_t i = 1; i < count; ++i) {
+        for (std::size_t k = 0; k < i; ++k) {
+            if (map.key(i).text == map.key(k).text) return true;
+        }
+    }
+    return false;
 }
 
 void TreeBuilder::refuse_duplicate_keys(const Node& map) {

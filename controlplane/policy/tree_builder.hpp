@@ -43,11 +43,15 @@ public:
     ParsedDocument finish(bool whole);
 
 private:
+    /// A list or map that has begun.
     struct Frame {
-        Node node;
+        Node::Kind kind{};
+        SourcePos pos{};
+        std::size_t first{};  ///< of its children, in `open_`
         bool awaits_key{};
     };
     bool attach(Node&& node);
+    bool has_equal_keys(const Node& map) const;
     void refuse_duplicate_keys(const Node& map);
     /// Of the value that comes next.
     std::string pointer() const;
@@ -56,6 +60,8 @@ private:
     Document document_;
     PolicyErrors errors_;
     std::vector<Frame> frames_;
+    /// Children of all frames, those of the innermost last: each gets a vector of its size when it ends.
+    std::vector<Node> open_;
     std::size_t scalar_count_{};
 };
 

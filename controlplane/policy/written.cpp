@@ -1,7 +1,7 @@
 #include "controlplane/policy/written.hpp"
 
+#include <algorithm>
 #include <functional>
-#include <future>
 #include <span>
 #include <utility>
 
@@ -61,60 +61,67 @@ void restamp(Policy& policy, const Node& root) {
 
 }  // namespace
 
-/// Rules from i on that stand one behind the other in the text before, too.
-std::size_t TextBefore::run_from(const WrittenPolicy& after, std::size_t i) const {
-    if (written == nullptr || i >= places.size() || written->text_at.size() != written->lines.size() + 1) return 0;
-    std::size_t run = 0;
-    while (i + run < after.lines.size() && places[i + run] == places[i] + run && places[i] != kNotShared) ++run;
-    return run;
-}
-
-std::string_view TextBefore::lines(std::size_t from, std::size_t count, std::size_t between) const {
-    const std::size_t begin = written->text_at[from], end = written->text_at[from + count] - between;
-    return text.substr(begin, end - begin);
-}
-
 std::uint64_t hash_of_id(std::string_view id) noexcept { return std::hash<std::string_view>{}(id); }
 
-WrittenRule written_rule(Node& rule, PolicyFormat format) {
-    const auto digest = sha256(canonical_rule(rule));
-    return {emit_rule(rule, format), digest};
+WrittenRule written_rule(const Node& rule, PolicyFormat format) {
+    return {emit_rule(rule, format), sha256(canonical_rule(rule))};
 }
+
+/// Rules side by side, written by one thread.
+struct WrittenRules::Piece {
+    std::vector<std::string> lines;
+    std::vector<abi::Digest256> digests;
+};
 
 namespace {
 
-/// Below so many rules a thread is not worth its while.
-constexpr std::size_t kRulesWorthAThread = 2000;
+constexpr std::size_t kRulesOfAPiece = 512;
 
-/// `digests`: a place for each rule's.
-SharedList<std::string> written_rules(std::span<Node> rules, PolicyFormat format, abi::Digest256* digests) {
-    SharedList<std::string> lines;
-    for (Node& rule : rules) {
-        auto written = written_rule(rule, format);
-        *digests++ = written.digest;
-        lines.push_back(std::move(written.line));
-    }
-    return lines;
+std::span<const Node> rules_of(const Document& document) {
+    const auto* rules = document.root.find(kRules);
+    return rules == nullptr ? std::span<const Node>{} : std::span{rules->children};
 }
 
 }  // namespace
 
-WrittenPolicy written_policy(Document document, PolicyFormat format) {
+WrittenRules::WrittenRules(const Document& document, PolicyFormat format)
+    : rules_{rules_of(document)}, format_{format}, pieces_((rules_.size() + kRulesOfAPiece - 1) / kRulesOfAPiece) {
+    if (rules_.size() >= kRulesWorthAThread) helper_ = std::async(std::launch::async, [this] { write_pieces(); });
+}
+
+WrittenRules::~WrittenRules() {
+    next_ = pieces_.size();
+    if (helper_.valid()) helper_.wait();
+}
+
+void WrittenRules::write_pieces() {
+    for (std::size_t p = next_++; p < pieces_.size(); p = next_++) {
+        const std::size_t first = p * kRulesOfAPiece;
+        for (const Node& rule : rules_.subspan(first, std::min(kRulesOfAPiece, rules_.size() - first))) {
+            auto written = written_rule(rule, format_);
+            pieces_[p].lines.push_back(std::move(written.line));
+            pieces_[p].digests.push_back(written.digest);
+        }
+    }
+}
+
+void WrittenRules::take(WrittenPolicy& written) {
+    write_pieces();
+    if (helper_.valid()) helper_.get();
+    written.rule_digests.reserve(rules_.size());
+    for (Piece& piece : pieces_) {
+        for (std::string& line : piece.lines) written.lines.push_back(std::move(line));
+        written.rule_digests.insert(written.rule_digests.end(), piece.digests.begin(), piece.digests.end());
+    }
+}
+
+WrittenPolicy written_policy(Document document, PolicyFormat format, WrittenRules& rules) {
     WrittenPolicy written{.format = format};
-    if (auto* rules = document.root.find(kRules)) {
-        const std::span<Node> all{rules->children};
-        written.id_hashes.reserve(all.size());
-        for (const Node& rule : all) written.id_hashes.push_back(hash_of_id(id_of(rule)));
-        written.rule_digests.resize(all.size());
-        // Spelling 100,000 rules twice takes longest of all that reading does: a second thread spells half of them.
-        const std::size_t half = all.size() < kRulesWorthAThread ? all.size() : all.size() / 2;
-        auto* const digests = written.rule_digests.data();
-        auto rest = std::async(half == all.size() ? std::launch::deferred : std::launch::async,
-                               [&] { return written_rules(all.subspan(half), format, digests + half); });
-        written.lines = written_rules(all.first(half), format, digests);
-        const auto behind = rest.get();
-        written.lines.append(behind, 0, behind.size());
-        rules->children = {};
+    rules.take(written);
+    if (auto* list = document.root.find(kRules)) {
+        written.id_hashes.reserve(list->children.size());
+        for (const Node& rule : list->children) written.id_hashes.push_back(hash_of_id(id_of(rule)));
+        list->children = {};
     }
     written.head_digest = sha256(canonical_head(document.root));
     // A copy has no more bytes than it needs: the rules' are most.
@@ -124,46 +131,82 @@ WrittenPolicy written_policy(Document document, PolicyFormat format) {
 
 abi::Digest256 WrittenPolicy::version() const { return version_of(head_digest, rule_digests); }
 
-std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before) {
+namespace {
+
+/// The text of a policy's rules, one line each, behind what stands before them.
+class RuleLines {
+public:
+    RuleLines(WrittenPolicy& written, const TextFrame& frame, const TextBefore& before, WrittenText& out)
+        : written_{written}, between_{frame.between}, before_{before}, out_{out} {}
+
+    void write() {
+        const std::size_t count = written_.lines.size();
+        written_.text_at.reserve(count + 1);
+        const auto shared = before_.text_at.empty() ? std::span<const SharedRun>{} : before_.rules;
+        std::size_t i = 0;
+        for (const SharedRun& run : shared) {
+            while (i < run.after) add(i++);
+            copy(run);
+            i += run.count;
+        }
+        while (i < count) add(i++);
+        written_.text_at.push_back(out_.text.size() + between_.size());
+    }
+
+private:
+    void begin_line() {
+        if (!written_.text_at.empty()) out_.text += between_;
+    }
+    void add(std::size_t i) {
+        begin_line();
+        written_.text_at.push_back(out_.text.size());
+        out_.text += std::as_const(written_.lines)[i];
+    }
+    void copy(const SharedRun& run) {
+        begin_line();
+        const auto were_at = before_.text_at.subspan(run.before, run.count + 1);
+        const SharedRun bytes{.before = were_at.front(),
+                              .after = out_.text.size(),
+                              .count = were_at.back() - were_at.front() - between_.size()};
+        const std::size_t moved = bytes.after - bytes.before;  // may wrap, and wraps back
+        for (const std::size_t at : were_at.first(run.count)) written_.text_at.push_back(at + moved);
+        out_.text += before_.text.substr(bytes.before, bytes.count);
+        add_run(out_.kept, bytes);
+    }
+
+    WrittenPolicy& written_;
+    std::string_view between_;
+    const TextBefore& before_;
+    WrittenText& out_;
+};
+
+}  // namespace
+
+WrittenText write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before) {
     Document head = written.head->copy();
     const std::size_t count = written.lines.size();
     put_rules_key(head, count != 0);
-    std::string text;
+    WrittenText out;
     policy.rule_pos.clear();
     written.text_at.clear();
     if (count == 0) {
-        text = emit(head.root, written.format);
+        out.text = emit(head.root, written.format);
     } else {
         const TextFrame frame = emit_frame(head.root, written.format, count);
-        text.reserve(before.text.size() + frame.before.size() + frame.after.size() + kTextMore);
-        text = frame.before;
+        out.text.reserve(before.text.size() + frame.before.size() + frame.after.size() + kTextMore);
+        out.text = frame.before;
+        RuleLines{written, frame, before, out}.write();
+        out.text += frame.after;
         policy.rule_pos.reserve(count);
-        written.text_at.reserve(count + 1);
         SourcePos pos = frame.first_rule;
-        for (std::size_t i = 0; i < count;) {
-            if (i != 0) text += frame.between;
-            const std::size_t run = before.run_from(written, i);
-            if (run == 0) {
-                written.text_at.push_back(text.size());
-                text += std::as_const(written.lines)[i++];
-                continue;
-            }
-            const std::size_t from = before.places[i], moved = text.size() - before.written->text_at[from];
-            for (std::size_t k = 0; k < run; ++k)
-                written.text_at.push_back(before.written->text_at[from + k] + moved);  // may wrap, and wraps back
-            text += before.lines(from, run, frame.between.size());
-            i += run;
-        }
-        written.text_at.push_back(text.size() + frame.between.size());
         for (std::size_t i = 0; i < count; ++i) {
             policy.rule_pos.push_back(pos);
             ++pos.line;
         }
-        text += frame.after;
     }
     restamp(policy, head.root);
     written.head = std::make_shared<const Document>(std::move(head));
-    return text;
+    return out;
 }
 
 }  // namespace sluice::cp

@@ -3,7 +3,9 @@
 /// rules are made anew.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,22 +42,48 @@ struct WrittenPolicy {
 /// The text of which another one is an edit, so that what is the same is copied at once. Empty: there is none.
 struct TextBefore {
     std::string_view text;
-    const WrittenPolicy* written{};
-    std::span<const std::uint32_t> places;  ///< by rule of the edited policy: its place here, or kNotShared
-
-    std::size_t run_from(const WrittenPolicy& after, std::size_t i) const;
-    /// Lines of rules, with what stands between them, which is `between` long.
-    std::string_view lines(std::size_t from, std::size_t count, std::size_t between) const;
+    std::span<const std::size_t> text_at;  ///< its WrittenPolicy's; empty: nothing is copied
+    std::span<const SharedRun> rules;      ///< that both have
 };
 
-/// `document` has been read without errors; its rules become `rules`.
-WrittenPolicy written_policy(Document document, PolicyFormat format);
+struct WrittenText {
+    std::string text;
+    std::vector<SharedRun> kept{};  ///< bytes that are those of the text before; not all that are
+};
 
-/// A rule that has been read without errors. Its positions are lost.
-WrittenRule written_rule(Node& rule, PolicyFormat format);
+/// Lines and digests of a document's rules, begun while somebody else still reads it: rules are looked at and not
+/// changed. A document that has the right shape is enough; who helps is waited for where this is given up.
+class WrittenRules {
+public:
+    WrittenRules(const Document& document, PolicyFormat format);
+    ~WrittenRules();
+    WrittenRules(const WrittenRules&) = delete;
+    WrittenRules& operator=(const WrittenRules&) = delete;
+
+    /// Helps with what is left, and takes all.
+    void take(WrittenPolicy& written);
+
+private:
+    struct Piece;
+    void write_pieces();
+
+    std::span<const Node> rules_;
+    PolicyFormat format_;
+    std::vector<Piece> pieces_;
+    std::atomic<std::size_t> next_{};
+    std::future<void> helper_;
+};
+
+/// `document` has been read without errors; `rules` are its.
+WrittenPolicy written_policy(Document document, PolicyFormat format, WrittenRules& rules);
+
+/// A rule of the right shape. `rule` was read from the same format, or from JSON.
+WrittenRule written_rule(const Node& rule, PolicyFormat format);
+/// Below so many rules a thread is not worth its while.
+inline constexpr std::size_t kRulesWorthAThread = 2000;
 std::uint64_t hash_of_id(std::string_view id) noexcept;
 
 /// Writes the policy out. Its head gets new positions, and so do `policy`'s zones, sets, rules and tests.
-std::string write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before = {});
+WrittenText write_out(WrittenPolicy& written, Policy& policy, const TextBefore& before = {});
 
 }  // namespace sluice::cp

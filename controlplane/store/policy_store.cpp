@@ -305,6 +305,25 @@ Expected<std::string, FileError> PolicyStore::text(const PolicyRef& ref) {
     return text;
 }
 
+Expected<std::string, FileError> PolicyStore::keep_text(std::string_view text) {
+    std::string digest;
+    const auto lock = database_->lock();
+    const auto done = database_->transaction([&]() -> Outcome {
+        auto inserted = texts_->insert({{}, text}, {});
+        if (!inserted) return Unexpected(inserted.error());
+        digest = std::move(*inserted);
+        return {};
+    });
+    if (!done) return Unexpected(done.error());
+    return digest;
+}
+
+std::uint64_t PolicyStore::text_edits(std::string_view digest) {
+    const auto lock = database_->lock();
+    const auto depth = texts_->depth(digest);
+    return depth ? depth->value_or(0) : 0;
+}
+
 std::uint64_t PolicyStore::next_generation(std::uint64_t floor) const noexcept {
     return std::max(generation_last_, floor) + 1;
 }
@@ -406,7 +425,7 @@ Expected<std::string, FileError> PolicyStore::stage(const Staged& staged, AuditR
     std::string digest;
     const auto generation = std::max(generation_last_, ref.generation);
     auto done = in_transaction(std::move(begun), [&](std::uint64_t number) -> Outcome {
-        auto inserted = texts_->insert(staged.text, staged.before);
+        auto inserted = texts_->insert(staged.text, staged.before, staged.kept);
         if (!inserted) return Unexpected(inserted.error());
         digest = std::move(*inserted);
         if (auto r = database_->run("INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, ?)",
@@ -486,7 +505,7 @@ PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outc
 Expected<std::string, FileError> PolicyStore::reword(const Staged& staged, AuditRecord outcome) {
     std::string digest;
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
-        auto inserted = texts_->insert(staged.text, staged.before);
+        auto inserted = texts_->insert(staged.text, staged.before, staged.kept);
         if (!inserted) return Unexpected(inserted.error());
         digest = std::move(*inserted);
         if (staged.change != 0) {

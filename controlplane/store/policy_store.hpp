@@ -89,6 +89,11 @@ public:
     Expected<std::string, FileError> text(const PolicyRef& ref);
     /// Under which the text is kept.
     Expected<std::string, FileError> text_digest(const PolicyRef& ref);
+    /// Keeps a text whole, for an adoption that is an edit of it; the next one that is not lets it go again. Its
+    /// digest.
+    Expected<std::string, FileError> keep_text(std::string_view text);
+    /// Of how many edits of a whole text that one is made; 0 if nobody knows.
+    std::uint64_t text_edits(std::string_view digest);
 
     /// A number above all that were ever given out and above `floor` (what a dataplane says that it runs). It is
     /// durable once `stage` has returned.
@@ -104,8 +109,9 @@ public:
         std::string_view label;
         KnownText text;
         Slots slots{};
-        KnownText before{};      ///< the text that this one was edited from, or that it replaces; may be empty
-        std::uint64_t change{};  ///< that it comes of; 0 = of none
+        KnownText before{};            ///< the text that this one was edited from, or that it replaces; may be empty
+        std::vector<KeptText> kept{};  ///< what is known to be the same in both
+        std::uint64_t change{};        ///< that it comes of; 0 = of none
     };
     /// The digest under which the text is kept. After an error nothing is pending and current is what it was. The
     /// change is being applied from then on.

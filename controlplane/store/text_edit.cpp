@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include "controlplane/store/audit_entry.hpp"
 
@@ -77,39 +79,93 @@ std::optional<Meeting> meeting(std::string_view before, std::size_t b, std::stri
     return std::nullopt;
 }
 
+/// An edit while it is written.
+class EditWriter {
+public:
+    EditWriter(std::string_view before, std::string_view after, std::size_t bytes_max)
+        : before_{before}, after_{after}, bytes_max_{bytes_max} {
+        put_number(edit_, after.size());
+    }
+
+    /// Up to here nothing is known: what both have is looked for. False: the edit gets too long.
+    bool search_until(std::size_t before_end, std::size_t after_end) {
+        if (b_ == before_end && a_ == after_end) return true;
+        const auto left = [&](std::size_t b, std::size_t a) {
+            return std::pair{before_.substr(b, before_end - b), after_.substr(a, after_end - a)};
+        };
+        std::size_t kept = std::apply(common_head, left(b_, a_));
+        const std::size_t tail = std::apply(common_tail, left(b_ + kept, a_ + kept));
+        before_end -= tail;
+        after_end -= tail;
+        while (true) {
+            const std::size_t from = b_;
+            b_ += kept;
+            a_ += kept;
+            const auto next = meeting(before_.substr(0, before_end), b_, after_.substr(0, after_end), a_);
+            const std::size_t until = next ? next->after : after_end;
+            if (until - a_ > bytes_max_) return false;
+            piece(from, kept, after_.substr(a_, until - a_));
+            if (edit_.size() > bytes_max_) return false;
+            a_ = until;
+            if (!next) break;
+            b_ = next->before;
+            kept = std::apply(common_head, left(b_, a_));
+        }
+        b_ = before_end;
+        if (tail != 0) keep(tail);
+        return edit_.size() <= bytes_max_;
+    }
+    /// From here on both have so many.
+    void keep(std::size_t bytes) {
+        piece(b_, bytes, {});
+        b_ += bytes;
+        a_ += bytes;
+    }
+    std::string take() { return std::move(edit_); }
+
+private:
+    void piece(std::size_t from, std::size_t kept, std::string_view own) {
+        put_number(edit_, from);
+        put_number(edit_, kept);
+        put_number(edit_, own.size());
+        edit_.append(own);
+    }
+
+    std::string_view before_, after_;
+    std::size_t bytes_max_;
+    std::string edit_;
+    std::size_t b_{}, a_{};
+};
+
+/// It fits both texts, and both have it at either end.
+bool can_be(std::span<const KeptText> kept, std::string_view before, std::string_view after) {
+    constexpr std::size_t kLookedAt = 64;
+    std::size_t b = 0, a = 0;
+    for (const KeptText& k : kept) {
+        if (k.before < b || k.before > before.size() || k.bytes > before.size() - k.before) return false;
+        if (k.after < a || k.after > after.size() || k.bytes > after.size() - k.after) return false;
+        const std::string_view was = before.substr(k.before, k.bytes), is = after.substr(k.after, k.bytes);
+        if (was.substr(0, kLookedAt) != is.substr(0, kLookedAt)) return false;
+        const std::size_t end = k.bytes - std::min(k.bytes, kLookedAt);
+        if (was.substr(end) != is.substr(end)) return false;
+        b = k.before + k.bytes;
+        a = k.after + k.bytes;
+    }
+    return true;
+}
+
 }  // namespace
 
-std::optional<std::string> text_edit(std::string_view before, std::string_view after, std::size_t bytes_max) {
-    const std::size_t head = common_head(before, after);
-    const std::size_t tail = common_tail(before.substr(head), after.substr(head));
-    const std::size_t before_end = before.size() - tail, after_end = after.size() - tail;
-    std::string edit;
-    put_number(edit, after.size());
-    const auto piece = [&](std::size_t from, std::size_t kept, std::string_view own) {
-        put_number(edit, from);
-        put_number(edit, kept);
-        put_number(edit, own.size());
-        edit.append(own);
-    };
-    std::size_t b = 0, a = 0;
-    while (true) {
-        const std::size_t kept =
-            a == 0 ? head : common_head(before.substr(b, before_end - b), after.substr(a, after_end - a));
-        const std::size_t from = b;
-        b += kept;
-        a += kept;
-        const auto next = meeting(before.substr(0, before_end), b, after.substr(0, after_end), a);
-        const std::size_t until = next ? next->after : after_end;
-        if (until - a > bytes_max) return std::nullopt;
-        piece(from, kept, after.substr(a, until - a));
-        if (edit.size() > bytes_max) return std::nullopt;
-        if (!next) break;
-        b = next->before;
-        a = until;
+std::optional<std::string> text_edit(std::string_view before, std::string_view after, std::size_t bytes_max,
+                                     std::span<const KeptText> kept) {
+    if (!can_be(kept, before, after)) kept = {};
+    EditWriter edit{before, after, bytes_max};
+    for (const KeptText& k : kept) {
+        if (!edit.search_until(k.before, k.after)) return std::nullopt;
+        edit.keep(k.bytes);
     }
-    piece(before_end, tail, {});
-    if (edit.size() > bytes_max) return std::nullopt;
-    return edit;
+    if (!edit.search_until(before.size(), after.size())) return std::nullopt;
+    return edit.take();
 }
 
 std::string digest_behind(std::string_view base, std::string_view changes) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,9 +18,17 @@ namespace sluice::cp {
 /// No text that an edit makes is longer.
 inline constexpr std::size_t kEditedTextBytesMax = 256U << 20;
 
+/// Bytes that both texts have, from here on in either.
+struct KeptText {
+    std::size_t before{}, after{}, bytes{};
+};
+
 /// What makes `after` of `before`; nothing if that has more than `bytes_max` bytes. Lines that both have are found
 /// where not too many others stand before them.
-std::optional<std::string> text_edit(std::string_view before, std::string_view after, std::size_t bytes_max);
+/// `kept`: known to whoever edited the text, ascending in both; what it says is not compared again but at its ends, and
+/// where it can't be true it is as if nothing were known. May be empty.
+std::optional<std::string> text_edit(std::string_view before, std::string_view after, std::size_t bytes_max,
+                                     std::span<const KeptText> kept = {});
 
 /// The digest of an edit, or of other changes, of what has a digest: so a row of them hangs together.
 std::string digest_behind(std::string_view base, std::string_view changes);

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "controlplane/store/audit_entry.hpp"
-#include "controlplane/store/text_edit.hpp"
 
 namespace sluice::cp {
 namespace {
@@ -64,7 +63,8 @@ Expected<std::optional<std::uint64_t>, FileError> TextStore::depth(std::string_v
     return found;
 }
 
-Expected<std::string, FileError> TextStore::insert(const KnownText& text, const KnownText& before) {
+Expected<std::string, FileError> TextStore::insert(const KnownText& text, const KnownText& before,
+                                                   std::span<const KeptText> kept) {
     const auto is_there = [&](std::string_view digest) -> Expected<bool, FileError> {
         const auto there = depth(digest);
         if (!there) return Unexpected(there.error());
@@ -82,7 +82,7 @@ Expected<std::string, FileError> TextStore::insert(const KnownText& text, const 
         const auto base = depth(before.digest);
         if (!base) return Unexpected(base.error());
         edits = base->value_or(kTextEditsMax) + 1;
-        if (edits <= kTextEditsMax) edit = text_edit(before.text, text.text, text.text.size() / 4);
+        if (edits <= kTextEditsMax) edit = text_edit(before.text, text.text, text.text.size() / 4, kept);
     }
     digest = edit ? digest_behind(before.digest, *edit) : sha256_hex(text.text);
     const auto there = is_there(digest);

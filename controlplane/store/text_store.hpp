@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "controlplane/store/database.hpp"
+#include "controlplane/store/text_edit.hpp"
 
 namespace sluice::cp {
 
@@ -44,17 +45,17 @@ public:
     explicit TextStore(Database& database) : database_{database} {}
 
     /// The digest under which it is kept; nothing happens if it is there already. `before`: a text that it may have
-    /// much in common with; may be empty.
-    Expected<std::string, FileError> insert(const KnownText& text, const KnownText& before);
+    /// much in common with, and what of it is known (text_edit.hpp); either may be empty.
+    Expected<std::string, FileError> insert(const KnownText& text, const KnownText& before,
+                                            std::span<const KeptText> kept = {});
     /// EUCLEAN: it is there, but not what the digest says; `what` names the row.
     Expected<std::string, FileError> read(const std::string& digest);
     /// Drops texts that neither the newest adoptions name nor those are edits of.
     Outcome prune();
-
-private:
-    /// How many edits away its whole text is; nothing: it is not there.
+    /// How many edits away its whole text is; nothing: it is not there. The caller holds the database's lock.
     Expected<std::optional<std::uint64_t>, FileError> depth(std::string_view digest);
 
+private:
     Database& database_;
 };
 

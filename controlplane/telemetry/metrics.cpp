@@ -365,6 +365,9 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
               static_cast<double>(c.overlay_rules));
     all.counter("sluice_overlays_folded_total", "Times that such rules were compiled into the tables.",
                 c.overlays_folded);
+    all.counter("sluice_policy_texts_spelled_total",
+                "Times that the policy's text was written whole, so that the next edit is short beside it.",
+                c.texts_spelled);
     auto& publishes = all.family(
         "sluice_publishes_total", MetricType::Counter,
         "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "

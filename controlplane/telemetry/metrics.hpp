@@ -50,6 +50,7 @@ struct ControlMetrics {
     std::vector<std::pair<std::string, std::int64_t>> rule_expiries;  ///< id, UTC in seconds
     std::uint64_t overlay_rules{};    ///< level: rules that changed since the tables were compiled
     std::uint64_t overlays_folded{};  ///< compiled into the tables
+    std::uint64_t texts_spelled{};    ///< written whole while nobody waited
     bool connected{}, in_sync{}, confirm_pending{};
     bool frozen{};
     std::uint64_t freezes_broken{};

@@ -99,8 +99,10 @@ bool check_transport(Check& check, const abi::TransportSection& section);
 bool check_trees(Check& check, const abi::TreesSection& section);
 bool check_overlay(Check& check, const abi::OverlaySection& section);
 
-/// The overlay beside the tables that `view` has already: bounds across sections, slots, ids. validate_overlay.cpp.
-bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionBytes& sections, TableView& view);
+/// The overlay beside the tables that `view` has already, which are `large`: bounds across sections, slots, ids.
+/// validate_overlay.cpp.
+bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionBytes& sections, const LargeTables& large,
+                  TableView& view);
 
 /// A record by itself, but for its id's place in the text. validate_rules.cpp.
 bool check_record(Check& check, const abi::RuleRecord& rule, std::uint64_t index, std::span<const char> text);

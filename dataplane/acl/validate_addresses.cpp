@@ -27,7 +27,9 @@ public:
 
     bool walk() {
         std::uint32_t longest = 0;
-        for (const std::uint32_t cell : root_) {
+        for (std::size_t i = 0; i < root_.size(); ++i) {
+            const std::uint32_t cell = root_[i];
+            if (i != 0 && cell == root_[i - 1]) continue;  // most of them, in an overlay's tables
             std::uint32_t visits = 0;
             // Whatever a root cell names, it looks at chunk 1 or later and stands anywhere.
             if (!visit(cell, lines_.size(), 1, visits)) return false;

@@ -1,11 +1,9 @@
 /// The overlay section: hidden rules, new rules, places, and whole sections inside it, which go through the same checks
 /// as the large ones. Then what it says about the rules section.
 #include <algorithm>
-#include <cstring>
-#include <unordered_set>
-#include <vector>
 
 #include "dataplane/acl/check.hpp"
+#include "dataplane/acl/large_tables.hpp"
 #include "dataplane/acl/validator.hpp"
 #include "dataplane/acl/view_tables.hpp"
 
@@ -72,49 +70,18 @@ bool check_passes(Check& check, const TableView& view, const OverlayView& overla
     return true;
 }
 
-/// A few texts among which others are looked for: most are told apart by a bit.
-class FewIds {
-public:
-    void insert(std::string_view id) {
-        bits_[mark(id)] = true;
-        ids_.insert(id);
-    }
-    bool contains(std::string_view id) const { return bits_[mark(id)] && ids_.contains(id); }
-
-private:
-    /// Of both ends: ids differ there.
-    static std::size_t mark(std::string_view id) noexcept {
-        std::uint64_t head = 0, tail = 0;
-        const std::size_t bytes = std::min(id.size(), sizeof head);
-        std::memcpy(&head, id.data(), bytes);
-        std::memcpy(&tail, id.data() + id.size() - bytes, bytes);
-        return ((head ^ tail << 1 ^ id.size()) * 0x9e3779b97f4a7c15ULL) >> (64 - kMarkBits);
-    }
-    static constexpr unsigned kMarkBits = 16;
-    std::vector<bool> bits_ = std::vector<bool>(std::size_t{1} << kMarkBits);
-    std::unordered_set<std::string_view> ids_;
-};
-
-/// Nothing that is in force has the slot or the id of a new rule.
-bool check_apart(Check& check, const abi::Manifest& manifest, const TableView& view, std::span<const char> text) {
-    const OverlayView& overlay = view.overlay;
-    std::vector<bool> slots(manifest.rule_slots);
-    FewIds ids;
-    for (const abi::RuleRecord& rule : overlay.rules) {
+/// Nothing that is in force has the slot or the id of a new rule. One that was edited keeps both.
+bool check_apart(Check& check, const abi::Manifest& manifest, const LargeTables& large, const TableView& view,
+                 std::span<const char> text) {
+    const auto is_free = [&](abi::RuleIndex taken, std::string_view by) {
+        return taken == abi::kNoRule || view.overlay.hides(taken) ||
+               check.require(false, R::order, "rule ", view.rule_id(taken), " and an overlay rule have one ", by);
+    };
+    for (const abi::RuleRecord& rule : view.overlay.rules) {
         const auto slot = static_cast<std::uint32_t>(rule.slot);
         if (!check.require(slot < manifest.rule_slots, R::index, "an overlay rule has slot ", slot, " of ",
-                           manifest.rule_slots))
-            return false;
-        slots[slot] = true;
-        ids.insert(text_of(rule.id, text));
-    }
-    if (overlay.rules.empty()) return true;
-    for (abi::RuleIndex i = 0; i < view.default_rule(); ++i) {
-        const bool same_slot = slots[static_cast<std::uint32_t>(view.rules[i].slot)];
-        // A rule that was edited keeps its slot and its id.
-        if (!same_slot && !ids.contains(view.rule_id(i))) continue;
-        if (!check.require(overlay.hides(i), R::order, "rule ", view.rule_id(i), " and an overlay rule have one ",
-                           same_slot ? "slot" : "id"))
+                           manifest.rule_slots) ||
+            !is_free(large.with_slot(rule.slot), "slot") || !is_free(large.with_id(text_of(rule.id, text), view), "id"))
             return false;
     }
     return true;
@@ -152,7 +119,8 @@ bool check_overlay(Check& check, const abi::OverlaySection& s) {
     return check_unique(check, rules, text);
 }
 
-bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionBytes& sections, TableView& view) {
+bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionBytes& sections, const LargeTables& large,
+                  TableView& view) {
     const auto bytes = sections[index_of(abi::SectionKind::overlay)];
     const auto& s = as<abi::OverlaySection>(bytes);
     const Opened open{bytes};
@@ -163,7 +131,7 @@ bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionByte
     overlay.places = open.array<abi::OverlayPlace>(s.places);
     overlay.text = text.data();
     if (!check_passes(check, view, overlay) || !check_places(check, view, overlay) ||
-        !check_apart(check, manifest, view, text))
+        !check_apart(check, manifest, large, view, text))
         return false;
     if (overlay.hidden.empty() && overlay.rules.empty())
         return check.require(overlay.places.empty(), R::order, "the overlay changes nothing and has places");
@@ -172,7 +140,7 @@ bool view_overlay(Check& check, const abi::Manifest& manifest, const SectionByte
     std::span<const abi::SetUse> set_uses;
     if (!view_tables(check, parts, NamedRules{view, overlay.places}, overlay.places.size() + 1, view.trees.entry_count,
                      overlay.tables, set_uses) ||
-        !same_moments(check, view, overlay, set_uses))
+        !check_modes(check, parts, NamedRules{view, overlay.places}) || !same_moments(check, view, overlay, set_uses))
         return false;
     view.has_overlay = true;
     return true;

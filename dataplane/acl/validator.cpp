@@ -7,6 +7,7 @@
 
 #include "dataplane/acl/check.hpp"
 #include "dataplane/acl/digest.hpp"
+#include "dataplane/acl/large_tables.hpp"
 #include "dataplane/acl/view_tables.hpp"
 
 namespace sluice::dp {
@@ -131,17 +132,17 @@ bool check_parts(Check& check, const abi::Manifest& manifest, const SectionBytes
     return true;
 }
 
+abi::RuleIndex highest_slot(std::span<const abi::RuleRecord> rules) {
+    return static_cast<abi::RuleIndex>(std::ranges::max_element(rules, {}, &abi::RuleRecord::slot) - rules.begin());
+}
+
 bool check_slots(Check& check, const abi::Manifest& manifest, std::span<const abi::RuleRecord> rules,
-                 const ValidationLimits& limits) {
-    if (!check.require(manifest.rule_slots <= limits.rule_slots_max, R::budget, "needs ", manifest.rule_slots,
-                       " rule slots, this dataplane has ", limits.rule_slots_max))
-        return false;
-    for (std::size_t i = 0; i < rules.size(); ++i) {
-        if (!check.require(static_cast<std::uint32_t>(rules[i].slot) < manifest.rule_slots, R::index, "rule ", i,
-                           " has slot ", static_cast<std::uint64_t>(rules[i].slot), " of ", manifest.rule_slots))
-            return false;
-    }
-    return true;
+                 abi::RuleIndex highest, const ValidationLimits& limits) {
+    return check.require(manifest.rule_slots <= limits.rule_slots_max, R::budget, "needs ", manifest.rule_slots,
+                         " rule slots, this dataplane has ", limits.rule_slots_max) &&
+           check.require(static_cast<std::uint32_t>(rules[highest].slot) < manifest.rule_slots, R::index, "rule ",
+                         highest, " has slot ", static_cast<std::uint64_t>(rules[highest].slot), " of ",
+                         manifest.rule_slots);
 }
 
 /// Entries stand in the order of the rules that pass to them.
@@ -159,12 +160,23 @@ bool count_entries(Check& check, std::span<const abi::RuleRecord> rules, std::ui
     return true;
 }
 
-bool view_large_tables(Check& check, const SectionBytes& sections, TableView& view) {
+/// Walks along all rules unless `large` is of these very tables; if it is not, it is by then.
+bool view_large_tables(Check& check, const abi::Manifest& manifest, const SectionBytes& sections,
+                       const ValidationLimits& limits, TableView& view, std::shared_ptr<const LargeTables>& large) {
+    const bool known = large != nullptr && large->are_those_of(manifest);
+    const abi::RuleIndex highest = known ? large->highest_slot() : highest_slot(view.rules);
+    std::uint32_t entry_count = known ? large->entry_count() : 1;
+    if (!check_slots(check, manifest, view.rules, highest, limits) ||
+        (!known && !count_entries(check, view.rules, entry_count)))
+        return false;
     LookupSections parts;
     for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = sections[index_of(abi::kOverlayTables[i])];
-    std::uint32_t entry_count = 1;
-    return count_entries(check, view.rules, entry_count) &&
-           view_tables(check, parts, NamedRules{view, {}}, view.rules.size(), entry_count, view, view.set_uses);
+    const NamedRules all{view, {}};
+    if (!view_tables(check, parts, all, view.rules.size(), entry_count, view, view.set_uses) ||
+        (!known && !check_modes(check, parts, all)))
+        return false;
+    if (!known) large = std::make_shared<const LargeTables>(manifest, view, entry_count, highest);
+    return true;
 }
 
 void view_rules(const SectionBytes& sections, TableView& view) {
@@ -260,7 +272,7 @@ Expected<void, Refusal> validate_manifest(std::span<const std::byte> bytes) {
 }
 
 Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const SectionBytes& sections,
-                                      const ValidationLimits& limits) {
+                                      const ValidationLimits& limits, std::shared_ptr<const LargeTables>& large) {
     Check check{"generation"};
     TableView view;
     if (!check.require(limits.ports.size() <= view.port_zone.size(), R::bounds, limits.ports.size(), " ports, at most ",
@@ -272,20 +284,33 @@ Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const Secti
     view.settings = &as<abi::SettingsSection>(settings);
     view.untouched = Opened{settings}.array<std::uint64_t>(view.settings->untouched);
     view_rules(sections, view);
-    if (!check_slots(check, manifest, view.rules, limits) || !view_zones(check, sections, limits, view) ||
-        !view_large_tables(check, sections, view) || !view_overlay(check, manifest, sections, view))
+    if (!view_zones(check, sections, limits, view) ||
+        !view_large_tables(check, manifest, sections, limits, view, large) ||
+        !view_overlay(check, manifest, sections, *large, view))
         return Unexpected<Refusal>{check.take()};
     return view;
 }
 
-Expected<TableView, Refusal> validate(std::span<const std::byte> manifest, const SectionBytes& sections,
+Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const SectionBytes& sections,
                                       const ValidationLimits& limits) {
+    std::shared_ptr<const LargeTables> none;
+    return assemble(manifest, sections, limits, none);
+}
+
+Expected<TableView, Refusal> validate(std::span<const std::byte> manifest, const SectionBytes& sections,
+                                      const ValidationLimits& limits, std::shared_ptr<const LargeTables>& large) {
     if (auto ok = validate_manifest(manifest); !ok) return Unexpected<Refusal>{std::move(ok.error())};
     for (std::size_t i = 0; i < sections.size(); ++i) {
         if (auto ok = validate_section(static_cast<SectionKind>(i + 1), sections[i]); !ok)
             return Unexpected<Refusal>{std::move(ok.error())};
     }
-    return assemble(as<abi::Manifest>(manifest), sections, limits);
+    return assemble(as<abi::Manifest>(manifest), sections, limits, large);
+}
+
+Expected<TableView, Refusal> validate(std::span<const std::byte> manifest, const SectionBytes& sections,
+                                      const ValidationLimits& limits) {
+    std::shared_ptr<const LargeTables> none;
+    return validate(manifest, sections, limits, none);
 }
 
 }  // namespace sluice::dp

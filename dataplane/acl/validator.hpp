@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@
 #include "dataplane/acl/table_view.hpp"
 
 namespace sluice::dp {
+
+class LargeTables;  // large_tables.hpp
 
 struct Refusal {
     abi::RefuseReason reason{};
@@ -43,10 +46,16 @@ Expected<void, Refusal> validate_manifest(std::span<const std::byte> bytes);
 
 /// What only the whole can show (bounds across sections, zones against ports, slots), then the view.
 /// Precondition: validate_manifest and validate_section accepted the parts.
+/// `large`: what another generation's large tables showed, or null; those of this one afterwards. Where they are the
+/// same they are not walked along again.
+Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const SectionBytes& sections,
+                                      const ValidationLimits& limits, std::shared_ptr<const LargeTables>& large);
 Expected<TableView, Refusal> assemble(const abi::Manifest& manifest, const SectionBytes& sections,
                                       const ValidationLimits& limits);
 
 /// All three in order.
+Expected<TableView, Refusal> validate(std::span<const std::byte> manifest, const SectionBytes& sections,
+                                      const ValidationLimits& limits, std::shared_ptr<const LargeTables>& large);
 Expected<TableView, Refusal> validate(std::span<const std::byte> manifest, const SectionBytes& sections,
                                       const ValidationLimits& limits);
 

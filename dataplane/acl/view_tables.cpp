@@ -44,36 +44,6 @@ bool check_entries(Check& check, const abi::TreesSection& s, const Opened& open,
     return true;
 }
 
-/// The lookup goes by the bit beside a rule's number and never looks at RuleRecord::mode.
-bool check_modes(Check& check, const abi::TreesSection& s, const Opened& open, const NamedRules& rules) {
-    const auto agrees = [&](std::uint32_t rule) {
-        const std::uint32_t at = rule & ~abi::kObserveBit;
-        const bool observe = rules[at].mode == abi::RuleMode::observe;
-        if (rules[at].turns_to_observe != 0) return true;  // it stands there as either, for different periods
-        return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
-                             " differ about observe mode");
-    };
-    for (const abi::LeafRule& leaf : open.array<abi::LeafRule>(s.leaf_rules)) {
-        if (!agrees(leaf.rule)) return false;
-    }
-    const auto words = open.array<std::uint64_t>(s.words);
-    for (const abi::Block& block : open.array<abi::Block>(s.blocks)) {
-        const auto* const named = reinterpret_cast<const std::uint32_t*>(words.data() + block.rules);
-        for (std::uint32_t i = 0; i < block.rule_count; ++i) {
-            if (!agrees(named[i])) return false;
-        }
-        if (block.kind != abi::BlockKind::pairs) continue;
-        const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(words.data() + block.finals);
-        const std::size_t count = std::size_t{block.pair_count} * block.sides[2].row_count * block.sides[3].row_count;
-        for (std::size_t i = 0; i < count; ++i) {
-            if ((answers[i].rule != abi::kNoRule && !agrees(answers[i].rule)) ||
-                (answers[i].observe != abi::kNoRule && !agrees(answers[i].observe | abi::kObserveBit)))
-                return false;
-        }
-    }
-    return true;
-}
-
 }  // namespace
 
 bool view_tables(Check& check, const LookupSections& sections, const NamedRules& rules, std::size_t rule_count,
@@ -108,12 +78,42 @@ bool view_tables(Check& check, const LookupSections& sections, const NamedRules&
            check.require(s.zone_count == view.zones.size(), R::bounds, "the trees are of ", s.zone_count,
                          " zones, the zones section has ", view.zones.size()) &&
            check.require(uses_known, R::index, "the trees ask for a set that the zones section does not have") &&
-           check_entries(check, s, open, entry_count) && check_modes(check, s, open, rules) &&
-           view_addresses(check, sections, 0, classes[0], out.src_v4) &&
+           check_entries(check, s, open, entry_count) && view_addresses(check, sections, 0, classes[0], out.src_v4) &&
            view_addresses(check, sections, 1, classes[1], out.dst_v4) &&
            view_addresses(check, sections, 2, classes[0], out.src_v6) &&
            view_addresses(check, sections, 3, classes[1], out.dst_v6) &&
            view_transport(check, sections, classes[2], out.transport);
+}
+
+bool check_modes(Check& check, const LookupSections& sections, const NamedRules& rules) {
+    const auto& s = as<abi::TreesSection>(sections[kTreesPart]);
+    const Opened open{sections[kTreesPart]};
+    const auto agrees = [&](std::uint32_t rule) {
+        const std::uint32_t at = rule & ~abi::kObserveBit;
+        const bool observe = rules[at].mode == abi::RuleMode::observe;
+        if (rules[at].turns_to_observe != 0) return true;  // it stands there as either, for different periods
+        return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
+                             " differ about observe mode");
+    };
+    for (const abi::LeafRule& leaf : open.array<abi::LeafRule>(s.leaf_rules)) {
+        if (!agrees(leaf.rule)) return false;
+    }
+    const auto words = open.array<std::uint64_t>(s.words);
+    for (const abi::Block& block : open.array<abi::Block>(s.blocks)) {
+        const auto* const named = reinterpret_cast<const std::uint32_t*>(words.data() + block.rules);
+        for (std::uint32_t i = 0; i < block.rule_count; ++i) {
+            if (!agrees(named[i])) return false;
+        }
+        if (block.kind != abi::BlockKind::pairs) continue;
+        const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(words.data() + block.finals);
+        const std::size_t count = std::size_t{block.pair_count} * block.sides[2].row_count * block.sides[3].row_count;
+        for (std::size_t i = 0; i < count; ++i) {
+            if ((answers[i].rule != abi::kNoRule && !agrees(answers[i].rule)) ||
+                (answers[i].observe != abi::kNoRule && !agrees(answers[i].observe | abi::kObserveBit)))
+                return false;
+        }
+    }
+    return true;
 }
 
 }  // namespace sluice::dp

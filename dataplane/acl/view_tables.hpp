@@ -54,4 +54,7 @@ struct NamedRules {
 bool view_tables(Check& check, const LookupSections& sections, const NamedRules& rules, std::size_t rule_count,
                  std::uint32_t entry_count, LookupTables& out, std::span<const abi::SetUse>& set_uses);
 
+/// The bit beside each rule's number says what the rule does. The lookup goes by that and never looks at the rule.
+bool check_modes(Check& check, const LookupSections& sections, const NamedRules& rules);
+
 }  // namespace sluice::dp

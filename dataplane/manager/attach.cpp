@@ -49,8 +49,10 @@ Expected<std::shared_ptr<const Generation>, Refusal> Attacher::attach(Generation
         generation->sections[i] = std::move(*section);
         bytes[i] = generation->sections[i]->bytes();
     }
-    auto view = assemble(generation->manifest, bytes, limits_);
+    generation->large = large_.lock();
+    auto view = assemble(generation->manifest, bytes, limits_, generation->large);
     if (!view) return Unexpected<Refusal>{std::move(view.error())};
+    large_ = generation->large;
     generation->view = *view;
     for (const auto& section : generation->sections) {
         if (!held(section->ref)) held_.push_back(section);

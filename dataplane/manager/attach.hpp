@@ -35,6 +35,7 @@ struct Generation {
     UniqueFd manifest_fd;
     abi::Manifest manifest;
     std::array<std::shared_ptr<const Section>, abi::kSectionKindCount> sections;
+    std::shared_ptr<const LargeTables> large;
     TableView view;
 };
 
@@ -62,6 +63,7 @@ private:
     std::vector<std::string_view> ports_;
     ValidationLimits limits_;
     TrustedOwners owners_;
+    std::weak_ptr<const LargeTables> large_;          // of the generation before
     std::vector<std::weak_ptr<const Section>> held_;  // a handful of generations' worth: searched, not hashed
 };
 

@@ -43,8 +43,12 @@ namespace {
 
 std::vector<std::uint64_t> live_slots_of(const TableView& view) {
     std::vector<std::uint64_t> live;
+    auto hidden = view.overlay.hidden.begin();  // ascending, as the rules are
     for (abi::RuleIndex i = 0; i < view.rules_end(); ++i) {
-        if (!view.in_force(i)) continue;
+        if (hidden != view.overlay.hidden.end() && *hidden == i) {
+            ++hidden;
+            continue;
+        }
         const auto slot = static_cast<std::size_t>(view.rule(i).slot);
         if (live.size() <= slot / 64) live.resize(slot / 64 + 1);
         live[slot / 64] |= std::uint64_t{1} << (slot % 64);

@@ -113,6 +113,7 @@ int bench_patch(const Options& options, const Machine& machine) {
     result.param("rules", rules->size()).param("edits", options.count).param("seed", options.seed);
     result.param("filters", asked_rules_name(options));
     result.ours(runs)
+        .number("first_ms", wall_ms.front())
         .number("p50_ms", at_share(wall_ms, 0.5))
         .number("p99_ms", at_share(wall_ms, 0.99))
         .number("max_ms", at_share(wall_ms, 1))

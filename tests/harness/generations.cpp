@@ -59,9 +59,15 @@ void EditableGeneration::fix_section(abi::SectionKind kind) noexcept {
 }
 
 Expected<dp::TableView, dp::Refusal> EditableGeneration::validate(const dp::ValidationLimits& limits) const& {
+    std::shared_ptr<const dp::LargeTables> none;
+    return validate(limits, none);
+}
+
+Expected<dp::TableView, dp::Refusal> EditableGeneration::validate(
+    const dp::ValidationLimits& limits, std::shared_ptr<const dp::LargeTables>& large) const& {
     dp::SectionBytes spans;
     for (std::size_t i = 0; i < sections_.size(); ++i) spans[i] = sections_[i];
-    return dp::validate(manifest_, spans, limits);
+    return dp::validate(manifest_, spans, limits, large);
 }
 
 }  // namespace sluice::test

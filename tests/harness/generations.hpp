@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <sluice/abi/tables.hpp>
@@ -45,6 +46,9 @@ public:
     /// The view lives as long as this object: a temporary may not be asked.
     Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) const&;
     Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits) && = delete;
+    /// With what other tables showed, as `assemble` takes it.
+    Expected<dp::TableView, dp::Refusal> validate(const dp::ValidationLimits& limits,
+                                                  std::shared_ptr<const dp::LargeTables>& large) const&;
 
 private:
     std::vector<std::byte> manifest_;

@@ -118,6 +118,49 @@ TEST_F(AgainstManager, EditsThatRestAreCompiledIntoTheTables) {
     EXPECT_EQ(running(), first->hash);
 }
 
+// A policy in its author's own words is written out before anybody edits it: then even its first edit is a short row,
+// and both texts are what they were.
+TEST_F(AgainstManager, TheFirstEditOfAPolicyIsKeptAsAnEdit) {
+    start_dataplane();
+    start_service();
+    std::string text = policy_text("allow") + "  # in my own words\n";
+    for (int i = 0; i < 400; ++i)
+        text += "  - {id: more-" + std::to_string(i) + ",   from: outside, to: any, service: tcp/" +
+                std::to_string(1000 + i) + ", action: deny}\n";
+    const auto first = put(text);
+    ASSERT_TRUE(first) << first.error().detail;
+    ASSERT_TRUE(eventually(
+        [&] { return service->metrics(false).find("sluice_policy_texts_spelled_total 1\n") != std::string::npos; }));
+    EXPECT_EQ(service->current()->text, text) << "whoever reads it gets what was sent";
+    CommitOptions options;
+    options.if_match = first->hash;
+    const auto edited = service->patch(R"([{"op": "remove", "id": "more-7"}])", options);
+    ASSERT_TRUE(edited) << edited.error().detail;
+    const std::string words = service->current()->text;
+    EXPECT_EQ(words.find("own words"), std::string::npos);
+
+    service.reset();
+    {
+        auto store = Database::open(dir.path("state") + "/state.db", nullptr);
+        ASSERT_TRUE(store);
+        const auto lock = (*store)->lock();
+        std::int64_t edits = -1, longest = -1;
+        ASSERT_TRUE((*store)->run("SELECT count(*), max(length(body)) FROM texts JOIN text_bases USING(digest)", {},
+                                  [&](const SqlRow& row) {
+                                      edits = row.integer(0);
+                                      longest = row.integer(1);
+                                  }));
+        EXPECT_EQ(edits, 1);
+        EXPECT_LT(longest, 300);
+    }
+    start_service();
+    EXPECT_EQ(service->current()->text, words);
+    EXPECT_EQ(service->current()->hash, edited->hash);
+    ASSERT_TRUE(service->rollback(edited->generation, {}));
+    ASSERT_TRUE(eventually([&] { return service->current()->hash == first->hash; }));
+    EXPECT_EQ(service->current()->text, text);
+}
+
 // P10: the dataplane keeps the deadline, with the control plane there and with it dead.
 TEST_F(AgainstManager, AnUnconfirmedPolicyIsLeftAtTheDeadline) {
     start_dataplane();

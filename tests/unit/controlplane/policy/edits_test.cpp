@@ -290,11 +290,18 @@ TEST(Edits, KeptPiecesAreAsGoodAsTheText) {
             if (i > 2) edits += R"(, {"op": "remove", "id": "n)" + std::to_string(i - 2) + R"("})";
             edits += "]";
             const auto from_text = edit(base, format, edits);
-            auto from_kept = apply_edits({kept.policy, kept.written, base}, edits);
+            auto from_kept = apply_edits({kept.policy, kept.written, base, kept.written.text_at}, edits);
             ASSERT_TRUE(from_kept);
             EXPECT_EQ(from_kept->text, from_text.text);
             EXPECT_EQ(from_kept->policy.version, from_text.policy.version);
             expect_reads_back(*from_kept, format);
+            std::size_t same_bytes = 0;
+            for (const SharedRun& run : from_kept->kept) {
+                EXPECT_EQ(from_kept->text.substr(run.after, run.count), base.substr(run.before, run.count));
+                same_bytes += run.count;
+            }
+            // The user's own layout is given up with the first edit.
+            EXPECT_EQ(same_bytes > 50, i != 0) << same_bytes;
             const auto again = apply_edits({kept.policy, kept.written, base}, edits);
             ASSERT_TRUE(again);
             EXPECT_EQ(again->text, from_text.text);

@@ -120,6 +120,33 @@ std::string places(const Words& before, const Words& after) {
     return out;
 }
 
+std::string gaps(const Words& before, const Words& after) {
+    std::string out;
+    for (const SharedGap& gap : shared_gaps(before, after)) {
+        out += std::to_string(gap.before_first) + "-" + std::to_string(gap.before_last) + ":" +
+               std::to_string(gap.after_first) + "-" + std::to_string(gap.after_last) + " ";
+    }
+    return out;
+}
+
+TEST(SharedList, FindsWhatStandsBetweenWhatTwoListsShare) {
+    const Words before{"a", "b", "c", "d", "e"};
+    Words after = before;
+    EXPECT_EQ(gaps(before, after), "");
+    EXPECT_EQ(gaps(before, {}), "0-5:0-0 ");
+    EXPECT_EQ(gaps({}, before), "0-0:0-5 ");
+    after[1] = "x";
+    EXPECT_EQ(gaps(before, after), "1-2:1-2 ");
+    after.insert(after.begin() + 2, "n");
+    EXPECT_EQ(gaps(before, after), "1-2:1-3 ");
+    after.erase(after.begin());
+    EXPECT_EQ(gaps(before, after), "0-2:0-2 ");
+    after.erase(after.end() - 1);
+    after.push_back("e");
+    EXPECT_EQ(gaps(before, after), "0-2:0-2 4-5:4-5 ");
+    EXPECT_EQ(shared_runs(before, after), (std::vector<SharedRun>{{.before = 2, .after = 2, .count = 2}}));
+}
+
 TEST(SharedList, FindsWhatTwoListsShareAlongEdits) {
     const Words before{"a", "b", "c", "d", "e"};
     Words after = before;

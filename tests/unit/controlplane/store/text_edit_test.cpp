@@ -47,6 +47,29 @@ TEST(TextEdit, WhatHasLittleInCommonIsNoEdit) {
     EXPECT_TRUE(text_edit(lines(0, 1000), lines(2000, 1000), kNoLimit));
 }
 
+TEST(TextEdit, WhatIsKnownToBeTheSameIsNotLookedFor) {
+    const std::string before = lines(0, 1000), after = "head\n" + lines(0, 500) + "new\n" + lines(501, 499) + "tail\n";
+    const std::size_t first = lines(0, 500).size(), second = lines(501, 499).size();
+    const std::vector<KeptText> kept{
+        {.before = 0, .after = 5, .bytes = first},
+        {.before = before.size() - second, .after = after.size() - 5 - second, .bytes = second}};
+    const auto edit = text_edit(before, after, kNoLimit, kept);
+    ASSERT_TRUE(edit);
+    EXPECT_LT(edit->size(), 300U);
+    EXPECT_EQ(made(before, *edit), after);
+    // Some of it, and what is not the same at its ends, or stands where it can't.
+    EXPECT_EQ(made(before, *text_edit(before, after, kNoLimit, std::span{kept}.first(1))), after);
+    for (const KeptText& wrong : {KeptText{.before = 0, .after = 6, .bytes = 100},
+                                  {.before = 0, .after = 5, .bytes = first + 5},
+                                  {.before = before.size(), .after = 0, .bytes = 1},
+                                  {.before = 1, .after = 1, .bytes = ~std::size_t{0}}}) {
+        EXPECT_EQ(made(before, *text_edit(before, after, kNoLimit, {{wrong}})), after) << wrong.before;
+    }
+    const std::vector<KeptText> backwards{kept[1], kept[0]};
+    EXPECT_EQ(made(before, *text_edit(before, after, kNoLimit, backwards)), after);
+    EXPECT_FALSE(text_edit(before, after, 60, std::vector<KeptText>{kept[0]})) << "as long as it may be";
+}
+
 TEST(TextEdit, EdgesOfATextAreEditsToo) {
     const std::vector<std::string> texts{
         "", "a", "\n", "a\n", "a\nb\n", "b\na\n", lines(0, 3), lines(1, 3), lines(0, 2) + "x"};

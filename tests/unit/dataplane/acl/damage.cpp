@@ -46,6 +46,8 @@ const cp::CompiledGeneration& edited_generation() {
 
 void expect_refused(std::span<const Damage> damages, const cp::CompiledGeneration& of) {
     std::set<std::string> sentences;
+    std::shared_ptr<const LargeTables> known;
+    ASSERT_TRUE(test::EditableGeneration{of}.validate(kLimits, known));
     for (const Damage& damage : damages) {
         SCOPED_TRACE(damage.name);
         test::EditableGeneration g{of};
@@ -56,6 +58,11 @@ void expect_refused(std::span<const Damage> damages, const cp::CompiledGeneratio
         EXPECT_EQ(to_string(view.error().reason), to_string(damage.reason)) << view.error().where;
         EXPECT_NE(view.error().where.find(": "), std::string::npos) << "names no place: " << view.error().where;
         sentences.insert(view.error().where);
+        // Of what went before only what is the same is known.
+        auto large = known;
+        const auto again = g.validate(kLimits, large);
+        ASSERT_FALSE(again) << "accepted behind another one";
+        EXPECT_EQ(again.error().where, view.error().where);
     }
     EXPECT_GT(sentences.size(), damages.size() * 3 / 5);
 }

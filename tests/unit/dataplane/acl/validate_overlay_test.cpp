@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "dataplane/acl/lookup.hpp"
 #include "tests/unit/dataplane/acl/damage.hpp"
 
@@ -41,6 +43,12 @@ const Damage kDamages[] = {
     {"a rule's slot is nobody's", [](auto& g) { record(g, 0).slot = abi::RuleSlot{60}; }, R::index},
     {"two rules with one slot", [](auto& g) { record(g, 0).slot = record(g, 1).slot; }, R::order},
     {"a slot of a rule in force", [](auto& g) { record(g, 0).slot = abi::RuleSlot{17}; }, R::order},
+    {"an id of a rule in force",
+     [](auto& g) {
+         char& extra = g.template element<char>(K::overlay, overlay(g).text, record(g, 1).id.offset);
+         std::memcpy(&extra, "watch", 5);
+     },
+     R::order},
     {"an id outside the text", [](auto& g) { record(g, 0).id.offset = 1U << 20; }, R::text},
     {"a place before nothing", [](auto& g) { place(g, overlay(g).places.count - 1).before = 9; }, R::order},
     {"places out of order", [](auto& g) { place(g, 0).before = 3; }, R::order},

@@ -1,0 +1,63 @@
+/// A PATCH writes its policy out, and the store keeps that as an edit of the text before. Where there is no such text,
+/// or it is made of many edits by now, all of it has to be written: for 100,000 rules an eighth of a second. Here that
+/// is done while nobody waits.
+#include <chrono>
+#include <utility>
+
+#include "controlplane/lifecycle/policy_service_impl.hpp"
+#include "controlplane/policy/written.hpp"
+
+namespace sluice::cp {
+namespace {
+
+using std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+/// Not while edits follow each other: writing megabytes would hold up the next one.
+constexpr auto kPolicyRestsFor = 1s;
+constexpr std::uint64_t kWrittenWholeAtEdits = kTextEditsMax / 2;
+
+/// What makes one that edits go on from. It says the same, so only the copy's positions are other ones.
+std::shared_ptr<Spelled> spelled(const PreparedPolicy& of) {
+    auto made = std::make_shared<Spelled>();
+    WrittenPolicy written = of.written;
+    Policy policy = of.policy;
+    made->text = write_out(written, policy).text;
+    made->text_at = std::move(written.text_at);
+    return made;
+}
+
+}  // namespace
+
+void PolicyServiceImpl::spell_current() {
+    const auto found = shared();
+    if (found.current == nullptr || found.pending != nullptr || spelling_seen_.lock() == found.current ||
+        steady_clock::now() - found.current_since < kPolicyRestsFor)
+        return;
+    const PreparedPolicy& was = *found.current;
+    // A policy that was sent is in its author's own words; an edit of it is not.
+    const bool own_words = was.spelled == nullptr && was.written.text_at.empty();
+    spelling_seen_ = found.current;
+    if (was.text.size() < kEditedTextBytesMin || was.written.lines.empty() || was.spelled != nullptr) return;
+    if (!own_words && store_->text_edits(was.text_digest) < kWrittenWholeAtEdits) return;
+
+    auto next_spelled = own_words ? spelled(was) : nullptr;
+    auto digest = store_->keep_text(own_words ? next_spelled->text : was.text);
+    if (!digest) return;  // the next edit takes longer, and that is all
+
+    const std::lock_guard commit{commit_mutex_};
+    if (shared().current != found.current) return;  // nobody names the text, so it goes with the next adoption
+    auto next = std::make_shared<PreparedPolicy>(was);
+    if (own_words) {
+        next_spelled->digest = std::move(*digest);
+        next->spelled = std::move(next_spelled);
+    } else {
+        next->text_digest = std::move(*digest);
+    }
+    spelling_seen_ = next;
+    const std::lock_guard lock{state_mutex_};
+    shared_.current = std::move(next);
+    ++shared_.texts_spelled;
+}
+
+}  // namespace sluice::cp
