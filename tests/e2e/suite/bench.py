@@ -124,13 +124,14 @@ class Bench:
             daemons.wait_ready(self.lab, name)
 
     def reconfigure(self, **changes):
-        """Keys of the next dataplane's configuration; returns what stood there before. The running one goes on."""
+        """Keys of the next dataplane's configuration, None takes one out; returns what stood there before. The running
+        one goes on."""
         path = f"{self.lab.run_dir}/dataplane.yaml"
         with open(path, encoding="utf-8") as file:
             head, _, body = file.read().partition("\n")
         config = json.loads(body)
         before = {key: config.get(key) for key in changes}
-        config.update(changes)
+        config = {key: value for key, value in {**config, **changes}.items() if value is not None}
         with open(path, "w", encoding="utf-8") as file:
             file.write(head + "\n" + json.dumps(config, indent=2) + "\n")
         return before

@@ -188,13 +188,17 @@ def _policy_of(count, first_port):
     return json.dumps({"sluice": 1, "name": "speed", "default": {"action": "deny"}, "zones": zones, "rules": rules})
 
 
+def _restart_dataplane(bench):
+    bench.stop_service("dataplane")
+    bench.start_service("dataplane")
+    bench.wait_in_sync()
+
+
 def put_and_patch_to_adopted(bench):
     """PUTs and PATCHes under a stream of which nothing may be lost; the figures are printed, only a hang fails."""
     if bench.long:
-        bench.reconfigure(rule_slots_max=131_072)
-        bench.stop_service("dataplane")
-        bench.start_service("dataplane")
-        bench.wait_in_sync()
+        before = bench.reconfigure(rule_slots_max=131_072)
+        _restart_dataplane(bench)
     for count, put_count in ((10, 100), (1000, 100), (10_000, 20), *(((100_000, 10),) if bench.long else ())):
         json_text = {"Content-Type": "application/json"}
         status, _, answer = bench.api.request("PUT", "/v1/policy", _policy_of(count, 999), {**json_text, "If-Match": bench.etag()})
@@ -223,6 +227,9 @@ def put_and_patch_to_adopted(bench):
         assert percentile(patches, 0.5) < _PATCH_P50_S_MAX, "PATCH hangs"
         assert max(puts + patches) < _SLOWEST_S_MAX, "a commit hangs"
     bench.put(bench.policy)
+    if bench.long:
+        bench.reconfigure(**before)
+        _restart_dataplane(bench)
 
 
 TESTS = [
