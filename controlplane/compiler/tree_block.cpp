@@ -105,7 +105,16 @@ void BlockPlan::make_side(std::size_t d, std::span<const TreeTerm> terms, const 
     }
     side.rows = std::move(numbers.rows);
     side.row_count = numbers.count;
-    side.width = side.starts.size() == 1 ? 1 : region.width(d);
+    if (side.starts.size() == 1) {
+        side.width = 1;
+    } else if (side.row_of.front() != side.row_of.back()) {
+        side.width = region.width(d);
+    } else {
+        // Most sides: some classes in the middle, and all others alike. Those in front of the first one wrap around to
+        // the last entry, which stands for those behind as well.
+        side.first = 1;
+        side.width = side.starts.back() - side.starts[1] + std::uint64_t{1};
+    }
 }
 
 abi::BlockAnswer BlockPlan::answer(const std::uint64_t* pair, std::uint32_t transport_row,
@@ -162,7 +171,7 @@ void BlockPlan::write_common(abi::Block& block, std::vector<std::uint64_t>& word
     for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
         const Side& side = sides_[d];
         abi::BlockSide& out = block.sides[d];
-        out.first = side.starts[0];
+        out.first = side.starts[side.direct() ? side.first : 0];
         out.row_count = side.row_count;
         if (!side.direct()) {
             out.start_count = static_cast<std::uint32_t>(side.starts.size());
@@ -172,8 +181,8 @@ void BlockPlan::write_common(abi::Block& block, std::vector<std::uint64_t>& word
         }
         std::vector<std::uint16_t> map;
         map.reserve(side.width);
-        for (std::size_t i = 0; i < side.starts.size(); ++i) {
-            const std::uint64_t end = i + 1 < side.starts.size() ? side.starts[i + 1] - side.starts[0] : side.width;
+        for (std::size_t i = side.first; i < side.starts.size(); ++i) {
+            const std::uint64_t end = i + 1 < side.starts.size() ? side.starts[i + 1] - out.first : side.width;
             map.resize(end, side.row_of[i]);
         }
         out.width = static_cast<std::uint32_t>(side.width);

@@ -34,7 +34,9 @@ private:
         std::vector<std::uint16_t> row_of;  ///< per start
         std::vector<std::uint64_t> rows;    ///< word_count_ each
         std::uint32_t row_count{};
-        std::uint64_t width{};  ///< classes in the region
+        /// A map by class has an entry for each of `width` classes, from that of start `first` on.
+        std::size_t first{};
+        std::uint64_t width{};
         bool direct() const noexcept { return width <= 256 || width * 2 <= starts.size() * 24; }
         std::uint64_t map_bytes() const noexcept;
     };

@@ -27,8 +27,8 @@ struct BlockRows {
     const abi::BlockAnswer* answer;
 };
 
-/// Where the class's row number stands. `starts`: the last one that is not above the class, by halving without
-/// branches.
+/// Where the class's row number stands. Below `first` the difference wraps, to the last entry. `starts`: the last one
+/// that is not above the class, by halving without branches.
 SLUICE_ISA_TARGET inline std::uint32_t map_index(const abi::BlockSide& side, const std::uint64_t* words,
                                                  std::uint32_t class_index) noexcept {
     if (side.width != 0) return std::min(class_index - side.first, side.width - 1);
