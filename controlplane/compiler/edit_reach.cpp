@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "controlplane/compiler/term_box.hpp"
@@ -66,16 +68,19 @@ class NewRules {
 public:
     using Rules = SharedList<Rule>;
     NewRules(const Rules& before, const Rules& after)
-        : before_{before}, after_{after}, gaps_{shared_gaps(before, after)} {}
+        : before_{before}, after_{after}, gaps_{shared_gaps(before, after)} {
+        for (const SharedGap& gap : gaps_) {
+            for (std::size_t i = gap.before_first; i < gap.before_last; ++i) gone_.emplace(before[i].id, i);
+        }
+    }
 
     bool has(std::size_t i) const { return gap_of(i) != nullptr; }
     /// In the place of one that takes the same: same id, between the same neighbours. Precondition: has(i).
     bool stands_for_its_like(std::size_t i) const {
         const SharedGap& gap = *gap_of(i);
-        for (std::size_t was = gap.before_first; was < gap.before_last; ++was) {
-            if (before_[was].id == after_[i].id) return takes_the_same(before_[was], after_[i]);
-        }
-        return false;
+        const auto was = gone_.find(after_[i].id);
+        return was != gone_.end() && was->second >= gap.before_first && was->second < gap.before_last &&
+               takes_the_same(before_[was->second], after_[i]);
     }
 
 private:
@@ -86,6 +91,7 @@ private:
 
     const Rules &before_, &after_;
     std::vector<SharedGap> gaps_;
+    std::unordered_map<std::string_view, std::size_t> gone_;  ///< of before, by id
 };
 
 }  // namespace

@@ -146,7 +146,7 @@ std::future<std::shared_ptr<const TermBuilder>> terms_of(const Policy& policy, c
                                                          bool edited) {
     const auto* before = base == nullptr ? nullptr : base->compiled.whole.get();
     const bool soon = !edited && policy.rules.size() >= kRulesWorthAThread;
-    return std::async(soon ? std::launch::async : std::launch::deferred, [&policy, before] {
+    return std::async(soon ? kAThreadIfThereIsOne : std::launch::deferred, [&policy, before] {
         return std::make_shared<const TermBuilder>(policy, before == nullptr ? nullptr : &before->policy,
                                                    before == nullptr ? nullptr : before->terms.get());
     });

@@ -45,8 +45,6 @@ void PolicyServiceImpl::spell_current() {
     auto digest = store_->keep_text(own_words ? next_spelled->text : was.text);
     if (!digest) return;  // the next edit takes longer, and that is all
 
-    const std::lock_guard commit{commit_mutex_};
-    if (shared().current != found.current) return;  // nobody names the text, so it goes with the next adoption
     auto next = std::make_shared<PreparedPolicy>(was);
     if (own_words) {
         next_spelled->digest = std::move(*digest);
@@ -54,6 +52,8 @@ void PolicyServiceImpl::spell_current() {
     } else {
         next->text_digest = std::move(*digest);
     }
+    const std::lock_guard commit{commit_mutex_};
+    if (shared().current != found.current) return;  // nobody names the text, so it goes with the next adoption
     spelling_seen_ = next;
     const std::lock_guard lock{state_mutex_};
     shared_.current = std::move(next);

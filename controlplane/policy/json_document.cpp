@@ -123,11 +123,14 @@ ParsedDocument parse_json(std::string_view text, const DocumentLimits& limits) {
     for (std::size_t from = 0; from < text.size() && !ec;) {
         // What stands between tokens makes no event: it is fed with the token behind it.
         const std::size_t offset = std::min(text.find_first_not_of(kBetween, from), text.size());
-        const std::size_t bytes = offset == text.size() ? 0 : token_bytes(text, offset);
-        const char c = bytes == 0 ? '\0' : text[offset];
+        const char c = offset == text.size() ? '\0' : text[offset];
+        const bool is_number = c == '-' || (c >= '0' && c <= '9');
+        // But a number ends with what stands behind it: before the next one's place is noted that must have been fed.
+        const bool alone = offset == text.size() || (is_number && offset != from);
+        const std::size_t bytes = alone ? 0 : token_bytes(text, offset);
         // The parser would notice at the token behind it.
         const bool unknown = bytes != 0 && is_unknown_word(text.substr(offset, bytes));
-        events.feeding(offset, bytes, c == '-' || (c >= '0' && c <= '9'));
+        events.feeding(offset, bytes, is_number && !alone);
         const std::size_t fed = offset - from + (unknown ? 0 : bytes);
         const auto read = parser.write_some(true, text.data() + from, fed, ec);
         if (!ec && read < fed) ec = json::make_error_code(json::error::extra_data);

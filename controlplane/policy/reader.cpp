@@ -440,7 +440,6 @@ private:
     std::unordered_map<std::string_view, SourcePos> rule_ids_;
 };
 
-/// All but the version.
 /// False: its errors are in the report, and no rule may be spelt.
 bool has_right_shape(const ParsedDocument& parsed, Report& report) {
     if (!parsed.whole) return false;
@@ -448,6 +447,7 @@ bool has_right_shape(const ParsedDocument& parsed, Report& report) {
     return report.empty() && parsed.errors.empty();
 }
 
+/// All but the version. `report`: what its shape is; it gets the rest.
 Expected<Policy, PolicyErrors> read_model(const ParsedDocument& parsed, const ReadOptions& options, Report& report) {
     if (!parsed.whole) return Unexpected<PolicyErrors>{report.take(parsed.errors)};
     Policy policy = Reader{parsed.document.root, options, report}.read();

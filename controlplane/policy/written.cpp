@@ -86,7 +86,7 @@ std::span<const Node> rules_of(const Document& document) {
 
 WrittenRules::WrittenRules(const Document& document, PolicyFormat format)
     : rules_{rules_of(document)}, format_{format}, pieces_((rules_.size() + kRulesOfAPiece - 1) / kRulesOfAPiece) {
-    if (rules_.size() >= kRulesWorthAThread) helper_ = std::async(std::launch::async, [this] { write_pieces(); });
+    if (rules_.size() >= kRulesWorthAThread) helper_ = std::async(kAThreadIfThereIsOne, [this] { write_pieces(); });
 }
 
 WrittenRules::~WrittenRules() {
@@ -106,7 +106,13 @@ void WrittenRules::write_pieces() {
 }
 
 void WrittenRules::take(WrittenPolicy& written) {
-    write_pieces();
+    try {
+        write_pieces();
+    } catch (...) {  // the document may go with whoever called: nobody may look at it any more
+        next_ = pieces_.size();
+        if (helper_.valid()) helper_.wait();
+        throw;
+    }
     if (helper_.valid()) helper_.get();
     written.rule_digests.reserve(rules_.size());
     for (Piece& piece : pieces_) {

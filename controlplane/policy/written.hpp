@@ -81,6 +81,8 @@ WrittenPolicy written_policy(Document document, PolicyFormat format, WrittenRule
 WrittenRule written_rule(const Node& rule, PolicyFormat format);
 /// Below so many rules a thread is not worth its while.
 inline constexpr std::size_t kRulesWorthAThread = 2000;
+/// Whoever waits for the result does it himself where no thread can be had.
+inline constexpr std::launch kAThreadIfThereIsOne = std::launch::async | std::launch::deferred;
 std::uint64_t hash_of_id(std::string_view id) noexcept;
 
 /// Writes the policy out. Its head gets new positions, and so do `policy`'s zones, sets, rules and tests.

@@ -77,9 +77,9 @@ Database::Outcome Database::configure() {
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
     // The locking mode first: only so is the WAL's index kept in memory.
-    for (const auto* pragma :
-         {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
-          "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY", "PRAGMA cell_size_check=ON", "PRAGMA user_version"}) {
+    for (const auto* pragma : {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
+                               "PRAGMA foreign_keys=ON", "PRAGMA secure_delete=FAST", "PRAGMA temp_store=MEMORY",
+                               "PRAGMA cell_size_check=ON", "PRAGMA user_version"}) {
         if (auto done = run(pragma); !done) return done;
     }
     sqlite3_wal_autocheckpoint(handle_, kWalPagesMax);

@@ -136,36 +136,44 @@ Expected<std::string, FileError> TextStore::read(const std::string& digest) {
 }
 
 TextStore::Outcome TextStore::prune() {
+    struct Known {
+        std::size_t bytes{};
+        std::string base;
+    };
+    std::map<std::string, Known> rows;
+    auto r = database_.run("SELECT digest, length(body), base FROM texts LEFT JOIN text_bases USING(digest)", {},
+                           [&](const SqlRow& row) {
+                               rows.emplace(row.text(0), Known{.bytes = static_cast<std::size_t>(row.integer(1)),
+                                                               .base = row.is_null(2) ? std::string{} : row.text(2)});
+                           });
+    if (!r) return r;
     std::set<std::string> kept;
     std::size_t bytes = 0;
-    auto r = database_.run(
-        "SELECT texts.digest, length(body) FROM history JOIN texts ON texts.digest = history.digest "
-        "ORDER BY entry DESC LIMIT ?",
+    r = database_.run(
+        "SELECT texts.digest FROM history JOIN texts ON texts.digest = history.digest ORDER BY entry DESC LIMIT ?",
         {static_cast<std::int64_t>(kPolicyTextsKept)}, [&](const SqlRow& row) {
-            const auto size = static_cast<std::size_t>(row.integer(1));
-            const auto digest = row.text(0);
-            if (kept.contains(digest)) return;
+            // A text is as large as all that it needs and no newer one does.
+            std::vector<std::string> needed;
+            std::size_t more = 0;
+            for (auto at = rows.find(row.text(0)); at != rows.end() && !kept.contains(at->first);
+                 at = rows.find(at->second.base)) {
+                needed.push_back(at->first);
+                more += at->second.bytes;
+            }
             // The newest stays however large it is.
-            if (!kept.empty() && bytes + size > kPolicyTextsBytesKept) return;
-            bytes += size;
-            kept.insert(digest);
+            if (!kept.empty() && bytes + more > kPolicyTextsBytesKept) return;
+            bytes += more;
+            kept.insert(needed.begin(), needed.end());
         });
     if (!r) return r;
-    std::map<std::string, std::string> bases;
-    r = database_.run("SELECT digest, base FROM text_bases", {},
-                      [&](const SqlRow& row) { bases.emplace(row.text(0), row.text(1)); });
-    if (!r) return r;
-    for (const auto& named : std::set<std::string>{kept}) {
-        auto at = bases.find(named);
-        while (at != bases.end() && kept.insert(at->second).second) at = bases.find(at->second);
-    }
     std::vector<std::string> dropped;
-    r = database_.run("SELECT digest FROM texts", {}, [&](const SqlRow& row) {
-        if (auto digest = row.text(0); !kept.contains(digest)) dropped.push_back(std::move(digest));
-    });
+    for (const auto& [digest, row] : rows) {
+        if (!kept.contains(digest)) dropped.push_back(digest);
+    }
     // First what they are edits of: of those that go, one may be another's base.
     for (const auto& digest : dropped) {
-        if (r && bases.contains(digest)) r = database_.run("DELETE FROM text_bases WHERE digest = ?", {Text{digest}});
+        if (r && !rows[digest].base.empty())
+            r = database_.run("DELETE FROM text_bases WHERE digest = ?", {Text{digest}});
     }
     for (const auto& digest : dropped) {
         if (r) r = database_.run("DELETE FROM texts WHERE digest = ?", {Text{digest}});

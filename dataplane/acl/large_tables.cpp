@@ -1,5 +1,6 @@
 #include "dataplane/acl/large_tables.hpp"
 
+#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -16,6 +17,16 @@ bool is_edits(abi::SectionKind kind) noexcept {
 
 bool same(const abi::SectionRef& a, const abi::SectionRef& b) noexcept {
     return a.kind == b.kind && a.digest == b.digest && a.bytes == b.bytes;
+}
+
+/// Drawn by the process: nobody can write ids that share a bucket.
+std::uint64_t seed_of_process() noexcept {
+    static const std::uint64_t seed = [] {
+        std::uint64_t drawn = 0;
+        (void)getentropy(&drawn, sizeof drawn);  // it fails only for more than 256 bytes, or without a kernel for it
+        return drawn;
+    }();
+    return seed;
 }
 
 }  // namespace
@@ -61,7 +72,7 @@ abi::RuleIndex LargeTables::with_id(std::string_view id, const TableView& view) 
 }
 
 std::size_t LargeTables::bucket_of(std::string_view id) const noexcept {
-    return XXH3_64bits(id.data(), id.size()) >> (64 - bucket_bits_);
+    return XXH3_64bits_withSeed(id.data(), id.size(), seed_of_process()) >> (64 - bucket_bits_);
 }
 
 }  // namespace sluice::dp

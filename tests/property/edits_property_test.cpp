@@ -293,12 +293,14 @@ RC_GTEST_PROP(EditsProperty, EditsComeToWhatIsWrittenAtOnce, ()) {
             if (!json.empty()) edits += (edits.empty() ? "[" : ",\n ") + json;
         }
         if (edits.empty()) continue;
-        auto edited = cp::apply_edits({before, written, text}, edits + "]");
+        auto edited = cp::apply_edits({before, written, text, written.text_at}, edits + "]");
         if (!edited) RC_FAIL("refused: " + edited.error().front().detail + "\n" + edits + "]");
 
         // At once: the same rules, read from text as a whole, and from the text that the edits left.
         const cp::Policy whole = read(policy_json(rules), PolicyFormat::json);
         const cp::Policy again = read(edited->text, format);
+        for (const cp::SharedRun& run : edited->kept)
+            RC_ASSERT(edited->text.substr(run.after, run.count) == text.substr(run.before, run.count));
         RC_ASSERT(ids(edited->policy) == ids(whole));
         RC_ASSERT(edited->policy.version == whole.version);
         RC_ASSERT(again.version == whole.version);

@@ -264,10 +264,25 @@ TEST(Document, ColumnsCountCharacters) {
     ASSERT_TRUE(json.whole);
     const auto& list = json.document.root.value(0);
     EXPECT_EQ(list.pos.column, 12U);
+    EXPECT_EQ(list.children[0].pos.column, 13U);
+    EXPECT_EQ(list.children[0].text, "1");
     EXPECT_EQ(list.children[1].pos.line, 2U);
     EXPECT_EQ(list.children[1].pos.column, 2U);
     EXPECT_EQ(list.children[1].text, "22");
     EXPECT_EQ(list.children[2].pos.column, 6U);
+}
+
+TEST(Document, FaultsBetweenValuesHaveTheirPlace) {
+    for (const auto& [text, column] : {std::pair{"[\"a\",,2]", 6U},
+                                       {"{\"a\",5}", 5U},
+                                       {"{\"a\":,5}", 6U},
+                                       {"[1.,2]", 2U},
+                                       {"[1, ,\"a\"]", 5U},
+                                       {"[\"a\" :true]", 6U}}) {
+        const auto parsed = parse_document(text, PolicyFormat::json);
+        ASSERT_EQ(parsed.errors.size(), 1U) << text;
+        EXPECT_EQ(parsed.errors[0].pos.column, column) << text;
+    }
 }
 
 TEST(Document, PointersAreEscaped) {
