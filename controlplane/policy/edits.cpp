@@ -245,7 +245,7 @@ EditedPolicy put_together(const EditBase& of, const Editor& editor, EditedRead r
     }
     // Both walk along all rules, one along their lines, the other along their digests.
     auto version = std::async(order.size() < kRulesWorthAThread ? std::launch::deferred : kAThreadIfThereIsOne,
-                              [&] { return out.version(); });
+                              [&out = result.written] { return out.version(); });
     auto written_out = write_out(out, policy, {.text = base_text, .text_at = base_text_at, .rules = shared});
     text = std::move(written_out.text);
     kept = std::move(written_out.kept);
