@@ -31,7 +31,7 @@ public:
     abi::RuleIndex highest_slot() const noexcept { return highest_slot_; }
     /// kNoRule: none has it. The default rule is not looked for.
     abi::RuleIndex with_slot(abi::RuleSlot slot) const noexcept;
-    /// `view`: of these tables. Ids that were made to collide cost its caller time, by no more than their number.
+    /// `view`: of these tables. The index has a seed of the process, so no policy can be written to crowd one bucket.
     abi::RuleIndex with_id(std::string_view id, const TableView& view) const noexcept;
 
 private:
