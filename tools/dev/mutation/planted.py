@@ -20,6 +20,16 @@ FOLDER = "tests/planted"
 _NEEDED, _KEYS = {"bug", "file", "text", "becomes"}, {"bug", "file", "text", "becomes", "by"}
 
 
+class _KeysOnce(yaml.SafeLoader):
+    """A key that stands twice in an entry is an error; YAML's own reader takes the last one and says nothing."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if len(set(keys)) != len(keys):
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a key of this entry stands twice")
+        return super().construct_mapping(node, deep)
+
+
 def slug(bug):
     return re.sub(r"[^a-z0-9]+", "-", bug.lower()).strip("-")
 
@@ -42,7 +52,11 @@ def planted(root, regex=""):
     for path in sorted(glob.glob(os.path.join(root, FOLDER, "*.yaml"))):
         name = os.path.relpath(path, root)
         with open(path, encoding="utf-8") as file:
-            entries = yaml.safe_load(file)
+            try:
+                entries = yaml.load(file, _KeysOnce)
+            except yaml.YAMLError as error:
+                complaints.append(f"{name}: {error}")
+                continue
         for number, entry in enumerate(entries, 1):
             if set(entry) - _KEYS or _NEEDED - set(entry):
                 complaints.append(f"{name}: entry {number} has not the keys bug, file, text, becomes (and perhaps by)")
