@@ -24,8 +24,9 @@ TcpResult advance(FlowHandle h, Direction from, const TcpSegment& s, FlowBook& f
 void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Direction from, FlowBook& flows,
                        RuleMeter& rules, abi::WorkerCounters& counters) noexcept;
 
-/// The peer refuses the SYN that passed although it was not the flow's. Its sender must hear that, and the flow goes
-/// on: had the SYN been forged, the peer would have known the connection and not refused it.
+/// The peer refuses the SYN that passed although it was not the flow's. Its sender must hear that and then has given up
+/// (RFC 9293 section 3.10.7.3), so the SYN is to be forgotten; the flow goes on: had the SYN been forged, the peer
+/// would have known the connection and not refused it.
 bool refuses_late_syn(const ParsedPacket& p, FlowHandle h, Direction from, FlowBook& flows) noexcept;
 
 }  // namespace sluice::dp

@@ -289,8 +289,10 @@ Step step_tcp(const Burst& burst, std::size_t i, FlowHandle h, Direction from, F
     if (is_syn && from == Direction::reply && r.outcome == TcpOutcome::pass && flows.syn_proxy.is_wanted()) {
         learn_habits(burst, i, flows.syn_proxy);
     }
-    if (r.outcome == TcpOutcome::drop && r.reason == DropReason::tcp_bad_rst && refuses_late_syn(p, h, from, flows)) {
-        return {TcpOutcome::pass, e.phase, {}, false};
+    const bool wrong_for_flow = r.outcome == TcpOutcome::drop && r.reason == DropReason::tcp_bad_rst;
+    if ((wrong_for_flow || r.outcome == TcpOutcome::pass) && refuses_late_syn(p, h, from, flows)) {
+        flows.late_syns.forget(h);
+        if (wrong_for_flow) return {TcpOutcome::pass, e.phase, {}, false};
     }
     if (r.outcome == TcpOutcome::pass && r.notes != 0) count(r, burst, i, h, flows, counters);
     return {r.outcome, r.next, r.reason, r.refreshes};

@@ -132,9 +132,11 @@ WorkerModel::Decision WorkerModel::follow_tcp(const Letter& letter, ModelFlow& f
     if (about_late_syn && s.syn && !s.rst && !flow.tcp->of_this_handshake(s)) renew(flow);
     const test::ModelAnswer answer = judge_tcp(flow, s, static_cast<int>(way));
     if (answer.what == "reopen") return {};
+    const bool refused = about_late_syn && s.rst && (answer.what == "pass" || answer.what == "tcp_bad_rst");
+    if (refused) flow.late_syn.reset();
     if (answer.what != "pass") {
         // Who sent the late SYN must hear that nobody wants it; the flow goes on.
-        if (answer.what == "tcp_bad_rst" && about_late_syn) return go_on(letter, flow, way, flow.state, false);
+        if (refused) return go_on(letter, flow, way, flow.state, false);
         return {End::drop, reason_named(answer.what), false};
     }
     if (answer.notes == "overshoot") ++overshoots;

@@ -76,6 +76,24 @@ TYPED_TEST(TcpCases, D2_T15_ARefusalOfTheLateSynReachesTheClient) {
     EXPECT_EQ(this->h.counters().tcp_inexact_rst.read(), 0U);
 }
 
+// Its client has given up then (RFC 9293 section 3.10.7.3): nothing that comes after the refusal agrees to that SYN.
+TYPED_TEST(TcpCases, D2_D3_AgreementAfterARefusalBeginsNothing) {
+    for (const std::uint32_t seq : {0U, 5001U + 100U}) {  // anywhere, and in the old connection's window
+        SCOPED_TRACE(seq);
+        Harness h;
+        h.use(shop_policy().build());
+        ASSERT_NO_FATAL_FAILURE(connect<TypeParam>(h));
+        say<TypeParam>(h, {{kSyn, 0, 600'000, 0, kClient},
+                           {kRst | kAck, 0, seq, 600'001, kShop},
+                           {kSyn | kAck, 0, 900'000, 600'001, kShop, "tcp_bad_flags"},
+                           {kAck, 10, 1001, 5001, kClient}});
+        EXPECT_EQ(only_state(h), FlowState::established);
+        EXPECT_EQ(h.counters().flow_reopen.read(), 0U);
+        say<TypeParam>(h, {{kSyn, 0, 600'000, 0, kClient}, {kSyn | kAck, 0, 900'000, 600'001, kShop}});
+        EXPECT_EQ(h.counters().flow_reopen.read(), 1U) << "asked again, and agreed";
+    }
+}
+
 // Before the server has spoken, a second SYN with another number is a forgery or a new attempt: both may be answered.
 TYPED_TEST(TcpCases, T7_AForgedSecondSynDoesNotHinderTheFirst) {
     this->say({{kSyn, 0, 1000, 0, kClient},
