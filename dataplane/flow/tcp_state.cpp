@@ -326,8 +326,12 @@ bool tcp_answers(const TcpSegment& syn, const TcpSegment& s) noexcept {
     return kind_of(s.flags) == Kind::syn_ack && s.ack - (syn.seq + 1) <= tcp_end(syn) - (syn.seq + 1);
 }
 
-bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& s) noexcept {
+bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn, const TcpSegment& s) noexcept {
     if (is_opening(flow.phase)) return acks_syn_of(flow, Direction::original, s.ack);
+    // What comes again may lack the option for a scale (learn_syn), but offers no other.
+    const bool both_offer = syn.wscale < kNoScale && s.wscale < kNoScale;
+    const auto offered = static_cast<std::uint8_t>(syn.wscale | s.wscale << 4);
+    if (both_offer && offered != flow.window_scales && flow.window_scales != kScalesUnknown) return false;
     const std::size_t original = index(Direction::original);
     const std::uint32_t history = std::max(window_bytes(flow, Direction::reply), kHistoryBytesMin);
     const bool acks_what_was_sent =

@@ -89,8 +89,12 @@ void tcp_restart_reply(FlowHot& flow, const TcpSegment& start) noexcept;
 bool tcp_answers(const TcpSegment& syn, const TcpSegment& segment) noexcept;
 
 /// `syn_ack`, of the reply side, belongs to the handshake that the flow counts from: it answers its SYN, or is its own
-/// answer come again. Then it agrees to nothing new, whatever SYN passed since.
-bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn_ack) noexcept;
+/// answer come again. Then it agrees to nothing new, although it answers `syn`, which has passed since.
+///
+/// A known gap: a new connection whose numbers on both sides are some that the old one has used, and that scales its
+/// windows as the old one did, or not at all, is taken for a repetition. It goes on in the old flow, with numbers that
+/// this has seen and with its largest windows.
+bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn, const TcpSegment& syn_ack) noexcept;
 
 /// `segment` is the RST to `syn` (RFC 9293 section 3.10.7.1): nobody listens.
 bool tcp_refuses(const TcpSegment& syn, const TcpSegment& segment) noexcept;

@@ -62,7 +62,7 @@ void renew_if_answered(const Burst& burst, std::size_t i, FlowHandle h, Directio
     if (from != Direction::reply || (burst.parsed[i].tcp.flags & mask) != (tcp_flag::syn | tcp_flag::ack)) return;
     const TcpSegment* syn = flows.late_syns.find(h);
     if (syn == nullptr || !tcp_answers(*syn, tcp_segment(burst.parsed[i]))) return;
-    if (tcp_is_of_this_handshake(flows.table.hot(h), segment_at_server(burst.parsed[i], h, from, flows))) return;
+    if (tcp_is_of_this_handshake(flows.table.hot(h), *syn, segment_at_server(burst.parsed[i], h, from, flows))) return;
     counters.flow_reopen.add(1);
     const TcpSegment first = *syn;
     flows.renew(h, first, burst.moment);

@@ -129,7 +129,7 @@ test::ModelAnswer WorkerModel::judge_tcp(ModelFlow& flow, const ModelSegment& s,
 WorkerModel::Decision WorkerModel::follow_tcp(const Letter& letter, ModelFlow& flow, std::size_t way) {
     const ModelSegment& s = letter.segment;
     const bool about_late_syn = way == 1 && flow.late_syn && acknowledges(s, *flow.late_syn);
-    if (about_late_syn && s.syn && !s.rst && !flow.tcp->of_this_handshake(s)) renew(flow);
+    if (about_late_syn && s.syn && !s.rst && !flow.tcp->of_this_handshake(*flow.late_syn, s)) renew(flow);
     const test::ModelAnswer answer = judge_tcp(flow, s, static_cast<int>(way));
     if (answer.what == "reopen") return {};
     const bool refused = about_late_syn && s.rst && (answer.what == "pass" || answer.what == "tcp_bad_rst");

@@ -71,9 +71,14 @@ bool TcpModel::lies_in_what_was_sent(const ModelSegment& s, int from) const {
     return end >= me.unacked - history_for(from) && end <= me.next;
 }
 
-bool TcpModel::of_this_handshake(const ModelSegment& s) const {
+bool TcpModel::of_this_handshake(const ModelSegment& syn, const ModelSegment& s) const {
     if (opening()) return acks_syn_of(0, s.ack_number);
     const Side& opener = sides_[0];
+    // A connection keeps its scales for life; these two would agree on others.
+    const bool known = scales_known_ && (opener.scale >= 0 || sides_[1].scale >= 0);
+    if (known && syn.wscale >= 0 && s.wscale >= 0) {
+        if (syn.wscale != opener.scale || s.wscale != sides_[1].scale) return false;
+    }
     const std::int64_t ack = unwrap(s.ack_number, opener.unacked);
     return ack >= opener.unacked - history_for(0) && ack <= opener.next && lies_in_what_was_sent(s, 1);
 }

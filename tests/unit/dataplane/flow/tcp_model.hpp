@@ -67,8 +67,8 @@ public:
         sides_[0].unacked = start.acknowledged;
     }
 
-    /// A SYN-ACK of the side that is asked, to the opener's SYN of this connection, or seen before.
-    bool of_this_handshake(const ModelSegment& s) const;
+    /// A SYN-ACK of the side that is asked, to the opener's SYN of this connection, or seen before: not one to `syn`.
+    bool of_this_handshake(const ModelSegment& syn, const ModelSegment& s) const;
 
     State state() const { return state_; }
     bool opening() const { return state_ <= State::syn_received; }

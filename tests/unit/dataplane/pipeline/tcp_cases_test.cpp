@@ -65,6 +65,20 @@ TYPED_TEST(TcpCases, D2_T9_BothEndsAreReborn) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
 }
 
+// And the new numbers are some that the old connection has used: what both offer tells that this is no repetition.
+TYPED_TEST(TcpCases, D2_T9_BothEndsAreRebornWithNumbersOfTheOldConnection) {
+    const Bytes scale1{3, 3, 1, 1}, scale7{3, 3, 7, 1};
+    this->say({{kSyn, 0, 1000, 0, kClient, "forward", kWindow, scale7},
+               {kSyn | kAck, 0, 5000, 1001, kShop, "forward", kWindow, scale7},
+               {kAck, 0, 1001, 5001, kClient, "forward", 16'384},
+               {kSyn, 0, 600, 0, kClient, "forward", 16'384, scale1},
+               {kSyn | kAck, 0, 4600, 601, kShop, "forward", kWindow, scale7},
+               {kAck, 0, 601, 4601, kClient, "forward", 16'384},
+               {kAck, 100, 4601 + 130'000, 601, kShop, "tcp_out_of_window"}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
+}
+
 // And nobody listens there any more: the client hears it at once, and the flow is left to its timer.
 TYPED_TEST(TcpCases, D2_T15_ARefusalOfTheLateSynReachesTheClient) {
     this->connect();
@@ -156,6 +170,21 @@ TYPED_TEST(TcpCases, D2_ARepeatedHandshakeBeginsNothing) {
     EXPECT_EQ(this->h.counters().flows_created.read(), 1U);
     EXPECT_EQ(this->h.rule("web-in").hits.read(), 1U);
     EXPECT_EQ(this->h.events().size(), 1U);
+}
+
+// Nor is it where windows scale, also if one of the two lacks the option when it comes again.
+TYPED_TEST(TcpCases, D2_ARepeatedHandshakeOfAFlowThatScalesBeginsNothing) {
+    const Bytes scale3{3, 3, 3, 1}, scale7{3, 3, 7, 1};
+    this->say({{kSyn, 0, 1000, 0, kClient, "forward", kWindow, scale7},
+               {kSyn | kAck, 0, 5000, 1001, kShop, "forward", kWindow, scale3},
+               {kAck, 0, 1001, 5001, kClient}});
+    for (const auto& [again, answer] :
+         {std::pair{scale7, scale3}, std::pair{Bytes{}, scale3}, std::pair{scale7, Bytes{}}})
+        this->say({{kSyn, 0, 1000, 0, kClient, "forward", kWindow, again},
+                   {kSyn | kAck, 0, 5000, 1001, kShop, "forward", kWindow, answer},
+                   {kAck, 10, 1001, 5001, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
 }
 
 // However many are forged behind it, the first one stays, and the last one.
