@@ -16,7 +16,7 @@ value is what the fact must be, a list one of several. Where the fact itself is 
 one common member is enough.
 
     labels   what mutations did to this very step
-    after    labels and kinds of the steps before it
+    after    labels and kinds of the steps before it, and doubled_KIND of those that came a second time
     missing  kinds of steps of this conversation that should have passed Sluice before, and did not as they were meant
     cause    one of the three: a label, something before, or `missing_KIND`
 

@@ -70,9 +70,9 @@ def verdicts(case, left_sluice, reasons, owners, left_linux, turn=0):
 
 
 class History:
-    """Of one conversation, up to a step. `earlier`: kinds and labels of what came before. `missing`: kinds of its own
-    steps that have not come through Sluice as they were meant, though by now they should have. `disturbed`: a mutation
-    has been at work."""
+    """Of one conversation, up to a step. `earlier`: kinds and labels of what came before, and doubled_KIND of what came
+    again as it was. `missing`: kinds of its own steps that have not come through Sluice as they were meant, though by now
+    they should have. `disturbed`: a mutation has been at work."""
 
     def __init__(self, late):
         self.earlier, self.missing, self.disturbed = set(), set(), False
@@ -88,6 +88,8 @@ class History:
 
     def leave(self, step, sluice):
         self.earlier.update(step.labels)
+        if "doubled" in step.labels and all(map(is_of_place, step.labels)):
+            self.earlier.add(f"doubled_{step.kind}")
         if not any(label.startswith(_FORGED) for label in step.labels):
             self.earlier.add(step.kind)
         meant = step.clean or step
