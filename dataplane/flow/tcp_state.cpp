@@ -328,10 +328,12 @@ bool tcp_answers(const TcpSegment& syn, const TcpSegment& s) noexcept {
 
 bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn, const TcpSegment& s) noexcept {
     if (is_opening(flow.phase)) return acks_syn_of(flow, Direction::original, s.ack);
-    // What comes again may lack the option for a scale (learn_syn), but offers no other.
-    const bool both_offer = syn.wscale < kNoScale && s.wscale < kNoScale;
-    const auto offered = static_cast<std::uint8_t>(syn.wscale | s.wscale << 4);
-    if (both_offer && offered != flow.window_scales && flow.window_scales != kScalesUnknown) return false;
+    // One of the two may lack the option for a scale when it comes again (learn_syn), but not both, and it offers no
+    // other.
+    const bool scales = syn.wscale < kNoScale;
+    const std::uint8_t agreed = scales ? static_cast<std::uint8_t>(syn.wscale | s.wscale << 4) : 0;
+    const bool is_agreement = scales == (s.wscale < kNoScale) && flow.window_scales != kScalesUnknown;
+    if (is_agreement && agreed != flow.window_scales) return false;
     const std::size_t original = index(Direction::original);
     const std::uint32_t history = std::max(window_bytes(flow, Direction::reply), kHistoryBytesMin);
     const bool acks_what_was_sent =

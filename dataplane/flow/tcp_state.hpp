@@ -92,8 +92,8 @@ bool tcp_answers(const TcpSegment& syn, const TcpSegment& segment) noexcept;
 /// answer come again. Then it agrees to nothing new, although it answers `syn`, which has passed since.
 ///
 /// A known gap: a new connection whose numbers on both sides are some that the old one has used, and that scales its
-/// windows as the old one did, or not at all, is taken for a repetition. It goes on in the old flow, with numbers that
-/// this has seen and with its largest windows.
+/// windows as the old one did, is taken for a repetition. It goes on in the old flow, with numbers that this has seen
+/// and with its largest windows.
 bool tcp_is_of_this_handshake(const FlowHot& flow, const TcpSegment& syn, const TcpSegment& syn_ack) noexcept;
 
 /// `segment` is the RST to `syn` (RFC 9293 section 3.10.7.1): nobody listens.

@@ -79,6 +79,9 @@ bool TcpModel::of_this_handshake(const ModelSegment& syn, const ModelSegment& s)
     if (known && syn.wscale >= 0 && s.wscale >= 0) {
         if (syn.wscale != opener.scale || s.wscale != sides_[1].scale) return false;
     }
+    if (known && syn.wscale < 0 && s.wscale < 0) {
+        if (opener.scale != 0 || sides_[1].scale != 0) return false;
+    }
     const std::int64_t ack = unwrap(s.ack_number, opener.unacked);
     return ack >= opener.unacked - history_for(0) && ack <= opener.next && lies_in_what_was_sent(s, 1);
 }

@@ -79,6 +79,18 @@ TYPED_TEST(TcpCases, D2_T9_BothEndsAreRebornWithNumbersOfTheOldConnection) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
 }
 
+TYPED_TEST(TcpCases, D2_T9_BothEndsAreRebornWithNumbersOfTheOldConnectionAndScaleNoMore) {
+    const Bytes scale7{3, 3, 7, 1};
+    this->say({{kSyn, 0, 1000, 0, kClient, "forward", kWindow, scale7},
+               {kSyn | kAck, 0, 5000, 1001, kShop, "forward", kWindow, scale7},
+               {kAck, 0, 1001, 5001, kClient, "forward", 16'384},
+               {kSyn, 0, 600, 0, kClient, "forward", 16'384},
+               {kSyn | kAck, 0, 4600, 601, kShop},
+               {kAck, 0, 601, 4601, kClient, "forward", 16'384},
+               {kAck, 100, 4601 + 130'000, 601, kShop, "tcp_out_of_window"}});
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 1U);
+}
+
 // And nobody listens there any more: the client hears it at once, and the flow is left to its timer.
 TYPED_TEST(TcpCases, D2_T15_ARefusalOfTheLateSynReachesTheClient) {
     this->connect();
