@@ -375,7 +375,10 @@ TcpResult tcp_advance(FlowHot& flow, Direction from, const TcpSegment& s, SeqChe
             if (s.payload_bytes != 0) return dropped(DropReason::tcp_bad_ack);
             return passed_quietly(flow.phase);
         case Check::quiet: return passed_quietly(flow.phase);
-        case Check::live_syn: return passed_quietly(flow.phase, tcp_note::syn_on_live);
+        case Check::live_syn:
+            // As long as it can be told: the flow's own SYN come again asks for nothing new.
+            if (is_opening(flow.phase) && s.seq + 1 == flow.seq_acked[index(from)]) return passed_quietly(flow.phase);
+            return passed_quietly(flow.phase, tcp_note::syn_on_live);
         case Check::repeated:
             if (!is_repeated(flow, from, s)) return dropped(DropReason::tcp_bad_flags);
             return passed_quietly(flow.phase);

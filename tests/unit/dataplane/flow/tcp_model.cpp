@@ -208,6 +208,8 @@ ModelAnswer TcpModel::on_syn(const ModelSegment& s, int from) {
     }
     if (state_ == State::syn_acked_ahead) return pass(false);
     if (from == 1) return drop("tcp_bad_flags");
+    // The flow's own SYN, not yet acknowledged beyond: it begins nothing.
+    if (opening() && s.seq + 1 == static_cast<std::uint32_t>(sides_[0].unacked)) return pass(false);
     return pass(false, "live");  // RFC 5961 4.2: the peer answers it, we do nothing
 }
 

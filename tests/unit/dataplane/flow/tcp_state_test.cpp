@@ -200,7 +200,8 @@ TEST(TcpState, SegmentsThatFitNoHandshakeAreDropped) {
     play("a server that forgot answers the repeated SYN with another number",
          {{S, 0, 1000, 0, W, O, {Ph::syn_sent}},
           {S | A, 0, 5000, 1001, W, Re, {Ph::syn_received}},
-          {S, 0, 1000, 0, W, O, {Ph::syn_received, {}, tcp_note::syn_on_live, false}},
+          {S, 0, 1000, 0, W, O, {Ph::syn_received, {}, 0, false}},  // asks for nothing new
+          {S, 0, 3000, 0, W, O, {Ph::syn_received, {}, tcp_note::syn_on_live, false}},
           {S | A, 0, 7000, 1001, W, Re, {Ph::syn_received}},
           {A, 0, 1001, 5001, W, O, {Ph::syn_received, DropReason::tcp_bad_ack}},
           {A, 0, 1001, 7001, W, O, {Ph::established}}});

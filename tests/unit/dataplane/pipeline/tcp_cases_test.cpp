@@ -199,6 +199,19 @@ TYPED_TEST(TcpCases, D2_ARepeatedHandshakeOfAFlowThatScalesBeginsNothing) {
     EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
 }
 
+// The SYN that came again asks for nothing new, so nothing can agree to it: the client is connected and ignores that.
+TYPED_TEST(TcpCases, D2_ARepeatedSynCantBeAgreedToLater) {
+    this->say({{kSyn, 0, 1000, 0, kClient},
+               {kSyn | kAck, 0, 5000, 1001, kShop},
+               {kSyn, 0, 1000, 0, kClient},
+               {kAck, 0, 1001, 5001, kClient},
+               {kAck, 10, 5001, 1001, kShop},
+               {kSyn | kAck, 0, 5011, 1001, kShop, "tcp_bad_flags"},
+               {kAck, 10, 1001, 5011, kClient}});
+    EXPECT_EQ(only_state(this->h), FlowState::established);
+    EXPECT_EQ(this->h.counters().flow_reopen.read(), 0U);
+}
+
 // However many are forged behind it, the first one stays, and the last one.
 TYPED_TEST(TcpCases, T7_OfManySynAcksTheFirstAndTheLastCount) {
     this->say({{kSyn, 0, 1000, 0, kClient},
