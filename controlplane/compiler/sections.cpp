@@ -116,7 +116,6 @@ SectionContent write_trees(const Trees& trees, const ClassifiedTerms& classified
     out.section.roots = out.put(trees.roots);
     out.section.nodes = out.put_lines(trees.nodes);
     out.section.records = out.put_lines(trees.records);
-    out.section.leaf_rules = out.put(trees.leaf_rules);
     out.section.conditions = out.put(trees.conditions);
     out.section.ranges = out.put(trees.ranges);
     out.section.blocks = out.put_lines(trees.blocks);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -48,7 +49,6 @@ public:
                 trees_.node_visits_max += depth_max_;
             }
         }
-        trees_.records.resize(trees_.records.size() + abi::kLeafPadding);
         if (over()) return Unexpected<TreesTooBig>{{.bytes = std::max(refused_bytes_, trees_.bytes())}};
         return std::move(trees_);
     }
@@ -126,10 +126,10 @@ private:
         trees_.nodes.resize(base + cut.children);
         trees_.nodes[at] = {.base = base,
                             .first = region.first[cut.dimension],
-                            .best = terms_[of_node[0]].rule,
-                            .kind = static_cast<std::uint8_t>(cut.dimension),
+                            .count = cut.children,
                             .shift = cut.shift,
-                            .count = static_cast<std::uint16_t>(cut.children)};
+                            .best = terms_[of_node[0]].rule,
+                            .kind = abi::kTreeCut + static_cast<std::uint32_t>(cut.dimension)};
         std::vector<TermIndices> children(cut.children);
         for (const std::uint32_t t : of_node)
             for_each_child(terms_[t], region, cut, [&](std::uint32_t child) { children[child].push_back(t); });
@@ -140,57 +140,57 @@ private:
 
     void put_block(std::uint32_t at, const TermIndices& of_node, const abi::Block& block) {
         trees_.nodes[at] = {.base = static_cast<std::uint32_t>(trees_.blocks.size()),
+                            .count = 1,
                             .best = terms_[of_node[0]].rule,
-                            .kind = abi::kTreeBlock,
-                            .count = 1};
+                            .kind = abi::kTreeBlock};
         trees_.blocks.push_back(block);
     }
 
     void put_leaf(std::uint32_t at, const TermIndices& of_node, const Region& region) {
         std::vector<abi::LeafRecord> records;
-        std::vector<abi::LeafRule> rules;
-        for (const std::uint32_t t : of_node) {
-            const TreeTerm& term = terms_[t];
-            abi::LeafRecord record;
-            std::array<std::span<const abi::ClassRange>, abi::kDimensionCount> ranges;
-            bool conditional = false;
-            for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
-                ranges[d] = touching(*term.ranges[d], region.first[d], region.last[d]);
-                record.first[d] = std::max(ranges[d].front().first, region.first[d]);
-                record.last[d] = std::min(ranges[d].back().last, region.last[d]);
-                conditional = conditional || ranges[d].size() > 1;
-            }
-            records.push_back(record);
-            rules.push_back({.rule = term.leaf_rule(), .condition = conditional ? condition(term, ranges) : 0});
+        for (const std::uint32_t t : of_node) records.push_back(record(terms_[t], region));
+        if (records.size() == 1) {
+            trees_.nodes[at] = std::bit_cast<abi::TreeNode>(records[0]);
+            return;
         }
-        const std::uint32_t base = shared_leaf(records, rules);
-        trees_.nodes[at] = {.base = base,
+        if (records.size() % 2 != 0) records.push_back(records.back());
+        trees_.nodes[at] = {.base = shared_leaf(records),
+                            .count = static_cast<std::uint32_t>(records.size()),
                             .best = of_node.empty() ? abi::kNoRule : terms_[of_node[0]].rule,
-                            .kind = abi::kTreeLeaf,
-                            .count = static_cast<std::uint16_t>(records.size())};
+                            .kind = abi::kTreeLeaf};
+    }
+
+    abi::LeafRecord record(const TreeTerm& term, const Region& region) {
+        abi::ClassPoint first, last;
+        std::array<std::span<const abi::ClassRange>, abi::kDimensionCount> ranges;
+        bool conditional = false;
+        for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
+            ranges[d] = touching(*term.ranges[d], region.first[d], region.last[d]);
+            first[d] = std::max(ranges[d].front().first, region.first[d]);
+            last[d] = std::min(ranges[d].back().last, region.last[d]);
+            conditional = conditional || ranges[d].size() > 1;
+        }
+        const auto narrow = [](std::uint32_t class_index) { return static_cast<std::uint16_t>(class_index); };
+        return {.first = {first[0], first[1]},
+                .last = {last[0], last[1]},
+                .narrow_first = {narrow(first[2]), narrow(first[3])},
+                .narrow_last = {narrow(last[2]), narrow(last[3])},
+                .rule = term.leaf_rule(),
+                .condition = conditional ? condition(term, ranges) : 0};
     }
 
     /// Leaves with the same records stand once.
-    std::uint32_t shared_leaf(const std::vector<abi::LeafRecord>& records, const std::vector<abi::LeafRule>& rules) {
+    std::uint32_t shared_leaf(const std::vector<abi::LeafRecord>& records) {
         if (records.empty()) return 0;
-        const std::uint64_t hash = XXH3_64bits_withSeed(records.data(), records.size() * sizeof records[0],
-                                                        XXH3_64bits(rules.data(), rules.size() * sizeof rules[0]));
+        const std::uint64_t hash = XXH3_64bits(records.data(), records.size() * sizeof records[0]);
         const auto [first, last] = leaf_by_hash_.equal_range(hash);
-        const auto same = [](const abi::LeafRecord& a, const abi::LeafRecord& b) {
-            return a.first == b.first && a.last == b.last;
-        };
         for (auto it = first; it != last; ++it) {
-            const std::uint32_t base = it->second;
-            if (base + records.size() > trees_.records.size()) continue;
-            bool equal = std::equal(records.begin(), records.end(), trees_.records.begin() + base, same);
-            for (std::size_t i = 0; equal && i < rules.size(); ++i)
-                equal = trees_.leaf_rules[base + i].rule == rules[i].rule &&
-                        trees_.leaf_rules[base + i].condition == rules[i].condition;
-            if (equal) return base;
+            if (it->second + records.size() <= trees_.records.size() &&
+                std::equal(records.begin(), records.end(), trees_.records.begin() + it->second))
+                return it->second;
         }
         const auto base = static_cast<std::uint32_t>(trees_.records.size());
         trees_.records.insert(trees_.records.end(), records.begin(), records.end());
-        trees_.leaf_rules.insert(trees_.leaf_rules.end(), rules.begin(), rules.end());
         leaf_by_hash_.emplace(hash, base);
         return base;
     }
@@ -226,7 +226,7 @@ private:
 
 std::uint64_t Trees::bytes() const noexcept {
     const auto of = [](const auto& array) { return array.size() * sizeof array[0]; };
-    return of(roots) + of(nodes) + of(records) + of(leaf_rules) + of(conditions) + of(ranges) + of(blocks) + of(words);
+    return of(roots) + of(nodes) + of(records) + of(conditions) + of(ranges) + of(blocks) + of(words);
 }
 
 Expected<Trees, TreesTooBig> build_trees(std::span<const TreeTerm> terms, const abi::ClassPoint& class_count,

@@ -23,7 +23,6 @@ struct Trees {
     std::vector<std::uint32_t> roots;
     std::vector<abi::TreeNode> nodes;
     std::vector<abi::LeafRecord> records;
-    std::vector<abi::LeafRule> leaf_rules;
     std::vector<abi::Condition> conditions;
     std::vector<abi::ClassRange> ranges;
     std::vector<abi::Block> blocks;

@@ -50,7 +50,10 @@ std::uint32_t put(std::vector<std::uint64_t>& words, const std::vector<T>& items
 
 }  // namespace
 
-std::uint64_t BlockPlan::Side::map_bytes() const noexcept { return direct() ? width * 2 : starts.size() * 6; }
+std::uint64_t BlockPlan::Side::map_bytes() const noexcept {
+    if (!tells_apart()) return 0;
+    return direct() ? width * 2 : starts.size() * 6;
+}
 
 BlockPlan::BlockPlan(std::span<const TreeTerm> terms, const TermIndices& of_node, const Region& region)
     : word_count_{static_cast<std::uint32_t>((of_node.size() + 63) / 64)} {
@@ -105,9 +108,8 @@ void BlockPlan::make_side(std::size_t d, std::span<const TreeTerm> terms, const 
     }
     side.rows = std::move(numbers.rows);
     side.row_count = numbers.count;
-    if (side.starts.size() == 1) {
-        side.width = 1;
-    } else if (side.row_of.front() != side.row_of.back()) {
+    if (!side.tells_apart()) return;
+    if (side.row_of.front() != side.row_of.back()) {
         side.width = region.width(d);
     } else {
         // Most sides: some classes in the middle, and all others alike. Those in front of the first one wrap around to
@@ -167,16 +169,18 @@ std::optional<std::uint64_t> BlockPlan::plan_pairs(std::uint64_t bytes_max) {
 
 void BlockPlan::write_common(abi::Block& block, std::vector<std::uint64_t>& words) const {
     block.rule_count = static_cast<std::uint32_t>(rules_.size());
+    if (block.kind == abi::BlockKind::bits) block.observe = put(words, observe_);
     block.rules = put(words, rules_);
     for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
         const Side& side = sides_[d];
         abi::BlockSide& out = block.sides[d];
-        out.first = side.starts[side.direct() ? side.first : 0];
         out.row_count = side.row_count;
+        if (!side.tells_apart()) continue;
+        out.first = side.starts[side.direct() ? side.first : 0];
         if (!side.direct()) {
             out.start_count = static_cast<std::uint32_t>(side.starts.size());
-            out.starts = put(words, side.starts);
-            out.map = put(words, side.row_of);
+            out.map = put(words, side.starts);
+            put(words, side.row_of);
             continue;
         }
         std::vector<std::uint16_t> map;
@@ -194,8 +198,13 @@ abi::Block BlockPlan::write_bits(std::vector<std::uint64_t>& words) const {
     abi::Block block{.kind = abi::BlockKind::bits};
     write_common(block, words);
     block.word_count = word_count_;
-    block.observe = put(words, observe_);
-    for (std::size_t d = 0; d < abi::kDimensionCount; ++d) block.sides[d].rows = put(words, sides_[d].rows);
+    bool any = false;
+    for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
+        if (!sides_[d].tells_apart()) continue;
+        block.sides[d].rows = put(words, sides_[d].rows);
+        any = true;
+    }
+    if (!any) block.sides[0].rows = put(words, sides_[0].rows);
     return block;
 }
 

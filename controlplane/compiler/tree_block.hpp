@@ -37,6 +37,7 @@ private:
         /// A map by class has an entry for each of `width` classes, from that of start `first` on.
         std::size_t first{};
         std::uint64_t width{};
+        bool tells_apart() const noexcept { return row_count > 1; }
         bool direct() const noexcept { return width <= 256 || width * 2 <= starts.size() * 24; }
         std::uint64_t map_bytes() const noexcept;
     };

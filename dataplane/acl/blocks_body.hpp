@@ -23,27 +23,30 @@ struct BlockProbe {
 };
 /// What is found out for it.
 struct BlockRows {
+    const std::uint16_t* entry[abi::kDimensionCount];
     std::uint32_t row[abi::kDimensionCount];
     const abi::BlockAnswer* answer;
 };
 
-/// Where the class's row number stands. Below `first` the difference wraps, to the last entry. `starts`: the last one
+/// The row of a side that has no other.
+inline constexpr std::uint16_t kOnlyRow = 0;
+
+/// Where the class's row number stands. Below `first` the difference wraps, to the last entry. Starts: the last one
 /// that is not above the class, by halving without branches.
-SLUICE_ISA_TARGET inline std::uint32_t map_index(const abi::BlockSide& side, const std::uint64_t* words,
-                                                 std::uint32_t class_index) noexcept {
-    if (side.width != 0) return std::min(class_index - side.first, side.width - 1);
-    const auto* const starts = reinterpret_cast<const std::uint32_t*>(words + side.starts);
+SLUICE_ISA_TARGET inline const std::uint16_t* map_entry(const abi::BlockSide& side, const std::uint64_t* words,
+                                                        std::uint32_t class_index) noexcept {
+    if (side.start_count == 0) {
+        const auto* const map = reinterpret_cast<const std::uint16_t*>(words + side.map);
+        return side.tells_apart() ? map + std::min(class_index - side.first, side.width - 1) : &kOnlyRow;
+    }
+    const auto* const starts = reinterpret_cast<const std::uint32_t*>(words + side.map);
     std::uint32_t low = 0, more = side.start_count - 1;
     while (more > 0) {
         const std::uint32_t half = (more + 1) / 2;
         low += starts[low + half] <= class_index ? half : 0;
         more -= half;
     }
-    return low;
-}
-
-SLUICE_ISA_TARGET inline const std::uint16_t* map_of(const abi::BlockSide& side, const std::uint64_t* words) noexcept {
-    return reinterpret_cast<const std::uint16_t*>(words + side.map);
+    return reinterpret_cast<const std::uint16_t*>(words + side.map + (side.start_count + 1) / 2) + low;
 }
 
 SLUICE_ISA_TARGET inline void ask_maps(const TreesView& t, const abi::ClassPoint* points, const BlockProbe* probes,
@@ -51,11 +54,22 @@ SLUICE_ISA_TARGET inline void ask_maps(const TreesView& t, const abi::ClassPoint
     for (std::uint32_t j = 0; j < n; ++j) {
         const BlockProbe& p = probes[j];
         for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
-            const abi::BlockSide& side = p.block->sides[d];
-            found[j].row[d] = map_index(side, t.words, points[p.item][d]);
-            __builtin_prefetch(map_of(side, t.words) + found[j].row[d], 0, 3);
+            found[j].entry[d] = map_entry(p.block->sides[d], t.words, points[p.item][d]);
+            __builtin_prefetch(found[j].entry[d], 0, 3);
         }
     }
+}
+
+/// The row of a side that tells no rules apart is another's: what is AND-ed with itself stays as it is.
+SLUICE_ISA_TARGET inline RowSet rows_of(const TreesView& t, const abi::Block& b, const BlockRows& found) noexcept {
+    RowSet rows;
+    const std::uint64_t* other = t.words + b.sides[0].rows + std::size_t{found.row[0]} * b.word_count;
+    for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
+        rows[d] = t.words + b.sides[d].rows + std::size_t{found.row[d]} * b.word_count;
+        other = b.sides[d].tells_apart() ? rows[d] : other;
+    }
+    for (std::size_t d = 0; d < abi::kDimensionCount; ++d) rows[d] = b.sides[d].tells_apart() ? rows[d] : other;
+    return rows;
 }
 
 SLUICE_ISA_TARGET inline void ask_rows(const TreesView& t, const BlockProbe* probes, BlockRows* found,
@@ -63,10 +77,9 @@ SLUICE_ISA_TARGET inline void ask_rows(const TreesView& t, const BlockProbe* pro
     for (std::uint32_t j = 0; j < n; ++j) {
         BlockRows& p = found[j];
         const abi::Block& b = *probes[j].block;
-        for (std::size_t d = 0; d < abi::kDimensionCount; ++d) p.row[d] = map_of(b.sides[d], t.words)[p.row[d]];
+        for (std::size_t d = 0; d < abi::kDimensionCount; ++d) p.row[d] = *p.entry[d];
         if (b.kind == abi::BlockKind::bits) {
-            for (std::size_t d = 0; d < abi::kDimensionCount; ++d)
-                __builtin_prefetch(t.words + b.sides[d].rows + std::size_t{p.row[d]} * b.word_count, 0, 3);
+            for (const std::uint64_t* const row : rows_of(t, b, p)) __builtin_prefetch(row, 0, 3);
         } else {
             const auto* const pairs = reinterpret_cast<const std::uint32_t*>(t.words + b.pairs);
             __builtin_prefetch(pairs + std::size_t{p.row[0]} * b.sides[1].row_count + p.row[1], 0, 3);
@@ -131,9 +144,7 @@ SLUICE_ISA_TARGET inline void visit_blocks(const TreesView& t, const abi::ClassP
             keep(results[probes[j].item], p.answer->rule, p.answer->observe);
             continue;
         }
-        RowSet rows;
-        for (std::size_t d = 0; d < abi::kDimensionCount; ++d)
-            rows[d] = t.words + b.sides[d].rows + std::size_t{p.row[d]} * b.word_count;
+        const RowSet rows = rows_of(t, b, p);
         FirstMatches first{.observe_mask = t.words + b.observe,
                            .rules = reinterpret_cast<const std::uint32_t*>(t.words + b.rules)};
         intersect_rows(rows, b.word_count, first);
@@ -145,7 +156,7 @@ SLUICE_ISA_TARGET inline void visit_blocks(const TreesView& t, const abi::ClassP
 SLUICE_ISA_TARGET inline void visit_pairs(const TreesView& t, const abi::Block& b, const abi::ClassPoint* points,
                                           std::uint32_t count, LookupResult* results) noexcept {
     const auto row = [&](std::size_t d, std::uint32_t class_index) {
-        return std::size_t{map_of(b.sides[d], t.words)[map_index(b.sides[d], t.words, class_index)]};
+        return std::size_t{*map_entry(b.sides[d], t.words, class_index)};
     };
     const auto* const pairs = reinterpret_cast<const std::uint32_t*>(t.words + b.pairs);
     const auto* const answers = reinterpret_cast<const abi::BlockAnswer*>(t.words + b.finals);

@@ -42,18 +42,20 @@ SLUICE_ISA_TARGET inline std::uint32_t group_keys(const void* line, std::uint16_
     return static_cast<std::uint32_t>(std::popcount(low) + std::popcount(high)) / 2;
 }
 
-/// The lower four lanes hold `first`, the upper four `last`: max(point, first) and min(point, last) must be the point.
-SLUICE_ISA_TARGET inline unsigned record_matches(const abi::LeafRecord& record, __m256i point) noexcept {
-    const __m256i bounds = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&record));
-    const __m256i from = _mm256_cmpeq_epi32(_mm256_max_epu32(point, bounds), point);
-    const __m256i to = _mm256_cmpeq_epi32(_mm256_min_epu32(point, bounds), point);
-    return _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_blend_epi32(from, to, 0xf0))) == 0xff ? 1U : 0U;
-}
-/// Bit i = record i holds the point; two records are read.
-SLUICE_ISA_TARGET inline unsigned matching_records(const abi::LeafRecord* records,
-                                                   const abi::ClassPoint& point) noexcept {
-    const __m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
-    return record_matches(records[0], at) | record_matches(records[1], at) << 1;
+/// Whether the record's ranges hold the point; its condition is not looked at. A record begins with four 32-bit bounds
+/// (two first, two last), then four of 16 bits: max(point, first) and min(point, last) must be the point.
+SLUICE_ISA_TARGET inline bool is_within(const abi::LeafRecord& record, const abi::ClassPoint& point) noexcept {
+    const auto* const bounds = reinterpret_cast<const __m128i*>(&record);
+    const __m128i wide = _mm_set1_epi64x(static_cast<std::int64_t>(point[0] | std::uint64_t{point[1]} << 32));
+    const __m128i wide_bounds = _mm_loadu_si128(bounds);
+    const __m128i wide_kept = _mm_blend_epi16(_mm_max_epu32(wide, wide_bounds), _mm_min_epu32(wide, wide_bounds), 0xf0);
+    const __m128i narrow = _mm_cvtsi64_si128(
+        static_cast<std::int64_t>((point[2] | std::uint64_t{point[3]} << 16) * std::uint64_t{0x100000001}));
+    const __m128i narrow_bounds = _mm_loadl_epi64(bounds + 1);
+    const __m128i narrow_kept =
+        _mm_blend_epi16(_mm_max_epu16(narrow, narrow_bounds), _mm_min_epu16(narrow, narrow_bounds), 0xfc);
+    const __m128i differ = _mm_or_si128(_mm_xor_si128(wide, wide_kept), _mm_xor_si128(narrow, narrow_kept));
+    return _mm_testz_si128(differ, differ) != 0;
 }
 
 /// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns

@@ -31,15 +31,20 @@ SLUICE_ISA_TARGET inline std::uint32_t group_keys(const void* line, std::uint16_
     return not_above(line, value, 0xffffffffU);
 }
 
-/// Bit i = record i holds the point; two records are read. Lanes 0-3 and 8-11 hold `first`, the others `last`.
-SLUICE_ISA_TARGET inline unsigned matching_records(const abi::LeafRecord* records,
-                                                   const abi::ClassPoint& point) noexcept {
-    const __m512i at =
-        _mm512_maskz_broadcast_i32x4(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(point.data())));
-    const __m512i bounds = _mm512_loadu_si512(records);
-    const unsigned inside =
-        _mm512_mask_cmple_epu32_mask(0x0f0f, bounds, at) | _mm512_mask_cmpge_epu32_mask(0xf0f0, bounds, at);
-    return ((inside & 0xffU) == 0xffU ? 1U : 0U) | ((inside >> 8) == 0xffU ? 2U : 0U);
+/// Whether the record's ranges hold the point; its condition is not looked at. A record begins with four 32-bit bounds
+/// (two first, two last), then four of 16 bits.
+SLUICE_ISA_TARGET inline bool is_within(const abi::LeafRecord& record, const abi::ClassPoint& point) noexcept {
+    const auto* const bounds = reinterpret_cast<const __m128i*>(&record);
+    const __m128i wide = _mm_set1_epi64x(static_cast<std::int64_t>(point[0] | std::uint64_t{point[1]} << 32));
+    const __m128i wide_bounds = _mm_loadu_si128(bounds);
+    const __m128i narrow = _mm_set1_epi32(static_cast<std::int32_t>(point[2] | point[3] << 16));
+    const __m128i narrow_bounds = _mm_loadl_epi64(bounds + 1);
+    const unsigned inside = _mm_mask_cmple_epu32_mask(0x3, wide_bounds, wide) |
+                            _mm_mask_cmpge_epu32_mask(0xc, wide_bounds, wide) |
+                            static_cast<unsigned>(_mm_mask_cmple_epu16_mask(0x3, narrow_bounds, narrow) |
+                                                  _mm_mask_cmpge_epu16_mask(0xc, narrow_bounds, narrow))
+                                << 4;
+    return inside == 0xff;
 }
 
 /// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns

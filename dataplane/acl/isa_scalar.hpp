@@ -31,18 +31,17 @@ inline std::uint32_t group_keys(const void* line, std::uint16_t value) noexcept 
     return keys_up_to<abi::kAddressGroupKeys>(static_cast<const std::uint16_t*>(line), value);
 }
 
-/// Bit i = record i holds the point; two records are read.
-inline unsigned matching_records(const abi::LeafRecord* records, const abi::ClassPoint& point) noexcept {
-    unsigned matching = 0;
-    for (unsigned i = 0; i < 2; ++i) {
-        unsigned inside = 1;
-        for (std::size_t d = 0; d < abi::kDimensionCount; ++d) {
-            inside &= static_cast<unsigned>(records[i].first[d] <= point[d]) &
-                      static_cast<unsigned>(point[d] <= records[i].last[d]);
-        }
-        matching |= inside << i;
+/// Whether the record's ranges hold the point; its condition is not looked at.
+inline bool is_within(const abi::LeafRecord& record, const abi::ClassPoint& point) noexcept {
+    unsigned inside = 1;
+    for (std::size_t d = 0; d < 2; ++d) {
+        inside &=
+            static_cast<unsigned>(record.first[d] <= point[d]) & static_cast<unsigned>(point[d] <= record.last[d]);
+        const std::uint32_t narrow = point[2 + d];
+        inside &= static_cast<unsigned>(record.narrow_first[d] <= narrow) &
+                  static_cast<unsigned>(narrow <= record.narrow_last[d]);
     }
-    return matching;
+    return inside != 0;
 }
 
 /// Rows of a block, one per dimension; `see(word, first_rule)` gets every word of matches that is not 0 and returns

@@ -49,7 +49,6 @@ struct TreesView {
     std::span<const std::uint32_t> roots;
     const abi::TreeNode* nodes{};
     const abi::LeafRecord* records{};
-    const abi::LeafRule* leaf_rules{};
     const abi::Condition* conditions{};
     const abi::ClassRange* ranges{};
     const abi::Block* blocks{};

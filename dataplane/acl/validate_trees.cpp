@@ -1,6 +1,7 @@
 /// The trees section: children stand behind their node, so no walk goes round in circles; every leaf, condition and
 /// block names only what is there. How many nodes a lookup can visit is counted and held against what the section says.
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "dataplane/acl/check.hpp"
@@ -18,7 +19,6 @@ struct Arrays {
     std::span<const std::uint32_t> roots;
     std::span<const abi::TreeNode> nodes;
     std::span<const abi::LeafRecord> records;
-    std::span<const abi::LeafRule> leaf_rules;
     std::span<const abi::Condition> conditions;
     std::span<const abi::ClassRange> ranges;
     std::span<const abi::Block> blocks;
@@ -70,13 +70,10 @@ bool open_arrays(Check& check, const abi::TreesSection& s, Arrays& a) {
                          abi::kTreesMax) &&
            check.array("roots", s.roots, a.roots) && on_a_line(check, "nodes", s.nodes) &&
            check.array("nodes", s.nodes, a.nodes) && on_a_line(check, "records", s.records) &&
-           check.array("records", s.records, a.records) &&
-           check.require(a.records.size() >= abi::kLeafPadding, R::bounds, "records has ", a.records.size(),
-                         " elements, not even the padding") &&
-           check.array("leaf_rules", s.leaf_rules, a.records.size() - abi::kLeafPadding, a.leaf_rules) &&
-           check.array("conditions", s.conditions, a.conditions) && check.array("ranges", s.ranges, a.ranges) &&
-           on_a_line(check, "blocks", s.blocks) && check.array("blocks", s.blocks, a.blocks) &&
-           on_a_line(check, "words", s.words) && check.array("words", s.words, a.words);
+           check.array("records", s.records, a.records) && check.array("conditions", s.conditions, a.conditions) &&
+           check.array("ranges", s.ranges, a.ranges) && on_a_line(check, "blocks", s.blocks) &&
+           check.array("blocks", s.blocks, a.blocks) && on_a_line(check, "words", s.words) &&
+           check.array("words", s.words, a.words);
 }
 
 /// `rule` of a leaf or block: not the default's, which needs no entry.
@@ -87,15 +84,26 @@ bool check_rule(Check& check, std::uint32_t rule, std::uint32_t rule_count, std:
                          rule_count);
 }
 
+/// The smallest rule that a node can answer.
+std::uint32_t best_of(const abi::TreeNode& node) { return node.best & ~abi::kObserveBit; }
+
+bool check_record(Check& check, const abi::TreesSection& s, const Arrays& a, const abi::LeafRecord& record,
+                  std::string_view where, std::uint64_t index) {
+    return check_rule(check, record.rule, s.rule_count, where, index) &&
+           check.require(record.condition < a.conditions.size(), R::index, where, " ", index, " names condition ",
+                         record.condition, " of ", a.conditions.size());
+}
+
 bool check_leaf(Check& check, const Arrays& a, std::uint64_t index, const abi::TreeNode& node) {
-    if (!check.require(node.count <= abi::kLeafRecordsMax, R::bounds, "leaf ", index, " has ", node.count,
-                       " records, at most ", abi::kLeafRecordsMax) ||
-        !check.require(std::uint64_t{node.base} + node.count <= a.leaf_rules.size(), R::index, "leaf ", index,
-                       " has records ", node.base, " and ", node.count, " on, there are ", a.leaf_rules.size()))
+    if (!check.require(node.count <= abi::kLeafRecordsMax && node.count % 2 == 0 && node.base % 2 == 0, R::bounds,
+                       "leaf ", index, " has ", node.count, " records from ", node.base, " on, at most ",
+                       abi::kLeafRecordsMax, " and whole lines") ||
+        !check.require(std::uint64_t{node.base} + node.count <= a.records.size(), R::index, "leaf ", index,
+                       " has records ", node.base, " and ", node.count, " on, there are ", a.records.size()))
         return false;
     for (std::uint32_t i = 0; i < node.count; ++i) {
-        const std::uint32_t rule = a.leaf_rules[node.base + i].rule & ~abi::kObserveBit;
-        const std::uint32_t before = i == 0 ? 0 : a.leaf_rules[node.base + i - 1].rule & ~abi::kObserveBit;
+        const std::uint32_t rule = a.records[node.base + i].rule & ~abi::kObserveBit;
+        const std::uint32_t before = i == 0 ? 0 : a.records[node.base + i - 1].rule & ~abi::kObserveBit;
         if (!check.require(before <= rule && node.best <= rule, R::order, "leaf ", index, " has rule ", rule,
                            " out of order"))
             return false;
@@ -106,7 +114,8 @@ bool check_leaf(Check& check, const Arrays& a, std::uint64_t index, const abi::T
 /// A cut: its children stand behind it, before `end`, and are nobody else's.
 bool check_cut(Check& check, const Arrays& a, std::size_t n, std::size_t end, std::vector<std::uint8_t>& depth) {
     const abi::TreeNode& node = a.nodes[n];
-    if (!check.require(node.kind < abi::kDimensionCount, R::enum_value, "node ", n, " has kind ", node.kind) ||
+    if (!check.require(node.kind - abi::kTreeCut < abi::kDimensionCount, R::enum_value, "node ", n, " has kind ",
+                       node.kind) ||
         !check.require(node.count >= 1 && node.base > n && std::uint64_t{node.base} + node.count <= end, R::order,
                        "node ", n, " has children ", node.base, " and ", node.count, " on, its tree ends at ", end) ||
         !check.require(depth[n] < 255, R::budget, "node ", n, " stands too deep"))
@@ -115,22 +124,29 @@ bool check_cut(Check& check, const Arrays& a, std::size_t n, std::size_t end, st
         if (!check.require(depth[c] == 1, R::order, "node ", c, " is the child of two nodes")) return false;
         depth[c] = static_cast<std::uint8_t>(depth[n] + 1);
         // A packet that has a better rule leaves at the node: nothing below may be better than it says.
-        if (!check.require(node.best <= a.nodes[c].best, R::order, "node ", c, " is better than node ", n, " says"))
+        if (!check.require(node.best <= best_of(a.nodes[c]), R::order, "node ", c, " is better than node ", n, " says"))
             return false;
     }
     return true;
 }
 
 /// One tree, nodes [root, end): children stand behind, so one pass in order knows the depth of each before it comes.
-bool check_tree(Check& check, const Arrays& a, std::size_t root, std::size_t end, std::uint64_t& visits) {
+bool check_tree(Check& check, const abi::TreesSection& s, const Arrays& a, std::size_t root, std::size_t end,
+                std::uint64_t& visits) {
     std::uint8_t deepest = 1;
     // 1 = the root, or not yet anybody's child; a child is at least 2.
     std::vector<std::uint8_t> depth(end, 1);
     for (std::size_t n = root; n < end; ++n) {
         const abi::TreeNode& node = a.nodes[n];
-        // Also in a leaf: the lookup computes a child before it looks whether there is one.
-        if (!check.require(node.shift <= 31, R::bounds, "node ", n, " has shift ", node.shift)) return false;
         deepest = std::max(deepest, depth[n]);
+        if (node.kind < abi::kTreeCut) {
+            if (!check_record(check, s, a, std::bit_cast<abi::LeafRecord>(node), "the record of node", n)) return false;
+            continue;
+        }
+        if (!check.require(node.shift <= 31, R::bounds, "node ", n, " has shift ", node.shift) ||
+            !check.require(node.must_be_zero == decltype(node.must_be_zero){}, R::bounds, "node ", n,
+                           " has padding that is not zero"))
+            return false;
         if (node.kind == abi::kTreeLeaf) {
             if (!check_leaf(check, a, n, node)) return false;
         } else if (node.kind == abi::kTreeBlock) {
@@ -153,7 +169,7 @@ bool check_nodes(Check& check, const abi::TreesSection& s, const Arrays& a) {
         const std::uint64_t end = r + 1 < a.roots.size() ? a.roots[r + 1] : a.nodes.size();
         if (!check.require(a.roots[r] < end && end <= a.nodes.size(), R::order, "tree ", r, " has nodes ", a.roots[r],
                            " to ", end, " of ", a.nodes.size()) ||
-            !check_tree(check, a, a.roots[r], end, visits))
+            !check_tree(check, s, a, a.roots[r], end, visits))
             return false;
     }
     return check.require(visits == s.node_visits_max, R::bounds, "node_visits_max is ", s.node_visits_max,
@@ -171,11 +187,6 @@ bool check_conditions(Check& check, const Arrays& a) {
                                " names ranges ", first, " and ", count, " on of ", a.ranges.size()))
                 return false;
         }
-    }
-    for (std::size_t i = 0; i < a.leaf_rules.size(); ++i) {
-        if (!check.require(a.leaf_rules[i].condition < a.conditions.size(), R::index, "record ", i, " names condition ",
-                           a.leaf_rules[i].condition, " of ", a.conditions.size()))
-            return false;
     }
     return true;
 }
@@ -231,12 +242,14 @@ private:
         for (const abi::BlockSide& side : block_.sides) {
             std::span<const std::uint16_t> map;
             std::span<const std::uint32_t> starts;
-            const bool direct = side.width != 0;
-            if (!check_.require(side.row_count >= 1 && side.must_be_zero == 0 && (direct != (side.start_count != 0)),
-                                R::bounds, "block ", index_, " has a side of ", side.width, " classes, ",
-                                side.start_count, " starts and ", side.row_count, " rows") ||
-                !array("starts", side.starts, side.start_count, starts) ||
-                !array("map entries", side.map, direct ? side.width : side.start_count, map))
+            const bool direct = side.width != 0, by_starts = side.start_count != 0;
+            if (!check_.require(
+                    side.row_count >= 1 && (side.tells_apart() ? direct != by_starts : !direct && !by_starts),
+                    R::bounds, "block ", index_, " has a side of ", side.width, " classes, ", side.start_count,
+                    " starts and ", side.row_count, " rows") ||
+                !array("starts", side.map, side.start_count, starts) ||
+                !array("map entries", side.map + (side.start_count + std::uint64_t{1}) / 2,
+                       direct ? side.width : side.start_count, map))
                 return false;
             for (const std::uint16_t row : map) {
                 if (!check_.require(row < side.row_count, R::index, "block ", index_, " names row ", row, " of ",
@@ -259,7 +272,11 @@ private:
                                 " and its mask differ about observe mode"))
                 return false;
         }
-        for (const abi::BlockSide& side : block_.sides) {
+        const auto tells_apart = [](const abi::BlockSide& side) { return side.tells_apart(); };
+        const bool any = std::ranges::any_of(block_.sides, tells_apart);
+        for (std::size_t d = 0; d < block_.sides.size(); ++d) {
+            const abi::BlockSide& side = block_.sides[d];
+            if (any ? !side.tells_apart() : d != 0) continue;
             std::span<const std::uint64_t> rows;
             if (!array("row words", side.rows, std::uint64_t{side.row_count} * block_.word_count, rows) || !tails(rows))
                 return false;
@@ -348,8 +365,8 @@ bool check_trees(Check& check, const abi::TreesSection& s) {
                            s.class_count[3]))
             return false;
     }
-    for (std::size_t i = 0; i < a.leaf_rules.size(); ++i) {
-        if (!check_rule(check, a.leaf_rules[i].rule, s.rule_count, "record", i)) return false;
+    for (std::size_t i = 0; i < a.records.size(); ++i) {
+        if (!check_record(check, s, a, a.records[i], "record", i)) return false;
     }
     return check_nodes(check, s, a) && check_conditions(check, a) && check_blocks(check, s, a);
 }

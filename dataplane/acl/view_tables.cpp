@@ -60,7 +60,6 @@ bool view_tables(Check& check, const LookupSections& sections, const NamedRules&
                  .roots = open.array<std::uint32_t>(s.roots),
                  .nodes = open.array<abi::TreeNode>(s.nodes).data(),
                  .records = open.array<abi::LeafRecord>(s.records).data(),
-                 .leaf_rules = open.array<abi::LeafRule>(s.leaf_rules).data(),
                  .conditions = open.array<abi::Condition>(s.conditions).data(),
                  .ranges = open.array<abi::ClassRange>(s.ranges).data(),
                  .blocks = open.array<abi::Block>(s.blocks).data(),
@@ -95,8 +94,11 @@ bool check_modes(Check& check, const LookupSections& sections, const NamedRules&
         return check.require(observe == (rule >= abi::kObserveBit), R::order, "the trees and rule ", at,
                              " differ about observe mode");
     };
-    for (const abi::LeafRule& leaf : open.array<abi::LeafRule>(s.leaf_rules)) {
-        if (!agrees(leaf.rule)) return false;
+    for (const abi::TreeNode& node : open.array<abi::TreeNode>(s.nodes)) {
+        if (node.kind < abi::kTreeCut && !agrees(node.best)) return false;
+    }
+    for (const abi::LeafRecord& record : open.array<abi::LeafRecord>(s.records)) {
+        if (!agrees(record.rule)) return false;
     }
     const auto words = open.array<std::uint64_t>(s.words);
     for (const abi::Block& block : open.array<abi::Block>(s.blocks)) {

@@ -60,8 +60,15 @@ std::vector<abi::RuleIndex> rules_in_order(const dp::TableView& view) {
 /// How often each rule stands in leaves and blocks of the large tables.
 std::vector<std::size_t> entries_of(const dp::TableView& view, const abi::TreesSection& trees) {
     std::vector<std::size_t> entries(view.rules_end());
-    for (std::size_t i = 0; i < trees.leaf_rules.count; ++i)
-        ++entries[view.trees.leaf_rules[i].rule & ~abi::kObserveBit];
+    const std::span nodes{view.trees.nodes, trees.nodes.count};
+    for (const abi::TreeNode& node : nodes) {
+        if (node.kind < abi::kTreeCut) ++entries[node.best & ~abi::kObserveBit];
+    }
+    const std::span records{view.trees.records, trees.records.count};
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        const bool repeated = i % 2 != 0 && records[i] == records[i - 1];  // the last of an odd number
+        entries[records[i].rule & ~abi::kObserveBit] += repeated ? 0 : 1;
+    }
     for (std::size_t b = 0; b < trees.blocks.count; ++b) {
         const abi::Block& block = view.trees.blocks[b];
         const auto* const rules = reinterpret_cast<const std::uint32_t*>(view.trees.words + block.rules);
@@ -109,7 +116,7 @@ void print_text(const abi::Manifest& m, const dp::TableView& view, const dp::Sec
     };
     fmt::print("  classes src {} dst {} transport {} zones {}; nodes {} leaf records {} blocks {}\n",
                trees.class_count[0], trees.class_count[1], trees.class_count[2], trees.class_count[3],
-               trees.nodes.count, trees.leaf_rules.count, trees.blocks.count);
+               trees.nodes.count, trees.records.count, trees.blocks.count);
     fmt::print("  a lookup visits at most: addresses v4 {} + {}, v6 {} + {}; trees {}; words a block row {}\n",
                visits(abi::SectionKind::src_v4), visits(abi::SectionKind::dst_v4), visits(abi::SectionKind::src_v6),
                visits(abi::SectionKind::dst_v6), trees.node_visits_max, trees.block_words_max);

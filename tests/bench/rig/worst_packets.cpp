@@ -53,13 +53,13 @@ abi::ClassPoint point_of(const dp::TableView& table, const dp::LookupKey& key) n
     return point;
 }
 
-/// Header, four maps; then four rows, or a pair and its answer.
+/// Header; a map for each side that tells rules apart; then as many rows, or a pair and its answer.
 std::uint32_t block_lines(const abi::Block& block) noexcept {
     constexpr std::uint32_t kWordsOfALine = kLineBytes / sizeof(std::uint64_t);
     constexpr auto kHeader = static_cast<std::uint32_t>((sizeof(abi::Block) + kLineBytes - 1) / kLineBytes);
-    constexpr auto kMaps = static_cast<std::uint32_t>(abi::kDimensionCount);
-    if (block.kind == abi::BlockKind::pairs) return kHeader + kMaps + 2;
-    return kHeader + kMaps + kMaps * ((block.word_count + kWordsOfALine - 1) / kWordsOfALine);
+    const auto maps = static_cast<std::uint32_t>(std::ranges::count_if(block.sides, &abi::BlockSide::tells_apart));
+    if (block.kind == abi::BlockKind::pairs) return kHeader + maps + 2;
+    return kHeader + maps + maps * ((block.word_count + kWordsOfALine - 1) / kWordsOfALine);
 }
 
 /// One tree as find_rules goes down it.
@@ -69,15 +69,17 @@ void visit_tree(const dp::TreesView& t, std::uint32_t root, const abi::ClassPoin
     while (true) {
         ++cost.lines;
         ++cost.nodes;
-        if (node->best >= result.rule) return;
-        if (node->kind >= abi::kDimensionCount) break;
-        const std::uint32_t step = (point[node->kind] - node->first) >> node->shift;
-        node = t.nodes + node->base + std::min<std::uint32_t>(step, node->count - 1U);
+        if ((node->best & ~abi::kObserveBit) >= result.rule) return;
+        if (!dp::scalar::cuts(*node)) break;
+        node = t.nodes + dp::scalar::child_of(*node, point);
+    }
+    if (node->kind < abi::kTreeCut) {
+        dp::scalar::read_record(t, dp::scalar::record_in_place(*node), point, result);
+        return;
     }
     if (node->kind == abi::kTreeLeaf) {
         dp::scalar::read_leaf(t, *node, point, result);
-        cost.lines +=
-            (node->count * static_cast<std::uint32_t>(sizeof(abi::LeafRecord)) + kLineBytes - 1) / kLineBytes + 1;
+        cost.lines += node->count * static_cast<std::uint32_t>(sizeof(abi::LeafRecord)) / kLineBytes;
         return;
     }
     const dp::scalar::BlockProbe probe{.block = t.blocks + node->base, .item = 0};

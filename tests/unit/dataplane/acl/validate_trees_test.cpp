@@ -52,13 +52,7 @@ const Damage kPairsDamages[] = {
     {"a root that is no node", [](auto& g) { item<std::uint32_t>(g, &abi::TreesSection::roots, 0) = 7; }, R::order},
     {"a block that is not there", [](auto& g) { item<abi::TreeNode>(g, &abi::TreesSection::nodes, 0).base = 1; },
      R::index},
-    {"no padding behind the leaves", [](auto& g) { trees(g).records.count = 3; }, R::bounds},
-    {"records off their edge",
-     [](auto& g) {
-         trees(g).records.offset += 8;
-         trees(g).leaf_rules.offset += 64;
-     },
-     R::bounds},
+    {"records off their edge", [](auto& g) { trees(g).records.offset += 8; }, R::bounds},
     {"no condition that asks nothing", [](auto& g) { trees(g).conditions.count = 0; }, R::bounds},
     {"visits", [](auto& g) { trees(g).node_visits_max = 2; }, R::bounds},
     {"words of a row", [](auto& g) { trees(g).block_words_max = 1; }, R::bounds},
@@ -67,9 +61,10 @@ const Damage kPairsDamages[] = {
     {"a block's rules behind the end", [](auto& g) { block(g).rules = ~0U; }, R::bounds},
     {"a block's rule is the default's", [](auto& g) { reinterpret_cast<std::uint32_t&>(word(g, block(g).rules)) = 3; },
      R::index},
-    {"a side with a map and starts", [](auto& g) { block(g).sides[0].start_count = 1; }, R::bounds},
-    {"a side with neither", [](auto& g) { block(g).sides[0].width = 0; }, R::bounds},
+    {"a side with a map and starts", [](auto& g) { block(g).sides[1].start_count = 1; }, R::bounds},
+    {"a side with neither", [](auto& g) { block(g).sides[1].width = 0; }, R::bounds},
     {"a map behind the end", [](auto& g) { block(g).sides[1].width = ~0U; }, R::bounds},
+    {"a side with a map and one row", [](auto& g) { block(g).sides[1].row_count = 1; }, R::bounds},
     {"a map names no row", [](auto& g) { word(g, block(g).sides[1].map) = 0xffff; }, R::index},
     {"a side without rows", [](auto& g) { block(g).sides[2].row_count = 0; }, R::bounds},
     {"rows that make the answers wrap",
@@ -101,16 +96,22 @@ std::size_t node_of_kind(EditableGeneration& g, bool (*wanted)(const abi::TreeNo
     return 0;
 }
 abi::TreeNode& a_cut(EditableGeneration& g) {
-    return item<abi::TreeNode>(g, &abi::TreesSection::nodes,
-                               node_of_kind(g, [](const abi::TreeNode& n) { return n.kind < abi::kDimensionCount; }));
+    return item<abi::TreeNode>(g, &abi::TreesSection::nodes, node_of_kind(g, [](const abi::TreeNode& n) {
+                                   return n.kind - abi::kTreeCut < abi::kDimensionCount;
+                               }));
 }
 abi::TreeNode& a_leaf(EditableGeneration& g) {
     return item<abi::TreeNode>(g, &abi::TreesSection::nodes, node_of_kind(g, [](const abi::TreeNode& n) {
                                    return n.kind == abi::kTreeLeaf && n.count > 1;
                                }));
 }
-abi::LeafRule& leaf_rule(EditableGeneration& g, std::size_t i) {
-    return item<abi::LeafRule>(g, &abi::TreesSection::leaf_rules, i);
+/// A leaf of one record, which stands in the node.
+abi::TreeNode& in_place(EditableGeneration& g) {
+    return item<abi::TreeNode>(g, &abi::TreesSection::nodes,
+                               node_of_kind(g, [](const abi::TreeNode& n) { return n.kind < abi::kTreeCut; }));
+}
+abi::LeafRecord& record(EditableGeneration& g, std::size_t i) {
+    return item<abi::LeafRecord>(g, &abi::TreesSection::records, i);
 }
 abi::Block& a_bits_block(EditableGeneration& g) {
     for (std::size_t b = 0; b < trees(g).blocks.count; ++b) {
@@ -122,18 +123,26 @@ abi::Block& a_bits_block(EditableGeneration& g) {
 }
 
 const Damage kTreeDamages[] = {
-    {"a node of no kind", [](auto& g) { a_cut(g).kind = 9; }, R::enum_value},
+    {"a node of no kind", [](auto& g) { a_cut(g).kind = abi::kTreeCut + 9; }, R::enum_value},
     {"a shift that is too wide", [](auto& g) { a_leaf(g).shift = 32; }, R::bounds},
     {"a cut without children", [](auto& g) { a_cut(g).count = 0; }, R::order},
     {"a child that is its own parent", [](auto& g) { a_cut(g).base = 0; }, R::order},
     {"children behind the end", [](auto& g) { a_cut(g).base = ~0U - 100; }, R::order},
     {"a node promises too little", [](auto& g) { a_cut(g).best = abi::kNoRule; }, R::order},
     {"a leaf that is too long", [](auto& g) { a_leaf(g).count = 17; }, R::bounds},
-    {"a leaf behind the end", [](auto& g) { a_leaf(g).base = ~0U - 8; }, R::index},
-    {"a leaf's rule is the default's", [](auto& g) { leaf_rule(g, 0).rule = 6'000; }, R::index},
-    {"rules of a leaf out of order", [](auto& g) { leaf_rule(g, a_leaf(g).base).rule = 5'999; }, R::order},
-    {"a leaf's observe bit", [](auto& g) { leaf_rule(g, a_leaf(g).base).rule ^= abi::kObserveBit; }, R::order},
-    {"a condition that is not there", [](auto& g) { leaf_rule(g, 0).condition = ~0U; }, R::index},
+    {"a leaf behind the end", [](auto& g) { a_leaf(g).base = ~0U - 9; }, R::index},
+    {"a leaf that ends within a line", [](auto& g) { a_leaf(g).count -= 1; }, R::bounds},
+    {"a leaf that begins within a line", [](auto& g) { a_leaf(g).base += 1; }, R::bounds},
+    {"padding of a node", [](auto& g) { a_leaf(g).must_be_zero[1] = 1; }, R::bounds},
+    {"a leaf's rule is the default's", [](auto& g) { record(g, 0).rule = 6'000; }, R::index},
+    {"rules of a leaf out of order", [](auto& g) { record(g, a_leaf(g).base).rule = 5'999; }, R::order},
+    {"a leaf's observe bit", [](auto& g) { record(g, a_leaf(g).base).rule ^= abi::kObserveBit; }, R::order},
+    {"a condition that is not there", [](auto& g) { record(g, 0).condition = ~0U; }, R::index},
+    {"the rule of a record in place is the default's", [](auto& g) { in_place(g).best = 6'000; }, R::index},
+    {"a record in place is better than its node says", [](auto& g) { in_place(g).best = 0; }, R::order},
+    {"the observe bit of a record in place", [](auto& g) { in_place(g).best ^= abi::kObserveBit; }, R::order},
+    {"the condition of a record in place is not there", [](auto& g) { in_place(g).kind = abi::kTreeCut - 1; },
+     R::index},
     {"a condition's ranges behind the end",
      [](auto& g) { item<abi::Condition>(g, &abi::TreesSection::conditions, 1).count[1] = ~0U; }, R::index},
     {"condition 0 asks", [](auto& g) { item<abi::Condition>(g, &abi::TreesSection::conditions, 0).count[0] = 1; },
@@ -171,7 +180,7 @@ TEST(ValidateTrees, TheSectionStatesWhatALookupVisits) {
             open.pop_back();
             deepest = std::max(deepest, depth);
             const abi::TreeNode& node = view.nodes[n];
-            for (std::uint32_t c = 0; node.kind < abi::kDimensionCount && c < node.count; ++c)
+            for (std::uint32_t c = 0; node.kind - abi::kTreeCut < abi::kDimensionCount && c < node.count; ++c)
                 open.emplace_back(node.base + c, depth + 1);
         }
         visits += deepest;

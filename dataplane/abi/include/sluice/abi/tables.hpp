@@ -22,6 +22,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -29,7 +30,7 @@
 
 namespace sluice::abi {
 
-inline constexpr std::uint32_t kAbiVersion = 13;
+inline constexpr std::uint32_t kAbiVersion = 14;
 
 inline constexpr std::uint64_t kManifestMagic = 0x31464d5343554c53ULL;  // "SLUCSMF1", read as bytes
 inline constexpr std::uint64_t kSectionMagic = 0x3143455343554c53ULL;   // "SLUCSEC1"
@@ -389,30 +390,36 @@ using ClassPoint = std::array<std::uint32_t, kDimensionCount>;
 
 inline constexpr std::uint32_t kTreesMax = 4;
 
-/// A cut: child = base + min((class - first) >> shift, count - 1). Or a leaf: `count` records from `base` on, or block
-/// `base`. Children stand behind their node.
+/// A place of a tree, half a cache line. A cut: child = base + min((class - first) >> shift, count - 1). A leaf:
+/// `count` records from `base` on. A block: `base`. Children stand behind their node. Or, where `kind` is below
+/// kTreeCut, a leaf of one record, in place: a LeafRecord, whose `rule` and `condition` stand where `best` and `kind`
+/// do.
 struct TreeNode {
     std::uint32_t base{};
     std::uint32_t first{};
+    std::uint32_t count{};
+    std::uint32_t shift{};  ///< at most 31
+    std::array<std::uint32_t, 2> must_be_zero{};
     std::uint32_t best{};  ///< no rule below has a smaller index; kNoRule where there is none
-    std::uint8_t kind{};   ///< a Dimension to cut in, or one of the following
-    std::uint8_t shift{};  ///< at most 31
-    std::uint16_t count{};
+    std::uint32_t kind{};  ///< kTreeCut + the Dimension to cut in, or one of the following
 };
-static_assert(sizeof(TreeNode) == 16);
-inline constexpr std::uint8_t kTreeLeaf = 4;   ///< LeafRecord[count], ascending by rule
-inline constexpr std::uint8_t kTreeBlock = 5;  ///< Block
+inline constexpr std::uint32_t kTreeCut = 1U << 31;
+inline constexpr std::uint32_t kTreeLeaf = kTreeCut + 4;   ///< LeafRecord[count], ascending by rule
+inline constexpr std::uint32_t kTreeBlock = kTreeCut + 5;  ///< Block
 inline constexpr std::uint32_t kLeafRecordsMax = 16;
 
-/// Matches where every class is within its range, both ends inside, and the condition holds.
+/// Matches where every class is within its range, both ends inside, and the condition holds. Classes of transport and
+/// of zones fit 16 bits: the sections that give them hold them so.
 struct LeafRecord {
-    ClassPoint first{}, last{};
+    std::array<std::uint32_t, 2> first{}, last{};                ///< source, destination
+    std::array<std::uint16_t, 2> narrow_first{}, narrow_last{};  ///< transport, zones
+    std::uint32_t rule{};                                        ///< RuleIndex; kObserveBit set for observe mode
+    std::uint32_t condition{};                                   ///< index into conditions; 0 always holds
+    bool operator==(const LeafRecord&) const = default;
 };
-static_assert(sizeof(LeafRecord) == 32);
-struct LeafRule {
-    std::uint32_t rule{};       ///< RuleIndex; kObserveBit set for a rule in observe mode
-    std::uint32_t condition{};  ///< index into conditions; 0 always holds
-};
+static_assert(sizeof(TreeNode) == 32 && sizeof(LeafRecord) == 32);
+static_assert(offsetof(TreeNode, best) == offsetof(LeafRecord, rule));
+static_assert(offsetof(TreeNode, kind) == offsetof(LeafRecord, condition));
 inline constexpr std::uint32_t kObserveBit = 1U << 31;
 
 /// For rules that name more than one range of classes: the class must be inside one of `count` ranges from `first` on.
@@ -430,22 +437,24 @@ struct ClassRange {
 /// first, width - 1)]`, or, where `width` is 0, the row of the last of `start_count` starts that is not above the
 /// class. `bits`: AND the four rows, bit i = rule i of `rules` may match. `pairs`: the first two rows name a cell of
 /// `pairs`, which with the last two names a cell of `finals`. Offsets count in 8-byte words of TreesSection::words.
+///
+/// A side with one row tells no rules apart: it has no map, and its row needs no AND. Only where no side tells any
+/// apart, the first has a row.
 enum class BlockKind : std::uint32_t { bits = 0, pairs = 1 };
 struct BlockSide {
     std::uint32_t first{};
     std::uint32_t width{};
-    std::uint32_t map{};          ///< uint16[width], or uint16[start_count]
-    std::uint32_t starts{};       ///< uint32[start_count], ascending
     std::uint32_t start_count{};  ///< 0 where `width` is not
+    std::uint32_t map{};          ///< uint16[width]; or uint32[start_count], ascending, then, on a word, as many uint16
     std::uint32_t row_count{};
     std::uint32_t rows{};  ///< bits: uint64[row_count * word_count]
-    std::uint32_t must_be_zero{};
+    bool tells_apart() const noexcept { return row_count > 1; }
 };
 struct Block {
     BlockKind kind{};
     std::uint32_t rule_count{};
     std::uint32_t word_count{};  ///< bits: (rule_count + 63) / 64
-    std::uint32_t rules{};       ///< uint32[rule_count]: as LeafRule::rule, ascending by rule
+    std::uint32_t rules{};       ///< uint32[rule_count]: as LeafRecord::rule, ascending by rule
     std::uint32_t observe{};     ///< bits: uint64[word_count]: which rules are in observe mode
     std::uint32_t pairs{};       ///< pairs: uint32[rows of source * rows of destination], below pair_count
     std::uint32_t pair_count{};  ///< pairs
@@ -455,7 +464,7 @@ struct Block {
 struct BlockAnswer {
     std::uint32_t rule{kNoRule}, observe{kNoRule};
 };
-static_assert(sizeof(Block) == 160 && sizeof(BlockAnswer) == 8);
+static_assert(sizeof(Block) == 128 && sizeof(BlockAnswer) == 8);
 
 /// A question about a packet that sets with changing members answer: is its source (side 0), or its destination (1), a
 /// member of the set?
@@ -498,16 +507,13 @@ struct TreesSection {
     /// ((period * zone_count + from) * zone_count + to) << uses | answers; bit i of the answers is that to use i.
     ArrayRef zone_pairs;
     ArrayRef roots;       ///< uint32[at most kTreesMax], nodes
-    ArrayRef nodes;       ///< TreeNode
-    ArrayRef records;     ///< LeafRecord; kLeafPadding more than leaves name; `offset` is a multiple of 64
-    ArrayRef leaf_rules;  ///< LeafRule, one per record, none for the padding
+    ArrayRef nodes;       ///< TreeNode; `offset` of this and the next is a multiple of 64
+    ArrayRef records;     ///< LeafRecord; a leaf's begin on a line, and the last of an odd number stands there twice
     ArrayRef conditions;  ///< Condition; the first asks nothing
     ArrayRef ranges;      ///< ClassRange; those of a condition ascend and do not touch
-    ArrayRef blocks;      ///< Block
+    ArrayRef blocks;      ///< Block; `offset` of this and the next is a multiple of 64
     ArrayRef words;       ///< uint64
 };
-/// A leaf is read four records at a time.
-inline constexpr std::uint32_t kLeafPadding = 4;
 
 // ---------------------------------------------------------------------------------------------------------------
 // overlay
