@@ -79,7 +79,12 @@ def two_workers_pass_everything(bench):
 
 def _look_at_figures(bench):
     """Both workers own flows and have handed packets to the other; nothing was lost between them."""
-    assert pressure.total(bench, "handed_in") == pressure.total(bench, "handed_out") > 0
+    # Two answers of the API, a moment apart: packets may be on their way in between.
+    until(
+        lambda: pressure.total(bench, "handed_in") == pressure.total(bench, "handed_out") > 0,
+        "what was handed out has been handed in",
+        5.0,
+    )
     until(lambda: all(w["handed_in"] > 0 for w in bench.api.status()["workers"]), "both have been handed packets", 5.0)
     status = bench.api.status()
     assert status["dataplane"]["steering"] == "software" and len(status["workers"]) == 2, status
