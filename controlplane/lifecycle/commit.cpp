@@ -292,6 +292,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
+    auto spelling = spelled_soon(*prepared);
     auto intent = prepared->staged_behind(now.current.get());
     intent.slots = slots_to_write(slots);
     intent.change = change;
@@ -315,6 +316,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
         forget_pending();
         return Unexpected(dataplane_unavailable(to_text(answer.error())));
     }
+    if (spelling.valid()) prepared->spelled = spelling.get();
     return settle(prepared, *answer, confirm_within.count() != 0, std::move(record));
 }
 
@@ -358,8 +360,11 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
     promote_due_ = !promoted;
     promote_record_ = std::move(outcome);
     if (!promoted) warnings.push_back({"current-not-written", "", {}, promoted.error().what});
+    // The adoption has dropped what no text in its history needs. Can't it be kept, the first edit takes longer.
+    const bool spelled = prepared->spelled != nullptr && store_->keep_text(prepared->spelled->text);
     {
         const std::lock_guard lock{state_mutex_};
+        if (spelled) ++shared_.texts_spelled;
         shared_.current = prepared;
         shared_.current_since = std::chrono::steady_clock::now();
         shared_.pending.reset();

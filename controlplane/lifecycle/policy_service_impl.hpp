@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -331,6 +332,11 @@ private:
 };
 
 std::string to_text(const ClientError& error);
+
+// --- spelling.cpp
+/// The text that edits of a policy in its author's own words go on from; no future where none is worth its while. `of`
+/// outlives it.
+std::future<std::shared_ptr<const Spelled>> spelled_soon(const PreparedPolicy& of);
 
 /// What `reader` still has, until the deadline.
 RecordedEffect recorded_effect(RecordReader& reader, FlowTally& tally, std::chrono::steady_clock::time_point deadline);

@@ -41,7 +41,7 @@ struct SourcePolicy {
 struct Spelled {
     std::string text;
     std::vector<std::size_t> text_at;  ///< WrittenPolicy's
-    std::string digest;                ///< under which the store has it
+    std::string digest;                ///< under which the store has it, if it does
 };
 
 struct PreparedPolicy {

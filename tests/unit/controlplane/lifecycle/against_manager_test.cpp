@@ -120,27 +120,41 @@ TEST_F(AgainstManager, EditsThatRestAreCompiledIntoTheTables) {
 
 // A policy in its author's own words is written out before anybody edits it: then even its first edit is a short row,
 // and both texts are what they were.
-TEST_F(AgainstManager, TheFirstEditOfAPolicyIsKeptAsAnEdit) {
-    start_dataplane();
-    start_service();
-    std::string text = policy_text("allow") + "  # in my own words\n";
-    for (int i = 0; i < 400; ++i)
-        text += "  - {id: more-" + std::to_string(i) + ",   from: outside, to: any, service: tcp/" +
-                std::to_string(1000 + i) + ", action: deny}\n";
-    const auto first = put(text);
-    ASSERT_TRUE(first) << first.error().detail;
-    ASSERT_TRUE(eventually(
-        [&] { return service->metrics(false).find("sluice_policy_texts_spelled_total 1\n") != std::string::npos; }));
-    EXPECT_EQ(service->current()->text, text) << "whoever reads it gets what was sent";
-    CommitOptions options;
-    options.if_match = first->hash;
-    const auto edited = service->patch(R"([{"op": "remove", "id": "more-7"}])", options);
-    ASSERT_TRUE(edited) << edited.error().detail;
-    const std::string words = service->current()->text;
-    EXPECT_EQ(words.find("own words"), std::string::npos);
+class FirstEditOfAPolicy : public AgainstManager {
+protected:
+    void SetUp() override {
+        AgainstManager::SetUp();
+        text = policy_text("allow") + "  # in my own words\n";
+        for (int i = 0; i < 400; ++i)
+            text += "  - {id: more-" + std::to_string(i) + ",   from: outside, to: any, service: tcp/" +
+                    std::to_string(1000 + i) + ", action: deny}\n";
+        start_dataplane();
+        start_service();
+    }
+    void edit_and_look() {
+        const std::string hash = service->current()->hash;
+        EXPECT_EQ(service->current()->text, text) << "whoever reads it gets what was sent";
+        CommitOptions options;
+        options.if_match = hash;
+        const auto edited = service->patch(R"([{"op": "remove", "id": "more-7"}])", options);
+        ASSERT_TRUE(edited) << edited.error().detail;
+        const std::string words = service->current()->text;
+        EXPECT_EQ(words.find("own words"), std::string::npos);
+        service.reset();
+        expect_one_short_edit();
+        start_service();
+        EXPECT_EQ(service->current()->text, words);
+        EXPECT_EQ(service->current()->hash, edited->hash);
+        ASSERT_TRUE(service->rollback(edited->generation, {}));
+        ASSERT_TRUE(eventually([&] { return service->current()->hash == hash; }));
+        EXPECT_EQ(service->current()->text, text);
+    }
+    bool counts(const std::string& line) { return service->metrics(false).find(line + "\n") != std::string::npos; }
 
-    service.reset();
-    {
+    std::string text;
+
+private:
+    void expect_one_short_edit() {
         auto store = Database::open(dir.path("state") + "/state.db", nullptr);
         ASSERT_TRUE(store);
         const auto lock = (*store)->lock();
@@ -153,12 +167,26 @@ TEST_F(AgainstManager, TheFirstEditOfAPolicyIsKeptAsAnEdit) {
         EXPECT_EQ(edits, 1);
         EXPECT_LT(longest, 300);
     }
+};
+
+TEST_F(FirstEditOfAPolicy, IsKeptAsAnEditRightBehindThePut) {
+    ASSERT_TRUE(put(text));
+    edit_and_look();
+}
+
+TEST_F(FirstEditOfAPolicy, IsKeptAsAnEditOfOneThatWasConfirmed) {
+    ASSERT_TRUE(put(policy_text("reject")));
+    const auto waits = put(text, 60s);
+    ASSERT_TRUE(waits);
+    ASSERT_TRUE(service->confirm(waits->generation, {}));
+    edit_and_look();
+}
+
+TEST_F(FirstEditOfAPolicy, IsKeptAsAnEditWhenTheControlPlaneHasStartedSince) {
+    ASSERT_TRUE(put(text));
     start_service();
-    EXPECT_EQ(service->current()->text, words);
-    EXPECT_EQ(service->current()->hash, edited->hash);
-    ASSERT_TRUE(service->rollback(edited->generation, {}));
-    ASSERT_TRUE(eventually([&] { return service->current()->hash == first->hash; }));
-    EXPECT_EQ(service->current()->text, text);
+    ASSERT_TRUE(eventually([&] { return counts("sluice_policy_texts_spelled_total 1"); }));
+    edit_and_look();
 }
 
 // P10: the dataplane keeps the deadline, with the control plane there and with it dead.
