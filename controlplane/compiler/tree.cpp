@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "controlplane/compiler/tree_shadow.hpp"
 #include "dataplane/acl/digest.hpp"
 
 namespace sluice::cp {
@@ -37,7 +38,7 @@ public:
         for (std::size_t d = 0; d < abi::kDimensionCount; ++d) all.last[d] = class_count[d] - 1;
         TermIndices every(terms_.size());
         for (std::uint32_t t = 0; t < every.size(); ++t) every[t] = t;
-        prune(every, all);
+        drop_unreached(terms_, every, all);
         if (!every.empty() && !whole_block(every, all)) {
             for (TermIndices& group : groups(every, class_count)) {
                 if (group.empty()) continue;
@@ -55,14 +56,6 @@ public:
 
 private:
     bool over() const noexcept { return refused_bytes_ != 0 || trees_.bytes() > bytes_max_; }
-
-    /// What stands behind a term that takes everything is never reached.
-    void prune(TermIndices& of_node, const Region& region) const {
-        for (std::size_t i = 0; i < of_node.size(); ++i) {
-            if (terms_[of_node[i]].observe || !covers(terms_[of_node[i]], region)) continue;
-            of_node.resize(i + 1);
-        }
-    }
 
     bool whole_block(const TermIndices& every, const Region& all) {
         if (every.size() > kPairsTerms) return false;
@@ -100,7 +93,7 @@ private:
     void grow(std::uint32_t at, TermIndices of_node, const Region& region, std::uint32_t depth) {
         depth_max_ = std::max(depth_max_, depth);
         if (over()) return;  // the caller gives up
-        prune(of_node, region);
+        drop_unreached(terms_, of_node, region);
         if (of_node.size() <= kLeafTerms) return put_leaf(at, of_node, region);
         const auto cut = depth < kDepthMax ? best_cut(terms_, of_node, region) : std::nullopt;
         const auto n = static_cast<double>(of_node.size());
