@@ -1,13 +1,15 @@
-/// Keys of flows, and our flow table as the benches of it use it: a batch is hashed, its lines are asked for, and each
-/// flow's record is written.
+/// Keys of flows, and our flow table as a worker uses it (dataplane/pipeline/track_ahead.hpp): a batch is hashed a group
+/// at a time, its lines are asked for, and each flow's record is written.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
 
 #include "dataplane/flow/flow_table.hpp"
 #include "dataplane/pipeline/packet.hpp"
+#include "dataplane/pipeline/track_ahead.hpp"
 #include "dataplane/port/permutation.hpp"
 
 namespace sluice::bench {
@@ -57,12 +59,16 @@ struct OurIndex {
     }
     void batch(std::span<const dp::FlowKeyV4> keys) noexcept {
         std::array<std::uint64_t, kIndexBatch> hashes;
-        table.hasher().hash(keys, hashes.data());
-        for (std::size_t i = 0; i < keys.size(); ++i) table.prefetch_bucket(hashes[i]);
-        for (std::size_t i = 0; i < keys.size(); ++i) table.prefetch_entry(hashes[i]);
+        std::array<dp::FlowHandle, kIndexBatch> likely;
+        for (std::size_t at = 0; at < keys.size(); at += dp::kGroupPackets) {
+            const std::size_t end = std::min(at + dp::kGroupPackets, keys.size());
+            table.hasher().hash(keys.subspan(at, end - at), hashes.data() + at);
+            for (std::size_t i = at; i < end; ++i) table.prefetch_bucket(hashes[i]);
+        }
+        for (std::size_t i = 0; i < keys.size(); ++i) likely[i] = table.prefetch_entry(hashes[i]);
         ++tick;
         for (std::size_t i = 0; i < keys.size(); ++i) {
-            const dp::FlowHandle h = table.find(keys[i], hashes[i]);
+            const dp::FlowHandle h = table.find_at(likely[i], keys[i], hashes[i]);
             if (h == dp::kNoFlow) {
                 ++missed;
                 continue;
