@@ -1,5 +1,5 @@
-/// Keys of flows, and our flow table as a worker uses it (dataplane/pipeline/track_ahead.hpp): a batch is hashed a group
-/// at a time, its lines are asked for, and each flow's record is written.
+/// Keys of flows, and our flow table as a worker uses it (dataplane/pipeline/track_ahead.hpp): a batch is hashed a
+/// group at a time, its lines are asked for, and each flow's record is written.
 #pragma once
 
 #include <algorithm>
