@@ -29,6 +29,53 @@ bool is_placed_by_device(const ParsedPacket& p) noexcept {
     return p.family == abi::IpFamily::v4 || p.l4_offset == p.l3_offset + kIpv6Bytes;
 }
 
+/// The slots of a burst, those of one owner together, in order.
+class SlotsByOwner {
+public:
+    SlotsByOwner(std::span<const WorkerIndex> owner, std::uint32_t workers) noexcept {
+        for (const WorkerIndex w : owner) ++end_[w];
+        for (std::uint32_t w = 1; w < workers; ++w) end_[w] = static_cast<std::uint8_t>(end_[w] + end_[w - 1]);
+        std::array<std::uint8_t, abi::kWorkersMax> next{};
+        for (std::uint32_t w = 1; w < workers; ++w) next[w] = end_[w - 1];
+        for (std::size_t i = 0; i < owner.size(); ++i) slots_[next[owner[i]]++] = static_cast<std::uint8_t>(i);
+    }
+    std::span<const std::uint8_t> of(WorkerIndex w) const noexcept {
+        const std::size_t first = w == 0 ? 0 : end_[w - 1];
+        return {slots_.data() + first, end_[w] - first};
+    }
+
+private:
+    std::array<std::uint8_t, abi::kWorkersMax> end_{};
+    std::array<std::uint8_t, kBurstMax> slots_;
+};
+
+/// What `parse_burst` has found out about a packet moves with it.
+void move_slot(Burst& burst, std::size_t from, std::size_t to) noexcept {
+    burst.packet[to] = burst.packet[from];
+    burst.fate[to] = burst.fate[from];
+    burst.reason[to] = burst.reason[from];
+    burst.decided_by_rule[to] = burst.decided_by_rule[from];
+    if (burst.usual.has(from)) {
+        burst.usual.key[to] = burst.usual.key[from];
+        burst.usual.segment[to] = burst.usual.segment[from];
+        burst.parsed[to].head_of_usual();
+    } else {
+        burst.parsed[to] = burst.parsed[from];
+    }
+}
+
+void close_gaps(Burst& burst, std::uint32_t gone) noexcept {
+    std::uint32_t usual = 0;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        if ((gone >> i & 1) != 0) continue;
+        if (i != count) move_slot(burst, i, count);
+        usual |= std::uint32_t{burst.usual.has(i)} << count++;
+    }
+    burst.usual.mask = usual;
+    burst.count = count;
+}
+
 }  // namespace
 
 HandOverRings::HandOverRings(std::uint32_t workers, std::uint32_t capacity) : workers_{workers} {
@@ -113,27 +160,32 @@ void HandOver::pass_on(Burst& burst) noexcept {
     OwnerOfSlot owner{};
     if (trusts_[static_cast<std::size_t>(burst.passage.in_port)]) spot_check(burst);
     std::uint64_t others = find_owners(burst, owner);
+    if (others == 0) return;
+    const SlotsByOwner by_owner{{owner.data(), burst.count}, steering_.rings.workers()};
+    std::uint32_t gone = 0;
     for (; others != 0; others &= others - 1) {
-        pass_on_to(static_cast<WorkerIndex>(std::countr_zero(others)), burst, owner);
+        const auto to = static_cast<WorkerIndex>(std::countr_zero(others));
+        gone |= pass_on_to(to, burst, by_owner.of(to));
     }
+    close_gaps(burst, gone);
 }
 
-void HandOver::pass_on_to(WorkerIndex to, Burst& burst, const OwnerOfSlot& owner) noexcept {
-    std::array<Packet, kBurstMax> packets;
-    std::array<std::uint8_t, kBurstMax> slots;
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        if (owner[i] != to) continue;
-        packets[count] = burst.packet[i];
-        packets[count].in_port = burst.passage.in_port;
-        packets[count].received = burst.received;
-        slots[count++] = static_cast<std::uint8_t>(i);
-    }
+/// Returns the slots that are not the burst's any more, a bit each.
+std::uint32_t HandOver::pass_on_to(WorkerIndex to, Burst& burst, std::span<const std::uint8_t> slots) noexcept {
+    const auto make = [&](std::size_t k, Packet& place) {
+        place = burst.packet[slots[k]];
+        place.in_port = burst.passage.in_port;
+        place.received = burst.received;
+    };
     // From here on the first `taken` are the owner's, who may have sent them already.
-    const std::size_t taken = steering_.rings.between(self_, to).push({packets.data(), count});
-    for (std::size_t k = 0; k < count; ++k) {
+    const std::size_t taken = steering_.rings.between(self_, to).push_made(slots.size(), make);
+    std::uint32_t gone = 0;
+    for (std::size_t k = 0; k < slots.size(); ++k) {
         const std::size_t i = slots[k];
-        if (k >= taken) fill_usual(burst, i);
+        gone |= std::uint32_t{k < taken} << i;
+        if (burst.usual.has(i) && k < taken) [[likely]]
+            continue;
+        fill_usual(burst, i);
         ParsedPacket& p = burst.parsed[i];
         if (p.is_fragment) {
             p.is_fragment = false;  // reassembly has nothing to do with it here
@@ -141,14 +193,12 @@ void HandOver::pass_on_to(WorkerIndex to, Burst& burst, const OwnerOfSlot& owner
         }
         if (k >= taken) {
             burst.drop(i, DropReason::hand_over_full);
-            continue;
-        }
-        if (!burst.usual.has(i) && p.udp_zero_checksum6)
+        } else if (p.udp_zero_checksum6) {
             counters_.udp_zero_csum6.add(~std::uint64_t{0});  // the owner's
-        burst.usual.remove(i);
-        burst.fate[i] = Fate::held;
+        }
     }
     port_of(burst).handed_out_packets.add(taken);
+    return gone;
 }
 
 void HandOver::pass_on_datagrams(Burst& burst, Reassembly& fragments, std::uint64_t generation) noexcept {

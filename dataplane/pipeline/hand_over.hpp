@@ -20,6 +20,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <sluice/abi/telemetry.hpp>
@@ -74,7 +75,8 @@ public:
         trusts_.fill(steering.owners.mode() == abi::SteeringMode::rss);
     }
 
-    /// After `parse_burst`, of what the devices gave: other workers' packets leave the burst.
+    /// After `parse_burst`, of what the devices gave: other workers' packets leave the burst, and those behind them
+    /// move up.
     void pass_on(Burst& burst) noexcept;
     /// After `collect`: datagrams that have just become whole and belong to other workers leave too.
     void pass_on_datagrams(Burst& burst, Reassembly& fragments, std::uint64_t generation) noexcept;
@@ -88,7 +90,7 @@ private:
     WorkerIndex owner_of(const Burst& burst, std::size_t i, bool trusts) const noexcept;
     WorkerIndex owner_by_headers(const Burst& burst, std::size_t i) const noexcept;
     void spot_check(const Burst& burst) noexcept;
-    void pass_on_to(WorkerIndex to, Burst& burst, const OwnerOfSlot& owner) noexcept;
+    std::uint32_t pass_on_to(WorkerIndex to, Burst& burst, std::span<const std::uint8_t> slots) noexcept;
     abi::PortCounters& port_of(const Burst& burst) noexcept {
         return counters_.ports[static_cast<std::size_t>(burst.passage.in_port)];
     }

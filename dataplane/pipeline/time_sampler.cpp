@@ -65,20 +65,20 @@ void TimeSampler::look_for_stamps(const Burst& burst, std::size_t count) noexcep
     for (std::size_t i = 0; i < count; ++i) stamps_[i] = burst.packet[i].received;
 }
 
-void TimeSampler::finish(const Burst& burst, std::size_t count, bool measured) noexcept {
+void TimeSampler::finish(const Burst& burst, std::size_t received, std::size_t judged, bool measured) noexcept {
     const std::uint64_t now = measured ? cycles_.last : clock_();  // `last`: the end of tx
     if (stamped_) {
-        for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t i = 0; i < judged; ++i) {
             if (stamps_[i] != 0 && burst.fate[i] == Fate::forward) count_latency(cycles_since(stamps_[i], now), 1);
         }
     } else if (burst.received != 0) {
         const auto left =
-            std::count(burst.fate.begin(), burst.fate.begin() + static_cast<std::ptrdiff_t>(count), Fate::forward);
+            std::count(burst.fate.begin(), burst.fate.begin() + static_cast<std::ptrdiff_t>(judged), Fate::forward);
         if (left != 0) count_latency(now - begun_, static_cast<std::uint64_t>(left));
     }
     stamped_ = false;
     if (!measured) return;
-    count_stages(count);
+    count_stages(received);
     bursts_left_ = draw_distance();
 }
 

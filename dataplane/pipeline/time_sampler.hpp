@@ -42,15 +42,16 @@ public:
         }
         if (!from_port) look_for_stamps(burst, count);
     }
-    /// The burst has left; `measured`: what before_receive said about it.
-    void after_send(const Burst& burst, std::size_t count, bool measured) noexcept {
-        if (measured || stamped_) finish(burst, count, measured);
+    /// The burst has left; `judged`: its first packets, others went to other workers; `measured`: what before_receive
+    /// said about it.
+    void after_send(const Burst& burst, std::size_t received, std::size_t judged, bool measured) noexcept {
+        if (measured || stamped_) finish(burst, received, judged, measured);
     }
 
 private:
     void begin() noexcept;
     void look_for_stamps(const Burst& burst, std::size_t count) noexcept;
-    void finish(const Burst& burst, std::size_t count, bool measured) noexcept;
+    void finish(const Burst& burst, std::size_t received, std::size_t judged, bool measured) noexcept;
     void count_stages(std::size_t count) noexcept;
     void count_latency(std::uint64_t cycles, std::uint64_t packets) noexcept;
     std::uint32_t draw_distance() noexcept;

@@ -48,7 +48,7 @@ struct Worker::Impl {
         stages = watched != nullptr || active == nullptr ? watched : times.before_receive();
     }
     Passage passage_of(PortIndex in, const ActiveTables* active) const noexcept;
-    void walk(Burst& burst, const ActiveTables& active) noexcept;
+    std::size_t walk(Burst& burst, const ActiveTables& active) noexcept;
     void walk_timed(Burst& burst, const ActiveTables& active) noexcept;
     void lap(Stage stage) noexcept {
         if (stages != nullptr) stages->lap(stage);
@@ -98,8 +98,9 @@ std::uint32_t since_when(const ActiveTables& active) noexcept {
     return active.policy_seq - static_cast<std::uint32_t>(age);
 }
 
-/// A packet's whole life, in order; each call is a file of this folder. Read this first.
-void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
+/// A packet's whole life, in order; each call is a file of this folder. Read this first. Returns how many were judged
+/// here.
+std::size_t Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     abi::PortCounters& port = counters.ports[static_cast<std::size_t>(b.passage.in_port)];
     const std::uint64_t generation = active.view.generation;
     parse_burst(b, counters);  // bytes -> ParsedPacket, or as little as a usual packet needs, or a drop reason
@@ -109,6 +110,7 @@ void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
         if (others && b.datagram_count != 0) others->pass_on_datagrams(b, fragments, generation);
     }
     lap(Stage::parse);
+    const std::size_t judged = b.count;
     judge_wire_frames(b, active.view, rules);  // ARP, neighbour discovery, other ethertypes
     track(b, flows, rules, counters);          // packets of live flows are decided here
     lap(Stage::track);
@@ -122,15 +124,19 @@ void Worker::Impl::walk(Burst& b, const ActiveTables& active) noexcept {
     lap(Stage::act);
     transmit(b, io, counters.ports, events, fragments, generation);  // each packet has left exactly once
     lap(Stage::tx);
+    return judged;
 }
 
 /// The same for telemetry: some bursts are measured.
 void Worker::Impl::walk_timed(Burst& b, const ActiveTables& active) noexcept {
-    if (watched != nullptr) return walk(b, active);
-    const std::size_t count = b.count;
-    times.after_receive(b, count, burst_is_from_port);
-    walk(b, active);
-    times.after_send(b, count, stages != nullptr);
+    if (watched != nullptr) {
+        (void)walk(b, active);
+        return;
+    }
+    const std::size_t received = b.count;
+    times.after_receive(b, received, burst_is_from_port);
+    const std::size_t judged = walk(b, active);
+    times.after_send(b, received, judged, stages != nullptr);
 }
 
 /// No valid policy was ever seen. Closed: nothing passes. Open, if configured: everything crosses its wire, untracked.

@@ -31,14 +31,19 @@ public:
 
     /// Writer: puts in as many as fit, from the front; returns how many.
     std::size_t push(std::span<const T> items) noexcept {
-        const std::size_t count = std::min(items.size(), room_for(items.size()));
-        put(items.first(count));
-        return count;
+        return push_made(items.size(), [items](std::size_t i, T& place) { place = items[i]; });
+    }
+    /// Writer: as many of `count` as fit, each made in its place by `make(number, place)`; returns how many.
+    template <typename Make>
+    std::size_t push_made(std::size_t count, Make&& make) noexcept {
+        const std::size_t fitting = std::min(count, room_for(count));
+        put(fitting, make);
+        return fitting;
     }
     /// Writer: all or nothing.
     bool push_all(std::span<const T> items) noexcept {
         if (room_for(items.size()) < items.size()) return false;
-        put(items);
+        put(items.size(), [items](std::size_t i, T& place) { place = items[i]; });
         return true;
     }
 
@@ -83,11 +88,12 @@ private:
         }
         return capacity() - (at - written_.other);
     }
-    void put(std::span<const T> items) noexcept {
+    template <typename Make>
+    void put(std::size_t count, Make&& make) noexcept {
         const std::uint32_t at = written_.number.load(std::memory_order_relaxed);
-        for (std::size_t i = 0; i < items.size(); ++i) places_[(at + i) & mask_] = items[i];
+        for (std::size_t i = 0; i < count; ++i) make(i, places_[(at + i) & mask_]);
         // release: pairs with the acquire in pop_while()
-        written_.number.store(at + static_cast<std::uint32_t>(items.size()), std::memory_order_release);
+        written_.number.store(at + static_cast<std::uint32_t>(count), std::memory_order_release);
     }
 
     std::uint32_t mask_;

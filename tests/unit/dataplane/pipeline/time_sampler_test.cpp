@@ -49,6 +49,9 @@ struct Sampler {
     }
     /// A burst of a port; each stage takes `step` cycles more than the one before. Returns whether it was measured.
     bool burst_of(std::size_t packets, std::size_t forwarded, std::uint64_t step = 0) {
+        return burst_of(packets, packets, forwarded, step);
+    }
+    bool burst_of(std::size_t packets, std::size_t judged, std::size_t forwarded, std::uint64_t step) {
         dp::StageCycles* const stages = sampler.before_receive();
         for (std::size_t i = 0; i < packets; ++i) burst->fate[i] = i < forwarded ? Fate::forward : Fate::drop;
         burst->received = 0;
@@ -57,7 +60,7 @@ struct Sampler {
         for (std::size_t s = 1; s < abi::kPacketStageCount; ++s) {
             lap(stages, static_cast<Stage>(s), step == 0 ? 0 : step + s);
         }
-        sampler.after_send(*burst, packets, stages != nullptr);
+        sampler.after_send(*burst, packets, judged, stages != nullptr);
         return stages != nullptr;
     }
     static void lap(dp::StageCycles* stages, Stage stage, std::uint64_t cycles) {
@@ -81,6 +84,13 @@ TEST(TimeSampler, CountsForwardedPacketsByLatencyAndAllByCycles) {
         EXPECT_EQ(packets_in(s.times->stages[stage]), 4U) << stage;
         EXPECT_EQ(only_bound(s.times->stages[stage], abi::kStageBoundsCycles), 50U) << stage;
     }
+}
+
+TEST(TimeSampler, PacketsThatWentToOtherWorkersCostCyclesAndAreTheirsToTime) {
+    Sampler s;
+    EXPECT_TRUE(s.burst_of(8, 3, 8, 100));
+    EXPECT_EQ(packets_in(s.times->latency), 3U);
+    EXPECT_EQ(packets_in(s.times->stages[0]), 8U);
 }
 
 TEST(TimeSampler, ABoundIsInsideItsBucket) {
