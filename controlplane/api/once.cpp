@@ -34,7 +34,7 @@ std::string digest_of(const Request& request) {
         add(name);
         add(value);
     }
-    for (const auto* name : {"Content-Type", "Confirm-Timeout", "Confirm-Guard"})
+    for (const auto* name : {"Content-Type", "Confirm-Timeout", "Confirm-Guard", "Break-Glass"})
         add(request.header(name).value_or(""));
     add(request.body);
     return sha256_hex(text);
@@ -70,6 +70,20 @@ std::optional<Response> response_from(std::string_view text) {
     }
 }
 
+/// A commit that was on probation then, and is not in force: what its answer says is not so any more.
+bool has_ended(const Response& kept, PolicyService& service) {
+    if (kept.status != 202) return false;
+    try {
+        const auto body = json::parse(kept.body);
+        if (string_of(body.at("state")) != "pending_confirmation") return false;
+        const auto status = service.status();
+        return status.running_generation != body.at("generation").to_number<std::uint64_t>() &&
+               status.running_hash != string_of(body.at("hash"));
+    } catch (const std::exception&) {
+        return false;
+    }
+}
+
 }  // namespace
 
 Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle) {
@@ -97,6 +111,12 @@ Response answer_once(const Request& request, PolicyService& service, const std::
                                     "what came of it",
                                     request.id);
         }
+        if (has_ended(*response, service)) {
+            return problem_response(409, "commit-ended",
+                                    "this key's commit was not confirmed in time, or left again, and is not in force; "
+                                    "take another key to try once more",
+                                    request.id);
+        }
         response->headers.push_back({"Idempotency-Replayed", "true"});
         return std::move(*response);
     }
@@ -107,8 +127,9 @@ Response answer_once(const Request& request, PolicyService& service, const std::
         (void)service.answers().forget(key);
         throw;
     }
-    // What can't be kept leaves a row without an answer: nobody is told something else the second time.
-    if (response.status >= 500) {
+    // What can't be kept leaves a row without an answer: nobody is told something else the second time. A refusal has
+    // changed nothing, and may be none by the next time: a freeze ends, a confirmation comes.
+    if (response.status >= 400) {
         (void)service.answers().forget(key);
     } else {
         (void)service.answers().finish(key, to_text(response));

@@ -9,7 +9,8 @@
 namespace sluice::cp::api {
 
 /// Without a key `handle` is called. With one it is called once: 422 for another request under the same key, 409 for
-/// one that a crash cut. What failed on our side is not kept: it may be tried again.
+/// one that a crash cut, and for a commit that has been left since. Refusals and what failed on our side are not kept:
+/// they have changed nothing, and may be tried again.
 Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle);
 
 }  // namespace sluice::cp::api

@@ -358,6 +358,7 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
     // and promotes it; until then the keeper tries again.
     const auto promoted = store_->promote(outcome);
     promote_due_ = !promoted;
+    restore_due_.reset();  // what was gone back to has a successor
     promote_record_ = std::move(outcome);
     if (!promoted) warnings.push_back({"current-not-written", "", {}, promoted.error().what});
     // The adoption has dropped what no text in its history needs. Can't it be kept, the first edit takes longer.

@@ -9,6 +9,7 @@
 ///   it runs the pending intent, nothing to confirm   -> the intent becomes current
 ///   it runs the pending intent, confirmation is due  -> goes on waiting
 ///   it runs something else                           -> the intent is dropped
+///   it has gone back to an earlier generation        -> that one becomes current: somebody's rollback was cut off
 ///   then, if it does not run current's tables        -> current is published again, as a new generation
 ///
 /// A commit that needs approvals, or has a time of its own, ends before anything is written but its change
@@ -155,6 +156,7 @@ private:
     Expected<CommitResult, Problem> confirm_pending(std::uint64_t generation, const Caller& caller);
     Expected<CommitResult, Problem> roll_back_pending(std::uint64_t generation, AuditRecord record, std::string detail);
     Expected<CommitResult, Problem> roll_back_current(std::uint64_t generation, AuditRecord record);
+    std::string went_back_to(const PreparedPtr& prepared, const PolicyRef& ref, AuditRecord record);
 
     // --- history.cpp
     Expected<Adoption, Problem> find_adoption(std::uint64_t generation);
@@ -238,6 +240,7 @@ private:
     void keep();
     void reconcile();
     void settle_intent(const abi::ProcessState& running);
+    void follow_revert(const abi::ProcessState& running);
     void republish(const abi::ProcessState& running);
     void retry_writes();
     Expected<PreparedPtr, std::string> load(const PolicyRef& ref);
@@ -315,6 +318,11 @@ private:
     SlotMap slots_{kRuleSlotsMost};         // commit_mutex_
     std::optional<SlotMap> slots_written_;  // commit_mutex_; nothing: what the store has may be another
     bool promote_due_{false};               // commit_mutex_: adopted, but current could not be written
+    struct DueRestore {
+        PolicyRef ref;
+        AuditRecord record;
+    };
+    std::optional<DueRestore> restore_due_;  // commit_mutex_: gone back to, but that could not be written
     /// commit_mutex_: the last one that this process has offered to the dataplane. Is it found not to run, it is not
     /// offered again: it may be what the dataplane died of.
     std::uint64_t offered_change_{};

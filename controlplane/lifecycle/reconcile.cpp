@@ -117,7 +117,24 @@ void PolicyServiceImpl::reconcile() {
         if (const auto why = sync_sets(); !why.empty())
             std::fprintf(stderr, "sluice-controlplane: sets: %s\n", why.c_str());
     }
+    follow_revert(*running);
     republish(*running);
+}
+
+/// The dataplane goes back by itself only to what ought to be current; to anything else because somebody said so, who
+/// then could not write it down.
+void PolicyServiceImpl::follow_revert(const abi::ProcessState& running) {
+    const auto now = shared();
+    if (now.current == nullptr || now.pending != nullptr || store_->pending() || restore_due_) return;
+    if (static_cast<abi::StateSource>(running.source) != abi::StateSource::reverted) return;
+    if (running.running_generation == now.current->generation()) return;
+    const auto target = store_->adoption(running.running_generation);
+    if (!target || !*target) return;
+    const auto prepared = load((*target)->ref);
+    if (!prepared) return;  // current's tables are offered again
+    auto record = record_of("policy.rollback", Caller{}, state_of(now.current.get()), state_of(prepared->get()));
+    (void)went_back_to(*prepared, (*target)->ref,
+                       with_result(std::move(record), "adopted", "the dataplane was found to have gone back to it"));
 }
 
 void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
@@ -185,15 +202,17 @@ void PolicyServiceImpl::republish(const abi::ProcessState& running) {
 
 void PolicyServiceImpl::retry_writes() {
     const std::lock_guard commit{commit_mutex_};
-    if (!promote_due_) return;
+    if (!promote_due_ && !restore_due_) return;
     const auto current = shared().current;
     if (current == nullptr) return;
-    if (store_->pending() && store_->pending()->generation == current->generation()) {
+    if (restore_due_) {
+        if (store_->restore(restore_due_->ref, restore_due_->record)) restore_due_.reset();
+    } else if (store_->pending() && store_->pending()->generation == current->generation()) {
         promote_due_ = !store_->promote(promote_record_);
     } else {
         promote_due_ = false;
     }
-    if (!promote_due_) {
+    if (!promote_due_ && !restore_due_) {
         const std::lock_guard lock{state_mutex_};
         shared_.write_trouble.clear();
     }

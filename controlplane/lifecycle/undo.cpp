@@ -111,17 +111,27 @@ Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_current(std::uint64
     record.before = state_of(now.current.get());
     record.after = state_of(prepared.get());
     record = with_result(std::move(record), "adopted");
-    if (const auto restored = store_->restore(ref, record); !restored) {
-        result.warnings.push_back({"current-not-written", "", {}, restored.error().what});
-        store_->audit().write_or_keep(std::move(record));
-    }
+    if (const auto why = went_back_to(prepared, ref, std::move(record)); !why.empty())
+        result.warnings.push_back({"current-not-written", "", {}, why});
+    return result;
+}
+
+/// The dataplane runs it. Why that could not be written down, else empty: the keeper tries again then, and a process
+/// that starts before it could finds a dataplane that has gone back (follow_revert).
+std::string PolicyServiceImpl::went_back_to(const PreparedPtr& prepared, const PolicyRef& ref, AuditRecord record) {
+    restore_due_.reset();
+    const auto restored = store_->restore(ref, record);
+    std::string why = restored ? "" : restored.error().what;
+    if (!restored) restore_due_.emplace(DueRestore{ref, std::move(record)});
     {
         const std::lock_guard lock{state_mutex_};
         shared_.current = prepared;
+        shared_.current_since = std::chrono::steady_clock::now();
+        shared_.write_trouble = why;
     }
     (void)slots_.assign(prepared->policy);
     keep_as_last_good(prepared);
-    return result;
+    return why;
 }
 
 }  // namespace sluice::cp

@@ -242,14 +242,17 @@ class Resources(unittest.TestCase):
             self.assertNotIn("Idempotency-Replayed", first.headers)
             # Whoever asks again may have read the policy again.
             self.assertEqual(server.put("name: a", headers={"If-Match": "*", "Idempotency-Key": "k-1"}).body, first.body)
-            for body, headers in (("name: b", {}), ("name: a", {"Confirm-Timeout": "60"})):
+            for body, headers in (("name: b", {}), ("name: a", {"Confirm-Timeout": "60"}), ("name: a", {"Break-Glass": "true", "Sluice-Reason": "now"})):
                 other = server.put(body, headers={"If-Match": "*", "Idempotency-Key": "k-1", **headers})
                 self.assertEqual((other.status, other.json()["code"]), (422, "idempotency-key-reused"))
             self.assertEqual(server.request("GET", "/v1/history?limit=9").json()["history"][0]["generation"], 1)
+            # A refusal has changed nothing, and may be none the next time; what failed on our side may be tried again.
             refused = [server.put("BROKEN", headers={"If-Match": "*", "Idempotency-Key": "k-2"}) for _ in range(2)]
-            self.assertEqual([r.status for r in refused], [422, 422])
-            self.assertIn("Idempotency-Replayed", refused[1].headers)
-            # What failed on our side may be tried again.
+            self.assertEqual([(r.status, r.headers.get("Idempotency-Replayed")) for r in refused], [(422, None)] * 2)
+            stale = server.put("name: c", headers={"If-None-Match": "*", "Idempotency-Key": "k-5"})
+            self.assertEqual((stale.status, stale.json()["code"]), (412, "policy-exists"))
+            late = server.put("name: c", headers={"If-Match": "*", "Idempotency-Key": "k-5"})
+            self.assertEqual((late.status, late.headers.get("Idempotency-Replayed")), (200, None))
             for _ in range(2):
                 failed = server.put("NODATAPLANE", headers={"If-Match": "*", "Idempotency-Key": "k-3"})
                 self.assertEqual((failed.status, failed.headers.get("Idempotency-Replayed")), (503, None))
@@ -261,6 +264,20 @@ class Resources(unittest.TestCase):
             other = server.request("POST", "/v1/tokens", body=json.dumps({"name": "ci", "roles": ["editor"]}), headers={"Content-Type": "application/json"}).json()
             mine = server.put("name: b", headers={"If-Match": "*", "Idempotency-Key": "k-1"}, token=other["token"])
             self.assertEqual(mine.status, 200, "a key belongs to who sent it")
+
+    def test_a_key_tells_of_a_commit_that_was_left(self):
+        with Server(BINARY) as server:
+            server.put("name: a", headers={"If-None-Match": "*"})
+            probation = {"If-Match": "*", "Confirm-Timeout": "60", "Idempotency-Key": "k-1"}
+            first, again = (server.put("name: b", headers=probation) for _ in range(2))
+            self.assertEqual((first.status, again.status, again.headers["Idempotency-Replayed"]), (202, 202, "true"))
+            generation = first.json()["generation"]
+            self.assertEqual(server.request("POST", f"/v1/commits/{generation}:rollback").status, 200)
+            left = server.put("name: b", headers=probation)
+            self.assertEqual((left.status, left.json()["code"]), (409, "commit-ended"))
+            second = server.put("name: b", headers={**probation, "Idempotency-Key": "k-2"})
+            self.assertEqual(server.request("POST", f"/v1/commits/{second.json()['generation']}:confirm").status, 200)
+            self.assertEqual(server.put("name: b", headers={**probation, "Idempotency-Key": "k-2"}).status, 202)
 
     def test_a_freeze_is_set_for_a_reason_and_a_time(self):
         with Server(BINARY) as server:

@@ -130,6 +130,51 @@ TEST_F(AuditTest, A6_NothingComesIntoForceUnaudited) {
     expect_whole();
 }
 
+// What was gone back to stays, whether the disk has room again before this process ends or only then.
+TEST_F(AuditTest, A6_ARollbackOnAFullDiskIsWrittenDownWhenThereIsRoom) {
+    database_in_memory = true;
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    const auto second = must_put(policy_text(kSshOut));
+    fill_disk(true);
+    const auto back = service->rollback(second.generation, kAnna);
+    ASSERT_TRUE(back) << back.error().detail;
+    ASSERT_EQ(back->warnings.size(), 1U);
+    EXPECT_EQ(back->warnings[0].code, "current-not-written");
+    EXPECT_EQ(running_hash(), first.hash);
+    EXPECT_FALSE(service->status().not_ready.empty());
+
+    fill_disk(false);
+    ASSERT_TRUE(soon([&] { return service->status().not_ready.empty(); }));
+    EXPECT_EQ(service->history(1, {})->adoptions.front().ref.hash, first.hash);
+    EXPECT_EQ(story().back(), "policy.rollback adopted");
+    service.reset();
+    start_service();
+    EXPECT_EQ(running_hash(), first.hash);
+    EXPECT_EQ(service->current()->hash, first.hash);
+    EXPECT_EQ(dataplane->offers(), 2U);
+    expect_whole();
+}
+
+TEST_F(AuditTest, A1_ARollbackThatDiedBeforeItWasWrittenDownStays) {
+    database_in_memory = true;
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    const auto second = must_put(policy_text(kSshOut));
+    fill_disk(true);
+    ASSERT_TRUE(service->rollback(second.generation, kAnna));
+    service.reset();
+    fill_disk(false);
+
+    start_service();
+    ASSERT_TRUE(soon([&] { return service->current() && service->current()->hash == first.hash; }));
+    EXPECT_EQ(running_hash(), first.hash);
+    EXPECT_EQ(service->history(1, {})->adoptions.front().ref.hash, first.hash);
+    EXPECT_EQ(story().back(), "policy.rollback adopted");
+    EXPECT_EQ(must_put(policy_text(kTrial)).state, CommitState::adopted);
+    expect_whole();
+}
+
 // ------------------------------------------------------------------------------------------------------- the history
 TEST_F(AuditTest, AnyEarlierGenerationCanBePutInForceAgain) {
     start_service();
