@@ -21,7 +21,8 @@ bool is_key(std::string_view key) {
            std::ranges::all_of(key, [](char c) { return c > ' ' && c <= '~'; });
 }
 
-/// What makes two requests the same. Not the precondition: who asks again has read the policy again.
+/// What makes two requests the same. Not the precondition, nor leave to pass a freeze: who asks again has read the
+/// policy again, or has that leave by now.
 std::string digest_of(const Request& request) {
     std::string text;
     const auto add = [&](std::string_view part) {
@@ -34,7 +35,7 @@ std::string digest_of(const Request& request) {
         add(name);
         add(value);
     }
-    for (const auto* name : {"Content-Type", "Confirm-Timeout", "Confirm-Guard", "Break-Glass"})
+    for (const auto* name : {"Content-Type", "Confirm-Timeout", "Confirm-Guard"})
         add(request.header(name).value_or(""));
     add(request.body);
     return sha256_hex(text);
