@@ -114,8 +114,8 @@ Response answer_once(const Request& request, PolicyService& service, const std::
         }
         if (has_ended(*response, service)) {
             return problem_response(409, "commit-ended",
-                                    "this key's commit was not confirmed in time, or left again, and is not in force; "
-                                    "take another key to try once more",
+                                    "this key's commit is not in force any more: not confirmed in time, left again, or "
+                                    "another one came since; take another key to try once more",
                                     request.id);
         }
         response->headers.push_back({"Idempotency-Replayed", "true"});
