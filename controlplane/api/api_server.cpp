@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "controlplane/api/bootstrap_tls.hpp"
+#include "controlplane/api/client_address.hpp"
 #include "controlplane/api/client_door.hpp"
 #include "controlplane/api/http_session.hpp"
 #include "controlplane/api/issuer_fetch.hpp"

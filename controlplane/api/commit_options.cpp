@@ -92,6 +92,10 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
             return bad_request("reason-missing", "who breaks a freeze says why, in Sluice-Reason");
         options.break_glass = true;
     }
+    if (const auto header = request.header("Allow-Lock-Out")) {
+        if (*header != "true") return bad_request("bad-allow-lock-out", "Allow-Lock-Out can only be true");
+        options.allow_lock_out = true;
+    }
     return std::nullopt;
 }
 
@@ -99,7 +103,8 @@ Caller caller_of(const Request& request) {
     return {.actor = request.actor,
             .origin = request.peer,
             .request_id = request.id,
-            .reason = std::string{request.header(kReason).value_or("")}};
+            .reason = std::string{request.header(kReason).value_or("")},
+            .path = request.path_through};
 }
 
 std::optional<std::string> reason_trouble(const Request& request) {

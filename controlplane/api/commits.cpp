@@ -41,25 +41,28 @@ Response bad_generation(const Request& request) {
     return problem_response(400, "bad-generation", "a generation is a whole number from 1", request.id);
 }
 
+json::value time_of(const AuditEntry& entry) {
+    return entry.number == 0 ? json::value(nullptr) : json::value(time_text_of_ns(entry.record.at_ns));
+}
+
 Response get_commit(const Request& request, const PathParameters& parameters, PolicyService& service) {
     const auto generation = generation_of(parameters);
     if (!generation) return bad_generation(request);
-    const SystemStatus status = service.status();
-    const std::uint64_t running = status.running_generation;
-    if (*generation > running) {
-        return problem_response(404, "no-such-commit",
-                                "generation " + std::to_string(*generation) + " does not run; the dataplane runs " +
-                                    std::to_string(running) + " (" + status.source + ")",
-                                request.id);
-    }
-    const bool runs = *generation == running;
-    const bool pending = runs && status.confirm_deadline.has_value();
-    return json_response(
-        200, json::serialize(json::object{
-                 {"generation", *generation},
-                 {"state", pending ? "pending_confirmation" : (runs ? "adopted" : "superseded")},
-                 {"hash", runs ? status.running_hash : std::string{}},
-                 {"confirm_deadline", pending ? deadline_json(status.confirm_deadline) : json::value(nullptr)}}));
+    const auto view = service.commit_view(*generation);
+    if (!view) return problem_response(view.error(), request.id);
+    const AuditRecord& asked = view->asked.record;
+    const bool is_known = view->asked.number != 0;
+    return json_response(200,
+                         json::serialize(json::object{{"generation", view->generation},
+                                                      {"state", to_string(view->standing)},
+                                                      {"hash", view->hash},
+                                                      {"by", is_known ? valid_utf8(asked.actor) : std::string{}},
+                                                      {"reason", is_known ? valid_utf8(asked.reason) : std::string{}},
+                                                      {"asked", time_of(view->asked)},
+                                                      {"settled", time_of(view->settled)},
+                                                      {"detail", valid_utf8(view->settled.record.detail)},
+                                                      {"confirm_deadline", deadline_json(view->confirm_deadline)},
+                                                      {"guard", view->guard}}));
 }
 
 }  // namespace

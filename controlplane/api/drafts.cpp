@@ -196,12 +196,12 @@ void add_draft_routes(Router& router, PolicyService& service) {
                 .lane = Lane::commits,
                 .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
                 .query_parameters = {"base"},
-                .handler = with_name(put_draft, service)});
+                .handler = once(service, with_name(put_draft, service))});
     router.add({.method = "DELETE",
                 .pattern = "/v1/drafts/{name}",
                 .roles = {Role::editor},
                 .lane = Lane::commits,
-                .handler = with_name(delete_draft, service)});
+                .handler = once(service, with_name(delete_draft, service))});
     router.add({.method = "POST",
                 .pattern = "/v1/drafts/{name}:plan",
                 .roles = kEveryRole,

@@ -1,8 +1,9 @@
 /// What one follower of /v1/events gets, as server-sent events (WHATWG HTML, section 9.2).
 ///
 /// Two topics. `flows` comes from the ring of this process: what falls out before the follower takes it is counted and
-/// told. `policy` is what became of the policy (who changed it, adopted, refused, taken back), of changes that wait, of
-/// drafts and of this process, read from the audit: nothing of it is ever lost, over restarts either.
+/// told; with a filter it gets those that fit. `policy` is what became of the policy (who changed it, adopted, refused,
+/// taken back), of changes that wait, of drafts and of this process, read from the audit: nothing of it is ever lost,
+/// over restarts either.
 ///
 /// The id of an event says how far the follower is in both: `RUN-FLOW-AUDIT`, the process that counted the flow events
 /// (8 hex digits), the last flow event and the last entry of the audit. Clients send it back as it is. One that comes
@@ -13,7 +14,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "controlplane/lifecycle/event_filter.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
 
 namespace sluice::cp::api {
@@ -33,14 +36,15 @@ struct EventPlace {
 struct EventStart {
     EventTopics topics;
     EventPlace behind;
-    bool restarted{};  ///< the client comes from another process's events
+    bool restarted{};                     ///< the client comes from another process's events
+    std::optional<EventFilter> filter{};  ///< of flow events; the others are passed over
 };
 /// `last_id`: what the client sends in Last-Event-ID, empty = it starts now. Nothing: this is no id of ours.
 std::optional<EventStart> event_start(PolicyService& service, EventTopics topics, std::string_view last_id);
 
 class EventFeed {
 public:
-    EventFeed(PolicyService& service, const EventStart& start) : service_{service}, start_{start} {}
+    EventFeed(PolicyService& service, EventStart start) : service_{service}, start_{std::move(start)} {}
     /// What is new, at most a page of it; empty = nothing is.
     std::string next();
 

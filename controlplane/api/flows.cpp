@@ -8,6 +8,7 @@
 
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/field_choice.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -206,7 +207,9 @@ void add_flow_routes(Router& router, PolicyService& service) {
                 .roles = {Role::operator_},
                 .lane = Lane::walks,
                 .query_parameters = {"filter", "all", "answer"},
-                .handler = [&service](const Request& r, const PathParameters&) { return delete_flows(r, service); }});
+                .handler = once(service, [&service](const Request& r, const PathParameters&) {
+                    return delete_flows(r, service);
+                })});
 }
 
 }  // namespace sluice::cp::api

@@ -6,6 +6,7 @@
 
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/field_reader.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -105,12 +106,14 @@ void add_freeze_routes(Router& router, PolicyService& service) {
                 .roles = {Role::approver, Role::admin},
                 .lane = Lane::commits,
                 .body_types = {"application/json"},
-                .handler = [&service](const Request& r, const PathParameters&) { return put_freeze(r, service); }});
+                .handler = once(
+                    service, [&service](const Request& r, const PathParameters&) { return put_freeze(r, service); })});
     router.add({.method = "DELETE",
                 .pattern = "/v1/freeze",
                 .roles = {Role::approver, Role::admin},
                 .lane = Lane::commits,
-                .handler = [&service](const Request& r, const PathParameters&) { return lift_freeze(r, service); }});
+                .handler = once(
+                    service, [&service](const Request& r, const PathParameters&) { return lift_freeze(r, service); })});
 }
 
 }  // namespace sluice::cp::api

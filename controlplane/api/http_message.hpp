@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/lifecycle/client_path.hpp"
+
 namespace sluice::cp::api {
 
 struct Header {
@@ -26,9 +28,10 @@ struct Request {
     std::vector<std::pair<std::string, std::string>> query;  ///< percent-decoded, in order
     std::vector<Header> headers;
     std::string body;
-    std::string id;                  ///< request id, for the answer and for logs
-    std::string actor{"anonymous"};  ///< who asks, once the gateway knows
-    std::string peer{"unknown"};     ///< address that it came from
+    std::string id;                            ///< request id, for the answer and for logs
+    std::string actor{"anonymous"};            ///< who asks, once the gateway knows
+    std::string peer{"unknown"};               ///< address that it came from
+    std::optional<ClientPath> path_through{};  ///< the connection that it came by, if it is one of IP
 
     std::optional<std::string_view> header(std::string_view name) const { return find_header(headers, name); }
 };

@@ -21,6 +21,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "controlplane/api/client_address.hpp"
 #include "controlplane/api/event_feed.hpp"
 #include "controlplane/api/problem.hpp"
 
@@ -179,6 +180,7 @@ public:
         : shared_{shared},
           place_{std::move(place)},
           peer_{remote_address(socket)},
+          path_{path_through(socket)},
           stream_{std::move(socket), shared.tls},
           buffer_{shared.limits.header_bytes_max * 4} {
         place_.may_be_wanted([this] { beast::get_lowest_layer(stream_).close(); });
@@ -240,6 +242,7 @@ private:
 
         auto [request, refused] = to_request(parser.get());
         request.peer = peer_;
+        request.path_through = path_;
         const bool head = request.method == "HEAD";
         const bool keep_alive = parser.keep_alive() && !shared_.stopping;
         const bool has_body = !parser.is_done();
@@ -562,6 +565,7 @@ private:
     SessionShared& shared_;
     ClientDoor::Place place_;
     std::string peer_;
+    std::optional<ClientPath> path_;
     Stream stream_;
     std::optional<PeerCertificate> certificate_;
     beast::flat_buffer buffer_;
@@ -570,12 +574,6 @@ private:
 };
 
 }  // namespace
-
-std::string remote_address(const asio::ip::tcp::socket& socket) {
-    error_code error;
-    const auto remote = socket.remote_endpoint(error);
-    return error ? std::string{"unknown"} : remote.address().to_string();
-}
 
 asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, ClientDoor::Place place, SessionShared& shared) {
     Session session{std::move(socket), std::move(place), shared};

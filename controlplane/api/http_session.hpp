@@ -41,9 +41,6 @@ struct SessionShared {
     bool stopping{};
 };
 
-/// Its address, or `unknown`.
-std::string remote_address(const boost::asio::ip::tcp::socket& socket);
-
 boost::asio::awaitable<void> serve_connection(boost::asio::ip::tcp::socket socket, ClientDoor::Place place,
                                               SessionShared& shared);
 

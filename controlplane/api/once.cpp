@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include <boost/json.hpp>
 
@@ -136,6 +137,12 @@ Response answer_once(const Request& request, PolicyService& service, const std::
         (void)service.answers().finish(key, to_text(response));
     }
     return response;
+}
+
+Handler once(PolicyService& service, Handler handler) {
+    return [&service, handler = std::move(handler)](const Request& request, const PathParameters& parameters) {
+        return answer_once(request, service, [&] { return handler(request, parameters); });
+    };
 }
 
 }  // namespace sluice::cp::api

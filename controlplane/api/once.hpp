@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "controlplane/api/http_message.hpp"
+#include "controlplane/api/router.hpp"
 #include "controlplane/lifecycle/policy_service.hpp"
 
 namespace sluice::cp::api {
@@ -12,5 +13,7 @@ namespace sluice::cp::api {
 /// one that a crash cut, and for a commit that has been left since. Refusals and what failed on our side are not kept:
 /// they have changed nothing, and may be tried again.
 Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle);
+/// A handler whose requests are all answered so. Not for answers that hold a secret: they are kept for a day.
+Handler once(PolicyService& service, Handler handler);
 
 }  // namespace sluice::cp::api

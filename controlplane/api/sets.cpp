@@ -5,6 +5,7 @@
 
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/field_reader.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -160,9 +161,9 @@ void add_set_routes(Router& router, PolicyService& service) {
                     .roles = {Role::operator_},
                     .lane = Lane::commits,
                     .body_types = {"application/json"},
-                    .handler = [&service, edit](const Request& r, const PathParameters& p) {
+                    .handler = once(service, [&service, edit](const Request& r, const PathParameters& p) {
                         return change(r, p, service, edit);
-                    }});
+                    })});
     };
     add("PUT", "/v1/sets/{name}/members", SetEdit::replace);
     add("POST", "/v1/sets/{name}/members", SetEdit::add);

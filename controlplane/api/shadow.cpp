@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/api/commit_options.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -119,21 +120,22 @@ void add_shadow_routes(Router& router, PolicyService& service) {
                 .roles = {Role::editor},
                 .lane = Lane::commits,
                 .body_types = {"application/yaml", "text/yaml", "application/x-yaml", "application/json"},
-                .handler = [&service](const Request& r, const PathParameters&) { return put_shadow(r, service); }});
+                .handler = once(
+                    service, [&service](const Request& r, const PathParameters&) { return put_shadow(r, service); })});
     router.add({.method = "DELETE",
                 .pattern = "/v1/shadow",
                 .roles = {Role::editor},
                 .lane = Lane::commits,
-                .handler = [&service](const Request& r, const PathParameters&) {
+                .handler = once(service, [&service](const Request& r, const PathParameters&) {
                     return answer(service.stop_shadow(caller_of(r)), r);
-                }});
+                })});
     router.add({.method = "POST",
                 .pattern = "/v1/drafts/{name}:shadow",
                 .roles = {Role::editor},
                 .lane = Lane::commits,
-                .handler = [&service](const Request& r, const PathParameters& parameters) {
+                .handler = once(service, [&service](const Request& r, const PathParameters& parameters) {
                     return shadow_draft(r, parameters.at(0), service);
-                }});
+                })});
 }
 
 }  // namespace sluice::cp::api

@@ -57,30 +57,30 @@ private:
 };
 
 /// What an edited rule matches, and what it asks of time and mode, is what the one in its place did: it takes nothing
-/// more from those behind it.
-bool takes_the_same(const Rule& was, const Rule& is) {
+/// more from those behind it. One that refused left them whom never_block spares.
+bool takes_no_more(const Policy& before, const Rule& was, const Policy& after, const Rule& is) {
     return was.from == is.from && was.to == is.to && was.service == is.service && was.mode == is.mode &&
-           was.when == is.when && was.expires == is.expires && was.action != Action::pass && is.action != Action::pass;
+           was.when == is.when && was.expires == is.expires && was.action != Action::pass &&
+           is.action != Action::pass && (before.never_block.empty() || !before.refuses(was) || after.refuses(is));
 }
 
 /// Rules that the base of an edit does not have.
 class NewRules {
 public:
-    using Rules = SharedList<Rule>;
-    NewRules(const Rules& before, const Rules& after)
-        : before_{before}, after_{after}, gaps_{shared_gaps(before, after)} {
+    NewRules(const Policy& before, const Policy& after)
+        : before_{before}, after_{after}, gaps_{shared_gaps(before.rules, after.rules)} {
         for (const SharedGap& gap : gaps_) {
-            for (std::size_t i = gap.before_first; i < gap.before_last; ++i) gone_.emplace(before[i].id, i);
+            for (std::size_t i = gap.before_first; i < gap.before_last; ++i) gone_.emplace(before.rules[i].id, i);
         }
     }
 
     bool has(std::size_t i) const { return gap_of(i) != nullptr; }
-    /// In the place of one that takes the same: same id, between the same neighbours. Precondition: has(i).
+    /// In the place of one that took no less: same id, between the same neighbours. Precondition: has(i).
     bool stands_for_its_like(std::size_t i) const {
         const SharedGap& gap = *gap_of(i);
-        const auto was = gone_.find(after_[i].id);
+        const auto was = gone_.find(after_.rules[i].id);
         return was != gone_.end() && was->second >= gap.before_first && was->second < gap.before_last &&
-               takes_the_same(before_[was->second], after_[i]);
+               takes_no_more(before_, before_.rules[was->second], after_, after_.rules[i]);
     }
 
 private:
@@ -89,7 +89,7 @@ private:
         return at != gaps_.end() && at->after_first <= i ? &*at : nullptr;
     }
 
-    const Rules &before_, &after_;
+    const Policy &before_, &after_;
     std::vector<SharedGap> gaps_;
     std::unordered_map<std::string_view, std::size_t> gone_;  ///< of before, by id
 };
@@ -108,7 +108,7 @@ std::vector<std::uint64_t> untouched_by_edits(const WholeTables& whole, const Ch
                                               const RuleSlots& slots) {
     const Policy& before = *base.policy;
     SlotBits bits{whole.quiet};
-    const NewRules fresh{before.rules, after.rules};
+    const NewRules fresh{before, after};
     std::vector<bool> gone(whole.policy.rules.size());
     std::vector<std::size_t> added;         // of `after`, what the whole does not have
     std::vector<std::size_t> added_before;  // the next of the whole behind each

@@ -26,6 +26,11 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
     return names;
 }
 
+Problem locks_out(const std::string& why) {
+    return problem(409, "would-lock-out", "You would not reach this API any more",
+                   why + "; send Allow-Lock-Out: true (sluicectl: --force) if that is meant");
+}
+
 /// Rows of changes behind the whole text of rules' slots, which costs a big policy some hundredths of a second.
 constexpr std::size_t kSlotChangesMost = 1000;
 
@@ -149,14 +154,15 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
                            now.current->text != (*prepared)->text || now.current->format != (*prepared)->format;
     if (new_words && has_to_wait(options, sent)) return keep_change(sent, **prepared, options, std::move(record));
     if (auto same = unchanged(*prepared, record, sent.change)) return *same;
+    if (auto cut = would_lock_out(options, **prepared)) {
+        if (!options.allow_lock_out) return Unexpected(locks_out(*cut));
+        record.detail = *cut;
+    }
     if (auto broken = break_glass(options, record); !broken) return Unexpected(broken.error());
-    std::array<Share, kGuardedRates> rates_before{};
-    if (options.guard) rates_before = traffic_.rates_until(traffic_now());
-    auto result =
-        publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record, sent.change);
-    guard_.reset();
-    if (result && result->state == CommitState::pending_confirmation && options.guard)
-        guard_.emplace(result->generation, *options.guard, rates_before, traffic_now());
+    std::string guard;
+    if (options.guard) guard = to_text(GuardTerms{*options.guard, traffic_.percents_until(traffic_now())});
+    auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record,
+                          sent.change, std::move(guard));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     const std::lock_guard lock{state_mutex_};
     shared_.apply.add(took.count());
@@ -266,6 +272,7 @@ void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome, const
     {
         const std::lock_guard lock{state_mutex_};
         shared_.pending.reset();
+        shared_.publishing = 0;
         current = shared_.current;
     }
     if (current != nullptr) (void)slots_.assign(current->policy);
@@ -273,7 +280,8 @@ void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome, const
 
 Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr<PreparedPolicy>& prepared,
                                                            SlotMap slots, milliseconds confirm_within,
-                                                           AuditRecord record, std::uint64_t change) {
+                                                           AuditRecord record, std::uint64_t change,
+                                                           std::string guard) {
     const auto now = shared();
     if (!now.connected) return Unexpected(dataplane_unavailable(client_.trouble()));
     if (!now.publisher) {
@@ -296,6 +304,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     auto intent = prepared->staged_behind(now.current.get());
     intent.slots = slots_to_write(slots);
     intent.change = change;
+    intent.guard = std::move(guard);
     const auto kept = store_->stage(intent, record);
     if (!kept) {
         count_publish("failed");
@@ -305,6 +314,10 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     slots_written_ = slots;
     use_slots(std::move(slots), *prepared);
     offered_change_ = change;
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.publishing = prepared->generation();
+    }
     const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);
     if (!answer) {
         count_publish("failed");
@@ -332,6 +345,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
     {
         const std::lock_guard lock{state_mutex_};
         shared_.trouble.clear();
+        shared_.publishing = 0;
         if (confirm_asked) shared_.pending = prepared;
     }
     auto result = result_of(*prepared, stalled ? CommitState::stalled : CommitState::adopted);
@@ -343,6 +357,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
     if (confirm_asked) {
         result.state = CommitState::pending_confirmation;
         result.confirm_deadline = utc(answer.confirm_deadline);
+        arm_guard(prepared->generation());
         store_->audit().write_or_keep(std::move(record));
     } else {
         result.warnings = make_current(prepared, std::move(record));
@@ -368,6 +383,7 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
         if (spelled) ++shared_.texts_spelled;
         shared_.current = prepared;
         shared_.current_since = std::chrono::steady_clock::now();
+        shared_.publishing = 0;
         shared_.pending.reset();
         shared_.write_trouble = promoted ? "" : promoted.error().what;
     }

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kBaseline = 60s, kWindow = 10s;
 /// A share of less is chance: one retransmitted SYN of an idle link must not undo a policy.
-constexpr std::array<std::uint64_t, kGuardedRates> kLeast{100, 20};
+constexpr std::array<std::uint64_t, kGuardedRates> kLeast{100, 20, 20};
 
 std::string_view trimmed(std::string_view text) {
     while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -18,27 +18,52 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
+constexpr std::array<std::string_view, kGuardedRates> kNames{"drop-rate", "refused-flows", "failed-handshakes"};
+constexpr std::string_view kOver = " over ";
+
 std::optional<GuardedRate> rate_named(std::string_view name) {
     for (std::size_t r = 0; r < kGuardedRates; ++r) {
-        if (to_string(GuardedRate{static_cast<std::uint8_t>(r)}) == name)
-            return GuardedRate{static_cast<std::uint8_t>(r)};
+        if (kNames[r] == name) return GuardedRate{static_cast<std::uint8_t>(r)};
     }
     return std::nullopt;
 }
 
+std::optional<double> percent_of(std::string_view text) {
+    double percent{};
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), percent, std::chars_format::fixed);
+    if (error != std::errc{} || end != text.data() + text.size() || !(percent >= 0 && percent <= 100))
+        return std::nullopt;
+    return percent;
+}
+
+/// Nothing gets worse by all there is.
 std::optional<double> points_of(std::string_view text) {
     if (text.ends_with('%')) text.remove_suffix(1);
-    double points{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), points, std::chars_format::fixed);
-    if (error != std::errc{} || end != text.data() + text.size() || !(points >= 0 && points < 100)) return std::nullopt;
-    return points;
+    const auto points = percent_of(text);
+    return points && *points < 100 ? points : std::nullopt;
+}
+
+std::string digits_of(double value) {
+    std::array<char, 400> digits{};  // the longest fixed form of a double
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed).ptr;
+    return {digits.data(), end};
+}
+
+/// Parts with commas between them, each `name=` and what `of` says; of those that have bounds.
+template <typename Of>
+std::string parts_text(const GuardBounds& bounds, Of of) {
+    std::string out;
+    for (std::size_t r = 0; r < kGuardedRates; ++r) {
+        if (!bounds.points[r]) continue;
+        out.append(out.empty() ? "" : ", ").append(kNames[r]).append("=").append(of(r));
+    }
+    return out;
 }
 
 }  // namespace
 
-std::string_view to_string(GuardedRate rate) noexcept {
-    return rate == GuardedRate::drop_rate ? "drop-rate" : "refused-flows";
-}
+std::string_view to_string(GuardedRate rate) noexcept { return kNames[static_cast<std::size_t>(rate)]; }
 
 Expected<GuardBounds, std::string> parse_guard(std::string_view text) {
     GuardBounds bounds;
@@ -50,8 +75,8 @@ Expected<GuardBounds, std::string> parse_guard(std::string_view text) {
         const auto points = equals == std::string_view::npos ? std::nullopt : points_of(part.substr(equals + 1));
         if (!rate || !points) {
             return Unexpected<std::string>(
-                "a guard is drop-rate=POINTS or refused-flows=POINTS, or both with a comma: by how many percentage "
-                "points (0 to 99) it may get worse");
+                "a guard is drop-rate=POINTS, refused-flows=POINTS or failed-handshakes=POINTS, or some of them with "
+                "commas: by how many percentage points (0 to 99) it may get worse");
         }
         auto& bound = bounds.points[static_cast<std::size_t>(*rate)];
         if (bound) return Unexpected<std::string>(std::string{to_string(*rate)} + " stands twice");
@@ -62,22 +87,53 @@ Expected<GuardBounds, std::string> parse_guard(std::string_view text) {
 }
 
 std::string to_text(const GuardBounds& bounds) {
-    std::string out;
-    for (std::size_t r = 0; r < kGuardedRates; ++r) {
-        if (!bounds.points[r]) continue;
-        std::array<char, 400> digits{};  // the longest fixed form of a double
-        const auto end =
-            std::to_chars(digits.data(), digits.data() + digits.size(), *bounds.points[r], std::chars_format::fixed)
-                .ptr;
-        out += (out.empty() ? "" : ", ") + std::string{to_string(GuardedRate{static_cast<std::uint8_t>(r)})} + "=";
-        out.append(digits.data(), end);
+    return parts_text(bounds, [&](std::size_t r) { return digits_of(*bounds.points[r]); });
+}
+
+std::string to_text(const GuardTerms& terms) {
+    return parts_text(terms.bounds, [&](std::size_t r) {
+        return digits_of(*terms.bounds.points[r]).append(kOver).append(digits_of(terms.before[r]));
+    });
+}
+
+std::optional<GuardTerms> parse_guard_terms(std::string_view text) {
+    GuardTerms terms;
+    std::string bounds;
+    while (true) {
+        const auto comma = text.find(',');
+        const auto part = trimmed(text.substr(0, comma));
+        const auto over = part.find(kOver);
+        const auto rate = rate_named(part.substr(0, part.find('=')));
+        const auto before =
+            over == std::string_view::npos ? std::nullopt : percent_of(part.substr(over + kOver.size()));
+        if (!rate || !before) return std::nullopt;
+        terms.before[static_cast<std::size_t>(*rate)] = *before;
+        bounds.append(bounds.empty() ? "" : ",").append(part.substr(0, over));
+        if (comma == std::string_view::npos) break;
+        text.remove_prefix(comma + 1);
     }
-    return out;
+    const auto read = parse_guard(bounds);
+    if (!read) return std::nullopt;
+    terms.bounds = *read;
+    return terms;
 }
 
 Share share_between(GuardedRate rate, const TrafficMark& from, const TrafficMark& to) noexcept {
-    const std::uint64_t part = rate == GuardedRate::drop_rate ? to.drops - from.drops : to.refused - from.refused;
-    const std::uint64_t of = rate == GuardedRate::drop_rate ? to.packets - from.packets : to.made - from.made + part;
+    std::uint64_t part = 0, of = 0;
+    switch (rate) {
+        case GuardedRate::drop_rate:
+            part = to.drops - from.drops;
+            of = to.packets - from.packets;
+            break;
+        case GuardedRate::refused_flows:
+            part = to.refused - from.refused;
+            of = to.made - from.made + part;
+            break;
+        case GuardedRate::failed_handshakes:
+            part = to.failed - from.failed;
+            of = to.established - from.established + part;
+            break;
+    }
     return {of, of == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(of)};
 }
 
@@ -86,12 +142,12 @@ void TrafficHistory::note(const TrafficMark& mark) {
     while (mark.at - marks_.front().at > kBaseline) marks_.pop_front();
 }
 
-std::array<Share, kGuardedRates> TrafficHistory::rates_until(const TrafficMark& now) const noexcept {
-    std::array<Share, kGuardedRates> rates{};
-    if (marks_.empty()) return rates;
+std::array<double, kGuardedRates> TrafficHistory::percents_until(const TrafficMark& now) const noexcept {
+    std::array<double, kGuardedRates> percents{};
+    if (marks_.empty()) return percents;
     for (std::size_t r = 0; r < kGuardedRates; ++r)
-        rates[r] = share_between(GuardedRate{static_cast<std::uint8_t>(r)}, marks_.front(), now);
-    return rates;
+        percents[r] = share_between(GuardedRate{static_cast<std::uint8_t>(r)}, marks_.front(), now).percent;
+    return percents;
 }
 
 std::optional<std::string> CommitGuard::judge(const TrafficMark& now) {
@@ -102,10 +158,11 @@ std::optional<std::string> CommitGuard::judge(const TrafficMark& now) {
     for (std::size_t r = 0; r < kGuardedRates; ++r) {
         const auto rate = GuardedRate{static_cast<std::uint8_t>(r)};
         const Share is = share_between(rate, from, now);
-        if (!bounds_.points[r] || is.of < kLeast[r] || is.percent - before_[r].percent <= *bounds_.points[r]) continue;
+        const auto bound = terms_.bounds.points[r];
+        if (!bound || is.of < kLeast[r] || is.percent - terms_.before[r] <= *bound) continue;
         std::array<char, 160> text{};
         (void)std::snprintf(text.data(), text.size(), "%s went from %.1f %% to %.1f %%, more than %.1f points",
-                            std::string{to_string(rate)}.c_str(), before_[r].percent, is.percent, *bounds_.points[r]);
+                            std::string{to_string(rate)}.c_str(), terms_.before[r], is.percent, *bound);
         return text.data();
     }
     return std::nullopt;

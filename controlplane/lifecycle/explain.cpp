@@ -4,26 +4,19 @@
 #include "controlplane/compiler/changing_sets.hpp"
 #include "controlplane/compiler/periods.hpp"
 #include "controlplane/compiler/reference.hpp"
+#include "controlplane/lifecycle/flow_places.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 #include "dataplane/acl/lookup.hpp"
 
 namespace sluice::cp {
 namespace {
 
-std::optional<std::uint16_t> zone_of(const Policy& policy, std::string_view port) {
-    for (std::size_t z = 0; z < policy.zones.size(); ++z) {
-        const auto& ports = policy.zones[z].ports;
-        if (std::find(ports.begin(), ports.end(), port) != ports.end()) return static_cast<std::uint16_t>(z);
-    }
-    return std::nullopt;
-}
-
 /// The zone that a packet from `port` leaves to: that of the wire's other end; without a known wire the other of two.
 std::optional<std::uint16_t> zone_behind(const Policy& policy, const WireHint& hint, const std::string& port,
                                          std::uint16_t from) {
     for (const auto& [a, b] : hint.wires) {
-        if (a == port) return zone_of(policy, b);
-        if (b == port) return zone_of(policy, a);
+        if (a == port) return zone_of_port(policy, b);
+        if (b == port) return zone_of_port(policy, a);
     }
     if (hint.wires.empty() && policy.zones.size() == 2) return static_cast<std::uint16_t>(1 - from);
     return std::nullopt;
@@ -50,7 +43,7 @@ Expected<ExplainResult, Problem> PolicyServiceImpl::explain(const ExplainQuery& 
         return Unexpected(problem(409, "no-policy", "There is no policy", "put a policy first"));
     }
     const auto& policy = active->policy;
-    const auto from = zone_of(policy, query.in_port);
+    const auto from = zone_of_port(policy, query.in_port);
     if (!from) {
         return Unexpected(problem(422, "unknown-port", "The port is in no zone",
                                   "no zone of " + active->version + " has a port \"" + query.in_port + "\"" +

@@ -1,5 +1,7 @@
 #include "controlplane/lifecycle/flow_places.hpp"
 
+#include <algorithm>
+
 namespace sluice::cp {
 namespace {
 
@@ -15,6 +17,14 @@ std::map<std::string_view, std::uint16_t> zones_of_ports(const Policy& policy) {
 }
 
 }  // namespace
+
+std::optional<std::uint16_t> zone_of_port(const Policy& policy, std::string_view port) {
+    for (std::size_t z = 0; z < policy.zones.size(); ++z) {
+        if (std::ranges::find(policy.zones[z].ports, port) != policy.zones[z].ports.end())
+            return static_cast<std::uint16_t>(z);
+    }
+    return std::nullopt;
+}
 
 FlowPlaces::FlowPlaces(const Policy& before, const Policy& after, const WireHint& wires) {
     const auto was = zones_of_ports(before), is = zones_of_ports(after);

@@ -17,6 +17,9 @@
 
 namespace sluice::cp {
 
+/// The number of the zone that has the port.
+std::optional<std::uint16_t> zone_of_port(const Policy& policy, std::string_view port);
+
 class FlowPlaces {
 public:
     struct Place {

@@ -15,6 +15,7 @@
 #include <sluice/expected.hpp>
 
 #include "controlplane/compiler/policy_tests.hpp"
+#include "controlplane/lifecycle/client_path.hpp"
 #include "controlplane/lifecycle/commit_guard.hpp"
 #include "controlplane/lifecycle/flow_effect.hpp"
 #include "controlplane/lifecycle/plan_analysis.hpp"
@@ -42,6 +43,7 @@ struct Caller {
     std::string origin{"local"};  ///< address
     std::string request_id;
     std::string reason;  ///< as given: why
+    std::optional<ClientPath> path{};
 };
 
 struct CommitOptions {
@@ -50,7 +52,8 @@ struct CommitOptions {
     std::optional<std::chrono::milliseconds> confirm_within;
     std::optional<GuardBounds> guard{};  ///< only with `confirm_within`
     bool break_glass{};                  ///< also while changes are frozen; the caller says why
-    std::int64_t at_ns{};                ///< UTC: to be applied then; 0 = now
+    bool allow_lock_out{};  ///< also if the caller's own connection passes through us and would not any more
+    std::int64_t at_ns{};   ///< UTC: to be applied then; 0 = now
     Caller caller{};
 };
 
@@ -67,6 +70,29 @@ struct CommitResult {
     std::vector<TestOutcome> tests;
     std::vector<PolicyError> warnings;
     std::optional<Change> change{};  ///< that waits, or that was applied; without its text
+};
+
+/// What became of a generation.
+enum class CommitStanding : std::uint8_t {
+    publishing,            ///< offered; nobody has heard of it being adopted
+    pending_confirmation,  ///< in force until its deadline
+    adopted,               ///< in force
+    superseded,            ///< was in force until another one was put
+    rolled_back,           ///< left because somebody said so
+    reverted,              ///< left by the dataplane: its confirmation did not come in time
+    left_by_guard,         ///< left by its guard
+    discarded,             ///< never in force
+};
+std::string_view to_string(CommitStanding standing) noexcept;
+
+struct CommitView {
+    std::uint64_t generation{};
+    CommitStanding standing{};
+    std::string hash;    ///< of its policy
+    AuditEntry asked;    ///< who, from where, why; number 0 = not known any more
+    AuditEntry settled;  ///< what made it what it is now; number 0 = nothing yet
+    std::optional<std::chrono::system_clock::time_point> confirm_deadline;
+    std::string guard;  ///< that watches it; empty = none
 };
 
 /// A change that waits, or has ended.
@@ -274,6 +300,7 @@ struct SystemStatus {
     std::string running_hash;
     std::string source;  ///< none, publisher, descriptor_store, last_good, reverted
     std::optional<std::chrono::system_clock::time_point> confirm_deadline;
+    std::string guard;  ///< of the commit that waits; empty = none watches
     std::optional<std::chrono::system_clock::time_point> dataplane_started;
     bool fail_open{};
     std::string steering{"none"};  ///< none (one worker), rss, software
@@ -306,6 +333,7 @@ public:
                                                     const PlanOptions& options) = 0;
     virtual Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits, const PlanOptions& options) = 0;
     virtual Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) = 0;
+    virtual Expected<CommitView, Problem> commit_view(std::uint64_t generation) = 0;
     /// Leaves a generation for the one before it, which the dataplane still holds.
     virtual Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) = 0;
     /// Puts the text of an earlier generation in force again, as a new generation; conditions as for `put`.

@@ -66,6 +66,7 @@ public:
     Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
     Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
     Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) override;
+    Expected<CommitView, Problem> commit_view(std::uint64_t generation) override;
 
     Expected<HistoryPage, Problem> history(std::size_t count_max, std::optional<std::uint64_t> before) override;
     Expected<HistoryView, Problem> history_view(std::uint64_t generation,
@@ -131,10 +132,11 @@ private:
     Expected<void, Problem> break_glass(const CommitOptions& options, const AuditRecord& record);
     std::optional<CommitResult> unchanged(const std::shared_ptr<PreparedPolicy>& prepared, AuditRecord record,
                                           std::uint64_t change);
-    /// Stages, offers, and settles what the answer says. `record`: who and why, for the entries in the audit.
+    /// Stages, offers, and settles what the answer says. `record`: who and why, for the entries in the audit. `guard`:
+    /// GuardTerms as text; empty = none.
     Expected<CommitResult, Problem> publish(const std::shared_ptr<PreparedPolicy>& prepared, SlotMap slots,
                                             std::chrono::milliseconds confirm_within, AuditRecord record,
-                                            std::uint64_t change = 0);
+                                            std::uint64_t change = 0, std::string guard = {});
     Expected<CommitResult, Problem> settle(const PreparedPtr& prepared, const abi::Answer& answer, bool confirm_asked,
                                            AuditRecord record);
     void use_slots(SlotMap slots, const PreparedPolicy& prepared);
@@ -146,8 +148,18 @@ private:
     std::vector<PolicyError> make_current(const PreparedPtr& prepared, AuditRecord outcome);
     void keep_as_last_good(const PreparedPtr& prepared);
 
+    // --- lock_out.cpp
+    /// Would the connection that the request came by, which passes through us, be refused by `next`? A sentence.
+    std::optional<std::string> would_lock_out(const CommitOptions& options, const PreparedPolicy& next);
+    bool lets_in(const PreparedPolicy& prepared, const ClientPath& path, const std::string& in_port,
+                 const std::string& out_port);
+    bool passes_through(const ClientPath& path);
+
     // --- guard_watch.cpp
     TrafficMark traffic_now();
+    void arm_guard(std::uint64_t generation);
+    /// To those who ask.
+    void tell_guard();
     /// Once a second: notes the counters, and leaves a commit whose guard trips.
     void watch_traffic();
     std::optional<Problem> guard_trouble(std::uint64_t generation) const;
@@ -274,6 +286,8 @@ private:
         std::uint64_t changes_missed{};       ///< of those, with a time of their own at which they were not applied
         std::uint64_t guarded_generation{};   ///< the last one that its guard made us leave
         std::string guard_told;               ///< and why
+        std::string guard;                    ///< of the commit that waits, as it was asked for; empty = none
+        std::uint64_t publishing{};           ///< offered, and nobody knows yet what came of it; 0 = none
         std::shared_ptr<ShadowJudge> shadow;  ///< null: none runs
         std::string shadow_trouble;           ///< why the one that is stored does not run
         ApplyDurations apply;

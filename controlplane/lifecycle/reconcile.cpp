@@ -150,6 +150,7 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
     };
     if (!runs_it) {
         const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted;
+        if (reverted) count_publish("reverted");
         // One that a process before this one has staged is due again: it was applied, or it waits.
         ChangeEnd end;
         if (reverted) end = {ChangeState::failed, "it was not confirmed in time"};
@@ -163,9 +164,12 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
     auto slots = slots_;
     if (slots.assign(prepared->policy)) use_slots(std::move(slots), *prepared);
     if (running.confirm_deadline.ns != 0) {
-        const std::lock_guard lock{state_mutex_};
-        shared_.pending = prepared;
-        return;
+        {
+            const std::lock_guard lock{state_mutex_};
+            shared_.pending = prepared;
+            shared_.publishing = 0;
+        }
+        return arm_guard(intent->generation);
     }
     (void)make_current(prepared, with_result(intended("policy.adopt"), "adopted",
                                              "the dataplane runs the intent that was found in the store"));

@@ -168,7 +168,7 @@ Expected<SetChangeResult, Problem> PolicyServiceImpl::change_set(const SetChange
     const bool empties = query.edit == SetEdit::remove || query.members.empty();
     if (!set || (!set->in_policy && !empties)) return refused(no_such_set(query.name));
     if (query.if_match && *query.if_match != etag_of(store_->sets())) {
-        return refused(problem(412, "stale", "Sets have changed since",
+        return refused(problem(412, "sets-changed", "Sets have changed since",
                                "sets are at " + etag_of(store_->sets()) + ", If-Match names " + *query.if_match));
     }
     const auto members = stored(query.members, wall_clock_ns());

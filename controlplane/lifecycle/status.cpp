@@ -57,6 +57,7 @@ SystemStatus PolicyServiceImpl::status() {
         if (state.running_generation != 0) status.running_hash = to_hex(state.running_policy_version);
         status.source = source_text(state.source);
         status.confirm_deadline = utc(state.confirm_deadline);
+        if (now.pending != nullptr) status.guard = now.guard;
         status.dataplane_started = utc(state.started);
         status.fail_open = state.fail_open != 0;
     }

@@ -54,7 +54,9 @@ Expected<CommitResult, Problem> PolicyServiceImpl::rollback(std::uint64_t genera
         if (approvals_asked().needed != 0) return rollback_with_approvals(generation, caller, record);
         return roll_back_current(generation, record);
     };
-    return audited(record, roll_back());
+    auto result = audited(record, roll_back());
+    if (result && result->state == CommitState::adopted) count_publish("rolled_back");
+    return result;
 }
 
 Expected<CommitResult, Problem> PolicyServiceImpl::roll_back_pending(std::uint64_t generation, AuditRecord record,

@@ -67,6 +67,14 @@ std::span<const std::string_view> audit_schema() noexcept {
     return kStatements;
 }
 
+std::span<const std::string_view> generation_index_schema() noexcept {
+    static constexpr std::string_view kStatements[] = {
+        "CREATE INDEX audit_by_after ON audit(after_generation) WHERE after_generation != 0",
+        "CREATE INDEX audit_by_before ON audit(before_generation) WHERE before_generation != 0",
+    };
+    return kStatements;
+}
+
 AuditLog::AuditLog(Database& database, FileOps& files, std::string witness_dir, Printer print)
     : database_{database}, files_{files}, dir_{std::move(witness_dir)}, print_{std::move(print)} {
     const auto lock = database_.lock();
@@ -314,6 +322,20 @@ Expected<std::optional<AuditEntry>, FileError> AuditLog::entry(std::uint64_t num
     const auto lock = database_.lock();
     const auto read =
         read_entries("WHERE number = ?", {sql(number)}, [&](AuditEntry&& e) { found.emplace(std::move(e)); });
+    if (!read) return Unexpected(read.error());
+    return found;
+}
+
+Expected<std::vector<AuditEntry>, FileError> AuditLog::entries_about(std::uint64_t generation, std::size_t count_max) {
+    std::vector<AuditEntry> found;
+    if (generation == 0) return found;
+    const auto lock = database_.lock();
+    const auto read = read_entries(
+        "WHERE (after_generation = ?1 AND after_generation != 0) OR (before_generation = ?1 AND before_generation != "
+        "0) "
+        "ORDER BY number LIMIT ?2",
+        {sql(generation), static_cast<std::int64_t>(count_max)},
+        [&](AuditEntry&& e) { found.push_back(std::move(e)); });
     if (!read) return Unexpected(read.error());
     return found;
 }

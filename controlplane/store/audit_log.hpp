@@ -95,6 +95,8 @@ public:
                                                                 std::initializer_list<std::string_view> actions,
                                                                 std::size_t count_max);
     Expected<std::optional<AuditEntry>, FileError> entry(std::uint64_t number);
+    /// All about a generation, as the one that was meant to be or the one that was left, oldest first.
+    Expected<std::vector<AuditEntry>, FileError> entries_about(std::uint64_t generation, std::size_t count_max);
     AuditCheck verify();
     AuditHead head();
     AuditCounters counters();
@@ -127,5 +129,7 @@ private:
 
 /// The tables of the audit.
 std::span<const std::string_view> audit_schema() noexcept;
+/// From version 9 of the store on: entries are found by generation.
+std::span<const std::string_view> generation_index_schema() noexcept;
 
 }  // namespace sluice::cp

@@ -15,8 +15,8 @@ using Text = std::string_view;
 
 constexpr std::string_view kDatabaseName = "/state.db";
 /// 1: without tokens; 2: without members of sets; 3: without drafts; 4: texts are whole; 5: without changes that wait;
-/// 6: without a shadow policy; 7: changes of slots are edits of their text
-constexpr std::int64_t kSchemaVersion = 8;
+/// 6: without a shadow policy; 7: changes of slots are edits of their text; 8: an intent has no guard
+constexpr std::int64_t kSchemaVersion = 9;
 constexpr std::string_view kSchema[] = {
     "CREATE TABLE texts(digest TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TRIGGER texts_are_not_changed BEFORE UPDATE ON texts BEGIN "
@@ -38,6 +38,8 @@ constexpr std::string_view kSchema[] = {
 /// `digest`: of the digest before it, which is that of the whole text at first, and the changes.
 constexpr std::string_view kSlotChangeSchema =
     "CREATE TABLE slot_changes(number INTEGER PRIMARY KEY, changes TEXT NOT NULL, digest TEXT NOT NULL) STRICT";
+
+constexpr std::string_view kGuardSchema = "ALTER TABLE pending ADD COLUMN guard TEXT NOT NULL DEFAULT ''";
 
 std::int64_t sql(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 std::uint64_t from_sql(std::int64_t number) { return static_cast<std::uint64_t>(number); }
@@ -135,8 +137,12 @@ PolicyStore::Outcome PolicyStore::upgrade(std::int64_t from) {
         if (from < 5) add(text_base_schema());
         if (from < 6) add(change_schema());
         if (from < 7) add(shadow_schema());
-        statements.push_back(kSlotChangeSchema);
-        if (from >= 5) {
+        if (from < 8) statements.push_back(kSlotChangeSchema);
+        if (from < 9) {
+            statements.push_back(kGuardSchema);
+            add(generation_index_schema());
+        }
+        if (from >= 5 && from < 8) {
             if (auto done = put_slot_edits_together(); !done) return done;
             statements.push_back("DROP TABLE slot_edits");
         }
@@ -168,7 +174,8 @@ PolicyStore::Outcome PolicyStore::make_tables() {
     auto made = database_->transaction([&]() -> Outcome {
         for (const auto statements :
              {audit_schema(), std::span<const std::string_view>{kSchema}, token_schema(), set_schema(), draft_schema(),
-              text_base_schema(), std::span{&kSlotChangeSchema, 1}, change_schema(), shadow_schema()}) {
+              text_base_schema(), std::span{&kSlotChangeSchema, 1}, change_schema(), shadow_schema(),
+              std::span{&kGuardSchema, 1}, generation_index_schema()}) {
             for (const auto statement : statements) {
                 if (auto done = database_->run(statement); !done) return done;
             }
@@ -186,7 +193,7 @@ PolicyStore::Outcome PolicyStore::make_tables() {
                 const auto& ref = files->pending->ref;
                 const auto digest = texts_->insert({{}, files->pending->text}, {});
                 if (!digest) return Unexpected(digest.error());
-                auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, 0)",
+                auto done = database_->run("INSERT INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, 0, '')",
                                            {sql(ref.generation), Text{ref.hash}, Text{short_label(ref)},
                                             Text{ref.extension}, Text{*digest}, sql(entry->number)});
                 if (!done) return done;
@@ -217,10 +224,12 @@ PolicyStore::Outcome PolicyStore::load() {
                               [&](const SqlRow& row) { current_ = ref_of(row); });
     }
     if (read) {
-        read = database_->run("SELECT generation, hash, format, change FROM pending", {}, [&](const SqlRow& row) {
-            pending_ = ref_of(row);
-            pending_change_ = from_sql(row.integer(3));
-        });
+        read =
+            database_->run("SELECT generation, hash, format, change, guard FROM pending", {}, [&](const SqlRow& row) {
+                pending_ = ref_of(row);
+                pending_change_ = from_sql(row.integer(3));
+                pending_guard_ = row.text(4);
+            });
     }
     for (const auto& ref : {current_, pending_}) {
         if (ref) generation_last_ = std::max(generation_last_, ref->generation);
@@ -428,9 +437,9 @@ Expected<std::string, FileError> PolicyStore::stage(const Staged& staged, AuditR
         auto inserted = texts_->insert(staged.text, staged.before, staged.kept);
         if (!inserted) return Unexpected(inserted.error());
         digest = std::move(*inserted);
-        if (auto r = database_->run("INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, ?)",
+        if (auto r = database_->run("INSERT OR REPLACE INTO pending VALUES(1, ?, ?, ?, ?, ?, ?, ?, ?)",
                                     {sql(ref.generation), Text{ref.hash}, staged.label, Text{ref.extension},
-                                     Text{digest}, sql(number), sql(staged.change)});
+                                     Text{digest}, sql(number), sql(staged.change), Text{staged.guard}});
             !r) {
             return r;
         }
@@ -443,6 +452,7 @@ Expected<std::string, FileError> PolicyStore::stage(const Staged& staged, AuditR
     if (!done) return Unexpected(done.error());
     pending_ = ref;
     pending_change_ = staged.change;
+    pending_guard_ = staged.guard;
     generation_last_ = generation;
     take_slots(staged.slots);
     if (staged.change != 0) changes_->reload();

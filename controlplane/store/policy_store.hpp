@@ -4,7 +4,7 @@
 ///               changed, and gone only when too many newer ones came
 ///     history   a row for each time that a policy came into force: generation, hash, text, who asked (an entry of the
 ///               audit). Never changed; the last row is what ought to be in force
-///     pending   an intent, written before it is published
+///     pending   an intent, written before it is published, with the guard of its probation
 ///     numbers   the last generation given out; rule id -> counter slot, as the compiler writes it, with slot_edits:
 ///               what became of that text since it was last written whole
 ///     audit     audit_log.hpp
@@ -84,6 +84,8 @@ public:
     ChangeStore& changes() noexcept { return *changes_; }
     /// The change that the pending intent comes of; 0 = of none.
     std::uint64_t pending_change() const noexcept { return pending_ ? pending_change_ : 0; }
+    /// What was staged with the pending intent.
+    const std::string& pending_guard() const noexcept { return pending_guard_; }
 
     /// What was written, if it still is what its digest says.
     Expected<std::string, FileError> text(const PolicyRef& ref);
@@ -112,6 +114,7 @@ public:
         KnownText before{};            ///< the text that this one was edited from, or that it replaces; may be empty
         std::vector<KeptText> kept{};  ///< what is known to be the same in both
         std::uint64_t change{};        ///< that it comes of; 0 = of none
+        std::string guard{};           ///< text of whoever watches it while it waits; empty = nobody does
     };
     /// The digest under which the text is kept. After an error nothing is pending and current is what it was. The
     /// change is being applied from then on.
@@ -163,6 +166,7 @@ private:
     std::unique_ptr<ChangeStore> changes_;
     std::optional<PolicyRef> current_, pending_;
     std::uint64_t pending_change_{};
+    std::string pending_guard_;
     std::uint64_t generation_last_{};
     std::string slots_;
     std::vector<std::string> slot_changes_;

@@ -33,6 +33,8 @@ void add_worker(Totals& into, const abi::WorkerCounters& from) noexcept {
     into.closing_early_drop += from.closing_early_drop.read();
     into.flows_ended_by_request += from.flows_ended_by_request.read();
     into.flows_rejudged += from.flows_rejudged.read();
+    into.tcp_handshakes += from.tcp_handshakes.read();
+    into.tcp_handshakes_failed += from.tcp_handshakes_failed.read();
     into.flows_kept_on_change += from.flows_kept_on_change.read();
     into.lookups += from.lookups.read();
     into.events_written += from.events_written.read();
@@ -105,6 +107,8 @@ Totals& Totals::operator+=(const Totals& o) {
     closing_early_drop += o.closing_early_drop;
     flows_ended_by_request += o.flows_ended_by_request;
     flows_rejudged += o.flows_rejudged;
+    tcp_handshakes += o.tcp_handshakes;
+    tcp_handshakes_failed += o.tcp_handshakes_failed;
     flows_kept_on_change += o.flows_kept_on_change;
     lookups += o.lookups;
     events_written += o.events_written;

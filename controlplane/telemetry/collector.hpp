@@ -44,6 +44,7 @@ struct Totals {
     std::uint64_t flows_ended_by_request{}, flows_rejudged{}, flows_kept_on_change{};
     std::uint64_t lookups{}, events_written{}, events_suppressed{}, rejects_limited{};
     std::uint64_t tcp_inexact_rst{}, udp_zero_csum6{}, flow_reopen{}, tcp_overshoot{};
+    std::uint64_t tcp_handshakes{}, tcp_handshakes_failed{};
     std::uint64_t flow_pickup{}, tcp_window_unknown{}, tcp_seq_logged{};
     std::uint64_t frag_reassembled{}, frag_duplicates{}, icmp_related{};
     std::uint64_t set_hits{}, set_changes{}, set_expired{};

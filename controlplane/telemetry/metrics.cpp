@@ -223,6 +223,11 @@ void total_families(Families& all, const Totals& t) {
     for (std::size_t i = 0; i < abi::kFlowLossCount; ++i) {
         Families::add(lost, {{"cause", std::string{abi::kFlowLosses[i].name}}}, t.flows_lost[i]);
     }
+    auto& handshakes = all.family("sluice_tcp_handshakes_total", MetricType::Counter,
+                                  "TCP connections that were established, and those that came to nothing: SYNs that no "
+                                  "rule or limit let in, flows that ended before their handshake was over.");
+    Families::add(handshakes, {{"result", "established"}}, t.tcp_handshakes);
+    Families::add(handshakes, {{"result", "failed"}}, t.tcp_handshakes_failed);
     all.counter("sluice_flows_rejudged_total", "Live flows about which the policy was asked again after a change.",
                 t.flows_rejudged);
     all.counter("sluice_flows_kept_on_change_total",
@@ -372,8 +377,8 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
         "sluice_publishes_total", MetricType::Counter,
         "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "
         "dataplane; guarded: left again because its guard tripped; waiting: for approvals or its time.");
-    for (const char* result :
-         {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded", "waiting"}) {
+    for (const char* result : {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded",
+                               "reverted", "rolled_back", "waiting"}) {
         Families::add(publishes, {{"result", result}}, of(c.publishes, result));
     }
     auto& apply = all.family("sluice_policy_apply_duration_seconds", MetricType::Histogram,

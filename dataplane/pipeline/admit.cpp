@@ -54,6 +54,13 @@ void note_refused(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     d.events.write_sampled(event);
 }
 
+/// A connection that comes to nothing, if that is what the packet asked for.
+void note_refused_handshake(const Desk& d, std::size_t i) noexcept {
+    const Tracked& t = d.burst.tracked[i];
+    if (t.kind == TrackKind::tcp && t.cookie == CookieIn::none && opens_flow(d.burst, i))
+        d.counters.tcp_handshakes_failed.add(1);
+}
+
 /// For whoever watches: one for each hit of a rule by a new flow.
 void note_decided(const Desk& d, std::size_t i, const Ruling& ruling) noexcept {
     d.events.tell_new_flow(d.burst.moment.mono, [&] {
@@ -168,6 +175,7 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
         // Nobody is answered in mid-stream: this may be the reply of a flow that its original side is about to bring
         // back, and a RST would end it.
         refuse(d.burst, i, pickup ? abi::Verdict::deny : ruling.verdict);
+        note_refused_handshake(d, i);
         return note_refused(d, i, ruling);
     }
     if (by_cookie) return open_by_cookie(d, i, ruling, over);
@@ -176,6 +184,7 @@ void open_flow(const Desk& d, std::size_t i, FlowHandle over) noexcept {
     const FlowHandle h = made.flow;
     if (h == kNoFlow) {
         d.burst.drop(i, made.refused);
+        note_refused_handshake(d, i);
         return note_limited(d, i, ruling);
     }
     if (pickup) d.counters.flow_pickup.add(1);

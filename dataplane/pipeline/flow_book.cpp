@@ -174,7 +174,10 @@ bool FlowBook::wants_cookie(const Burst& burst, std::size_t i, const Ruling& rul
 void FlowBook::set_phase(FlowHandle h, FlowPhase phase, std::uint32_t now_tick) noexcept {
     const FlowHot& e = table.hot(h);
     const bool was = is_opening(e.phase), is = is_opening(phase);
-    if (was != is && !e.marked()) limits_.half_open_changed(e.slot(), is);
+    if (was != is && !e.marked()) {
+        limits_.half_open_changed(e.slot(), is);
+        if (was) (phase == FlowPhase::closed ? counters_.tcp_handshakes_failed : counters_.tcp_handshakes).add(1);
+    }
     table.set_phase(h, phase, now_tick);
 }
 
@@ -339,7 +342,11 @@ void FlowBook::renew(FlowHandle h, const TcpSegment& syn, const Moment& moment) 
     forget_segments(h);
     forget_proxy(h);
     FlowHot& e = table.hot(h);
-    if (!is_opening(e.phase)) limits_.half_open_changed(e.slot(), true);
+    if (is_opening(e.phase)) {
+        counters_.tcp_handshakes_failed.add(1);
+    } else {
+        limits_.half_open_changed(e.slot(), true);
+    }
     table.restart(h, moment.tick);
     tcp_open(e, syn);
     table.set_phase(h, FlowPhase::syn_sent, moment.tick);
@@ -393,7 +400,10 @@ void FlowBook::forget(FlowHandle h) noexcept {
     const FlowHot& e = table.hot(h);
     forget_segments(h);
     forget_proxy(h);
-    if (!e.marked()) limits_.ended(counted(h, e.slot()), e.source_counted());
+    if (!e.marked()) {
+        limits_.ended(counted(h, e.slot()), e.source_counted());
+        if (is_opening(e.phase)) counters_.tcp_handshakes_failed.add(1);
+    }
     table.erase(h);
     count_levels();
 }
@@ -403,6 +413,7 @@ void FlowBook::mark(FlowHandle h) noexcept {
     forget_proxy(h);
     FlowHot& e = table.hot(h);
     limits_.ended(counted(h, e.slot()), e.source_counted());
+    if (is_opening(e.phase)) counters_.tcp_handshakes_failed.add(1);
     e.set_source_counted(false);
     table.mark(h);
     e.clear(flow_flag::fin_original | flow_flag::fin_reply);  // from here on: that side has been answered

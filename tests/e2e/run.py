@@ -16,17 +16,17 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../tools/dev")]
 from lab import daemons, demo  # noqa: E402
 from lab.names import Lab, Trouble  # noqa: E402
 
-from suite import access, audit, changes, clock, disk, flows, fragments, gitops, huge_policies, laboratory, layers, lifecycle, live_flows, many_flows, policies, pressure, records, restarts, schedules, scrapes, sets, shadow, show, slow_clients, stacks, swaps, syn_proxy, workers  # noqa: E402
+from suite import access, api_load, audit, changes, clock, disk, flows, fragments, gitops, huge_policies, laboratory, layers, lifecycle, live_flows, lock_out, many_flows, policies, pressure, records, restarts, schedules, scrapes, sets, shadow, show, slow_clients, stacks, swaps, syn_proxy, workers  # noqa: E402
 from suite.bench import Bench, Skipped  # noqa: E402
 
-MODULES = (show, policies, layers, huge_policies, lifecycle, changes, gitops, live_flows, shadow, swaps, fragments, stacks, pressure, syn_proxy, workers, restarts, sets, flows, many_flows, records, clock, schedules, disk, audit, access, scrapes, slow_clients, laboratory)
+MODULES = (show, policies, layers, huge_policies, lifecycle, changes, lock_out, gitops, live_flows, shadow, swaps, fragments, stacks, pressure, syn_proxy, workers, restarts, sets, flows, many_flows, records, clock, schedules, disk, audit, access, api_load, scrapes, slow_clients, laboratory)
 
 
 def complaint_of(test, bench):
     """What the test says, or, if it is content, what the dataplane's own books say behind it."""
     try:
         test(bench)
-        return bench.imbalance()
+        return bench.imbalance() or bench.api.breach()
     except Skipped:
         raise
     except Trouble as trouble:

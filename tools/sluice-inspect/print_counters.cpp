@@ -147,6 +147,8 @@ Expected<Counters, std::string> Counters::read(const Connection& connection) {
             {"flows_kept_on_change", &worker.flows_kept_on_change},
             {"rejudge_left", &worker.rejudge_left},
             {"flows_half_open", &worker.flows_half_open},
+            {"tcp_handshakes", &worker.tcp_handshakes},
+            {"tcp_handshakes_failed", &worker.tcp_handshakes_failed},
             {"syn_early_drop", &worker.syn_early_drop},
             {"closing_early_drop", &worker.closing_early_drop},
             {"flow_pressure", &worker.flow_pressure},

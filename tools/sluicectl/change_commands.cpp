@@ -41,8 +41,8 @@ std::string when_text(const json::value& change) {
 }
 
 int ended(const Context& context, const HttpReply& reply) {
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return 0;
     }
     const auto answer = parse_json(reply.body);
@@ -72,8 +72,8 @@ int change_list(const Context& context, const std::string& state, std::uint64_t 
     std::string target = fmt::format("/v1/changes?limit={}", std::min<std::uint64_t>(count_max, 1000));
     if (!state.empty()) target += "&state=" + escaped(state);
     const auto answer = fetch(context, {.method = "GET", .target = target, .headers = {}, .body = {}});
-    if (context.json) {
-        std::cout << json::serialize(answer) << '\n';
+    if (context.machine()) {
+        print_value(context, answer);
         return 0;
     }
     Table table{{{"CHANGE", Align::right},
@@ -104,8 +104,8 @@ int change_list(const Context& context, const std::string& state, std::uint64_t 
 
 int change_show(const Context& context, std::uint64_t id, bool text) {
     const auto answer = fetch(context, request_of("GET", id));
-    if (context.json) {
-        std::cout << json::serialize(answer) << '\n';
+    if (context.machine()) {
+        print_value(context, answer);
         return 0;
     }
     const auto& body = answer.at("text").as_string();

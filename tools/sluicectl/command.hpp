@@ -25,14 +25,25 @@ class CommandError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// -o
+enum class OutputForm : std::uint8_t { table, wide, json, yaml };
+
 struct Context {
     HttpClient client;
-    bool json{};         ///< -o json
+    OutputForm output{};
     std::string reason;  ///< --reason: stands in the audit
     std::string idempotency_key{};
-    bool break_glass{};  ///< of commits
-    bool colours{};      ///< on standard output
+    bool break_glass{}, force{};  ///< of commits
+    bool colours{};               ///< on standard output
+
+    /// The answer is for a program: `print_value` writes it.
+    bool machine() const noexcept { return output == OutputForm::json || output == OutputForm::yaml; }
+    bool wide() const noexcept { return output == OutputForm::wide; }
 };
+
+// structured_output.cpp
+/// A line of JSON, or a document of YAML.
+void print_value(const Context& context, const boost::json::value& value);
 
 /// Sends, whatever comes back.
 HttpReply exchange(const Context& context, const HttpRequest& request);
@@ -76,7 +87,7 @@ int apply(const Context& context, const ApplyOptions& options);
 HttpReply send_policy(const Context& context, const HttpRequest& request, const PolicyText& policy);
 /// ETag of the stored policy, nothing if there is none.
 std::optional<std::string> stored_etag(const Context& context);
-/// What the options of a commit say: --break-glass, --confirm, --guard.
+/// What the options of a commit say: --break-glass, --force, --confirm, --guard.
 void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
                         const std::string& guard);
 /// `?at=` for the target; nothing if there is no time.
@@ -89,6 +100,8 @@ int report_plan(const Context& context, const HttpReply& reply, const std::optio
 int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard,
           const std::string& at);
 int confirm(const Context& context, std::uint64_t generation);
+/// What became of a generation. `generation`: 0 = the one that runs.
+int show_commit(const Context& context, std::uint64_t generation);
 /// Leaves what runs for what ran before it, at once.
 int rollback(const Context& context);
 /// Puts a generation of the history in force again. `confirm`, `guard`: as for apply.
@@ -120,6 +133,9 @@ int set_add(const Context& context, const std::string& name, const std::vector<s
 int set_remove(const Context& context, const std::string& name, const std::vector<std::string>& members);
 /// `file`: a member a line, - = standard input.
 int set_replace(const Context& context, const std::string& name, const std::string& file);
+/// Members into a set by which a rule refuses; if there is no such set, what there is.
+int block(const Context& context, const std::string& set, const std::vector<std::string>& members,
+          const std::string& for_time);
 
 // draft_commands.cpp
 /// Of a draft in the API; throws CommandError if that is no name of one.
@@ -193,6 +209,15 @@ int get_flows(const Context& context, std::uint64_t count_max, const std::string
 /// `all`: instead of a filter. `answer`: both ends of each flow learn of it.
 int end_flows(const Context& context, const std::string& filter, bool all, bool answer);
 
+// top_command.cpp
+struct TopOptions {
+    std::string what;                  ///< rules, talkers or ports
+    std::string by;                    ///< flows, packets or bytes
+    std::string since, until, filter;  ///< of recorded flows; all empty = live ones
+    std::uint64_t count_max{};
+};
+int top(const Context& context, const TopOptions& options);
+
 // explain_command.cpp
 /// `at`: an instant; empty = now.
 int explain(const Context& context, std::string in_port, std::vector<std::string> arguments, const std::string& at);
@@ -202,7 +227,8 @@ boost::json::object explain_question(const std::string& in_port, const std::stri
 // follow_command.cpp
 /// An event or a record as people read it; `date` in front of its time of day.
 std::string event_line(const boost::json::object& event, bool date, bool colours);
-int follow_flows(const Context& context, const std::string& verdict);
+/// `filter`: of events, as of records; empty = all.
+int follow_flows(const Context& context, const std::string& filter);
 /// What becomes of the policy, line by line.
 int follow_policy(const Context& context);
 

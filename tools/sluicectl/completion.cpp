@@ -163,4 +163,51 @@ fi
 )";
 }
 
+std::string fish_completion(const CLI::App& app) {
+    Known known;
+    walk(app, app.get_name(), {}, known);
+    std::string paths, values, rows;
+    for (const auto& [path, list] : known.words) {
+        paths += fmt::format(" '{}'", path);
+        rows += fmt::format("complete -c sluicectl -n '__sluicectl_at \"{}\" word' -a '{}'\n", path, joined(list));
+    }
+    for (const auto& option : known.with_value) {
+        values += fmt::format(" '{}'", option);
+        const auto name = option.substr(option.rfind(' ') + 1);
+        const auto choices = known.choices.find(option);
+        // Files are what fish offers by itself.
+        const std::string offers = kFiles.contains(name)            ? "-F"
+                                   : choices == known.choices.end() ? ""
+                                                                    : "-a '" + choices->second + "'";
+        if (!offers.empty())
+            rows += fmt::format("complete -c sluicectl -n '__sluicectl_at \"{}\" value' {}\n", option, offers);
+    }
+    return "# Completion of sluicectl for fish, made by `sluicectl completion fish`.\n"
+           "set -g __sluicectl_paths" +
+           paths + "\nset -g __sluicectl_values" + values +
+           R"(
+# Is this the place: the commands so far (word), or those with the option whose value comes next (value)?
+function __sluicectl_at
+    set -l path sluicectl
+    set -l option ''
+    set -l words (commandline -opc)
+    for word in $words[2..-1]
+        if test -n "$option"
+            set option ''
+        else if string match -q -- '-*' $word
+            contains -- "$path $word" $__sluicectl_values; and set option $word
+        else if contains -- "$path $word" $__sluicectl_paths
+            set path "$path $word"
+        end
+    end
+    if test -n "$option"
+        test "$argv[2]" = value -a "$argv[1]" = "$path $option"
+    else
+        test "$argv[2]" = word -a "$argv[1]" = "$path"
+    end
+end
+complete -c sluicectl -f
+)" + rows;
+}
+
 }  // namespace sluice::ctl

@@ -14,5 +14,8 @@ namespace sluice::ctl {
 std::string bash_completion(const CLI::App& app);
 /// A script for zsh: the same, or as the file `_sluicectl` in a folder of fpath.
 std::string zsh_completion(const CLI::App& app);
+/// A script for fish: `sluicectl completion fish | source`, or as the file `sluicectl.fish` in
+/// ~/.config/fish/completions.
+std::string fish_completion(const CLI::App& app);
 
 }  // namespace sluice::ctl

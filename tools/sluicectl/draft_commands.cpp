@@ -47,8 +47,8 @@ std::string draft_path(const std::string& name, std::string_view verb) {
 
 int draft_list(const Context& context) {
     const auto answer = fetch(context, request_of("GET", "/v1/drafts"));
-    if (context.json) {
-        std::cout << json::serialize(answer) << '\n';
+    if (context.machine()) {
+        print_value(context, answer);
         return 0;
     }
     Table table{{{"DRAFT"}, {"STATE"}, {"POLICY"}, {"WRITTEN OVER"}, {"SAVED"}, {"BY"}, {"REASON"}}};
@@ -68,8 +68,8 @@ int draft_list(const Context& context) {
 
 int draft_show(const Context& context, const std::string& name, bool text) {
     const auto answer = fetch(context, request_of("GET", draft_path(name)));
-    if (context.json) {
-        std::cout << json::serialize(answer) << '\n';
+    if (context.machine()) {
+        print_value(context, answer);
         return 0;
     }
     const auto& body = answer.at("text").as_string();
@@ -97,8 +97,8 @@ int draft_save(const Context& context, const DraftSaveOptions& options) {
     const auto reply = send_policy(context, request, policy);
     const auto answer = parse_json(reply.body);
     std::cerr << error_lines(answer.at("errors").as_array(), options.file);
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return 0;
     }
     const auto& draft = answer.at("draft");
@@ -129,8 +129,8 @@ int draft_apply(const Context& context, const DraftApplyOptions& options) {
 
 int draft_delete(const Context& context, const std::string& name) {
     const auto reply = send(context, request_of("DELETE", draft_path(name)));
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
     } else {
         std::cout << fmt::format("draft {} is gone\n", text_of(parse_json(reply.body).at("draft"), "name"));
     }

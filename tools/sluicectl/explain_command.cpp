@@ -155,8 +155,8 @@ int explain(const Context& context, std::string in_port, std::vector<std::string
                                       .target = "/v1/explain",
                                       .headers = {{"Content-Type", "application/json"}},
                                       .body = json::serialize(question)});
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
     } else {
         print_decision(parse_json(reply.body), context.colours);
     }

@@ -101,12 +101,12 @@ std::string policy_line(const json::object& event, bool colours) {
 
 class Follower {
 public:
-    Follower(const Context& context, std::string topic, std::string verdict)
-        : context_{context}, topic_{std::move(topic)}, verdict_{std::move(verdict)} {}
+    Follower(const Context& context, std::string query)
+        : context_{context}, target_{"/v1/events?" + std::move(query)} {}
 
     int run() {
         while (true) {
-            HttpRequest request{.method = "GET", .target = "/v1/events?topics=" + topic_, .headers = {}, .body = {}};
+            HttpRequest request{.method = "GET", .target = target_, .headers = {}, .body = {}};
             if (!last_id_.empty()) request.headers.emplace_back("Last-Event-ID", last_id_);
             EventStreamReader reader;
             const auto reply = context_.client.stream(request, [&](std::string_view piece) {
@@ -142,10 +142,8 @@ private:
             return;
         }
         const bool policy = event.type == "policy";
-        const bool drop = field(object, "event") == "drop";
-        if (!verdict_.empty() && verdict_ != (drop ? "drop" : field(object, "verdict"))) return;
-        if (context_.json) {
-            std::cout << event.data << '\n';
+        if (context_.machine()) {
+            print_value(context_, data);
         } else {
             std::cout << (policy ? policy_line(object, context_.colours) : event_line(object, false, context_.colours))
                       << '\n';
@@ -153,7 +151,7 @@ private:
     }
 
     const Context& context_;
-    const std::string topic_, verdict_;
+    const std::string target_;
     std::string last_id_;
     bool connected_{};
     bool told_{};  ///< once per outage
@@ -161,10 +159,10 @@ private:
 
 }  // namespace
 
-int follow_flows(const Context& context, const std::string& verdict) {
-    return Follower{context, "flows", verdict}.run();
+int follow_flows(const Context& context, const std::string& filter) {
+    return Follower{context, "topics=flows" + (filter.empty() ? "" : "&filter=" + escaped(filter))}.run();
 }
 
-int follow_policy(const Context& context) { return Follower{context, "policy", ""}.run(); }
+int follow_policy(const Context& context) { return Follower{context, "topics=policy"}.run(); }
 
 }  // namespace sluice::ctl

@@ -11,8 +11,8 @@ namespace json = boost::json;
 namespace {
 
 int show(const Context& context, const json::value& answer) {
-    if (context.json) {
-        std::cout << json::serialize(answer) << '\n';
+    if (context.machine()) {
+        print_value(context, answer);
         return 0;
     }
     const auto& window = answer.at("window");

@@ -65,8 +65,8 @@ std::string generation_text(const json::value& state) {
 int history(const Context& context, std::uint64_t count_max) {
     bool more = false;
     auto rows = collect(context, "/v1/history", "history", count_max, more);
-    if (context.json) {
-        std::cout << json::serialize(json::object{{"history", std::move(rows)}, {"more", more}}) << '\n';
+    if (context.machine()) {
+        print_value(context, json::object{{"history", std::move(rows)}, {"more", more}});
         return 0;
     }
     Table table{
@@ -93,8 +93,8 @@ int history(const Context& context, std::uint64_t count_max) {
 
 int history_show(const Context& context, std::uint64_t generation, bool text) {
     const auto view = view_of(context, generation, 0);
-    if (context.json) {
-        std::cout << json::serialize(view) << '\n';
+    if (context.machine()) {
+        print_value(context, view);
         return 0;
     }
     if (text) {
@@ -116,8 +116,8 @@ int history_show(const Context& context, std::uint64_t generation, bool text) {
 
 int history_diff(const Context& context, std::uint64_t from, std::uint64_t to) {
     const auto view = view_of(context, to, from);
-    if (context.json) {
-        std::cout << json::serialize(view.at("changes")) << '\n';
+    if (context.machine()) {
+        print_value(context, view.at("changes"));
         return 0;
     }
     std::cout << fmt::format("from {} to {}\n", named(view.at("against")), named(view.at("adoption")));
@@ -138,9 +138,9 @@ int audit(const Context& context, const AuditOptions& options) {
     bool more = false;
     auto entries = collect(context, target, "entries", options.count_max, more);
     std::ranges::reverse(entries);
-    if (context.json) {
+    if (context.machine()) {
         // A line per entry: what a log lake and a verifier of one's own take.
-        for (const auto& entry : entries) std::cout << json::serialize(entry) << '\n';
+        for (const auto& entry : entries) print_value(context, entry);
         return 0;
     }
     Table table{{{"ENTRY", Align::right},
@@ -177,8 +177,8 @@ int audit(const Context& context, const AuditOptions& options) {
 int audit_verify(const Context& context) {
     const auto check = fetch(context, {.method = "GET", .target = "/v1/audit:verify", .headers = {}, .body = {}});
     const bool whole = flag_of(check, "whole");
-    if (context.json) {
-        std::cout << json::serialize(check) << '\n';
+    if (context.machine()) {
+        print_value(context, check);
         return whole ? 0 : kExitError;
     }
     if (!whole) {

@@ -118,9 +118,11 @@ std::string painted(std::string_view text, Colour colour, bool enabled) {
     return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
+bool on_terminal() { return isatty(STDOUT_FILENO) == 1; }
+
 bool colours_wanted() {
     const char* no_colour = std::getenv("NO_COLOR");
-    return (no_colour == nullptr || *no_colour == '\0') && isatty(STDOUT_FILENO) == 1;
+    return (no_colour == nullptr || *no_colour == '\0') && on_terminal();
 }
 
 std::string Table::text(bool colours) const {

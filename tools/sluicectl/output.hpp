@@ -29,6 +29,8 @@ enum class Colour : std::uint8_t { none, green, red, yellow, dim };
 Colour verdict_colour(std::string_view verdict) noexcept;
 /// Coloured if `enabled`.
 std::string painted(std::string_view text, Colour colour, bool enabled);
+/// Standard output is one.
+bool on_terminal();
 /// Standard output is a terminal and NO_COLOR (https://no-color.org) is not set.
 bool colours_wanted();
 

@@ -115,8 +115,8 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
     const auto* waiting = answer.at("change").if_object();
     const bool waits = text_of(answer, "state") == "waiting" && waiting != nullptr;
     const int code = waits && text_of(*waiting, "state") == "pending" ? kExitWaits : 0;
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return code;
     }
     std::cerr << error_lines(answer.at("warnings").as_array(), file);
@@ -153,6 +153,7 @@ void add_time(HttpRequest& request, const std::string& at) {
 void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
                         const std::string& guard) {
     if (context.break_glass) request.headers.emplace_back("Break-Glass", "true");
+    if (context.force) request.headers.emplace_back("Allow-Lock-Out", "true");
     if (!guard.empty()) {
         if (duration.empty()) throw CommandError{"--guard watches what waits for its confirmation; give --confirm too"};
         request.headers.emplace_back("Confirm-Guard", guard);
@@ -187,8 +188,8 @@ int report_plan(const Context& context, const HttpReply& reply, const std::optio
     const auto answer = parse_json(reply.body);
     const bool good = flag_of(answer, "ok");
     const bool same = stored && *stored == fmt::format("\"{}\"", text_of(answer, "hash"));
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return good ? (same ? kExitSame : kExitChanges) : kExitError;
     }
     const auto& errors = answer.at("errors").as_array();
@@ -261,6 +262,30 @@ int patch(const Context& context, const std::string& file, const std::string& co
     return report_commit(context, send(context, request, file), file);
 }
 
+int show_commit(const Context& context, std::uint64_t generation) {
+    if (generation == 0) generation = running_generation(context);
+    const auto answer = fetch(
+        context, {.method = "GET", .target = fmt::format("/v1/commits/{}", generation), .headers = {}, .body = {}});
+    if (context.machine()) {
+        print_value(context, answer);
+        return 0;
+    }
+    std::cout << fmt::format("generation {}  {}", generation, text_of(answer, "state"));
+    if (const auto hash = text_of(answer, "hash"); !hash.empty()) std::cout << "  policy " << hash.substr(0, 6);
+    std::cout << '\n';
+    const auto line = [&](std::string_view label, const std::string& text) {
+        if (!text.empty()) std::cout << fmt::format("{:<10} {}\n", label, text);
+    };
+    if (const auto by = text_of(answer, "by"); !by.empty()) line("asked", text_of(answer, "asked") + " by " + by);
+    line("reason", text_of(answer, "reason"));
+    line("since", text_of(answer, "settled"));
+    line("why", text_of(answer, "detail"));
+    if (const auto deadline = text_of(answer, "confirm_deadline"); !deadline.empty())
+        line("confirm", "within " + duration_text(seconds_from_now(deadline)));
+    line("guard", text_of(answer, "guard"));
+    return 0;
+}
+
 int confirm(const Context& context, std::uint64_t generation) { return post_commit(context, generation, "confirm"); }
 
 int rollback(const Context& context) { return post_commit(context, 0, "rollback"); }
@@ -279,7 +304,8 @@ int roll_back_to(const Context& context, std::uint64_t generation, const std::st
 
 int get_policy(const Context& context) {
     HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
-    if (context.json) request.headers.emplace_back("Accept", "application/json");
+    if (context.output == OutputForm::json) request.headers.emplace_back("Accept", "application/json");
+    if (context.output == OutputForm::yaml) request.headers.emplace_back("Accept", "application/yaml");
     const auto reply = send(context, request);
     std::cout << reply.body;
     if (!reply.body.ends_with('\n')) std::cout << '\n';

@@ -32,8 +32,8 @@ int recorded_flows(const Context& context, const RecordsWanted& wanted) {
         const auto target = target_of(wanted, std::min(left, kRecordsPerPage), cursor);
         const auto page = fetch(context, {.method = "GET", .target = target, .headers = {}, .body = {}});
         for (const auto& record : page.at("records").as_array()) {
-            if (context.json) {
-                std::cout << json::serialize(record) << '\n';
+            if (context.machine()) {
+                print_value(context, record);
             } else {
                 std::cout << event_line(record.as_object(), true, context.colours) << '\n';
             }

@@ -36,8 +36,8 @@ json::array members_of_file(const std::string& file) {
 }
 
 int tell(const Context& context, const json::value& result) {
-    if (context.json) {
-        std::cout << json::serialize(result) << '\n';
+    if (context.machine()) {
+        print_value(context, result);
         return 0;
     }
     std::cout << fmt::format("{} added, {} removed, {} members\n", result.at("added").to_number<std::uint64_t>(),
@@ -65,8 +65,8 @@ int change(const Context& context, const std::string& method, const std::string&
 int set_list(const Context& context, const std::string& name, std::uint64_t count_max) {
     if (name.empty()) {
         const auto listed = fetch(context, {.method = "GET", .target = "/v1/sets", .headers = {}, .body = {}});
-        if (context.json) {
-            std::cout << json::serialize(listed) << '\n';
+        if (context.machine()) {
+            print_value(context, listed);
             return 0;
         }
         Table table{{{"SET"}, {"MEMBERS"}, {"MAX"}, {"POLICY"}}};
@@ -91,8 +91,8 @@ int set_list(const Context& context, const std::string& name, std::uint64_t coun
         for (auto& member : page.at("members").as_array()) members.push_back(std::move(member));
         cursor = text_of(page, "next");
     } while (!cursor.empty() && members.size() < count_max);
-    if (context.json) {
-        std::cout << json::serialize(json::object{{"members", std::move(members)}}) << '\n';
+    if (context.machine()) {
+        print_value(context, json::object{{"members", std::move(members)}});
         return 0;
     }
     Table table{{{"MEMBER"}, {"EXPIRES"}, {"HITS"}}};
@@ -123,6 +123,21 @@ int set_remove(const Context& context, const std::string& name, const std::vecto
 
 int set_replace(const Context& context, const std::string& name, const std::string& file) {
     return change(context, "PUT", name, {{"members", members_of_file(file)}});
+}
+
+int block(const Context& context, const std::string& set, const std::vector<std::string>& members,
+          const std::string& for_time) {
+    const auto listed = fetch(context, {.method = "GET", .target = "/v1/sets", .headers = {}, .body = {}});
+    std::string known;
+    for (const auto& each : listed.at("sets").as_array()) {
+        const auto name = text_of(each, "name");
+        if (name == set && each.at("in_policy").as_bool()) return set_add(context, set, members, for_time);
+        if (each.at("in_policy").as_bool()) known += (known.empty() ? "" : ", ") + name;
+    }
+    throw CommandError{fmt::format(
+        "the policy has no set \"{}\" whose members come over the API; {}declare it in the policy (sets: {{{}: "
+        "{{members: api}}}}) and refuse from it in a rule",
+        set, known.empty() ? "" : "take one of " + known + " with --set, or ", set)};
 }
 
 }  // namespace sluice::ctl

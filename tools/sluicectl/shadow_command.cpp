@@ -65,8 +65,8 @@ std::string unseen_text(const json::value& shadow) {
 }
 
 int report(const Context& context, const HttpReply& reply) {
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return 0;
     }
     const auto answer = parse_json(reply.body);
@@ -114,7 +114,7 @@ int shadow_show(const Context& context) { return report(context, send(context, r
 
 int shadow_stop(const Context& context) {
     const auto reply = send(context, request_of("DELETE", "/v1/shadow"));
-    if (!context.json) std::cout << "no longer asked; what it had counted:\n";
+    if (!context.machine()) std::cout << "no longer asked; what it had counted:\n";
     return report(context, reply);
 }
 

@@ -61,8 +61,8 @@ int token_create(const Context& context, const std::string& name, const std::vec
                                       .target = "/v1/tokens",
                                       .headers = {{"Content-Type", "application/json"}},
                                       .body = json::serialize(wanted)});
-    if (context.json) {
-        std::cout << json::serialize(made) << '\n';
+    if (context.machine()) {
+        print_value(context, made);
         return 0;
     }
     // The text alone on standard output, so that it can go where it is meant to without passing a terminal.
@@ -74,8 +74,8 @@ int token_create(const Context& context, const std::string& name, const std::vec
 
 int token_list(const Context& context) {
     const auto listed = all_tokens(context);
-    if (context.json) {
-        std::cout << json::serialize(listed) << '\n';
+    if (context.machine()) {
+        print_value(context, listed);
         return 0;
     }
     Table table{{{"ID"}, {"NAME"}, {"ROLES"}, {"STATE"}, {"CREATED"}, {"BY"}, {"EXPIRES"}}};
@@ -96,8 +96,8 @@ int token_list(const Context& context) {
 int token_revoke(const Context& context, const std::string& name_or_id) {
     const auto revoked = fetch(
         context, {.method = "DELETE", .target = "/v1/tokens/" + id_of(context, name_or_id), .headers = {}, .body = {}});
-    if (context.json) {
-        std::cout << json::serialize(revoked) << '\n';
+    if (context.machine()) {
+        print_value(context, revoked);
     } else {
         std::cout << fmt::format("revoked {}/{}\n", text_of(revoked, "name"), text_of(revoked, "id"));
     }

@@ -86,6 +86,7 @@ void print_status(const json::value& answer, bool colours) {
     if (const auto deadline = text_of(policy, "confirm_deadline"); !deadline.empty()) {
         std::cout << "confirm    within " << duration_text(seconds_from_now(deadline))
                   << ", else the dataplane reverts: sluicectl confirm\n";
+        if (const auto guard = text_of(policy, "guard"); !guard.empty()) std::cout << "guard      " << guard << '\n';
     }
     std::cout << "flows      " << count_text(count_of(flows, "count")) << " of "
               << count_text(count_of(flows, "capacity")) << ", half-open " << count_text(count_of(flows, "half_open"))
@@ -162,30 +163,43 @@ void print_status(const json::value& answer, bool colours) {
     std::cout << ports.text(colours) << '\n' << workers.text(colours);
 }
 
-void print_flows(const json::array& flows, bool colours) {
-    Table table{{{"PROTO"},
-                 {"SOURCE"},
-                 {"DESTINATION"},
-                 {"STATE"},
-                 {"RULE"},
-                 {"PACKETS", Align::right},
-                 {"REPLIES", Align::right},
-                 {"BYTES", Align::right},
-                 {"REPLY BYTES", Align::right},
-                 {"AGE", Align::right},
-                 {"IDLE", Align::right}}};
+void print_flows(const json::array& flows, bool wide, bool colours) {
+    std::vector<Table::Column> columns{{"PROTO"},
+                                       {"SOURCE"},
+                                       {"DESTINATION"},
+                                       {"STATE"},
+                                       {"RULE"},
+                                       {"PACKETS", Align::right},
+                                       {"REPLIES", Align::right},
+                                       {"BYTES", Align::right},
+                                       {"REPLY BYTES", Align::right},
+                                       {"AGE", Align::right},
+                                       {"IDLE", Align::right}};
+    if (wide) columns.insert(columns.end(), {{"FROM"}, {"TO"}, {"GENERATION", Align::right}, {"WORKER", Align::right}});
+    Table table{std::move(columns)};
     for (const auto& flow : flows) {
         auto proto = text_of(flow, "proto");
         if (flow.as_object().contains("icmp_type")) proto += fmt::format("/{}", count_of(flow, "icmp_type"));
         const bool icmp = flow.as_object().contains("icmp_type");
         const auto& packets = flow.at("packets").as_array();
         const auto& bytes = flow.at("bytes").as_array();
-        table.add(
-            {proto, icmp ? text_of(flow, "src") : endpoint_of(flow, "src", "sport"), endpoint_of(flow, "dst", "dport"),
-             text_of(flow, "state") + (flow.as_object().contains("proxied") ? " proxied" : ""), text_of(flow, "rule"),
-             count_text(packets.at(0).to_number<std::uint64_t>()), count_text(packets.at(1).to_number<std::uint64_t>()),
-             bytes_text(bytes.at(0).to_number<std::uint64_t>()), bytes_text(bytes.at(1).to_number<std::uint64_t>()),
-             duration_text(number_of(flow, "age_s")), duration_text(number_of(flow, "idle_s"))});
+        std::vector<Table::Cell> row{proto,
+                                     icmp ? text_of(flow, "src") : endpoint_of(flow, "src", "sport"),
+                                     endpoint_of(flow, "dst", "dport"),
+                                     text_of(flow, "state") + (flow.as_object().contains("proxied") ? " proxied" : ""),
+                                     text_of(flow, "rule"),
+                                     count_text(packets.at(0).to_number<std::uint64_t>()),
+                                     count_text(packets.at(1).to_number<std::uint64_t>()),
+                                     bytes_text(bytes.at(0).to_number<std::uint64_t>()),
+                                     bytes_text(bytes.at(1).to_number<std::uint64_t>()),
+                                     duration_text(number_of(flow, "age_s")),
+                                     duration_text(number_of(flow, "idle_s"))};
+        if (wide) {
+            row.insert(row.end(),
+                       {text_of(flow, "from_zone"), text_of(flow, "to_zone"),
+                        std::to_string(count_of(flow, "generation")), std::to_string(count_of(flow, "worker"))});
+        }
+        table.add(std::move(row));
     }
     std::cout << table.text(colours);
 }
@@ -194,8 +208,8 @@ void print_flows(const json::array& flows, bool colours) {
 
 int status(const Context& context) {
     const auto reply = send(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
     } else {
         print_status(parse_json(reply.body), context.colours);
     }
@@ -204,8 +218,8 @@ int status(const Context& context) {
 
 int get_rules(const Context& context) {
     const auto reply = send(context, {.method = "GET", .target = "/v1/rules", .headers = {}, .body = {}});
-    if (context.json) {
-        std::cout << reply.body;
+    if (context.machine()) {
+        print_value(context, parse_json(reply.body));
         return 0;
     }
     Table table{{{"RULE"},
@@ -240,8 +254,8 @@ int get_rules(const Context& context) {
 int get_workers(const Context& context) {
     const auto answer = fetch(context, {.method = "GET", .target = "/v1/status", .headers = {}, .body = {}});
     const auto& workers = answer.at("workers").as_array();
-    if (context.json) {
-        std::cout << json::serialize(workers) << '\n';
+    if (context.machine()) {
+        print_value(context, workers);
         return 0;
     }
     static constexpr const char* kStages[] = {"rx", "parse", "track", "classify", "admit", "act", "tx"};
@@ -287,10 +301,10 @@ int get_drops(const Context& context) {
         if (count != 0) drops.push_back({label(line, "port=\""), label(line, "reason=\""), count});
     }
     std::ranges::stable_sort(drops, std::greater{}, &Drops::count);
-    if (context.json) {
+    if (context.machine()) {
         json::array out;
         for (const auto& d : drops) out.push_back({{"port", d.port}, {"reason", d.reason}, {"packets", d.count}});
-        std::cout << json::serialize(out) << '\n';
+        print_value(context, out);
         return 0;
     }
     Table table{{{"PORT"}, {"REASON"}, {"PACKETS", Align::right}}};
@@ -303,8 +317,8 @@ int end_flows(const Context& context, const std::string& filter, bool all, bool 
     std::string target = fmt::format("/v1/flows?all={}&answer={}", all, answer);
     if (!filter.empty()) target += "&filter=" + escaped(filter);
     const auto result = fetch(context, {.method = "DELETE", .target = target, .headers = {}, .body = {}});
-    if (context.json) {
-        std::cout << json::serialize(result) << '\n';
+    if (context.machine()) {
+        print_value(context, result);
         return 0;
     }
     const auto ended = count_of(result, "ended");
@@ -325,13 +339,13 @@ int get_flows(const Context& context, std::uint64_t count_max, const std::string
         for (const auto& flow : page.at("flows").as_array()) flows.push_back(flow);
         next = text_of(page, "next");
     } while (!next.empty() && flows.size() < count_max);
-    if (context.json) {
+    if (context.machine()) {
         json::object out{{"flows", std::move(flows)}};
         out["next"] = next.empty() ? json::value(nullptr) : json::value(next);
-        std::cout << json::serialize(out) << '\n';
+        print_value(context, out);
         return 0;
     }
-    print_flows(flows, context.colours);
+    print_flows(flows, context.wide(), context.colours);
     if (!next.empty()) std::cerr << "there are more flows; show more with --limit\n";
     return 0;
 }

@@ -12,7 +12,7 @@ import time
 from lab import daemons
 from lab.shell import until
 
-from .bench import seed_of_this_run
+from .bench import Traffic, seed_of_this_run
 
 _FIELDS = ("prev", "number", "at_ns", "actor", "origin", "action", "before_hash", "before_generation", "after_hash",
            "after_generation", "approval", "reason", "result", "detail", "request_id")  # fmt: skip
@@ -149,6 +149,7 @@ def killed_at_random_instants_the_chain_is_whole(bench):
                 time.sleep(0.01)
 
     publisher = threading.Thread(target=change)
+    traffic = Traffic(bench)
     publisher.start()
     try:
         for turn in range(1000 if bench.long else 8):
@@ -156,11 +157,15 @@ def killed_at_random_instants_the_chain_is_whole(bench):
             pid, _ = bench.kill("controlplane")
             daemons.wait_ready(bench.lab, "controlplane", other_than=pid)
             bench.wait_api()
+            stored = bench.api.request("GET", "/v1/policy")[2]
+            assert stored in texts or stored == bench.policy, "neither an old policy nor a new one"
             if turn % 50 == 0:
                 assert bench.ctl("audit", "verify").returncode == 0
     finally:
         stop.set()
         publisher.join()
+        traffic.stop()
+    assert traffic.lost() == 0, f"{traffic.lost()} of {len(traffic.sent)} packets lost"
     bench.wait_in_sync()
     done = bench.ctl("audit", "verify", check=False)
     assert done.returncode == 0, done.stderr

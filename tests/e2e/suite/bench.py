@@ -1,9 +1,11 @@
 """What every end-to-end test holds in its hands: the running lab, its REST interface, traffic, the two processes."""
+import collections
 import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 from lab import daemons, demo, verdicts
@@ -12,6 +14,9 @@ from lab.names import SHOP, binary
 from lab.shell import in_ns, run, until
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(HERE, "../harness"))
+from api_contract import check_contract, operation_of  # noqa: E402
+
 _TRAFFIC = os.path.join(HERE, "traffic.py")
 
 # Hang limits: ten times a goal. A test fails on these and judges no figure otherwise.
@@ -19,6 +24,37 @@ FORWARDING_AGAIN_S_MAX = 5.0
 PLANNED_GAP_S_MAX = 2.0
 API_BACK_S_MAX = 20.0
 QUIET_S_MAX = 10.0  # a worker counts arrivals and ends of a burst within microseconds
+
+
+Answer = collections.namedtuple("Answer", "status headers body")
+
+
+class ContractApi(Api):
+    """Keeps answers, to be held against openapi.yaml when the test is over: figures are not to have that in them."""
+
+    ALIKE_MAX = 50  # of an operation and a status
+    BYTES_MAX = 1 << 18
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self._kept = collections.defaultdict(list)
+
+    def request(self, method, path, *arguments, **more):
+        status, headers, text = super().request(method, path, *arguments, **more)
+        alike = self._kept[((operation_of(method, path) or {}).get("operationId"), status)]
+        if len(alike) < self.ALIKE_MAX and len(text) <= self.BYTES_MAX:
+            alike.append((method, path, Answer(status, headers, text.encode())))
+        return status, headers, text
+
+    def breach(self):
+        """The first answer that is not what openapi.yaml promises: a complaint, or None."""
+        kept, self._kept = self._kept, collections.defaultdict(list)
+        for method, path, answer in (each for alike in kept.values() for each in alike):
+            try:
+                check_contract(method, path, answer)
+            except Exception as problem:  # noqa: BLE001  of several kinds, all to be told
+                return f"{method} {path} {answer.status} is not as openapi.yaml says: {str(problem)[:400]}"
+        return None
 
 
 class Skipped(Exception):
@@ -63,7 +99,7 @@ class Bench:
     def __init__(self, lab, long):
         self.lab = lab
         self.long = long
-        self.api = Api(lab)
+        self.api = ContractApi(lab)
         with open(os.path.join(HERE, "policy.yaml"), encoding="utf-8") as file:
             self.policy = file.read()
         self.echo = None

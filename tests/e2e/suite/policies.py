@@ -3,6 +3,7 @@ import json
 import threading
 import time
 
+from lab import daemons
 from lab.shell import until
 
 from .bench import Traffic, figures, percentile
@@ -125,6 +126,27 @@ def unconfirmed_policy_is_taken_back(bench):
     assert not bench.udp_passes(7001)
 
 
+def rollback_is_as_fast_as_a_change(bench):
+    """From the request to the answer, which comes when every worker runs the policy before; and nothing is lost."""
+    bench.put(bench.policy)
+    bench.wait_in_sync()
+    text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
+    traffic = Traffic(bench)
+    took = []
+    for turn in range(100 if bench.long else 20):
+        answer = bench.put(text, expect=202, confirm_s=60)
+        assert turn or bench.udp_passes(7001)
+        start = time.monotonic()
+        bench.api.json("POST", f"/v1/commits/{answer['generation']}:rollback")
+        took.append(time.monotonic() - start)
+        assert turn or not bench.udp_passes(7001)
+    assert traffic.stop().lost() == 0, f"{traffic.lost()} of {len(traffic.sent)} packets lost"
+    figures("rollback to adopted", took)
+    assert max(took) < _SLOWEST_S_MAX, "a rollback hangs"
+    gone = bench.api.json("GET", f"/v1/commits/{answer['generation']}")
+    assert gone["state"] == "rolled_back" and gone["by"].startswith("token:"), gone
+
+
 def guard_takes_back_what_harms_traffic(bench):
     """A stream that passes is denied by a new policy: its guard goes back long before the deadline, and says why."""
     bench.put(bench.policy)
@@ -151,11 +173,33 @@ def guard_takes_back_what_harms_traffic(bench):
     assert max(stream.answered) > len(stream.sent) - 200, "and passes again"
     status, _, text = bench.api.request("POST", f"/v1/commits/{answer['generation']}:confirm")
     assert status == 409 and json.loads(text)["code"] == "left-by-guard", text
+    left = bench.api.json("GET", f"/v1/commits/{answer['generation']}")
+    assert left["state"] == "left_by_guard" and "drop-rate went from" in left["detail"], left
     (entry,) = bench.api.json("GET", "/v1/audit?action=policy.guard&limit=1")["entries"]
     assert "drop-rate went from" in entry["detail"] and entry["before"]["generation"] == answer["generation"], entry
     bench.wait_in_sync()
     assert bench.etag() == before
     bench.put(bench.policy)
+
+
+def guard_outlives_the_control_plane(bench):
+    """Killed while it watches, it goes on watching, against the time before the commit: connections that nobody answers."""
+    bench.put(bench.policy)
+    bench.wait_in_sync()
+    before = bench.etag()
+    refused = bench.with_rule("{id: cut, from: internet, to: shop, service: http, action: reject}")
+    answer = bench.put(refused, expect=202, confirm_s=120, guard="failed-handshakes=50")
+    pid, _ = bench.kill("controlplane")
+    daemons.wait_ready(bench.lab, "controlplane", other_than=pid)
+    bench.wait_api()
+    until(lambda: bench.api.status()["policy"]["guard"] == "failed-handshakes=50", "the guard, again", 10.0)
+    for _ in range(25):
+        assert bench.tcp(80) == "reject"
+    until(lambda: bench.api.status()["dataplane"]["source"] == "reverted", "the policy before, back", 20.0, step_s=0.05)
+    left = until(lambda: bench.api.json("GET", f"/v1/commits/{answer['generation']}")["state"] == "left_by_guard", "its end", 10.0)
+    assert left and bench.etag() == before
+    bench.wait_in_sync()
+    assert bench.tcp(80) == "allow"
 
 
 def two_writers_one_wins(bench):
@@ -242,7 +286,9 @@ TESTS = [
     live_flow_follows_the_policy,
     confirmed_policy_stays,
     unconfirmed_policy_is_taken_back,
+    rollback_is_as_fast_as_a_change,
     guard_takes_back_what_harms_traffic,
+    guard_outlives_the_control_plane,
     two_writers_one_wins,
     put_and_patch_to_adopted,
 ]

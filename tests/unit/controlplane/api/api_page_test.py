@@ -59,12 +59,16 @@ class Page(unittest.TestCase):
 
     def test_every_code_of_a_problem_is_listed(self):
         used, told = set(), set()
+        code = r'"([a-z]+(?:-[a-z]+)+)"'
         for path in (ROOT / "controlplane").rglob("*.cpp"):
-            used |= set(re.findall(r'\b([45]\d\d),\s*"([a-z]+(?:-[a-z]+)+)"', path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            used |= set(re.findall(r"\b([45]\d\d),\s*(?:\.code = )?" + code, text))
+            used |= {("400", found) for found in re.findall(r"\b(?:bad_request|bad_fields)\(" + code, text)}
         for status, codes in re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.M):
             told |= {(status, code) for code in re.findall(r"`([a-z-]+)`", codes)}
         self.assertGreater(len(used), 60)
         self.assertEqual(used, told)
+        self.assertEqual(sorted({code for _, code in used}), SPEC["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
 
 
 if __name__ == "__main__":

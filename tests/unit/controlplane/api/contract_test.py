@@ -3,6 +3,7 @@ and media type) is seen and fits its schema. An operation without a drive fails,
 import datetime
 import json
 import pathlib
+import re
 import sys
 import unittest
 
@@ -59,7 +60,7 @@ def drive_the_policy(at):
     for media in ("text/yaml", "application/x-yaml", "application/json"):
         at.put('{"sluice": 1, "name": "%s"}' % media, media=media, If_Match="*")
     at.ask("GET", "/v1/policy")
-    for text in ("BROKEN", "REFUSED", "NODATAPLANE", "TESTFAIL", "THROW"):
+    for text in ("BROKEN", "REFUSED", "NODATAPLANE", "TESTFAIL", "THROW", "LOCKOUT"):
         at.put(text, If_Match="*")
     at.put("STALL", If_Match="*")
     edits = '[{"op": "remove", "id": "x"}]'
@@ -332,6 +333,18 @@ class Document(unittest.TestCase):
                 return super().construct_mapping(node, deep)
 
         yaml.load((ROOT / "controlplane/api/openapi.yaml").read_text(encoding="utf-8"), Loader=Strict)
+
+    def test_an_operation_takes_the_query_parameters_that_are_named_and_no_other(self):
+        with Server(BINARY) as server:
+            for name, (method, path, operation) in OPERATIONS.items():
+                shared = SPEC["paths"][path].get("parameters", [])
+                named = {each["name"] for each in map(resolve, shared + operation.get("parameters", [])) if each["in"] == "query"}
+                target = re.sub(r"\{\w+\}", "1", path) + "?nobody_knows_it=1"
+                reply = server.request(method.upper(), target)
+                with self.subTest(operation=name):
+                    self.assertEqual(reply.json()["code"], "unknown-query-parameter")
+                    taken = re.search(r"this resource takes (.*)$", reply.json()["detail"])[1]
+                    self.assertEqual(named, set() if taken == "none" else set(taken.split(", ")))
 
 
 if __name__ == "__main__":

@@ -115,5 +115,28 @@ TEST_F(Feed, IdsAreOursOrRefused) {
         EXPECT_FALSE(event_start(service, {}, bad)) << bad;
 }
 
+TEST_F(Feed, AFilterLeavesOutFlowEventsAndNothingElse) {
+    auto begin = start({true, true});
+    begin.filter = *EventFilter::parse("rule==web-in");
+    EventFeed feed{service, begin};
+    service.add_events(4, 0);
+    audit("policy.put");
+    const auto told = feed.next();
+    EXPECT_EQ(count(told, "event: flow\n"), 2U);
+    EXPECT_EQ(count(told, "\"rule\":\"web-in\""), 2U);
+    EXPECT_EQ(count(told, "event: policy\n"), 1U);
+    EXPECT_EQ(feed.next(), "");
+}
+
+TEST_F(Feed, PagesOfWhichNothingFitsArePassedOver) {
+    auto begin = start({true, false});
+    begin.filter = *EventFilter::parse("rule==nobody");
+    EventFeed feed{service, begin};
+    service.add_events(1500, 0);
+    EXPECT_EQ(feed.next(), "");
+    service.add_events(3000, 0);
+    EXPECT_EQ(count(feed.next(), "event: lost\n"), 1U) << "and it is where the ring was then";
+}
+
 }  // namespace
 }  // namespace sluice::cp::api

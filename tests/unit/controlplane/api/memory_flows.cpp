@@ -63,7 +63,7 @@ Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuer
     constexpr std::uint32_t kRecordCount = 4'500;
     if (query.since == "nonsense") return problem(400, "bad-query", no_record_time("since", query.since));
     if (!query.filter.empty() && query.filter != "rule==web-in")
-        return problem(400, "bad-filter", "column 1: not this filter");
+        return problem(400, "bad-filter", "column 1: not this filter: " + query.filter);
     std::uint32_t first = 0;
     if (query.cursor) {
         const auto text = std::string_view{*query.cursor}.substr(1);
@@ -71,7 +71,7 @@ Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuer
         if (error != std::errc{} || end != text.data() + text.size())
             return problem(400, "bad-cursor", "this cursor is not one of ours");
     }
-    if (query.since == "break" && first != 0) return problem(500, "broken", "the second page can't be had");
+    if (query.since == "break" && first != 0) return problem(500, "storage-failed", "the second page can't be had");
     RecordPage page;
     auto i = first;
     for (; i < kRecordCount && page.lines.size() < query.count_max; ++i) {

@@ -289,11 +289,15 @@ Expected<CommitResult, Problem> MemoryPolicyService::adopt(std::string text, Pol
     }
     previous_ = current_;
     confirm_deadline_ = result.confirm_deadline;
+    guard_ = options.guard ? to_text(*options.guard) : "";
     ++generation_;
     const PolicyRef ref{hash, format == PolicyFormat::json ? "json" : "yaml", generation_};
-    (void)store_->stage({.ref = ref, .label = result.version, .text = {{}, text}, .change = change},
-                        record_of("policy.put", options.caller, "begun"));
-    (void)store_->promote(record_of("policy.put", options.caller, "adopted"));
+    const AuditState after{hash, generation_};
+    auto begun = record_of("policy.put", options.caller, "begun"),
+         adopted = record_of("policy.put", options.caller, "adopted");
+    begun.after = adopted.after = after;
+    (void)store_->stage({.ref = ref, .label = result.version, .text = {{}, text}, .change = change}, std::move(begun));
+    (void)store_->promote(std::move(adopted));
     current_ = CurrentPolicy{.name = "demo",
                              .version = result.version,
                              .hash = hash,
@@ -309,17 +313,20 @@ Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, 
     if (says(body, "SLOW")) wait_released();
     const std::lock_guard lock{mutex_};
     if (auto met = precondition(options); !met) return Unexpected(met.error());
-    if (says(body, "BROKEN")) return problem(422, "policy-invalid", "2 errors in the policy", two_errors());
+    if (says(body, "BROKEN")) return problem(422, "invalid-policy", "2 errors in the policy", two_errors());
     if (says(body, "TESTFAIL")) {
-        return problem(422, "policy-test-failed", "1 of 1 policy tests failed",
+        return problem(422, "policy-tests-failed", "1 of 1 policy tests failed",
                        {{.code = "test-failed",
                          .pointer = "/tests/0",
                          .pos = {12, 5},
                          .detail = "expected allow by web-in, got deny by default"}});
     }
+    if (says(body, "LOCKOUT") && !options.allow_lock_out)
+        return problem(409, "would-lock-out", "your connection passes through this firewall");
     if (says(body, "REFUSED"))
-        return problem(409, "dataplane-refused", "refused generation 2: port \"wan9\" is unknown");
-    if (says(body, "NODATAPLANE")) return problem(503, "no-dataplane", "no dataplane is connected; nothing was stored");
+        return problem(409, "refused-by-dataplane", "refused generation 2: port \"wan9\" is unknown");
+    if (says(body, "NODATAPLANE"))
+        return problem(503, "dataplane-unavailable", "no dataplane is connected; nothing was stored");
     return adopt(std::string{body}, format, options);
 }
 
@@ -394,6 +401,24 @@ Expected<CommitResult, Problem> MemoryPolicyService::confirm(std::uint64_t gener
                         .warnings = {}};
 }
 
+Expected<CommitView, Problem> MemoryPolicyService::commit_view(std::uint64_t generation) {
+    const std::lock_guard lock{mutex_};
+    const auto entries = store_->audit().entries_about(generation, 1);
+    if (generation > generation_ || !entries || entries->empty())
+        return problem(404, "no-such-commit", "nobody has put this generation");
+    CommitView view{.generation = generation, .standing = CommitStanding::superseded};
+    view.asked = view.settled = entries->front();
+    view.hash = view.asked.record.after.hash;
+    if (!current_ || current_->generation != generation) return view;
+    view.hash = current_->hash;
+    view.standing = confirm_deadline_ ? CommitStanding::pending_confirmation : CommitStanding::adopted;
+    if (!confirm_deadline_) return view;
+    view.settled = {};
+    view.confirm_deadline = confirm_deadline_;
+    view.guard = guard_;
+    return view;
+}
+
 Expected<CommitResult, Problem> MemoryPolicyService::rollback(std::uint64_t generation, const Caller& caller) {
     const std::lock_guard lock{mutex_};
     if (!previous_ || generation != generation_)
@@ -430,6 +455,7 @@ SystemStatus MemoryPolicyService::status() {
     }
     status.source = current_ ? "publisher" : "none";
     status.confirm_deadline = confirm_deadline_;
+    if (confirm_deadline_) status.guard = guard_;
     status.dataplane_started = std::chrono::system_clock::now() - std::chrono::hours{2};
     status.flows = kFlowCount;
     status.flow_capacity = 1'048'576;

@@ -26,6 +26,7 @@ public:
                                             const PlanOptions& options) override;
     Expected<DryRunResult, Problem> dry_run_patch(std::string_view edits, const PlanOptions& options) override;
     Expected<CommitResult, Problem> confirm(std::uint64_t generation, const Caller& caller) override;
+    Expected<CommitView, Problem> commit_view(std::uint64_t generation) override;
     Expected<CommitResult, Problem> rollback(std::uint64_t generation, const Caller& caller) override;
     /// The history is a real one, in a database that is never written to a disk.
     Expected<CommitResult, Problem> restore(std::uint64_t generation, const CommitOptions&) override;
@@ -95,6 +96,7 @@ private:
     std::optional<CurrentPolicy> current_, previous_;
     std::uint64_t generation_{};
     std::optional<std::chrono::system_clock::time_point> confirm_deadline_;
+    std::string guard_;  ///< of the commit that waits
     std::vector<std::string> not_ready_;
     std::string flow_log_trouble_, records_trouble_;
     std::vector<EventPage::Line> events_;

@@ -30,7 +30,7 @@ Expected<SetChangeResult, Problem> MemoryPolicyService::change_set(const SetChan
     const std::lock_guard lock{mutex_};
     if (query.name != "blocked") return problem(404, "no-such-set", "there is none");
     if (query.if_match && *query.if_match != "s" + std::to_string(set_number_))
-        return problem(412, "stale", "sets have changed since");
+        return problem(412, "sets-changed", "sets have changed since");
     auto after = query.edit == SetEdit::replace ? std::vector<SetMemberEdit>{} : members_;
     SetChangeResult result{.enforced = true};
     for (const auto& edit : query.members) {

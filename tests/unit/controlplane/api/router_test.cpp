@@ -57,13 +57,13 @@ TEST(ProblemDocument, IsValidUtf8AndBounded) {
     EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80").size(), 12U);            // beyond U+10FFFF
     EXPECT_EQ(valid_utf8("x\xe2\x82"), "x\xef\xbf\xbd\xef\xbf\xbd");  // cut off
 
-    Problem problem{.status = 422, .code = "policy-invalid", .title = {}, .detail = "many", .errors = {}};
+    Problem problem{.status = 422, .code = "invalid-policy", .title = {}, .detail = "many", .errors = {}};
     problem.errors.resize(kProblemErrorsMax + 5);
     const auto response = problem_response(problem, "id-1");
     EXPECT_EQ(response.status, 422);
     EXPECT_EQ(response.content_type, "application/problem+json");
     EXPECT_NE(response.body.find("\"errors_omitted\":5"), std::string::npos);
-    EXPECT_NE(response.body.find("\"type\":\"urn:sluice:problem:policy-invalid\""), std::string::npos);
+    EXPECT_NE(response.body.find("\"type\":\"urn:sluice:problem:invalid-policy\""), std::string::npos);
 }
 
 TEST(JsonKeys, FindsTheSameKeyTwiceInOneObjectOnly) {

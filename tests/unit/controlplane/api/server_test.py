@@ -122,8 +122,8 @@ class Resources(unittest.TestCase):
     def test_service_problems_become_documents(self):
         with Server(BINARY) as server:
             etag = server.first_policy()
-            for word, status, code in (("BROKEN", 422, "policy-invalid"), ("TESTFAIL", 422, "policy-test-failed"),
-                                       ("REFUSED", 409, "dataplane-refused"), ("NODATAPLANE", 503, "no-dataplane"),
+            for word, status, code in (("BROKEN", 422, "invalid-policy"), ("TESTFAIL", 422, "policy-tests-failed"),
+                                       ("REFUSED", 409, "refused-by-dataplane"), ("NODATAPLANE", 503, "dataplane-unavailable"),
                                        ("THROW", 500, "internal-error")):
                 reply = server.put(word, headers={"If-Match": etag})
                 self.assertEqual((reply.status, reply.json()["code"]), (status, code))
@@ -247,6 +247,14 @@ class Resources(unittest.TestCase):
                 self.assertEqual((other.status, other.json()["code"]), (422, "idempotency-key-reused"))
             self.assertEqual(server.request("GET", "/v1/history?limit=9").json()["history"][0]["generation"], 1)
             # A refusal has changed nothing, and may be none the next time; what failed on our side may be tried again.
+            as_json = {"Content-Type": "application/json", "Sluice-Reason": "x"}
+            soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+            for number, (method, target, body) in enumerate((
+                    ("POST", "/v1/sets/blocked/members", '{"members": ["198.51.100.9"]}'), ("DELETE", "/v1/flows?all=true", None),
+                    ("PUT", "/v1/freeze", json.dumps({"until": soon})), ("DELETE", "/v1/freeze", None))):
+                asked = [server.request(method, target, body=body, headers={**(as_json if body else {}), "Idempotency-Key": "more-%d" % number}) for _ in range(2)]
+                self.assertEqual((asked[0].status, asked[0].headers.get("Idempotency-Replayed")), (200, None), asked[0].body)
+                self.assertEqual((asked[1].body, asked[1].headers.get("Idempotency-Replayed")), (asked[0].body, "true"), target)
             refused = [server.put("BROKEN", headers={"If-Match": "*", "Idempotency-Key": "k-2"}) for _ in range(2)]
             self.assertEqual([(r.status, r.headers.get("Idempotency-Replayed")) for r in refused], [(422, None)] * 2)
             stale = server.put("name: c", headers={"If-None-Match": "*", "Idempotency-Key": "k-5"})

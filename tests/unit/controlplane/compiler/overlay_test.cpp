@@ -140,6 +140,30 @@ TEST(Overlay, AnEditedRuleKeepsItsFlowsApartFromThoseBehind) {
     EXPECT_EQ(wide.decided(kOut), "web");
 }
 
+/// What it refuses it leaves to them whom never_block spares; allowed, it takes those too.
+TEST(Overlay, ARuleThatRefusesNoLongerTakesThoseWhoWereSpared) {
+    PolicyBuilder b;
+    b.zone("outside", {"p0"}).zone("inside", {"p1"}).set_by_api("bad").default_action(Action::allow);
+    b.rule({.id = "no", .from = {"bad"}, .to = {"10.0.0.0/8"}, .action = Action::deny});
+    b.rule({.id = "web", .from = {"192.0.2.0/24"}, .to = {"10.0.0.80"}, .action = Action::allow});
+    b.never_block({"192.0.2.7"});
+    const cp::Policy denies = b.build();
+    cp::Policy allows = denies, rejects = denies;
+    allows.rules[0].action = Action::allow;
+    rejects.rules[0].action = Action::reject;
+    const auto default_untouched = [](const Beside& beside) {
+        const dp::TableView tables = beside.view();
+        return !tables.untouched.empty() && (tables.untouched[0] >> static_cast<unsigned>(abi::kSlotDefault) & 1U) != 0;
+    };
+    const Beside wider{denies, allows}, narrower{allows, denies}, same{denies, rejects};
+    EXPECT_FALSE(wider.untouched("web"));
+    EXPECT_FALSE(default_untouched(wider));
+    for (const Beside* beside : {&narrower, &same}) {
+        EXPECT_TRUE(beside->untouched("web"));
+        EXPECT_TRUE(default_untouched(*beside));
+    }
+}
+
 TEST(Overlay, TheSamePolicyHasTheSameDigestHoweverItWasCompiled) {
     const cp::Policy before = base().build();
     cp::Policy after = before;

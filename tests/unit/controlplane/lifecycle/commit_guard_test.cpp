@@ -23,7 +23,7 @@ struct Traffic {
 };
 
 CommitGuard guard_of(std::string_view text, Traffic& traffic, double drops_before = 0, double refused_before = 0) {
-    return {7, *parse_guard(text), {Share{1000, drops_before}, Share{1000, refused_before}}, traffic.mark};
+    return {7, {*parse_guard(text), {drops_before, refused_before}}, traffic.mark};
 }
 
 TEST(CommitGuard, IsReadAsItIsWritten) {
@@ -82,17 +82,34 @@ TEST(CommitGuard, RefusedFlowsAreAShareOfThoseThatBegan) {
     EXPECT_EQ(*why, "refused-flows went from 20.0 % to 54.5 %, more than 30.0 points");
 }
 
+TEST(CommitGuard, FailedHandshakesAreAShareOfThoseThatEndedEitherWay) {
+    Traffic traffic;
+    auto guard = guard_of("failed-handshakes=25", traffic);
+    traffic.mark.established = 15;
+    traffic.mark.failed = 5;
+    EXPECT_FALSE(guard.judge(traffic.go(1s, 0, 0))) << "25 % of 20, and no more";
+    traffic.mark.failed = 6;
+    EXPECT_EQ(guard.judge(traffic.go(1s, 0, 0)), "failed-handshakes went from 0.0 % to 28.6 %, more than 25.0 points");
+}
+
+TEST(CommitGuard, IsKeptAsTextWithWhatWasBefore) {
+    GuardTerms terms{*parse_guard("drop-rate=5, failed-handshakes=12.5"), {0.1 + 0.2, 0, 100}};
+    EXPECT_EQ(to_text(terms), "drop-rate=5 over 0.30000000000000004, failed-handshakes=12.5 over 100");
+    EXPECT_EQ(parse_guard_terms(to_text(terms)), terms);
+    for (const auto* bad : {"", "drop-rate=5", "drop-rate=5 over ", "drop-rate=5 over 101", "drops=5 over 1",
+                            "drop-rate=5 over 1,", "drop-rate over 1", "drop-rate=5 over 1, drop-rate=5 over 1"})
+        EXPECT_FALSE(parse_guard_terms(bad)) << bad;
+}
+
 TEST(TrafficHistory, KnowsTheLastMinute) {
     Traffic traffic;
     TrafficHistory history;
-    EXPECT_EQ(history.rates_until(traffic.mark)[0].of, 0U);
+    EXPECT_EQ(history.percents_until(traffic.mark)[0], 0.0);
     history.note(traffic.go(1s, 1000, 1000));
     for (int s = 0; s < 60; ++s) history.note(traffic.go(1s, 100, 10));
-    EXPECT_EQ(history.rates_until(traffic.mark)[0].percent, 10.0) << "since its first mark";
+    EXPECT_EQ(history.percents_until(traffic.mark)[0], 10.0) << "since its first mark";
     for (int s = 0; s < 60; ++s) history.note(traffic.go(1s, 100, 20));
-    const auto share = history.rates_until(traffic.mark)[0];
-    EXPECT_EQ(share.of, 6000U);
-    EXPECT_EQ(share.percent, 20.0);
+    EXPECT_EQ(history.percents_until(traffic.mark)[0], 20.0);
 }
 
 }  // namespace

@@ -37,6 +37,52 @@ TEST_F(GuardWatchTest, LeavesACommitUnderWhichMoreIsDroppedAndSaysWhy) {
     EXPECT_TRUE(put(policy_text(kTrial))) << "and goes on";
 }
 
+TEST_F(GuardWatchTest, AControlPlaneThatStartsAgainGoesOnWatching) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    pass(10'000, 8'000);
+    const auto second = must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("drop-rate=15")});
+    EXPECT_EQ(service->status().guard, "drop-rate=15");
+    service.reset();
+    start_service();
+    ASSERT_TRUE(soon([&] { return service->status().guard == "drop-rate=15"; }));
+    const auto view = service->commit_view(second.generation);
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view->standing, CommitStanding::pending_confirmation);
+    EXPECT_EQ(view->guard, "drop-rate=15");
+    pass(10'000, 9'000);  // ten points worse than before it
+    std::this_thread::sleep_for(2500ms);
+    EXPECT_EQ(running_hash(), second.hash) << "it knows what was before";
+    pass(10'000, 10'000);
+    ASSERT_TRUE(soon([&] { return running_hash() == first.hash; }));
+    ASSERT_TRUE(
+        soon([&] { return service->commit_view(second.generation)->standing == CommitStanding::left_by_guard; }));
+    EXPECT_EQ(service->status().guard, "");
+}
+
+TEST_F(GuardWatchTest, FlowsThatALimitRefusesAreRefusedToo) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("refused-flows=20")});
+    dataplane->telemetry().worker(0).ports[0].drops[static_cast<std::size_t>(abi::DropReason::rate_limit)].add(100);
+    ASSERT_TRUE(soon([&] { return running_hash() == first.hash; }));
+}
+
+TEST_F(GuardWatchTest, ConnectionsThatComeToNothingAreWatched) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    const auto second =
+        must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("failed-handshakes=50")});
+    auto& worker = dataplane->telemetry().worker(0);
+    worker.tcp_handshakes.add(40);
+    worker.tcp_handshakes_failed.add(60);
+    ASSERT_TRUE(soon([&] { return running_hash() == first.hash; }));
+    ASSERT_TRUE(soon([&] { return audited("policy.guard").has_value(); }));
+    EXPECT_NE(audited("policy.guard")->detail.find("failed-handshakes went from 0.0 % to 60.0 %"), std::string::npos);
+    EXPECT_NE(service->metrics(false).find("sluice_tcp_handshakes_total{result=\"failed\"} 60\n"), std::string::npos);
+    EXPECT_EQ(second.state, CommitState::pending_confirmation);
+}
+
 TEST_F(GuardWatchTest, ACommitThatIsConfirmedIsNotWatchedAnyMore) {
     start_service();
     must_put(policy_text(kWebIn));

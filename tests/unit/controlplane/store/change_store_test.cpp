@@ -301,7 +301,7 @@ TEST_F(ChangeStoreTest, AnOlderDatabaseGetsTheTablesAndKeepsItsIntent) {
         make_older(*raw, 5);
     }
     open();
-    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 8");
+    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 5 to 9");
     ASSERT_TRUE(store->pending());
     EXPECT_EQ(store->pending_change(), 0U);
     ASSERT_TRUE(store->promote(entry("system", "policy.put")));

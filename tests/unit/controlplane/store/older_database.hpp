@@ -16,6 +16,9 @@ inline void make_older(Database& database, int version) {
         const char* back;
     };
     static constexpr Step kSteps[] = {
+        {9, "ALTER TABLE pending DROP COLUMN guard"},
+        {9, "DROP INDEX audit_by_after"},
+        {9, "DROP INDEX audit_by_before"},
         {8, "DROP TABLE slot_changes"},
         {8, "CREATE TABLE slot_edits(number INTEGER PRIMARY KEY, edit BLOB NOT NULL, digest TEXT NOT NULL) STRICT"},
         {7, "DROP TABLE shadow"},

@@ -57,7 +57,7 @@ TEST_F(ShadowStoreTest, AnOlderDatabaseGetsTheTable) {
         make_older(*raw, 6);
     }
     open();
-    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 6 to 8");
+    EXPECT_EQ(store->audit().page({})->entries.at(0).record.detail, "from version 6 to 9");
     EXPECT_EQ(store->shadows().current(), nullptr);
     ASSERT_TRUE(store->shadows().put(named("a@1"), entry("shadow.start")));
     open();

@@ -36,9 +36,9 @@ class Completion(unittest.TestCase):
     def test_commands_options_and_values(self):
         self.assertEqual(self.complete("sluicectl st"), ["status"])
         self.assertEqual(self.complete("sluicectl get "), sorted(["--ca", "--cert", "--help", "--idempotency-key", "--key", "--output", "--reason", "--token-file", "--url",
-                                                                  "--version", "-h", "-o", "drops", "flows", "policy", "rules", "workers"]))
+                                                                  "--version", "--watch", "--every", "-h", "-o", "-w", "drops", "flows", "policy", "rules", "sets", "workers"]))
         self.assertEqual(self.complete("sluicectl -o json get ru"), ["rules"])
-        self.assertEqual(self.complete("sluicectl get rules -o "), ["table", "json"])
+        self.assertEqual(self.complete("sluicectl get rules -o "), ["table", "wide", "json", "yaml"])
         self.assertEqual(self.complete("sluicectl flows --verdict d"), ["deny", "drop"])
         self.assertEqual(self.complete("sluicectl --reason get st"), ["status"])  # the word behind --reason is no command
         self.assertEqual(self.complete("sluicectl flows end --al"), ["--all"])
@@ -88,9 +88,9 @@ class ZshCompletion(unittest.TestCase):
 
     def test_commands_options_and_values(self):
         self.assertIn("status", self.complete("sluicectl st"))
-        self.assertEqual([word for word in self.complete("sluicectl get ") if not word.startswith("-")], ["drops", "flows", "policy", "rules", "workers"])
+        self.assertEqual([word for word in self.complete("sluicectl get ") if not word.startswith("-")], ["drops", "flows", "policy", "rules", "sets", "workers"])
         self.assertIn("rules", self.complete("sluicectl -o json get ru"))
-        self.assertEqual(self.complete("sluicectl get rules -o "), ["table", "json"])
+        self.assertEqual(self.complete("sluicectl get rules -o "), ["table", "wide", "json", "yaml"])
         self.assertEqual(self.complete("sluicectl flows --verdict d"), ["allow", "deny", "reject", "drop"])
         self.assertIn("status", self.complete("sluicectl --reason get st"))
         self.assertIn("--all", self.complete("sluicectl flows end --al"))
@@ -107,6 +107,28 @@ class ZshCompletion(unittest.TestCase):
             run = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, check=False, timeout=HANG_LIMIT_S,
                                  env={"PATH": os.environ["PATH"], "SLUICECTL": SLUICECTL, "HOME": folder, "TERM": "dumb"})
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+
+
+class FishCompletion(unittest.TestCase):
+    def complete(self, line):
+        """A real fish, asked what it would offer."""
+        script = f'{SLUICECTL} completion fish | source; complete -C "{line}"'
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True, timeout=HANG_LIMIT_S,
+                                 env={"PATH": os.environ["PATH"], "HOME": folder, "TERM": "dumb", "SLUICE_TOKEN_FILE": "/nope"})
+        self.assertEqual(run.stderr, "")
+        return [offer.split("\t")[0] for offer in run.stdout.splitlines()]
+
+    def test_commands_options_and_values(self):
+        self.assertIn("status", self.complete("sluicectl st"))
+        self.assertEqual([word for word in self.complete("sluicectl get ") if not word.startswith("-")], ["drops", "flows", "policy", "rules", "sets", "workers"])
+        self.assertIn("rules", self.complete("sluicectl -o json get ru"))
+        self.assertEqual(sorted(self.complete("sluicectl get rules -o ")), ["json", "table", "wide", "yaml"])
+        self.assertEqual(self.complete("sluicectl flows --verdict d"), ["deny", "drop"])
+        self.assertIn("status", self.complete("sluicectl --reason get st"))
+        self.assertIn("--all", self.complete("sluicectl flows end --al"))
+        self.assertIn("/etc/hosts", self.complete("sluicectl plan -f /etc/host"))
 
 
 if __name__ == "__main__":

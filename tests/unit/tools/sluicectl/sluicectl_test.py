@@ -9,6 +9,8 @@ import tarfile
 import time
 import unittest
 
+import yaml
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from ctl_case import HANG_LIMIT_S, SERVER, SLUICECTL, Case, Server, wait_until  # noqa: E402
 
@@ -223,6 +225,22 @@ class PolicyCommands(Case):
         self.assertIn("is no instant", self.run_ctl("apply", "-f", self.file("b"), "--at", "tomorrow", code=1).stderr)
         self.assertIn("need a generation", self.run_ctl("rollback", "--at", at + "Z", code=1).stderr)
 
+    def test_a_commit_says_what_became_of_it(self):
+        self.run_ctl("apply", "-f", self.file("a"), "--reason", "CHG-7")
+        self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m", "--guard", "drop-rate=5, failed-handshakes=10")
+        said = self.run_ctl("commit").stdout
+        self.assertRegex(said, r"^generation 2  pending_confirmation  policy [0-9a-f]{6}\nasked      \S+Z by token:first-start/\w+\n"
+                               r"confirm    within (10m|9m 59s)\nguard      drop-rate=5, failed-handshakes=10\n$")
+        self.assertIn("\nguard      drop-rate=5, failed-handshakes=10\n", self.run_ctl("status", code=None).stdout)
+        self.assertRegex(self.run_ctl("commit", "1").stdout, r"^generation 1  superseded .*\nasked .*\nreason     CHG-7\nsince ")
+        self.assertEqual(json.loads(self.run_ctl("commit", "2", "-o", "json").stdout)["state"], "pending_confirmation")
+        self.assertIn("nobody has put", self.run_ctl("commit", "3", code=1).stderr)
+
+    def test_who_would_lock_himself_out_says_so(self):
+        said = self.run_ctl("apply", "-f", self.file("LOCKOUT"), code=1).stderr
+        self.assertIn("passes through this firewall", said)
+        self.assertIn("generation 1", self.run_ctl("apply", "-f", self.file("LOCKOUT"), "--force").stdout)
+
     def test_confirm_and_rollback(self):
         self.run_ctl("apply", "-f", self.file("a"))
         run = self.run_ctl("apply", "-f", self.file("b"), "--confirm", "10m")
@@ -361,7 +379,11 @@ class ViewCommands(Case):
         self.assertEqual(len(some["flows"]), 50)
         wrong = self.run_ctl("flows", "--filter", "no such", code=1)
         self.assertIn("column 1", wrong.stderr)
-        self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--filter", "worker==1", code=1).stderr)
+        self.assertIn("all allowed ones", self.run_ctl("flows", "--verdict", "deny", code=1).stderr)
+        self.assertIn("column", self.run_ctl("flows", "-f", "--filter", "worker==1", code=1).stderr)
+        wide = self.run_ctl("flows", "-o", "wide").stdout.splitlines()
+        self.assertRegex(wide[0], r"AGE +IDLE +FROM +TO +GENERATION +WORKER$")
+        self.assertRegex(wide[1], r"internet +servers +\d+ +\d+$")
 
     def test_recorded_flows(self):
         lines = self.run_ctl("flows", "--since", "1h").stdout.splitlines()
@@ -375,8 +397,9 @@ class ViewCommands(Case):
         self.assertIn("more records", some.stderr)
         self.assertIn("3 records are missing: 2 blocks of the store are damaged", self.run_ctl("flows", "--since", "damage").stderr)
         self.assertIn('since is "nonsense", which is no time; write 2026-', self.run_ctl("flows", "--since", "nonsense", code=1).stderr)
-        self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--since", "1h", code=1).stderr)
-        self.assertIn("--filter verdict==deny", self.run_ctl("flows", "--since", "1h", "--verdict", "deny", code=1).stderr)
+        self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--until", "1h", code=1).stderr)
+        denied = self.run_ctl("flows", "--since", "1h", "--verdict", "deny", "--from", "198.51.100.0/24", "--filter", "dport==443", code=1)
+        self.assertIn("not this filter: verdict==deny and src==198.51.100.0/24 and dport==443", denied.stderr)
 
     def test_flows_are_ended(self):
         self.assertEqual(self.run_ctl("flows", "end", "--filter", "worker==1").stdout, "ended 50 flows\n")
@@ -428,6 +451,69 @@ class ViewCommands(Case):
             process.terminate()
             process.wait(HANG_LIMIT_S)
             process.stdout.close()
+
+    def test_follow_goes_on_behind_what_was_recorded(self):
+        follower = subprocess.Popen([SLUICECTL, "flows", "-f", "--since", "1h", "--from", "198.51.100.0/24", "--filter", "rule==web-in", "--limit", "1"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
+        self.assertIn("not this filter", follower.communicate(timeout=HANG_LIMIT_S)[1])  # the double knows one filter only
+        follower = subprocess.Popen([SLUICECTL, "flows", "-f", "--since", "1h", "--filter", "rule==web-in", "--limit", "2"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment)
+        self.assertEqual([follower.stdout.readline().split()[3] for _ in range(2)], ["tcp"] * 2)
+        wait_until(lambda: json.loads(self.run_ctl("status", "-o", "json").stdout)["api"]["event_streams"] == 1)
+        self.server.tell("events 4")
+        for _ in range(2):  # of web-in; the other two are the default's
+            self.assertIn("198.51.100.7:40000", follower.stdout.readline())
+        follower.terminate()
+        follower.wait(HANG_LIMIT_S)
+        follower.stdout.close()
+
+    def test_top_of_rules_talkers_and_ports(self):
+        rules = self.run_ctl("top", "rules", "--by", "bytes", "-n", "1").stdout.splitlines()
+        self.assertRegex(rules[0], r"^RULE +FLOWS +PACKETS +BYTES$")
+        self.assertEqual(len(rules), 2)
+        talkers = json.loads(self.run_ctl("top", "talkers", "-n", "1000", "-o", "json").stdout)
+        self.assertEqual(sum(row["flows"] for row in talkers), 250)
+        self.assertEqual([row["flows"] for row in talkers], sorted((row["flows"] for row in talkers), reverse=True))
+        ports = json.loads(self.run_ctl("top", "ports", "--since", "1h", "-o", "json").stdout)
+        self.assertEqual(ports, [{"name": "tcp/443", "flows": 4500, "packets": 0, "bytes": 0}])
+        self.assertEqual(json.loads(self.run_ctl("top", "rules", "--since", "1h", "--filter", "rule==web-in", "-o", "json").stdout)[0]["flows"], 2250)
+        self.run_ctl("top", "everything", code=None)
+
+    def test_block_puts_into_a_set_that_the_policy_asks(self):
+        said = self.run_ctl("block", "198.51.100.9", "2001:db8::/48", "--for", "1h", "--reason", "INC-9")
+        self.assertEqual(said.stdout, "2 added, 0 removed, 2 members\n")
+        self.assertIn("198.51.100.9", self.run_ctl("set", "list", "blocked").stdout)
+        self.assertIn("blocked", self.run_ctl("get", "sets").stdout)
+        wrong = self.run_ctl("block", "198.51.100.9", "--set", "nowhere", code=1).stderr
+        self.assertIn('no set "nowhere" whose members come over the API; take one of blocked', wrong)
+
+    def test_answers_as_yaml(self):
+        as_json = json.loads(self.run_ctl("get", "flows", "-o", "json").stdout)
+        self.assertEqual(yaml.safe_load(self.run_ctl("get", "flows", "-o", "yaml").stdout), as_json)
+        self.run_ctl("apply", "-f", self.file("a"))
+        self.assertEqual(yaml.safe_load(self.run_ctl("commit", "-o", "yaml").stdout)["state"], "adopted")
+        records = list(yaml.safe_load_all(self.run_ctl("flows", "--since", "1h", "--limit", "3", "-o", "yaml").stdout))
+        self.assertEqual([record["sport"] for record in records], [0, 1, 2])
+
+    def test_watch_shows_it_again_and_again(self):
+        watcher = subprocess.Popen([SLUICECTL, "get", "rules", "-w", "--every", "1"], stdout=subprocess.PIPE, text=True, env=self.environment)
+        titles = 0
+        while titles < 2:
+            line = watcher.stdout.readline()
+            self.assertTrue(line)
+            titles += line.startswith("RULE")
+        watcher.terminate()
+        watcher.wait(HANG_LIMIT_S)
+        watcher.stdout.close()
+
+    def test_colours_are_for_terminals_and_no_color_is_kept_to(self):
+        def shown(**more):
+            script = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+            return subprocess.run([sys.executable, "-c", script, SLUICECTL, "get", "rules"], capture_output=True, text=True, timeout=HANG_LIMIT_S,
+                                  check=True, env={**self.environment, **more}).stdout
+        self.assertIn("\x1b[", shown())
+        self.assertNotIn("\x1b[", shown(NO_COLOR="1"))
+        self.assertIn("\x1b[", shown(NO_COLOR=""))
 
     def test_watch_tells_what_becomes_of_the_policy(self):
         watcher = subprocess.Popen([SLUICECTL, "watch"], stdout=subprocess.PIPE, text=True, env=self.environment)

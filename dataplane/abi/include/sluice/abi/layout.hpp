@@ -103,7 +103,7 @@ inline constexpr std::uint64_t kLayoutHash = fnv1a({
         flows_created, flows_expired, flows_closed, flows_ended_by_policy, flows_ended_by_request, flows_rejudged,
         flows_kept_on_change, rejudge_left, flows_half_open, syn_early_drop,
         closing_early_drop, flow_pressure, sources, lookups, set_hits, events_written, events_suppressed, tcp_inexact_rst,
-        udp_zero_csum6, flow_reopen, tcp_overshoot, flow_pickup, tcp_window_unknown, tcp_seq_logged, rejects_limited,
+        udp_zero_csum6, flow_reopen, tcp_overshoot, tcp_handshakes, tcp_handshakes_failed, flow_pickup, tcp_window_unknown, tcp_seq_logged, rejects_limited,
         frag_reassembled, frag_duplicates, frag_held_bytes, syn_cookies_sent, syn_cookies_accepted,
         syn_cookies_active, syn_proxy_repeats, syn_proxy_unanswered, syn_proxy_refused, syn_proxy_data, flows_proxied,
         icmp_related, steering_misplaced,

@@ -116,19 +116,21 @@ struct alignas(kCacheLine) WorkerCounters {
     Counter set_hits;                ///< those about a packet from or to a member of a set that the tables ask for
     Counter events_written, events_suppressed;
     Counter tcp_inexact_rst, udp_zero_csum6, flow_reopen, tcp_overshoot;
-    Counter flow_pickup;           ///< flows taken up in mid-stream after a restart
-    Counter tcp_window_unknown;    ///< segments not checked: their flow's handshake was not seen
-    Counter tcp_seq_logged;        ///< segments that `seq_check: log` let pass
-    Counter rejects_limited;       ///< rejects that got no answer because of the rate limit (still policy_reject)
-    Counter frag_reassembled;      ///< datagrams whose fragments were all there and that were judged as one packet
-    Counter frag_duplicates;       ///< byte-exact copies of a held fragment (their packets count as consumed)
-    Counter frag_held_bytes;       ///< level: frames of fragments in our hands
-    Counter syn_cookies_sent;      ///< SYNs answered in a server's stead, without a flow
-    Counter syn_cookies_accepted;  ///< ACKs that brought one back: flows made
-    Counter syn_cookies_active;    ///< level: 1 if a SYN was answered so in the last second
-    Counter syn_proxy_repeats;     ///< SYNs sent to a server once more, because it had not answered
-    Counter syn_proxy_unanswered;  ///< flows ended because it never did; the client was reset
-    Counter syn_proxy_refused;     ///< flows ended by its RST or an ICMP error; the client was reset
+    Counter tcp_handshakes;         ///< TCP flows of which both sides have acknowledged the other's SYN
+    Counter tcp_handshakes_failed;  ///< SYNs that no rule or limit let in, and TCP flows that ended before that
+    Counter flow_pickup;            ///< flows taken up in mid-stream after a restart
+    Counter tcp_window_unknown;     ///< segments not checked: their flow's handshake was not seen
+    Counter tcp_seq_logged;         ///< segments that `seq_check: log` let pass
+    Counter rejects_limited;        ///< rejects that got no answer because of the rate limit (still policy_reject)
+    Counter frag_reassembled;       ///< datagrams whose fragments were all there and that were judged as one packet
+    Counter frag_duplicates;        ///< byte-exact copies of a held fragment (their packets count as consumed)
+    Counter frag_held_bytes;        ///< level: frames of fragments in our hands
+    Counter syn_cookies_sent;       ///< SYNs answered in a server's stead, without a flow
+    Counter syn_cookies_accepted;   ///< ACKs that brought one back: flows made
+    Counter syn_cookies_active;     ///< level: 1 if a SYN was answered so in the last second
+    Counter syn_proxy_repeats;      ///< SYNs sent to a server once more, because it had not answered
+    Counter syn_proxy_unanswered;   ///< flows ended because it never did; the client was reset
+    Counter syn_proxy_refused;      ///< flows ended by its RST or an ICMP error; the client was reset
     Counter syn_proxy_data;  ///< ACKs with cookies that carried data, which were dropped: the client sends them again
     Counter flows_proxied;   ///< level: flows whose numbers are translated
     Counter icmp_related;    ///< ICMP errors that passed because of the flow that they are about

@@ -1,0 +1,81 @@
+// Who changes the policy does not cut off the way by which he does it, unless he says so.
+#include "controlplane/policy/address.hpp"
+#include "tests/unit/controlplane/lifecycle/policy_service_rig.hpp"
+
+namespace sluice::cp {
+namespace {
+
+const std::string kApiIn = "  - {id: api-in, from: internet, to: web, service: https, action: allow}\n";
+
+class LockOutTest : public PolicyServiceTest {
+protected:
+    /// From outside to the web servers, behind which this one listens.
+    static ClientPath path(std::uint16_t api_port = 443) {
+        return {.family = abi::IpFamily::v4,
+                .client = parse_address("203.0.113.7")->addr,
+                .api = parse_address("198.51.100.80")->addr,
+                .client_port = 40000,
+                .api_port = api_port};
+    }
+    static CommitOptions from_outside(bool allow = false, std::uint16_t api_port = 443) {
+        CommitOptions options;
+        options.allow_lock_out = allow;
+        options.caller.path = path(api_port);
+        return options;
+    }
+    /// The connection has a live flow, as one that passes through the dataplane has.
+    void let_it_pass_through() { dataplane->set_flows({abi::FlowRecord{.family = abi::IpFamily::v4}}); }
+};
+
+TEST_F(LockOutTest, APolicyThatRefusesTheConnectionItCameByIsRefused) {
+    start_service();
+    const auto first = must_put(policy_text(kApiIn));
+    let_it_pass_through();
+    const auto refused = put(policy_text(kSshOut), from_outside());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "would-lock-out");
+    EXPECT_EQ(refused.error().status, 409);
+    EXPECT_NE(refused.error().detail.find("203.0.113.7 to 198.51.100.80 port 443"), std::string::npos)
+        << refused.error().detail;
+    EXPECT_EQ(running_hash(), first.hash);
+    EXPECT_FALSE(put(policy_text(kSshOut),
+                     [] {
+                         auto options = from_outside();
+                         options.confirm_within = 60s;
+                         return options;
+                     }()))
+        << "who is cut off can't confirm";
+    const auto forced = put(policy_text(kSshOut), from_outside(true));
+    ASSERT_TRUE(forced) << forced.error().detail;
+    EXPECT_EQ(running_hash(), forced->hash);
+    EXPECT_NE(audited("policy.put")->detail.find("passes through this firewall"), std::string::npos);
+}
+
+TEST_F(LockOutTest, WhoComesByAnotherWayIsNotAsked) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    EXPECT_TRUE(put(policy_text(kSshOut), from_outside())) << "no flow: it does not pass through";
+}
+
+TEST_F(LockOutTest, OnlyWhatTheNewPolicyRefusesCounts) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    let_it_pass_through();
+    EXPECT_TRUE(put(policy_text(kSshOut + kApiIn), from_outside())) << "still allowed";
+    EXPECT_TRUE(put(policy_text(kApiIn + kTrial), from_outside(false, 444))) << "the old one did not allow that either";
+    EXPECT_TRUE(put(policy_text(kSshOut))) << "nobody's connection: it was due, or comes from the same machine";
+}
+
+TEST_F(LockOutTest, APatchIsAskedToo) {
+    start_service();
+    const auto first = must_put(policy_text(kApiIn));
+    let_it_pass_through();
+    auto options = from_outside();
+    options.if_match = first.hash;
+    const auto refused = service->patch(R"([{"op": "remove", "id": "api-in"}])", options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "would-lock-out");
+}
+
+}  // namespace
+}  // namespace sluice::cp
