@@ -300,7 +300,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     renumber(prepared->compiled, store_->next_generation(now.hello->state.running_generation), created);
     prepared->view.generation = prepared->generation();
     record.after = state_of(prepared.get());
-    auto spelling = spelled_soon(*prepared);
+    auto spelling = spelled_soon(*prepared, options_.spelled_with_put_bytes);
     auto intent = prepared->staged_behind(now.current.get());
     intent.slots = slots_to_write(slots);
     intent.change = change;

@@ -4,7 +4,9 @@
 /// request that passes through it has a live flow. So the tables that run and those that are meant to are asked about
 /// the connection that the request came by, for each pair of zones that a wire connects; only where the first let it in
 /// and the second would not are the flows looked through for it. Nobody else's commit takes longer for that.
+#include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -42,8 +44,10 @@ bool PolicyServiceImpl::lets_in(const PreparedPolicy& prepared, const ClientPath
                             path.api_port, path.family, abi::L4Proto::tcp};
     dp::LookupResult found;
     dp::TableView view = prepared.view.at(static_cast<std::uint64_t>(unix_now()));
-    const auto members = members_about(prepared.policy, key);
-    if (members) view.members = (**members)->view(view, nullptr, 0);
+    std::shared_ptr<dp::OwnSetTable> members;
+    if (std::ranges::any_of(prepared.policy.sets, &NetSet::by_api))
+        members = members_about(prepared.policy, key).value_or(nullptr);
+    if (members != nullptr) view.members = (*members)->view(view, nullptr, 0);
     dp::lookup(view, {&key, 1}, {&found, 1});
     return prepared.view.rule(found.rule).verdict == abi::Verdict::allow;
 }

@@ -45,6 +45,9 @@ struct ServiceOptions {
     std::chrono::steady_clock::duration unused_after{std::chrono::hours{24}};
     /// A change that could not be applied at its time is not applied later than so much behind it.
     std::chrono::nanoseconds change_late_max{std::chrono::minutes{5}};
+    /// The text that edits go on from is written while a policy of so many bytes is being put. For a smaller one that
+    /// takes a PATCH some milliseconds, which it would take from the PUT where there is no core to spare.
+    std::size_t spelled_with_put_bytes{4U << 20};
 };
 
 class PolicyServiceImpl final : public PolicyService, private TablesListener {
@@ -358,7 +361,7 @@ std::string to_text(const ClientError& error);
 // --- spelling.cpp
 /// The text that edits of a policy in its author's own words go on from; no future where none is worth its while. `of`
 /// outlives it.
-std::future<std::shared_ptr<const Spelled>> spelled_soon(const PreparedPolicy& of);
+std::future<std::shared_ptr<const Spelled>> spelled_soon(const PreparedPolicy& of, std::size_t bytes_min);
 
 /// What `reader` still has, until the deadline.
 RecordedEffect recorded_effect(RecordReader& reader, FlowTally& tally, std::chrono::steady_clock::time_point deadline);

@@ -39,8 +39,8 @@ std::shared_ptr<const Spelled> spelled(const PreparedPolicy& of) {
 
 }  // namespace
 
-std::future<std::shared_ptr<const Spelled>> spelled_soon(const PreparedPolicy& of) {
-    if (!is_worth_spelling(of) || !has_own_words(of)) return {};
+std::future<std::shared_ptr<const Spelled>> spelled_soon(const PreparedPolicy& of, std::size_t bytes_min) {
+    if (of.text.size() < bytes_min || !is_worth_spelling(of) || !has_own_words(of)) return {};
     return std::async(kAThreadIfThereIsOne, [&of] { return spelled(of); });
 }
 

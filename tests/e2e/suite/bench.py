@@ -1,6 +1,7 @@
 """What every end-to-end test holds in its hands: the running lab, its REST interface, traffic, the two processes."""
 import collections
 import json
+import math
 import os
 import random
 import signal
@@ -226,8 +227,8 @@ def seed_of_this_run():
 
 
 def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The nearest rank: so many of the values are not above it."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def figures(what, seconds):

@@ -32,7 +32,7 @@ protected:
         config.tables_socket = rig->socket();
         config.last_good = dir.path("last-good");
         config.flow_log_path = dir.path("flows.jsonl");
-        auto opened = PolicyServiceImpl::open(config);
+        auto opened = PolicyServiceImpl::open(config, service_options);
         ASSERT_TRUE(opened) << opened.error();
         service = std::move(*opened);
         service->start();
@@ -56,6 +56,7 @@ protected:
     }
     std::string running() { return service->status().running_hash; }
 
+    ServiceOptions service_options;
     test::TempDir dir;
     std::unique_ptr<test::Rig> rig;
     std::unique_ptr<PolicyServiceImpl> service;
@@ -124,6 +125,7 @@ class FirstEditOfAPolicy : public AgainstManager {
 protected:
     void SetUp() override {
         AgainstManager::SetUp();
+        service_options.spelled_with_put_bytes = 1;
         text = policy_text("allow") + "  # in my own words\n";
         for (int i = 0; i < 400; ++i)
             text += "  - {id: more-" + std::to_string(i) + ",   from: outside, to: any, service: tcp/" +
@@ -171,6 +173,15 @@ private:
 
 TEST_F(FirstEditOfAPolicy, IsKeptAsAnEditRightBehindThePut) {
     ASSERT_TRUE(put(text));
+    edit_and_look();
+}
+
+TEST_F(FirstEditOfAPolicy, OfASmallOneIsPreparedOnceItRests) {
+    service_options.spelled_with_put_bytes = text.size() + 1;
+    start_service();
+    ASSERT_TRUE(put(text));
+    EXPECT_TRUE(counts("sluice_policy_texts_spelled_total 0"));
+    ASSERT_TRUE(eventually([&] { return counts("sluice_policy_texts_spelled_total 1"); }));
     edit_and_look();
 }
 
