@@ -94,7 +94,6 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
     }
     if (const auto header = request.header("Allow-Lock-Out")) {
         if (*header != "true") return bad_request("bad-allow-lock-out", "Allow-Lock-Out can only be true");
-        options.allow_lock_out = true;
     }
     return std::nullopt;
 }
@@ -104,7 +103,8 @@ Caller caller_of(const Request& request) {
             .origin = request.peer,
             .request_id = request.id,
             .reason = std::string{request.header(kReason).value_or("")},
-            .path = request.path_through};
+            .path = request.path_through,
+            .allow_lock_out = request.header("Allow-Lock-Out").value_or("") == "true"};
 }
 
 std::optional<std::string> reason_trouble(const Request& request) {

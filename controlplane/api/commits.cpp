@@ -101,6 +101,7 @@ void add_commit_routes(Router& router, PolicyService& service) {
         {.method = "GET",
          .pattern = "/v1/commits/{generation}",
          .roles = kEveryRole,
+         .lane = Lane::walks,  // it asks the dataplane
          .handler = [&service](const Request& r, const PathParameters& p) { return get_commit(r, p, service); }});
     router.add({.method = "POST",
                 .pattern = "/v1/commits/{generation}:confirm",

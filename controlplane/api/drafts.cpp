@@ -140,6 +140,7 @@ Response delete_draft(const Request& request, const std::string& name, PolicySer
 
 Response plan_draft(const Request& request, const std::string& name, PolicyService& service) {
     PlanOptions options;
+    options.caller = caller_of(request);
     for (const auto& [parameter, value] : request.query) {
         if (value.empty())
             return problem_response(400, "bad-query", "flows_since is a time, or how long ago, such as 24h",

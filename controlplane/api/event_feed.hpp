@@ -45,6 +45,8 @@ std::optional<EventStart> event_start(PolicyService& service, EventTopics topics
 class EventFeed {
 public:
     EventFeed(PolicyService& service, EventStart start) : service_{service}, start_{std::move(start)} {}
+    /// Where it starts: an id without an event, to come back with.
+    std::string place() const { return id_line() + '\n'; }
     /// What is new, at most a page of it; empty = nothing is.
     std::string next();
 

@@ -531,8 +531,8 @@ private:
 
         std::string text = fmt::format(
             "HTTP/1.1 200 OK\r\nDate: {}\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-            "X-Content-Type-Options: nosniff\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\nretry: 1000\n\n",
-            http_date(), id);
+            "X-Content-Type-Options: nosniff\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\nretry: 1000\n{}",
+            http_date(), id, feed.place());
         // A token that is taken back ends its streams too, with the next event or the next sign of life.
         while (!shared_.stopping && still_live(admitted)) {
             if (!co_await write_event_text(text)) co_return;

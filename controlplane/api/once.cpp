@@ -86,6 +86,11 @@ bool has_ended(const Response& kept, PolicyService& service) {
     }
 }
 
+/// It may have been done, and nobody could say so.
+bool is_unknown(const Response& response) {
+    return response.status == 503 && response.body.find("\"outcome-unknown\"") != std::string::npos;
+}
+
 }  // namespace
 
 Response answer_once(const Request& request, PolicyService& service, const std::function<Response()>& handle) {
@@ -129,8 +134,10 @@ Response answer_once(const Request& request, PolicyService& service, const std::
         (void)service.answers().forget(key);
         throw;
     }
-    // What can't be kept leaves a row without an answer: nobody is told something else the second time. A refusal has
-    // changed nothing, and may be none by the next time: a freeze ends, a confirmation comes.
+    // What can't be kept leaves a row without an answer: nobody is told something else the second time; nor is whoever
+    // asks behind a dataplane that went away before its answer. Any other refusal has changed nothing, and may be none
+    // by the next time: a freeze ends, a confirmation comes.
+    if (is_unknown(response)) return response;
     if (response.status >= 400) {
         (void)service.answers().forget(key);
     } else {

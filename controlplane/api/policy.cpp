@@ -40,6 +40,12 @@ Expected<Wanted, std::string> wanted_of(const Request& request) {
     return wanted;
 }
 
+PlanOptions plan_of(const Wanted& wanted, const Request& request) {
+    auto options = wanted.plan;
+    options.caller = caller_of(request);
+    return options;
+}
+
 Response plan_response(const Expected<DryRunResult, Problem>& result, const Request& request) {
     if (!result) return problem_response(result.error(), request.id);
     return json_response(200, json::serialize(plan_json(*result)));
@@ -50,7 +56,8 @@ Response put_policy(const Request& request, PolicyService& service) {
     if (!wanted) return problem_response(400, "bad-query", wanted.error(), request.id);
     const auto type = media_type(request.header("Content-Type").value_or(""));
     const auto format = type == kJson ? PolicyFormat::json : PolicyFormat::yaml;
-    if (wanted->dry_run) return plan_response(service.dry_run(request.body, format, wanted->plan), request);
+    if (wanted->dry_run)
+        return plan_response(service.dry_run(request.body, format, plan_of(*wanted, request)), request);
     CommitOptions options;
     if (const auto problem = read_commit_options(request, service, options))
         return problem_response(*problem, request.id);
@@ -61,7 +68,7 @@ Response put_policy(const Request& request, PolicyService& service) {
 Response patch_policy(const Request& request, PolicyService& service) {
     const auto wanted = wanted_of(request);
     if (!wanted) return problem_response(400, "bad-query", wanted.error(), request.id);
-    if (wanted->dry_run) return plan_response(service.dry_run_patch(request.body, wanted->plan), request);
+    if (wanted->dry_run) return plan_response(service.dry_run_patch(request.body, plan_of(*wanted, request)), request);
     CommitOptions options;
     if (const auto problem = read_commit_options(request, service, options))
         return problem_response(*problem, request.id);

@@ -25,7 +25,8 @@ Response list(PolicyService& service) {
         sets.push_back(json::object{{"name", set.name},
                                     {"members", set.members},
                                     {"max_ips", set.in_policy ? json::value(set.members_max) : json::value(nullptr)},
-                                    {"in_policy", set.in_policy}});
+                                    {"in_policy", set.in_policy},
+                                    {"refuses", set.refuses}});
     }
     return json_response(200, json::serialize(json::object{{"sets", std::move(sets)}}));
 }

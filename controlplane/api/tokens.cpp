@@ -3,6 +3,7 @@
 
 #include "controlplane/api/commit_options.hpp"
 #include "controlplane/api/field_reader.hpp"
+#include "controlplane/api/once.hpp"
 #include "controlplane/api/problem.hpp"
 #include "controlplane/api/resources.hpp"
 #include "controlplane/api/wire_text.hpp"
@@ -188,7 +189,8 @@ void add_token_routes(Router& router, PolicyService& service) {
                 .pattern = "/v1/tokens/{id}",
                 .roles = {Role::admin},
                 .lane = Lane::commits,
-                .handler = [&service](const Request& r, const PathParameters& p) { return revoke(r, p, service); }});
+                .handler = once(
+                    service, [&service](const Request& r, const PathParameters& p) { return revoke(r, p, service); })});
 }
 
 }  // namespace sluice::cp::api

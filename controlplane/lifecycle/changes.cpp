@@ -113,7 +113,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::approve_change(std::uint64_t 
     auto record = record_of(break_glass ? "approvals.broken" : "change.approve", caller);
     record.detail = "change " + std::to_string(id);
     const std::lock_guard lock{commit_mutex_};
-    auto approved = approve(id, record, break_glass);
+    auto approved = approve(id, record, caller, break_glass);
     if (!approved) return audited(record, Unexpected(std::move(approved.error())));
     if (approved->state == ChangeState::scheduled && approved->at_ns == 0) return apply_change(*approved);
     CommitResult result;
@@ -126,7 +126,8 @@ Expected<CommitResult, Problem> PolicyServiceImpl::approve_change(std::uint64_t 
 }
 
 /// What came of it when it could be written.
-Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditRecord record, bool break_glass) {
+Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditRecord record, const Caller& caller,
+                                                     bool break_glass) {
     look_at_pending();
     const auto found = store_->changes().find(id);
     if (!found) return Unexpected(change_problem({.storage = found.error()}, id));
@@ -148,6 +149,8 @@ Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditReco
             if (!shared().connected) return Unexpected(dataplane_unavailable(client_.trouble()));
             auto no = precondition(options_of(change), {.kind = change.kind, .change = id});
             if (no) return Unexpected(std::move(*no));
+            auto cut = would_lock_out(caller, change);
+            if (cut && !caller.allow_lock_out) return Unexpected(locks_out(*cut));
         }
     }
     record.before = state_of(shared().current.get());

@@ -26,11 +26,6 @@ std::vector<std::string> worker_names(std::uint64_t bits) {
     return names;
 }
 
-Problem locks_out(const std::string& why) {
-    return problem(409, "would-lock-out", "You would not reach this API any more",
-                   why + "; send Allow-Lock-Out: true (sluicectl: --force) if that is meant");
-}
-
 /// Rows of changes behind the whole text of rules' slots, which costs a big policy some hundredths of a second.
 constexpr std::size_t kSlotChangesMost = 1000;
 
@@ -152,17 +147,28 @@ Expected<CommitResult, Problem> PolicyServiceImpl::commit(Read read, const Commi
     // What is there already, word for word, changes nothing, whoever sends it.
     const bool new_words = now.current == nullptr || now.current->hash != (*prepared)->hash ||
                            now.current->text != (*prepared)->text || now.current->format != (*prepared)->format;
+    if (auto cut = new_words ? would_lock_out(options.caller, **prepared) : std::nullopt) {
+        if (!options.caller.allow_lock_out) return Unexpected(locks_out(*cut));
+        record.detail += (record.detail.empty() ? "" : ", ") + *cut;
+    }
     if (new_words && has_to_wait(options, sent)) return keep_change(sent, **prepared, options, std::move(record));
     if (auto same = unchanged(*prepared, record, sent.change)) return *same;
-    if (auto cut = would_lock_out(options, **prepared)) {
-        if (!options.allow_lock_out) return Unexpected(locks_out(*cut));
-        record.detail = *cut;
-    }
     if (auto broken = break_glass(options, record); !broken) return Unexpected(broken.error());
-    std::string guard;
-    if (options.guard) guard = to_text(GuardTerms{*options.guard, traffic_.percents_until(traffic_now())});
+    std::string guard, unknown;
+    if (options.guard) {
+        const auto before = traffic_.rates_until(traffic_now());
+        guard = to_text(terms_over(*options.guard, before));
+        unknown = unknown_before(*options.guard, before);
+    }
     auto result = publish(*prepared, std::move(slots), options.confirm_within.value_or(milliseconds{0}), record,
                           sent.change, std::move(guard));
+    if (result && !unknown.empty()) {
+        result->warnings.push_back({"guard-before-unknown",
+                                    "",
+                                    {},
+                                    unknown + ": too little passed in the minute before to know, and 0 % is taken for "
+                                              "it; a smaller bound than is usual here trips at once"});
+    }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
     const std::lock_guard lock{state_mutex_};
     shared_.apply.add(took.count());
@@ -272,7 +278,7 @@ void PolicyServiceImpl::forget_pending(std::optional<AuditRecord> outcome, const
     {
         const std::lock_guard lock{state_mutex_};
         shared_.pending.reset();
-        shared_.publishing = 0;
+        shared_.unsettled = 0;
         current = shared_.current;
     }
     if (current != nullptr) (void)slots_.assign(current->policy);
@@ -316,7 +322,7 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
     offered_change_ = change;
     {
         const std::lock_guard lock{state_mutex_};
-        shared_.publishing = prepared->generation();
+        shared_.unsettled = prepared->generation();
     }
     const auto answer = client_.offer(prepared->bytes(), confirm_within, options_.adopt_within);
     if (!answer) {
@@ -345,7 +351,6 @@ Expected<CommitResult, Problem> PolicyServiceImpl::settle(const PreparedPtr& pre
     {
         const std::lock_guard lock{state_mutex_};
         shared_.trouble.clear();
-        shared_.publishing = 0;
         if (confirm_asked) shared_.pending = prepared;
     }
     auto result = result_of(*prepared, stalled ? CommitState::stalled : CommitState::adopted);
@@ -383,7 +388,7 @@ std::vector<PolicyError> PolicyServiceImpl::make_current(const PreparedPtr& prep
         if (spelled) ++shared_.texts_spelled;
         shared_.current = prepared;
         shared_.current_since = std::chrono::steady_clock::now();
-        shared_.publishing = 0;
+        shared_.unsettled = 0;
         shared_.pending.reset();
         shared_.write_trouble = promoted ? "" : promoted.error().what;
     }

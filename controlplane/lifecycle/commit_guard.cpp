@@ -1,5 +1,6 @@
 #include "controlplane/lifecycle/commit_guard.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -90,6 +91,22 @@ std::string to_text(const GuardBounds& bounds) {
     return parts_text(bounds, [&](std::size_t r) { return digits_of(*bounds.points[r]); });
 }
 
+GuardTerms terms_over(const GuardBounds& bounds, const Shares& before) {
+    GuardTerms terms{bounds, {}};
+    for (std::size_t r = 0; r < kGuardedRates; ++r) {
+        if (before[r].of >= kLeast[r]) terms.before[r] = before[r].percent;
+    }
+    return terms;
+}
+
+std::string unknown_before(const GuardBounds& bounds, const Shares& before) {
+    std::string names;
+    for (std::size_t r = 0; r < kGuardedRates; ++r) {
+        if (bounds.points[r] && before[r].of < kLeast[r]) names.append(names.empty() ? "" : ", ").append(kNames[r]);
+    }
+    return names;
+}
+
 std::string to_text(const GuardTerms& terms) {
     return parts_text(terms.bounds, [&](std::size_t r) {
         return digits_of(*terms.bounds.points[r]).append(kOver).append(digits_of(terms.before[r]));
@@ -134,7 +151,8 @@ Share share_between(GuardedRate rate, const TrafficMark& from, const TrafficMark
             of = to.established - from.established + part;
             break;
     }
-    return {of, of == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(of)};
+    // Packets of our own making can be dropped, and are received by nobody.
+    return {of, of == 0 ? 0 : std::min(100.0, 100 * static_cast<double>(part) / static_cast<double>(of))};
 }
 
 void TrafficHistory::note(const TrafficMark& mark) {
@@ -142,12 +160,12 @@ void TrafficHistory::note(const TrafficMark& mark) {
     while (mark.at - marks_.front().at > kBaseline) marks_.pop_front();
 }
 
-std::array<double, kGuardedRates> TrafficHistory::percents_until(const TrafficMark& now) const noexcept {
-    std::array<double, kGuardedRates> percents{};
-    if (marks_.empty()) return percents;
+Shares TrafficHistory::rates_until(const TrafficMark& now) const noexcept {
+    Shares rates{};
+    if (marks_.empty()) return rates;
     for (std::size_t r = 0; r < kGuardedRates; ++r)
-        percents[r] = share_between(GuardedRate{static_cast<std::uint8_t>(r)}, marks_.front(), now).percent;
-    return percents;
+        rates[r] = share_between(GuardedRate{static_cast<std::uint8_t>(r)}, marks_.front(), now);
+    return rates;
 }
 
 std::optional<std::string> CommitGuard::judge(const TrafficMark& now) {

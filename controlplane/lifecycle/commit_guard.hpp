@@ -3,7 +3,8 @@
 /// Theory of operation. The keeper notes the dataplane's counters once a second. A commit with a guard gets the rates
 /// of the minute before it, and is then judged every second by those of its own last ten: it trips when a rate is worse
 /// by more than its bound, in percentage points, and when enough has passed for that to mean something. A firewall that
-/// was idle before had rates of 0. Its bounds and those rates stand in the store with the intent, so a control plane
+/// was idle before had rates of 0, and so has one of which too little was seen: whoever asks for the guard is told. Its
+/// bounds and those rates stand in the store with the intent, so a control plane
 /// that starts again goes on watching. The dataplane knows nothing of it: with the control plane dead nobody watches,
 /// and the deadline of the confirmation reverts all the same.
 #pragma once
@@ -46,6 +47,17 @@ struct GuardTerms {
     std::array<double, kGuardedRates> before{};  ///< percent, under the policy that was left
     bool operator==(const GuardTerms&) const = default;
 };
+/// Of one GuardedRate: what it is a share of, and the share.
+struct Share {
+    std::uint64_t of{};
+    double percent{};
+};
+using Shares = std::array<Share, kGuardedRates>;
+/// A rate of which too little has been seen to mean something counts as 0.
+GuardTerms terms_over(const GuardBounds& bounds, const Shares& before);
+/// Those of them, for people; empty = what was before is known of all.
+std::string unknown_before(const GuardBounds& bounds, const Shares& before);
+
 /// For the store: `drop-rate=5 over 10.25, refused-flows=20 over 0`.
 std::string to_text(const GuardTerms& terms);
 /// Nothing: it is none of those.
@@ -59,11 +71,7 @@ struct TrafficMark {
     std::uint64_t established{}, failed{};  ///< handshakes of TCP
 };
 
-/// Of one GuardedRate: what it is a share of, and the share.
-struct Share {
-    std::uint64_t of{};
-    double percent{};
-};
+/// At most 100 %, whatever the counters say.
 Share share_between(GuardedRate rate, const TrafficMark& from, const TrafficMark& to) noexcept;
 
 /// Marks of the last minute.
@@ -71,7 +79,7 @@ class TrafficHistory {
 public:
     void note(const TrafficMark& mark);
     /// Over all that is known, up to `now`.
-    std::array<double, kGuardedRates> percents_until(const TrafficMark& now) const noexcept;
+    Shares rates_until(const TrafficMark& now) const noexcept;
 
 private:
     std::deque<TrafficMark> marks_;

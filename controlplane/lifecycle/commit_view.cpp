@@ -8,22 +8,21 @@
 namespace sluice::cp {
 namespace {
 
-/// A generation has a handful: begun, pending, confirmed; as the one that was left, one for each commit behind it.
+/// A generation has a handful: begun, pending, confirmed, left.
 constexpr std::size_t kEntriesMost = 1000;
-
-bool came_about(const AuditRecord& record) { return record.result != "refused" && record.result != "failed"; }
 
 /// What an entry says that became of the generation; nothing: it says nothing about that.
 std::optional<CommitStanding> told_by(const AuditRecord& record, std::uint64_t generation) {
-    if (!came_about(record) || record.result == "begun") return std::nullopt;
-    if (record.before.generation == generation && record.after.generation != generation) {
+    const bool adopted = record.result == "adopted";
+    if (record.after.generation == generation) {
+        if (record.action == "policy.revert") return CommitStanding::reverted;
+        if (record.action == "policy.discard") return CommitStanding::discarded;
+        if (adopted) return CommitStanding::adopted;
+    } else if (record.before.generation == generation && (adopted || record.result == "done")) {
         if (record.action == "policy.guard") return CommitStanding::left_by_guard;
         if (record.action == "policy.rollback") return CommitStanding::rolled_back;
+        if (adopted) return CommitStanding::superseded;
     }
-    if (record.after.generation != generation) return std::nullopt;
-    if (record.action == "policy.revert") return CommitStanding::reverted;
-    if (record.action == "policy.discard") return CommitStanding::discarded;
-    if (record.result == "adopted") return CommitStanding::superseded;
     return std::nullopt;
 }
 
@@ -31,7 +30,7 @@ std::optional<CommitStanding> told_by(const AuditRecord& record, std::uint64_t g
 
 std::string_view to_string(CommitStanding standing) noexcept {
     switch (standing) {
-        case CommitStanding::publishing: return "publishing";
+        case CommitStanding::unsettled: return "unsettled";
         case CommitStanding::pending_confirmation: return "pending_confirmation";
         case CommitStanding::adopted: return "adopted";
         case CommitStanding::superseded: return "superseded";
@@ -45,17 +44,16 @@ std::string_view to_string(CommitStanding standing) noexcept {
 
 Expected<CommitView, Problem> PolicyServiceImpl::commit_view(std::uint64_t generation) {
     look_at_pending();
+    const auto now = shared();  // before the audit: what is written down in between is found there
     const auto entries = store_->audit().entries_about(generation, kEntriesMost);
     if (!entries) return Unexpected(problem(500, "storage-failed", "The audit can't be read", entries.error().what));
-    const auto now = shared();
     CommitView view{.generation = generation, .standing = CommitStanding::discarded};
     bool known = false;
     for (const AuditEntry& entry : *entries) {
         const AuditRecord& record = entry.record;
-        if (!came_about(record)) continue;
         if (record.after.generation == generation) {
             if (!known) view.asked = entry;
-            view.hash = record.after.hash.empty() ? view.hash : record.after.hash;
+            if (!record.after.hash.empty()) view.hash = record.after.hash;
             known = true;
         }
         if (const auto told = told_by(record, generation)) {
@@ -66,19 +64,21 @@ Expected<CommitView, Problem> PolicyServiceImpl::commit_view(std::uint64_t gener
     const auto is = [&](const PreparedPtr& prepared) {
         return prepared != nullptr && prepared->generation() == generation;
     };
-    if (is(now.pending) || is(now.current)) {
+    if (is(now.current)) {
         known = true;
-        view.hash = (is(now.pending) ? now.pending : now.current)->hash;
-        view.standing = is(now.pending) ? CommitStanding::pending_confirmation : CommitStanding::adopted;
-        if (is(now.pending)) {
-            view.settled = {};
-            view.confirm_deadline = status().confirm_deadline;
-            view.guard = now.guard;
-        }
-    } else if (now.publishing == generation) {
+        view.hash = now.current->hash;
+        view.standing = CommitStanding::adopted;
+    } else if (is(now.pending) || now.unsettled == generation) {
         known = true;
-        view.standing = CommitStanding::publishing;
         view.settled = {};
+        view.standing = is(now.pending) ? CommitStanding::pending_confirmation : CommitStanding::unsettled;
+    } else if (view.standing == CommitStanding::adopted) {
+        view.standing = CommitStanding::superseded;
+    }
+    if (view.standing == CommitStanding::pending_confirmation) {
+        view.hash = now.pending->hash;
+        view.confirm_deadline = status().confirm_deadline;
+        view.guard = now.guard;
     }
     if (!known) {
         return Unexpected(problem(404, "no-such-commit", "There is no such commit",

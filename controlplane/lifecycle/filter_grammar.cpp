@@ -16,8 +16,15 @@ namespace {
 using abi::FlowField;
 using Number = std::uint64_t;
 
-constexpr std::array<NamedNumber, 7> kProtocols{
-    {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"icmp6", 58}, {"sctp", 132}, {"gre", 47}, {"esp", 50}}};
+constexpr std::array<NamedNumber, 9> kProtocols{{{"tcp", 6},
+                                                 {"udp", 17},
+                                                 {"icmp", 1},
+                                                 {"icmp6", 58},
+                                                 {"sctp", 132},
+                                                 {"gre", 47},
+                                                 {"esp", 50},
+                                                 {"ah", 51},
+                                                 {"igmp", 2}}};
 
 struct Token {
     std::string_view text;

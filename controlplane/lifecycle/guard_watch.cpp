@@ -1,6 +1,7 @@
 /// The guard of a commit, kept by the keeper's thread.
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
@@ -66,14 +67,21 @@ void PolicyServiceImpl::watch_traffic() {
         shared_.guarded_generation = guard_->generation();
         shared_.guard_told = *why;
     }
-    std::fprintf(stderr, "sluice-controlplane: generation %llu is left by its guard: %s\n",
-                 static_cast<unsigned long long>(guard_->generation()), why->c_str());
     const auto record = record_of("policy.guard", Caller{});
-    if (audited(record, roll_back_pending(guard_->generation(), record, *why))) {
+    auto left = roll_back_pending(guard_->generation(), record, *why);
+    if (left) {
+        std::fprintf(stderr, "sluice-controlplane: generation %llu is left by its guard: %s\n",
+                     static_cast<unsigned long long>(guard_->generation()), why->c_str());
         count_publish("guarded");
         guard_.reset();
-        tell_guard();
+        return tell_guard();
     }
+    {
+        const std::lock_guard lock{state_mutex_};
+        shared_.guarded_generation = 0;
+    }
+    if (std::exchange(guard_failed_, guard_->generation()) != guard_->generation())
+        (void)audited(record, std::move(left));
     // Else it is tried again in a second, and the dataplane's deadline stands behind it.
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// A walk through ten million flows takes less; what it has not found by then is taken not to be there.
+/// Commits of others wait meanwhile. Where that is not enough for all flows, the answer is that nobody could tell.
 constexpr std::chrono::seconds kLookWithin{5};
 
 std::string address_text(const ClientPath& path, const abi::IpAddr& addr) {
@@ -52,34 +52,58 @@ bool PolicyServiceImpl::lets_in(const PreparedPolicy& prepared, const ClientPath
     return prepared.view.rule(found.rule).verdict == abi::Verdict::allow;
 }
 
-bool PolicyServiceImpl::passes_through(const ClientPath& path) {
-    const auto filter = filter_of(shared(), filter_text(path));
-    if (!filter) return false;
+std::optional<bool> PolicyServiceImpl::passes_through(const ClientPath& path, const std::string& from_zone,
+                                                      const std::string& to_zone) {
+    const auto filter =
+        filter_of(shared(), filter_text(path) + " and from_zone==" + from_zone + " and to_zone==" + to_zone);
+    if (!filter) return std::nullopt;
     const auto deadline = steady_clock::now() + kLookWithin;
     for (std::uint64_t position = 0;;) {
         const auto part = client_.dump_flows(position, 1, *filter);
-        if (!part) return false;
+        if (!part) return std::nullopt;
         if (!part->flows.empty()) return true;
-        if (part->last || part->next <= position || steady_clock::now() >= deadline) return false;
+        if (part->last) return false;
+        if (part->next <= position || steady_clock::now() >= deadline) return std::nullopt;
         position = part->next;
     }
 }
 
-std::optional<std::string> PolicyServiceImpl::would_lock_out(const CommitOptions& options, const PreparedPolicy& next) {
+std::optional<std::string> PolicyServiceImpl::would_lock_out(const Caller& caller, const PreparedPolicy& next) {
     const auto now = shared();
-    if (!options.caller.path || now.current == nullptr || !now.runs(now.current)) return std::nullopt;
-    const ClientPath& path = *options.caller.path;
-    const auto is_cut = [&](const std::string& in_port, const std::string& out_port) {
-        return lets_in(*now.current, path, in_port, out_port) && !lets_in(next, path, in_port, out_port);
-    };
-    for (const auto& [a, b] : now.wires().wires) {
-        if (!is_cut(a, b) && !is_cut(b, a)) continue;
-        if (!passes_through(path)) return std::nullopt;
+    if (!caller.path || now.current == nullptr || !now.runs(now.current)) return std::nullopt;
+    const ClientPath& path = *caller.path;
+    const Policy& policy = now.current->policy;
+    const auto cut = [&](const std::string& in_port, const std::string& out_port) -> std::optional<std::string> {
+        if (!lets_in(*now.current, path, in_port, out_port) || lets_in(next, path, in_port, out_port))
+            return std::nullopt;
+        const auto through = passes_through(path, policy.zones[*zone_of_port(policy, in_port)].name,
+                                            policy.zones[*zone_of_port(policy, out_port)].name);
+        if (through && !*through) return std::nullopt;
         return "your connection from " + address_text(path, path.client) + " to " + address_text(path, path.api) +
                " port " + std::to_string(path.api_port) +
-               " passes through this firewall, and the new policy refuses it";
+               (through ? " passes through this firewall" : " may pass through this firewall, which could not say") +
+               ", and the new policy refuses it";
+    };
+    for (const auto& [a, b] : now.wires().wires) {
+        if (auto why = cut(a, b)) return why;
+        if (auto why = cut(b, a)) return why;
     }
     return std::nullopt;
+}
+
+std::optional<std::string> PolicyServiceImpl::would_lock_out(const Caller& caller, const Change& change) {
+    if (!caller.path) return std::nullopt;
+    auto read = change.format == "edits" ? read_edits(shared().current, change.text)
+                                         : read_body(change.text, format_of(change.format));
+    if (!read) return std::nullopt;  // whoever applies it is told
+    auto slots = slots_;
+    const auto prepared = prepare(std::move(*read), slots, 1);
+    return prepared ? would_lock_out(caller, **prepared) : std::nullopt;
+}
+
+Problem locks_out(const std::string& why) {
+    return problem(409, "would-lock-out", "You would not reach this API any more",
+                   why + "; send Allow-Lock-Out: true (sluicectl: --force) if that is meant");
 }
 
 }  // namespace sluice::cp

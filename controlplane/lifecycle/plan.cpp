@@ -34,7 +34,8 @@ UnusedFor PolicyServiceImpl::unused_rules(const Shared& now) {
     };
 }
 
-DryRunResult PolicyServiceImpl::dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns) {
+DryRunResult PolicyServiceImpl::dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns,
+                                           const Caller& caller) {
     DryRunResult result;
     const auto fail = [&](Problem& what) {
         result.errors = std::move(what.errors);
@@ -69,6 +70,7 @@ DryRunResult PolicyServiceImpl::dry_run_of(Read read, std::optional<std::int64_t
     for (auto& contradiction : result.analysis.contradictions) {
         result.warnings.push_back({"analysis-disagrees", "", {}, "tables and analysis disagree: " + contradiction});
     }
+    if (const auto cut = would_lock_out(caller, plan)) result.warnings.push_back({"would-lock-out", "", {}, *cut});
     if (!now.connected) {
         result.warnings.push_back({"dataplane-unavailable", "", {}, "the dataplane is not there to be asked"});
     } else if (const auto trouble = port_trouble(plan, now.port_names()); !trouble.empty()) {
@@ -82,7 +84,7 @@ Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run(std::string_view body
                                                            const PlanOptions& options) {
     const auto since = flows_since(options);
     if (!since) return Unexpected(since.error());
-    return dry_run_of(read_body(body, format), *since);
+    return dry_run_of(read_body(body, format), *since, options.caller);
 }
 
 Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_view edits, const PlanOptions& options) {
@@ -91,7 +93,7 @@ Expected<DryRunResult, Problem> PolicyServiceImpl::dry_run_patch(std::string_vie
     const auto base = shared().current;
     auto read = read_edits(base, edits);
     if (!read && read.error().errors.empty()) return Unexpected(std::move(read.error()));
-    return dry_run_of(std::move(read), *since);
+    return dry_run_of(std::move(read), *since, options.caller);
 }
 
 }  // namespace sluice::cp

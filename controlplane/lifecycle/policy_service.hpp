@@ -44,6 +44,7 @@ struct Caller {
     std::string request_id;
     std::string reason;  ///< as given: why
     std::optional<ClientPath> path{};
+    bool allow_lock_out{};  ///< also if `path` leads through us and would not any more
 };
 
 struct CommitOptions {
@@ -52,8 +53,7 @@ struct CommitOptions {
     std::optional<std::chrono::milliseconds> confirm_within;
     std::optional<GuardBounds> guard{};  ///< only with `confirm_within`
     bool break_glass{};                  ///< also while changes are frozen; the caller says why
-    bool allow_lock_out{};  ///< also if the caller's own connection passes through us and would not any more
-    std::int64_t at_ns{};   ///< UTC: to be applied then; 0 = now
+    std::int64_t at_ns{};                ///< UTC: to be applied then; 0 = now
     Caller caller{};
 };
 
@@ -74,14 +74,14 @@ struct CommitResult {
 
 /// What became of a generation.
 enum class CommitStanding : std::uint8_t {
-    publishing,            ///< offered; nobody has heard of it being adopted
+    unsettled,             ///< offered, or left again: what came of it is not written down yet
     pending_confirmation,  ///< in force until its deadline
     adopted,               ///< in force
     superseded,            ///< was in force until another one was put
     rolled_back,           ///< left because somebody said so
     reverted,              ///< left by the dataplane: its confirmation did not come in time
     left_by_guard,         ///< left by its guard
-    discarded,             ///< never in force
+    discarded,             ///< refused by the dataplane, or lost with it
 };
 std::string_view to_string(CommitStanding standing) noexcept;
 
@@ -106,6 +106,7 @@ struct PlanOptions {
     /// Flows are looked at as well: those that live, and those recorded since then (record_query.hpp). Empty = none
     /// are.
     std::string flows_since{};
+    Caller caller{};
 };
 
 struct DryRunResult {
@@ -246,6 +247,7 @@ struct SetInfo {
     std::string name{};
     std::uint64_t members{}, members_max{};
     bool in_policy{};  ///< false: it has members that no policy asks for
+    bool refuses{};    ///< a rule cuts off who is a member
 };
 struct SetMemberView {
     Prefix member;

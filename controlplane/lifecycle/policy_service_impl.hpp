@@ -153,10 +153,14 @@ private:
 
     // --- lock_out.cpp
     /// Would the connection that the request came by, which passes through us, be refused by `next`? A sentence.
-    std::optional<std::string> would_lock_out(const CommitOptions& options, const PreparedPolicy& next);
+    std::optional<std::string> would_lock_out(const Caller& caller, const PreparedPolicy& next);
+    /// The same of a change that is being approved.
+    std::optional<std::string> would_lock_out(const Caller& caller, const Change& change);
     bool lets_in(const PreparedPolicy& prepared, const ClientPath& path, const std::string& in_port,
                  const std::string& out_port);
-    bool passes_through(const ClientPath& path);
+    /// By a flow between these zones. Nothing: nobody could tell.
+    std::optional<bool> passes_through(const ClientPath& path, const std::string& from_zone,
+                                       const std::string& to_zone);
 
     // --- guard_watch.cpp
     TrafficMark traffic_now();
@@ -186,7 +190,7 @@ private:
     bool has_to_wait(const CommitOptions& options, const Sent& sent) const;
     Expected<CommitResult, Problem> keep_change(const Sent& sent, const PreparedPolicy& prepared,
                                                 const CommitOptions& options, AuditRecord record);
-    Expected<Change, Problem> approve(std::uint64_t id, AuditRecord record, bool break_glass);
+    Expected<Change, Problem> approve(std::uint64_t id, AuditRecord record, const Caller& caller, bool break_glass);
     Expected<Change, Problem> end_by(std::uint64_t id, AuditRecord record, ChangeState state);
     /// One that is due. What came of it stands in the store.
     Expected<CommitResult, Problem> apply_change(const Change& change);
@@ -235,7 +239,7 @@ private:
     void spell_current();
 
     // --- plan.cpp; needs no lock
-    DryRunResult dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns);
+    DryRunResult dry_run_of(Read read, std::optional<std::int64_t> flows_since_ns, const Caller& caller);
     UnusedFor unused_rules(const Shared& now);
 
     // --- sets.cpp; all but the first need sets_mutex_
@@ -290,7 +294,7 @@ private:
         std::uint64_t guarded_generation{};   ///< the last one that its guard made us leave
         std::string guard_told;               ///< and why
         std::string guard;                    ///< of the commit that waits, as it was asked for; empty = none
-        std::uint64_t publishing{};           ///< offered, and nobody knows yet what came of it; 0 = none
+        std::uint64_t unsettled{};            ///< the store's intent: what came of it is not written yet; 0 = none
         std::shared_ptr<ShadowJudge> shadow;  ///< null: none runs
         std::string shadow_trouble;           ///< why the one that is stored does not run
         ApplyDurations apply;
@@ -345,6 +349,7 @@ private:
     std::uint64_t offered_change_{};
     TrafficHistory traffic_;            // commit_mutex_
     std::optional<CommitGuard> guard_;  // commit_mutex_: of the commit that waits
+    std::uint64_t guard_failed_{};      // commit_mutex_: the last generation that its guard could not leave
 
     mutable std::mutex state_mutex_;
     Shared shared_;  // state_mutex_
@@ -357,6 +362,9 @@ private:
 };
 
 std::string to_text(const ClientError& error);
+
+// --- lock_out.cpp
+Problem locks_out(const std::string& why);
 
 // --- spelling.cpp
 /// The text that edits of a policy in its author's own words go on from; no future where none is worth its while. `of`

@@ -49,6 +49,7 @@ void PolicyServiceImpl::load_current() {
     if (!trouble.empty()) std::fprintf(stderr, "sluice-controlplane: %s\n", trouble.c_str());
     const std::lock_guard lock{state_mutex_};
     shared_.current = std::move(current);
+    shared_.unsettled = store_->pending() ? store_->pending()->generation : 0;
     shared_.trouble = trouble;
 }
 
@@ -167,7 +168,6 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
         {
             const std::lock_guard lock{state_mutex_};
             shared_.pending = prepared;
-            shared_.publishing = 0;
         }
         return arm_guard(intent->generation);
     }

@@ -108,6 +108,7 @@ std::vector<SetInfo> PolicyServiceImpl::sets() {
             info.name = set.name;
             info.in_policy = true;
             info.members_max = set.members_max;
+            info.refuses = cuts_off_members(active->policy, static_cast<std::uint16_t>(&set - &active->policy.sets[0]));
         }
     }
     std::vector<SetInfo> out;

@@ -331,9 +331,9 @@ Expected<std::vector<AuditEntry>, FileError> AuditLog::entries_about(std::uint64
     if (generation == 0) return found;
     const auto lock = database_.lock();
     const auto read = read_entries(
-        "WHERE (after_generation = ?1 AND after_generation != 0) OR (before_generation = ?1 AND before_generation != "
-        "0) "
-        "ORDER BY number LIMIT ?2",
+        "WHERE ((after_generation = ?1 AND after_generation != 0) OR "
+        "(before_generation = ?1 AND before_generation != 0)) "
+        "AND action GLOB 'policy.*' AND result NOT IN ('refused', 'failed') ORDER BY number LIMIT ?2",
         {sql(generation), static_cast<std::int64_t>(count_max)},
         [&](AuditEntry&& e) { found.push_back(std::move(e)); });
     if (!read) return Unexpected(read.error());

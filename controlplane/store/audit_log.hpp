@@ -95,7 +95,8 @@ public:
                                                                 std::initializer_list<std::string_view> actions,
                                                                 std::size_t count_max);
     Expected<std::optional<AuditEntry>, FileError> entry(std::uint64_t number);
-    /// All about a generation, as the one that was meant to be or the one that was left, oldest first.
+    /// What came about with a generation, as the one that was meant to be or the one that was left, oldest first:
+    /// entries of `policy.`, but for refusals and failures.
     Expected<std::vector<AuditEntry>, FileError> entries_about(std::uint64_t generation, std::size_t count_max);
     AuditCheck verify();
     AuditHead head();

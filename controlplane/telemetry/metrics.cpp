@@ -376,7 +376,9 @@ void control_families(Families& all, const Totals& t, const ControlMetrics& c) {
     auto& publishes = all.family(
         "sluice_publishes_total", MetricType::Counter,
         "Commits, by result. invalid: errors, failing tests, or too big for any dataplane or this one; refused: by the "
-        "dataplane; guarded: left again because its guard tripped; waiting: for approvals or its time.");
+        "dataplane; guarded: left again because its guard tripped; reverted: because nobody confirmed it; rolled_back: "
+        "because "
+        "somebody said so; waiting: for approvals or its time.");
     for (const char* result : {"adopted", "pending", "stalled", "invalid", "refused", "failed", "unchanged", "guarded",
                                "reverted", "rolled_back", "waiting"}) {
         Families::add(publishes, {{"result", result}}, of(c.publishes, result));

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -227,16 +228,20 @@ boost::json::object explain_question(const std::string& in_port, const std::stri
 // follow_command.cpp
 /// An event or a record as people read it; `date` in front of its time of day.
 std::string event_line(const boost::json::object& event, bool date, bool colours);
-/// `filter`: of events, as of records; empty = all.
-int follow_flows(const Context& context, const std::string& filter);
+/// Lines that were shown, as JSON.
+using ToldLines = std::unordered_set<std::string>;
+struct FlowsWanted {
+    std::string since, until, filter;        ///< empty = no bound, all
+    std::optional<std::uint64_t> count_max;  ///< of the past; none = all
+    bool follow{};                           ///< go on with what happens from now on
+};
+/// Of the past, as they happen, or one behind the other: then nothing in between is missing and nothing comes twice.
+int follow_flows(const Context& context, const FlowsWanted& wanted);
 /// What becomes of the policy, line by line.
 int follow_policy(const Context& context);
 
 // records_command.cpp
-struct RecordsWanted {
-    std::string since, until, filter;        ///< empty = no bound, all
-    std::optional<std::uint64_t> count_max;  ///< none = all
-};
-int recorded_flows(const Context& context, const RecordsWanted& wanted);
+/// `told`: gets the newest of the lines; null = nobody asks.
+int recorded_flows(const Context& context, const FlowsWanted& wanted, ToldLines* told);
 
 }  // namespace sluice::ctl

@@ -18,7 +18,7 @@ std::vector<ServerEvent> EventStreamReader::feed(std::string_view piece) {
 
 void EventStreamReader::take_line(std::string_view line, std::vector<ServerEvent>& out) {
     if (line.empty()) {
-        if (has_data_) out.push_back(std::move(current_));
+        if (has_data_ || !current_.id.empty()) out.push_back(std::move(current_));
         current_ = {};
         has_data_ = false;
         return;

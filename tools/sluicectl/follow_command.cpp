@@ -104,6 +104,21 @@ public:
     Follower(const Context& context, std::string query)
         : context_{context}, target_{"/v1/events?" + std::move(query)} {}
 
+    /// Where the stream is now: who goes on from there misses nothing that comes behind.
+    void take_place() {
+        EventStreamReader reader;
+        const auto reply = context_.client.stream({.method = "GET", .target = target_, .headers = {}, .body = {}},
+                                                  [&](std::string_view piece) {
+                                                      for (const auto& event : reader.feed(piece))
+                                                          if (!event.id.empty()) last_id_ = event.id;
+                                                      return last_id_.empty();
+                                                  });
+        if (reply && reply->status != 200) throw CommandError{problem_text(*reply, {})};
+        if (!reply && last_id_.empty()) throw CommandError{reply.error()};
+    }
+    /// Was shown already, as a record.
+    void leave_out(ToldLines told) { told_lines_ = std::move(told); }
+
     int run() {
         while (true) {
             HttpRequest request{.method = "GET", .target = target_, .headers = {}, .body = {}};
@@ -141,6 +156,7 @@ private:
                          "--since has them\n";
             return;
         }
+        if (!told_lines_.empty() && told_lines_.erase(json::serialize(data)) != 0) return;
         const bool policy = event.type == "policy";
         if (context_.machine()) {
             print_value(context_, data);
@@ -153,14 +169,24 @@ private:
     const Context& context_;
     const std::string target_;
     std::string last_id_;
+    ToldLines told_lines_;
     bool connected_{};
     bool told_{};  ///< once per outage
 };
 
 }  // namespace
 
-int follow_flows(const Context& context, const std::string& filter) {
-    return Follower{context, "topics=flows" + (filter.empty() ? "" : "&filter=" + escaped(filter))}.run();
+int follow_flows(const Context& context, const FlowsWanted& wanted) {
+    const bool past = !wanted.since.empty() || !wanted.until.empty();
+    if (!wanted.follow) return recorded_flows(context, wanted, nullptr);
+    Follower follower{context, "topics=flows" + (wanted.filter.empty() ? "" : "&filter=" + escaped(wanted.filter))};
+    if (past) {
+        follower.take_place();
+        ToldLines told;
+        if (const int code = recorded_flows(context, wanted, &told); code != 0) return code;
+        follower.leave_out(std::move(told));
+    }
+    return follower.run();
 }
 
 int follow_policy(const Context& context) { return Follower{context, "topics=policy"}.run(); }

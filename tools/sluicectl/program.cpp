@@ -25,6 +25,22 @@ std::string read_token(const Options& options, bool file_given) {
     return token;
 }
 
+const CLI::Option* option_anywhere(const CLI::App& app, const std::string& name) {
+    if (const auto* option = app.get_option_no_throw(name)) return option;
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        if (const auto* option = option_anywhere(*command, name)) return option;
+    }
+    return nullptr;
+}
+
+/// Of the command so far, or of those that it stands in; else of one that is still to come.
+const CLI::Option* option_named(const CLI::App& at, const CLI::App& all, const std::string& name) {
+    for (const CLI::App* app = &at; app != nullptr; app = app->get_parent()) {
+        if (const auto* option = app->get_option_no_throw(name)) return option;
+    }
+    return option_anywhere(all, name);
+}
+
 }  // namespace
 
 int Program::run(int argc, char** argv) {
@@ -45,7 +61,7 @@ int Program::run(int argc, char** argv) {
         app_.add_option("--cert", options_.certificate, "client certificate, PEM; no token is needed beside it")
             ->envname("SLUICE_CERT");
     app_.add_option("--key", options_.key, "its key, PEM; default: the same file")->envname("SLUICE_KEY");
-    app_.add_option("-o,--output", options_.output, "table, wide (more columns), json or yaml")
+    app_.add_option("-o,--output", options_.output, "table, wide (with more columns of flows), json or yaml")
         ->check(CLI::IsMember({"table", "wide", "json", "yaml"}))
         ->capture_default_str();
     app_.fallthrough();
@@ -73,6 +89,33 @@ int Program::run(int argc, char** argv) {
     return exit_code_;
 }
 
+Context Program::context() const {
+    return {.client = HttpClient{{.url = options_.url,
+                                  .ca_file = options_.ca,
+                                  .token = token(),
+                                  .certificate_file = options_.certificate,
+                                  .key_file = options_.key.empty() ? options_.certificate : options_.key}},
+            .output = output_form(),
+            .reason = options_.reason,
+            .idempotency_key = options_.idempotency_key,
+            .break_glass = options_.break_glass,
+            .force = options_.force,
+            .colours = colours_wanted()};
+}
+
+void Program::again_and_again(const std::function<void()>& show) const {
+    do {
+        if (on_terminal()) std::cout << "\x1b[H\x1b[2J";
+        try {
+            show();
+        } catch (const CommandError& error) {
+            std::cerr << "sluicectl: " << error.what() << '\n';  // it may be back the next time
+        }
+        std::cout.flush();
+        std::this_thread::sleep_for(std::chrono::seconds{options_.every_s});
+    } while (std::cout);  // whoever read our output has left
+}
+
 std::string Program::token() const {
     const char* of_environment = std::getenv("SLUICE_TOKEN");
     const bool asked = token_option_->count() > 0 || (of_environment != nullptr && *of_environment != '\0') ||
@@ -92,11 +135,10 @@ void Program::refuse_unknown_commands(int argc, char** argv) const {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
         if (word.starts_with('-')) {
-            const bool takes_value =
-                word == "--url" || word == "--ca" || word == "--token-file" || word == "--cert" || word == "--key" ||
-                word == "-o" || word == "--output" || word == "--filter" || word == "--limit" || word == "--verdict" ||
-                word == "--from" || word == "--every" || word == "--reason" || word == "--since" || word == "--until" ||
-                word == "--user" || word == "--action" || word == "--role" || word == "--expires";
+            // `--option=value` is one word.
+            const auto* option =
+                word.find('=') == std::string_view::npos ? option_named(*at, app_, std::string{word}) : nullptr;
+            const bool takes_value = option != nullptr && option->get_items_expected_max() > 0;
             if (takes_value) ++i;
             continue;
         }

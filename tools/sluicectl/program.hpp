@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -58,6 +59,9 @@ private:
     /// Beside a certificate only one that was asked for: the default file may be anybody's.
     std::string token() const;
     OutputForm output_form() const;
+    Context context() const;
+    /// -w: until whoever reads it has left.
+    void again_and_again(const std::function<void()>& show) const;
     /// Names the word that is no command; the parser would only say that one is missing.
     void refuse_unknown_commands(int argc, char** argv) const;
     template <typename Call>
@@ -65,25 +69,9 @@ private:
         auto* added = parent.add_subcommand(name, help);
         added->fallthrough();
         added->callback([this, call] {
-            const Context context{
-                .client = HttpClient{{.url = options_.url,
-                                      .ca_file = options_.ca,
-                                      .token = token(),
-                                      .certificate_file = options_.certificate,
-                                      .key_file = options_.key.empty() ? options_.certificate : options_.key}},
-                .output = output_form(),
-                .reason = options_.reason,
-                .idempotency_key = options_.idempotency_key,
-                .break_glass = options_.break_glass,
-                .force = options_.force,
-                .colours = colours_wanted()};
-            do {
-                if (options_.watch && on_terminal()) std::cout << "\x1b[H\x1b[2J";
-                exit_code_ = call(context);
-                if (!options_.watch) return;
-                std::cout.flush();
-                std::this_thread::sleep_for(std::chrono::seconds{options_.every_s});
-            } while (std::cout);  // whoever read our output has left
+            const Context with = context();
+            if (options_.watch) return again_and_again([&] { exit_code_ = call(with); });
+            exit_code_ = call(with);
         });
         return added;
     }

@@ -221,7 +221,9 @@ void Program::add_change_commands() {
         return change_show(c, options_.change, options_.text);
     })->add_flag("--text", options_.text, "print what was sent, and nothing else");
     add("approve", "let somebody else's change go; with the last approval it is applied",
-        [this](const Context& c) { return change_approve(c, options_.change); });
+        [this](const Context& c) { return change_approve(c, options_.change); })
+        ->add_flag("--force", options_.force,
+                   "also if this connection to the API passes through the firewall and would be refused from then on");
     add("reject", "end somebody's change; --reason is required",
         [this](const Context& c) { return change_reject(c, options_.change); });
     add("withdraw", "take back one's own", [this](const Context& c) { return change_withdraw(c, options_.change); });

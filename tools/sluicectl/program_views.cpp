@@ -52,14 +52,13 @@ int Program::show_flows(const Context& c) const {
             throw CommandError{"live flows are all allowed ones; --verdict is for -f and --since"};
         return get_flows(c, options_.limit, flows_filter());
     }
-    if (past) {
-        std::optional<std::uint64_t> limit;
-        if (flows_limit_->count() > 0) limit = options_.limit;
-        const int code = recorded_flows(
-            c, {.since = options_.since, .until = options_.until, .filter = flows_filter(), .count_max = limit});
-        if (!options_.follow || code != 0) return code;
-    }
-    return follow_flows(c, flows_filter());
+    std::optional<std::uint64_t> limit;
+    if (flows_limit_->count() > 0) limit = options_.limit;
+    return follow_flows(c, {.since = options_.since,
+                            .until = options_.until,
+                            .filter = flows_filter(),
+                            .count_max = limit,
+                            .follow = options_.follow});
 }
 
 void Program::add_watch(CLI::App* to) {

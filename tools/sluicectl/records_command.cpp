@@ -12,8 +12,9 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::uint64_t kRecordsPerPage = 10'000;
+constexpr std::size_t kToldMax = 100'000;
 
-std::string target_of(const RecordsWanted& wanted, std::uint64_t count, const std::string& cursor) {
+std::string target_of(const FlowsWanted& wanted, std::uint64_t count, const std::string& cursor) {
     std::string target = fmt::format("/v1/flows?limit={}", count);
     if (!cursor.empty()) target += "&cursor=" + escaped(cursor);
     if (cursor.empty() && !wanted.since.empty()) target += "&since=" + escaped(wanted.since);
@@ -24,7 +25,7 @@ std::string target_of(const RecordsWanted& wanted, std::uint64_t count, const st
 
 }  // namespace
 
-int recorded_flows(const Context& context, const RecordsWanted& wanted) {
+int recorded_flows(const Context& context, const FlowsWanted& wanted, ToldLines* told) {
     std::uint64_t left = wanted.count_max.value_or(UINT64_MAX);
     std::uint64_t shown = 0, damaged_blocks = 0, records_lost = 0;
     std::string cursor;
@@ -36,6 +37,10 @@ int recorded_flows(const Context& context, const RecordsWanted& wanted) {
                 print_value(context, record);
             } else {
                 std::cout << event_line(record.as_object(), true, context.colours) << '\n';
+            }
+            if (told != nullptr) {
+                if (told->size() >= kToldMax) told->clear();  // only the newest can come again
+                told->insert(json::serialize(record));
             }
             --left;
             ++shown;

@@ -74,7 +74,9 @@ int set_list(const Context& context, const std::string& name, std::uint64_t coun
             const auto& most = set.at("max_ips");
             table.add({text_of(set, "name"), std::to_string(set.at("members").to_number<std::uint64_t>()),
                        most.is_null() ? "-" : std::to_string(most.to_number<std::uint64_t>()),
-                       set.at("in_policy").as_bool() ? "asks for it" : "does not know it"});
+                       flag_of(set, "refuses")     ? "refuses it"
+                       : flag_of(set, "in_policy") ? "asks for it"
+                                                   : "does not know it"});
         }
         std::cout << table.text(context.colours);
         return 0;
@@ -131,13 +133,14 @@ int block(const Context& context, const std::string& set, const std::vector<std:
     std::string known;
     for (const auto& each : listed.at("sets").as_array()) {
         const auto name = text_of(each, "name");
-        if (name == set && each.at("in_policy").as_bool()) return set_add(context, set, members, for_time);
-        if (each.at("in_policy").as_bool()) known += (known.empty() ? "" : ", ") + name;
+        const bool refuses = flag_of(each, "refuses");
+        if (name == set && refuses) return set_add(context, set, members, for_time);
+        if (refuses) known += (known.empty() ? "" : ", ") + name;
     }
-    throw CommandError{fmt::format(
-        "the policy has no set \"{}\" whose members come over the API; {}declare it in the policy (sets: {{{}: "
-        "{{members: api}}}}) and refuse from it in a rule",
-        set, known.empty() ? "" : "take one of " + known + " with --set, or ", set)};
+    throw CommandError{
+        fmt::format("no rule refuses members of a set \"{}\" that come over the API; {}declare it in the policy (sets: "
+                    "{{{}: {{members: api}}}}) and deny from it in a rule",
+                    set, known.empty() ? "" : "take one of " + known + " with --set, or ", set)};
 }
 
 }  // namespace sluice::ctl

@@ -321,7 +321,7 @@ Expected<CommitResult, Problem> MemoryPolicyService::put(std::string_view body, 
                          .pos = {12, 5},
                          .detail = "expected allow by web-in, got deny by default"}});
     }
-    if (says(body, "LOCKOUT") && !options.allow_lock_out)
+    if (says(body, "LOCKOUT") && !options.caller.allow_lock_out)
         return problem(409, "would-lock-out", "your connection passes through this firewall");
     if (says(body, "REFUSED"))
         return problem(409, "refused-by-dataplane", "refused generation 2: port \"wan9\" is unknown");

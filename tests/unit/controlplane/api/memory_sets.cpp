@@ -9,7 +9,7 @@ namespace sluice::cp::api::test {
 
 std::vector<SetInfo> MemoryPolicyService::sets() {
     const std::lock_guard lock{mutex_};
-    return {{.name = "blocked", .members = members_.size(), .members_max = 3, .in_policy = true}};
+    return {{.name = "blocked", .members = members_.size(), .members_max = 3, .in_policy = true, .refuses = true}};
 }
 
 Expected<SetPage, Problem> MemoryPolicyService::set_members(const std::string& name, std::size_t count_max,

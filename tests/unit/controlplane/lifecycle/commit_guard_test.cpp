@@ -92,6 +92,23 @@ TEST(CommitGuard, FailedHandshakesAreAShareOfThoseThatEndedEitherWay) {
     EXPECT_EQ(guard.judge(traffic.go(1s, 0, 0)), "failed-handshakes went from 0.0 % to 28.6 %, more than 25.0 points");
 }
 
+TEST(CommitGuard, WhatWasHardlySeenBeforeCountsAsNothing) {
+    const auto bounds = *parse_guard("drop-rate=5, failed-handshakes=10");
+    const Shares quiet{{{99, 100}, {1000, 50}, {3, 100}}};
+    EXPECT_EQ(terms_over(bounds, quiet).before, (std::array<double, kGuardedRates>{0, 50, 0}));
+    EXPECT_EQ(unknown_before(bounds, quiet), "drop-rate, failed-handshakes");
+    const Shares busy{{{100, 12}, {0, 0}, {20, 30}}};
+    EXPECT_EQ(terms_over(bounds, busy).before, (std::array<double, kGuardedRates>{12, 0, 30}));
+    EXPECT_EQ(unknown_before(bounds, busy), "") << "nobody asked for refused-flows";
+}
+
+TEST(CommitGuard, NothingIsWorseThanAll) {
+    Traffic traffic;
+    const TrafficMark from = traffic.mark;
+    EXPECT_EQ(share_between(GuardedRate::drop_rate, from, traffic.go(1s, 100, 150)).percent, 100.0)
+        << "packets of our own making are dropped too";
+}
+
 TEST(CommitGuard, IsKeptAsTextWithWhatWasBefore) {
     GuardTerms terms{*parse_guard("drop-rate=5, failed-handshakes=12.5"), {0.1 + 0.2, 0, 100}};
     EXPECT_EQ(to_text(terms), "drop-rate=5 over 0.30000000000000004, failed-handshakes=12.5 over 100");
@@ -104,12 +121,12 @@ TEST(CommitGuard, IsKeptAsTextWithWhatWasBefore) {
 TEST(TrafficHistory, KnowsTheLastMinute) {
     Traffic traffic;
     TrafficHistory history;
-    EXPECT_EQ(history.percents_until(traffic.mark)[0], 0.0);
+    EXPECT_EQ(history.rates_until(traffic.mark)[0].of, 0U);
     history.note(traffic.go(1s, 1000, 1000));
     for (int s = 0; s < 60; ++s) history.note(traffic.go(1s, 100, 10));
-    EXPECT_EQ(history.percents_until(traffic.mark)[0], 10.0) << "since its first mark";
+    EXPECT_EQ(history.rates_until(traffic.mark)[0].percent, 10.0) << "since its first mark";
     for (int s = 0; s < 60; ++s) history.note(traffic.go(1s, 100, 20));
-    EXPECT_EQ(history.percents_until(traffic.mark)[0], 20.0);
+    EXPECT_EQ(history.rates_until(traffic.mark)[0].percent, 20.0);
 }
 
 }  // namespace

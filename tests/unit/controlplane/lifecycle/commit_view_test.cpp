@@ -35,6 +35,7 @@ TEST_F(CommitViewTest, OneThatWasConfirmedIsAdoptedUntilAnotherComes) {
     EXPECT_EQ(kept.asked.record.actor, "token:anna/1");
     EXPECT_FALSE(kept.confirm_deadline);
     EXPECT_EQ(standing(first.generation), CommitStanding::superseded);
+    EXPECT_EQ(view(first.generation).settled.record.after.generation, second.generation) << "since then";
 }
 
 TEST_F(CommitViewTest, OneThatWasLeftSaysWhy) {
@@ -84,6 +85,38 @@ TEST_F(CommitViewTest, OutlivesTheProcess) {
     ASSERT_TRUE(soon([&] { return ready(); }));
     EXPECT_EQ(standing(second.generation), CommitStanding::rolled_back);
     EXPECT_EQ(standing(first.generation), CommitStanding::adopted);
+}
+
+TEST_F(CommitViewTest, ARollbackThatWaitsForApprovalHasLeftNothing) {
+    start_service();
+    const std::string approvals = "approvals: {needed: 1}\n";
+    must_put(policy_text(kWebIn, approvals));
+    auto waits = must_put(policy_text(kSshOut, approvals), by_anna());
+    ASSERT_TRUE(waits.change);
+    const auto second = service->approve_change(waits.change->id, {.actor = "token:bert/2"}, false);
+    ASSERT_TRUE(second) << second.error().detail;
+    const auto back = service->rollback(second->generation, {.actor = "token:anna/1"});
+    ASSERT_TRUE(back);
+    ASSERT_EQ(back->state, CommitState::waiting);
+    EXPECT_EQ(standing(second->generation), CommitStanding::adopted);
+    EXPECT_NE(view(second->generation).settled.record.action, "policy.rollback");
+    ASSERT_TRUE(service->reject_change(back->change->id, {.actor = "token:bert/2", .reason = "no"}));
+    auto third = must_put(policy_text(kTrial, approvals), by_anna());
+    ASSERT_TRUE(service->approve_change(third.change->id, {.actor = "token:bert/2"}, false));
+    EXPECT_EQ(standing(second->generation), CommitStanding::superseded);
+}
+
+TEST_F(CommitViewTest, WhatNobodyHasSettledYetIsCalledSo) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    dataplane->die_at_next_offer();
+    const auto lost = put(policy_text(kSshOut));
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().code, "outcome-unknown");
+    EXPECT_EQ(standing(first.generation + 1), CommitStanding::unsettled);
+    service.reset();
+    open_service();
+    EXPECT_EQ(standing(first.generation + 1), CommitStanding::unsettled) << "and a process that starts then knows it";
 }
 
 }  // namespace

@@ -63,7 +63,10 @@ TEST_F(GuardWatchTest, AControlPlaneThatStartsAgainGoesOnWatching) {
 TEST_F(GuardWatchTest, FlowsThatALimitRefusesAreRefusedToo) {
     start_service();
     const auto first = must_put(policy_text(kWebIn));
-    must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("refused-flows=20")});
+    const auto second =
+        must_put(policy_text(kSshOut), {.confirm_within = 60s, .guard = *parse_guard("refused-flows=20")});
+    ASSERT_EQ(second.warnings.size(), 1U) << "nothing has passed before it";
+    EXPECT_EQ(second.warnings[0].code, "guard-before-unknown");
     dataplane->telemetry().worker(0).ports[0].drops[static_cast<std::size_t>(abi::DropReason::rate_limit)].add(100);
     ASSERT_TRUE(soon([&] { return running_hash() == first.hash; }));
 }

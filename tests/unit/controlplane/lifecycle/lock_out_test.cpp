@@ -19,7 +19,7 @@ protected:
     }
     static CommitOptions from_outside(bool allow = false, std::uint16_t api_port = 443) {
         CommitOptions options;
-        options.allow_lock_out = allow;
+        options.caller.allow_lock_out = allow;
         options.caller.path = path(api_port);
         return options;
     }
@@ -75,6 +75,55 @@ TEST_F(LockOutTest, APatchIsAskedToo) {
     const auto refused = service->patch(R"([{"op": "remove", "id": "api-in"}])", options);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "would-lock-out");
+}
+
+TEST_F(LockOutTest, APlanSaysSo) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    let_it_pass_through();
+    const auto plan = service->dry_run(policy_text(kSshOut), PolicyFormat::yaml, {.caller = from_outside().caller});
+    ASSERT_TRUE(plan);
+    EXPECT_TRUE(plan->ok) << "it is a policy all the same";
+    ASSERT_EQ(plan->warnings.size(), 1U);
+    EXPECT_EQ(plan->warnings[0].code, "would-lock-out");
+}
+
+TEST_F(LockOutTest, NeitherItsAuthorNorWhoApprovesItIsCutOff) {
+    start_service();
+    const std::string approvals = "approvals: {needed: 1}\n";
+    must_put(policy_text(kApiIn, approvals));
+    auto sent = [](const char* who, bool outside) {
+        auto options = outside ? from_outside() : CommitOptions{};
+        options.caller.actor = who;
+        return options;
+    };
+    let_it_pass_through();
+    const auto refused = put(policy_text(kSshOut, approvals), sent("token:anna/1", true));
+    ASSERT_FALSE(refused) << "it would wait, and cut off its author then";
+    EXPECT_EQ(refused.error().code, "would-lock-out");
+    const auto kept = put(policy_text(kSshOut, approvals), sent("token:anna/1", false));
+    ASSERT_TRUE(kept) << kept.error().detail;
+    ASSERT_TRUE(kept->change);
+    auto bert = sent("token:bert/2", true).caller;
+    const auto approved = service->approve_change(kept->change->id, bert, false);
+    ASSERT_FALSE(approved);
+    EXPECT_EQ(approved.error().code, "would-lock-out");
+    EXPECT_EQ(service->change_view(kept->change->id)->change.state, ChangeState::pending) << "and may be approved yet";
+    bert.allow_lock_out = true;
+    const auto forced = service->approve_change(kept->change->id, bert, false);
+    ASSERT_TRUE(forced) << forced.error().detail;
+    EXPECT_EQ(forced->state, CommitState::adopted);
+}
+
+TEST_F(LockOutTest, WhereNobodyCanTellItIsRefused) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    abi::FlowRecord unknown;  // of no family that there is: a page without flows, and more to come
+    dataplane->set_flows({unknown, unknown});
+    dataplane->stand_still_at_dumps();
+    const auto refused = put(policy_text(kSshOut), from_outside());
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().detail.find("could not say"), std::string::npos) << refused.error().detail;
 }
 
 }  // namespace

@@ -231,6 +231,10 @@ void TestDataplane::handle(int client, cp::Datagram& datagram) {
             std::copy_n(flows_.begin() + static_cast<std::ptrdiff_t>(from), dump.count, dump.flows.begin());
             dump.next = from + dump.count;
             dump.last = dump.next == flows_.size() ? 1 : 0;
+            if (stands_still_) {
+                dump.next = request.cursor;
+                dump.last = 0;
+            }
             dump.header.sequence = sequence;
             dump.header.bytes =
                 static_cast<std::uint32_t>(offsetof(abi::FlowDump, flows) + dump.count * sizeof(abi::FlowRecord));

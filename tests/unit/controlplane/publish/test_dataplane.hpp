@@ -106,7 +106,10 @@ public:
     void die_at_next_offer() { die_at_offer_ = true; }
     void send_raw(std::vector<std::byte> bytes, std::size_t fd_count = 0);
     void hang_up();
+    /// Pages of flows end, and never the walk.
+    void stand_still_at_dumps() { stands_still_ = true; }
     void refuse_watching(bool refuse) { deaf_to_watching_ = refuse; }
+    std::atomic<bool> stands_still_{};
     /// The confirmation deadline passes: back to the previous generation, with a notice.
     void revert_by_deadline();
     void set_flows(std::vector<abi::FlowRecord> flows);

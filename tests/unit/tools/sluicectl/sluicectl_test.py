@@ -459,7 +459,6 @@ class ViewCommands(Case):
         follower = subprocess.Popen([SLUICECTL, "flows", "-f", "--since", "1h", "--filter", "rule==web-in", "--limit", "2"],
                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment)
         self.assertEqual([follower.stdout.readline().split()[3] for _ in range(2)], ["tcp"] * 2)
-        wait_until(lambda: json.loads(self.run_ctl("status", "-o", "json").stdout)["api"]["event_streams"] == 1)
         self.server.tell("events 4")
         for _ in range(2):  # of web-in; the other two are the default's
             self.assertIn("198.51.100.7:40000", follower.stdout.readline())
@@ -479,13 +478,17 @@ class ViewCommands(Case):
         self.assertEqual(json.loads(self.run_ctl("top", "rules", "--since", "1h", "--filter", "rule==web-in", "-o", "json").stdout)[0]["flows"], 2250)
         self.run_ctl("top", "everything", code=None)
 
+    def test_options_may_stand_in_front_of_the_command(self):
+        self.assertIn("generation 1", self.run_ctl("--idempotency-key", "plan", "--reason=x", "apply", "-f", self.file("a")).stdout)
+        self.assertIn('"aply" is no command', self.run_ctl("--idempotency-key", "k", "aply", code=1).stderr)
+
     def test_block_puts_into_a_set_that_the_policy_asks(self):
         said = self.run_ctl("block", "198.51.100.9", "2001:db8::/48", "--for", "1h", "--reason", "INC-9")
         self.assertEqual(said.stdout, "2 added, 0 removed, 2 members\n")
         self.assertIn("198.51.100.9", self.run_ctl("set", "list", "blocked").stdout)
         self.assertIn("blocked", self.run_ctl("get", "sets").stdout)
         wrong = self.run_ctl("block", "198.51.100.9", "--set", "nowhere", code=1).stderr
-        self.assertIn('no set "nowhere" whose members come over the API; take one of blocked', wrong)
+        self.assertIn('no rule refuses members of a set "nowhere" that come over the API; take one of blocked', wrong)
 
     def test_answers_as_yaml(self):
         as_json = json.loads(self.run_ctl("get", "flows", "-o", "json").stdout)
