@@ -24,6 +24,20 @@ std::string_view state_text(CommitState state) noexcept {
     return "invalid";
 }
 
+std::string_view state_text(CommitStanding standing) noexcept {
+    switch (standing) {
+        case CommitStanding::unsettled: return "unsettled";
+        case CommitStanding::pending_confirmation: return "pending_confirmation";
+        case CommitStanding::adopted: return "adopted";
+        case CommitStanding::superseded: return "superseded";
+        case CommitStanding::rolled_back: return "rolled_back";
+        case CommitStanding::reverted: return "reverted";
+        case CommitStanding::left_by_guard: return "left_by_guard";
+        case CommitStanding::discarded: return "discarded";
+    }
+    return "invalid";
+}
+
 json::value deadline_json(const std::optional<std::chrono::system_clock::time_point>& deadline) {
     return deadline ? json::value(time_text(*deadline)) : json::value(nullptr);
 }
@@ -54,7 +68,7 @@ Response get_commit(const Request& request, const PathParameters& parameters, Po
     const bool is_known = view->asked.number != 0;
     return json_response(200,
                          json::serialize(json::object{{"generation", view->generation},
-                                                      {"state", to_string(view->standing)},
+                                                      {"state", state_text(view->standing)},
                                                       {"hash", view->hash},
                                                       {"by", is_known ? valid_utf8(asked.actor) : std::string{}},
                                                       {"reason", is_known ? valid_utf8(asked.reason) : std::string{}},

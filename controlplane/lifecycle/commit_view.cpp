@@ -28,20 +28,6 @@ std::optional<CommitStanding> told_by(const AuditRecord& record, std::uint64_t g
 
 }  // namespace
 
-std::string_view to_string(CommitStanding standing) noexcept {
-    switch (standing) {
-        case CommitStanding::unsettled: return "unsettled";
-        case CommitStanding::pending_confirmation: return "pending_confirmation";
-        case CommitStanding::adopted: return "adopted";
-        case CommitStanding::superseded: return "superseded";
-        case CommitStanding::rolled_back: return "rolled_back";
-        case CommitStanding::reverted: return "reverted";
-        case CommitStanding::left_by_guard: return "left_by_guard";
-        case CommitStanding::discarded: return "discarded";
-    }
-    return "invalid";
-}
-
 Expected<CommitView, Problem> PolicyServiceImpl::commit_view(std::uint64_t generation) {
     look_at_pending();
     const auto now = shared();  // before the audit: what is written down in between is found there

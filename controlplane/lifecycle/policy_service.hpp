@@ -83,7 +83,6 @@ enum class CommitStanding : std::uint8_t {
     left_by_guard,         ///< left by its guard
     discarded,             ///< refused by the dataplane, or lost with it
 };
-std::string_view to_string(CommitStanding standing) noexcept;
 
 struct CommitView {
     std::uint64_t generation{};
