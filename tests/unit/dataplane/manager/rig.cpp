@@ -43,8 +43,8 @@ std::unique_ptr<CompiledTables> tables_for(std::uint64_t generation, cp::Action 
 
 dp::UniqueFd sealed(std::span<const std::byte> bytes) {
     auto fd = dp::sealed_copy("test", bytes);
-    EXPECT_TRUE(fd.has_value());
-    return std::move(*fd);
+    EXPECT_TRUE(fd.has_value()) << fd.error();
+    return fd ? std::move(*fd) : dp::UniqueFd{};
 }
 
 dp::GenerationFds sealed_generation(const CompiledTables& tables) {
