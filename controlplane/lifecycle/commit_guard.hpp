@@ -4,9 +4,9 @@
 /// of the minute before it, and is then judged every second by those of its own last ten: it trips when a rate is worse
 /// by more than its bound, in percentage points, and when enough has passed for that to mean something. A firewall that
 /// was idle before had rates of 0, and so has one of which too little was seen: whoever asks for the guard is told. Its
-/// bounds and those rates stand in the store with the intent, so a control plane
-/// that starts again goes on watching. The dataplane knows nothing of it: with the control plane dead nobody watches,
-/// and the deadline of the confirmation reverts all the same.
+/// bounds and those rates stand in the store with the intent, so a control plane that starts again goes on watching.
+/// The dataplane knows nothing of it: with the control plane dead nobody watches, and the deadline of the confirmation
+/// reverts all the same.
 #pragma once
 
 #include <array>

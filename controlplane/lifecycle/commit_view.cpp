@@ -1,7 +1,4 @@
 /// What became of a generation: from what waits and what is in force, and for all others from the audit.
-#include <algorithm>
-#include <ranges>
-
 #include "controlplane/lifecycle/audit_records.hpp"
 #include "controlplane/lifecycle/policy_service_impl.hpp"
 
