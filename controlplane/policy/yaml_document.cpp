@@ -46,7 +46,7 @@ public:
             throw Stop{};
         }
     }
-    void OnDocumentEnd() override {}
+    void OnDocumentEnd() override { refuse_open_quote(); }
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         const auto at = pos(mark);
@@ -65,6 +65,7 @@ public:
                   const std::string& value) override {
         const auto at = pos(mark);
         refuse_properties(at, mark, tag, anchor);
+        if (tag != "?" && mark.pos >= 0) last_quoted_ = static_cast<std::size_t>(mark.pos);
         need(builder_.scalar(at, value, tag == "?" ? Node::Form::plain : Node::Form::text));
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -81,6 +82,26 @@ public:
 private:
     static void need(bool go_on) {
         if (!go_on) throw Stop{};
+    }
+
+    /// yaml-cpp takes the end of the text for the end of a quoted scalar: half of a policy would pass for a whole one.
+    /// Whatever is never closed reaches to the end, so only the last quoted scalar can be that.
+    void refuse_open_quote() {
+        if (last_quoted_ >= text_.size()) return;
+        const char quote = text_[last_quoted_];
+        if (quote != '"' && quote != '\'') return;
+        for (std::size_t i = last_quoted_ + 1; i < text_.size(); ++i) {
+            const bool is_escape = quote == '"' ? text_[i] == '\\' : text_.substr(i, 2) == "''";
+            if (is_escape) {
+                ++i;
+            } else if (text_[i] == quote) {
+                return;
+            }
+        }
+        builder_.error(
+            finder_.at(last_quoted_), "bad-yaml",
+            "this is not valid YAML: the quote that begins here is never closed; close it, or send the whole text");
+        throw Stop{};
     }
 
     void begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node::Kind kind) {
@@ -105,6 +126,7 @@ private:
     PositionFinder finder_;
     TreeBuilder& builder_;
     int document_count_{};
+    std::size_t last_quoted_{std::string_view::npos};  ///< where it begins
 };
 
 /// `2001:db8::` at the end of a value looks like a key to YAML. Is there one on this line?

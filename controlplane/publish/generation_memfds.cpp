@@ -1,6 +1,5 @@
 #include "controlplane/publish/generation_memfds.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -8,11 +7,12 @@
 #include <cstring>
 #include <system_error>
 
+#include <sluice/sealed_memfd.hpp>
+
 namespace sluice::cp {
 namespace {
 
 constexpr std::size_t kHugePageBytes = 2U << 20;
-constexpr int kAllSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 Unexpected<std::string> failed(const char* what) {
     return Unexpected<std::string>(std::string{what} + " failed: " + std::generic_category().message(errno));
@@ -44,7 +44,7 @@ Expected<UniqueFd, std::string> sealed_memfd(const char* name, std::span<const s
     if (bytes.size() >= kHugeSectionBytesMin) fd = filled(name, bytes, MFD_HUGETLB, kHugePageBytes);
     if (!fd) fd = filled(name, bytes, 0, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
     if (!fd) return fd;
-    if (::fcntl(fd->get(), F_ADD_SEALS, kAllSeals) != 0) return failed("sealing a memfd");
+    if (!seal_memfd(fd->get())) return failed("sealing a memfd");
     return fd;
 }
 

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <string_view>
 
+#include <sluice/sealed_memfd.hpp>
+
 namespace sluice::dp {
 
 namespace {
@@ -20,7 +22,6 @@ namespace {
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugeContentBytesMin = std::size_t{1} << 20;  // below, most of a huge page would stay empty
-constexpr int kSealsWanted = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 std::size_t round_up(std::size_t bytes, std::size_t page) { return (bytes + page - 1) / page * page; }
 
@@ -86,7 +87,7 @@ Expected<UniqueFd, std::string> sealed_copy(const char* name, std::span<const st
         if (!mapping) return Unexpected<std::string>{mapping.error()};
         std::memcpy(mapping->data(), content.data(), content.size());
     }
-    if (fcntl(fd->get(), F_ADD_SEALS, kSealsWanted) != 0) return Unexpected<std::string>{failed("sealing")};
+    if (!seal_memfd(fd->get())) return Unexpected<std::string>{failed("sealing")};
     return fd;
 }
 
@@ -98,10 +99,10 @@ Expected<void, Refusal> check_sealed(int fd, std::uint64_t bytes_min, std::uint6
     }
     const int seals = fcntl(fd, F_GET_SEALS);
     if (seals < 0) return refuse(abi::RefuseReason::not_a_memfd, what + ": the descriptor has no seals");
-    if ((seals & kSealsWanted) != kSealsWanted) {
+    if ((seals & kAllSeals) != kAllSeals) {
         return refuse(
             abi::RefuseReason::seals_missing,
-            fmt::format("{}: seals are {:#x}, wanted WRITE|SHRINK|GROW|SEAL ({:#x})", what, seals, kSealsWanted));
+            fmt::format("{}: seals are {:#x}, wanted WRITE|SHRINK|GROW|SEAL ({:#x})", what, seals, kAllSeals));
     }
     if ((st.st_mode & 0777) != 0600) {
         return refuse(abi::RefuseReason::permissions,

@@ -9,8 +9,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
+
+#include <sluice/sealed_memfd.hpp>
 
 namespace sluice::dp {
 namespace {
@@ -54,6 +57,20 @@ TEST(Memfd, IsOursAloneOfWholePagesAndZero) {
     mapping->data()[8191] = std::byte{7};
     EXPECT_EQ((*map_writable(fd->get())).bytes()[8191], std::byte{7}) << "shared, not private";
     EXPECT_EQ(fcntl(fd->get(), F_ADD_SEALS, F_SEAL_GROW), 0);
+}
+
+TEST(Memfd, SealingGoesOnOnceNobodyHoldsIt) {
+    const auto fd = create_memfd("m", 4096, PageSize::normal);
+    ASSERT_TRUE(fd) << fd.error();
+    std::optional<Mapping> held = std::move(*map_writable(fd->get()));
+    int waits = 0;
+    EXPECT_FALSE(seal_memfd(fd->get(), [&] { ++waits; }));
+    EXPECT_EQ(errno, EBUSY);
+    EXPECT_GT(waits, 1);
+    EXPECT_TRUE(seal_memfd(fd->get(), [&] { held.reset(); }));
+    EXPECT_FALSE(held);
+    EXPECT_EQ(fcntl(fd->get(), F_GET_SEALS), kAllSeals);
+    EXPECT_FALSE(seal_memfd(fd->get(), [] { FAIL() << "what is sealed stays so: no cause to wait"; }));
 }
 
 TEST(Memfd, ASealedCopyHoldsItsContentAndNeverChanges) {
