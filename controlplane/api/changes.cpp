@@ -82,12 +82,14 @@ Response get_change(const Request& request, std::uint64_t id, PolicyService& ser
 }
 
 Response approve(const Request& request, std::uint64_t id, PolicyService& service) {
+    if (const auto no = lock_out_trouble(request)) return problem_response(*no, request.id);
     return answer_once(request, service,
                        [&] { return commit_response(service.approve_change(id, caller_of(request), false), request); });
 }
 
 /// Without the approvals that are missing.
 Response break_glass(const Request& request, std::uint64_t id, PolicyService& service) {
+    if (const auto no = lock_out_trouble(request)) return problem_response(*no, request.id);
     if (request.header("Break-Glass").value_or("") != "true")
         return problem_response(400, "bad-break-glass",
                                 "who applies a change without its approvals sends Break-Glass: true", request.id);

@@ -92,10 +92,13 @@ MaybeProblem read_commit_options(const Request& request, PolicyService& service,
             return bad_request("reason-missing", "who breaks a freeze says why, in Sluice-Reason");
         options.break_glass = true;
     }
-    if (const auto header = request.header("Allow-Lock-Out")) {
-        if (*header != "true") return bad_request("bad-allow-lock-out", "Allow-Lock-Out can only be true");
-    }
-    return std::nullopt;
+    return lock_out_trouble(request);
+}
+
+MaybeProblem lock_out_trouble(const Request& request) {
+    const auto header = request.header("Allow-Lock-Out");
+    if (!header || *header == "true") return std::nullopt;
+    return bad_request("bad-allow-lock-out", "Allow-Lock-Out can only be true");
 }
 
 Caller caller_of(const Request& request) {

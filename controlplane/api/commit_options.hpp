@@ -18,6 +18,9 @@ inline constexpr std::string_view kAtParameter = "at";
 /// Who asks, for the audit. `Sluice-Reason` has been looked at by the gateway.
 Caller caller_of(const Request& request);
 
+/// Is Allow-Lock-Out what it may be?
+std::optional<Problem> lock_out_trouble(const Request& request);
+
 /// Sentence: what is wrong with the reason, or nothing.
 std::optional<std::string> reason_trouble(const Request& request);
 

@@ -2,6 +2,7 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -81,13 +82,18 @@ std::optional<EventStart> event_start(PolicyService& service, EventTopics topics
     start.restarted = last_id.substr(0, first) != run_name();
     // Of another process's events everything that is here is new.
     start.behind.flow = start.restarted ? 0 : std::min(*flow, start.behind.flow);
-    start.behind.audit = std::min(*audit, start.behind.audit);
+    // The rest is in the audit, which is not for everybody.
+    const auto oldest = start.behind.audit > kAuditEntriesBack ? start.behind.audit - kAuditEntriesBack : 0;
+    start.left_out = *audit < oldest ? oldest - *audit : 0;
+    start.behind.audit = std::clamp(*audit, oldest, start.behind.audit);
     return start;
 }
 
 std::string EventFeed::next() {
     std::string out;
     if (start_.topics.flows && std::exchange(start_.restarted, false)) out += "event: restarted\ndata: {}\n\n";
+    if (const auto left_out = std::exchange(start_.left_out, 0); start_.topics.policy && left_out != 0)
+        out += fmt::format("event: left_out\ndata: {{\"audit_entries\":{}}}\n\n", left_out);
     if (start_.topics.policy) add_policy(out);
     if (start_.topics.flows) add_flows(out);
     return out;

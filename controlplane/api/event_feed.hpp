@@ -3,7 +3,7 @@
 /// Two topics. `flows` comes from the ring of this process: what falls out before the follower takes it is counted and
 /// told; with a filter it gets those that fit. `policy` is what became of the policy (who changed it, adopted, refused,
 /// taken back), of changes that wait, of drafts and of this process, read from the audit: nothing of it is ever lost,
-/// over restarts either.
+/// over restarts either; who was away for longer than kAuditEntriesBack is told how much is `left_out`.
 ///
 /// The id of an event says how far the follower is in both: `RUN-FLOW-AUDIT`, the process that counted the flow events
 /// (8 hex digits), the last flow event and the last entry of the audit. Clients send it back as it is. One that comes
@@ -37,8 +37,12 @@ struct EventStart {
     EventTopics topics;
     EventPlace behind;
     bool restarted{};                     ///< the client comes from another process's events
+    std::uint64_t left_out{};             ///< older entries of the audit, policy's or not, that it does not get
     std::optional<EventFilter> filter{};  ///< of flow events; the others are passed over
 };
+/// How far back in the audit a follower may come: the topic is for every role, the audit is not.
+inline constexpr std::uint64_t kAuditEntriesBack = 1000;
+
 /// `last_id`: what the client sends in Last-Event-ID, empty = it starts now. Nothing: this is no id of ours.
 std::optional<EventStart> event_start(PolicyService& service, EventTopics topics, std::string_view last_id);
 

@@ -148,8 +148,7 @@ std::string too_large(const ApiLimits& limits) {
     return fmt::format("the body has more than {}", size_text(limits.body_bytes_max));
 }
 
-Response refusal_of(const error_code& error, const ApiLimits& limits) {
-    const auto id = new_request_id();
+Response refusal_of(const error_code& error, const ApiLimits& limits, const std::string& id) {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
         return problem_response(431, "header-too-large",
                                 fmt::format("the header has more than {}", size_text(limits.header_bytes_max)), id);
@@ -487,7 +486,8 @@ private:
     asio::awaitable<bool> refuse(const error_code& error) {
         if (!is_parser_error(error)) co_return false;
         drain_bytes_ = error == http::error::body_limit ? kDrainBytesMax : kDrainStrangerBytesMax;
-        co_await write(refusal_of(error, shared_.limits), new_request_id(), false, false);
+        const auto id = new_request_id();
+        co_await write(refusal_of(error, shared_.limits, id), id, false, false);
         co_return false;
     }
 

@@ -79,6 +79,7 @@ bool has_ended(const Response& kept, PolicyService& service) {
         const auto body = json::parse(kept.body);
         if (string_of(body.at("state")) != "pending_confirmation") return false;
         const auto status = service.status();
+        if (!status.dataplane_connected) return false;  // nobody knows what runs
         return status.running_generation != body.at("generation").to_number<std::uint64_t>() &&
                status.running_hash != string_of(body.at("hash"));
     } catch (const std::exception&) {

@@ -133,6 +133,7 @@ Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditReco
     if (!found) return Unexpected(change_problem({.storage = found.error()}, id));
     if (!*found) return Unexpected(change_problem({.kind = ChangeTrouble::Kind::absent}, id));
     const Change& change = **found;
+    std::optional<std::string> cut;
     const bool last = break_glass || change.approvals.size() + 1 >= change.needed;
     if (change.state == ChangeState::pending) {
         if (wall_clock_ns() >= change.expires_ns) {
@@ -149,7 +150,7 @@ Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditReco
             if (!shared().connected) return Unexpected(dataplane_unavailable(client_.trouble()));
             auto no = precondition(options_of(change), {.kind = change.kind, .change = id});
             if (no) return Unexpected(std::move(*no));
-            auto cut = would_lock_out(caller, change);
+            if (change.kind != "rollback") cut = would_lock_out(caller, change);
             if (cut && !caller.allow_lock_out) return Unexpected(locks_out(*cut));
         }
     }
@@ -161,7 +162,8 @@ Expected<Change, Problem> PolicyServiceImpl::approve(std::uint64_t id, AuditReco
                                               numbered(change) + ", " + change.version + " by " + change.by + ", " +
                                                   (break_glass ? "without the approvals that are missing"
                                                                : std::to_string(change.approvals.size() + 1) + " of " +
-                                                                     std::to_string(change.needed) + " approvals")));
+                                                                     std::to_string(change.needed) + " approvals") +
+                                                  (cut ? ", " + *cut : "")));
     if (!approved) return Unexpected(change_problem(approved.error(), id));
     if (break_glass) {
         std::fprintf(stderr, "sluice-controlplane: %s is approved by breaking the glass\n", numbered(change).c_str());

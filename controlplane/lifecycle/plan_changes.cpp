@@ -122,6 +122,16 @@ Words words_of_never_block(const Policy& policy) {
 Words words_of(const Zone& zone) { return {zone.ports.begin(), zone.ports.end()}; }
 Words words_of(const NamedService& service) { return words_of(service.terms); }
 
+constexpr std::string_view kMembersHere = "as they stand here";
+
+/// What is said of one beside its items.
+std::vector<PlanField> fields_of(const Zone& zone) { return {{"limits", "", text_of(zone.limits, kZoneLimitKeys)}}; }
+std::vector<PlanField> fields_of(const NetSet& set) {
+    return {{"members", "",
+             set.by_api ? "by the API, at most " + std::to_string(set.members_max) : std::string{kMembersHere}}};
+}
+std::vector<PlanField> fields_of(const NamedService&) { return {}; }
+
 /// Written out, so that another content of a schedule shows at the rules that it changes.
 std::string text_of(const Schedule& schedule) {
     std::string days;
@@ -180,7 +190,6 @@ public:
             add_change("approvals", "", {{"", text_of(before_.approvals), text_of(after_.approvals)}});
         settings();
         named("zone", "port", before_.zones, after_.zones);
-        zone_limits();
         named("set", "net", before_.sets, after_.sets);
         never_block();
         named("service", "term", before_.services, after_.services);
@@ -248,25 +257,19 @@ private:
         for (const auto& one : after) {
             const auto at = old.find(one.name);
             if (at == old.end()) {
-                changes_.push_back({"add", kind, one.name, differing(item, {}, words_of(one))});
+                auto fields = differing(item, {}, words_of(one));
+                for (auto& field : fields_of(one)) {
+                    if (field.after != "none" && field.after != kMembersHere) fields.push_back(std::move(field));
+                }
+                changes_.push_back({"add", kind, one.name, std::move(fields)});
                 continue;
             }
-            add_change(kind, one.name, differing(item, words_of(*at->second), words_of(one)));
+            auto fields = differing(item, words_of(*at->second), words_of(one));
+            std::ranges::move(differing(fields_of(*at->second), fields_of(one)), std::back_inserter(fields));
+            add_change(kind, one.name, std::move(fields));
             old.erase(at);
         }
         for (const auto& [name, one] : old) changes_.push_back({"remove", kind, std::string{name}, {}});
-    }
-
-    void zone_limits() {
-        std::map<std::string_view, std::string> old;
-        for (const auto& zone : before_.zones) old.emplace(zone.name, text_of(zone.limits, kZoneLimitKeys));
-        for (const auto& zone : after_.zones) {
-            const auto at = old.find(zone.name);
-            const auto before = at == old.end() ? std::string{"none"} : at->second;
-            if (const auto now = text_of(zone.limits, kZoneLimitKeys); now != before) {
-                add_change("zone", zone.name, {{"limits", before, now}});
-            }
-        }
     }
 
     static std::string place(const Policy& policy, std::size_t index) {

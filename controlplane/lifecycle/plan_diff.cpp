@@ -83,7 +83,8 @@ std::set<std::string_view> moved(const std::unordered_map<std::string_view, std:
 }
 
 void diff_builtins(const Policy& before, const Policy& after, std::vector<std::string>& changed) {
-    if (before.default_action != after.default_action || before.default_log != after.default_log) {
+    if (before.default_action != after.default_action || before.default_log != after.default_log ||
+        before.default_limits != after.default_limits) {
         changed.emplace_back(abi::kIdDefault);
     }
     if (before.wire_arp != after.wire_arp) changed.emplace_back(abi::kIdBuiltinArp);
@@ -110,7 +111,8 @@ PlanDiff plan_diff(const Policy* before, const Policy& after) {
         const auto at = place_before.find(rule.id);
         if (at == place_before.end()) {
             diff.added.push_back(rule.id);
-        } else if (moves.contains(rule.id) || text_of(*before, before->rules[at->second]) != text_of(after, rule)) {
+        } else if (const auto& old = before->rules[at->second]; moves.contains(rule.id) || old.limits != rule.limits ||
+                                                                text_of(*before, old) != text_of(after, rule)) {
             diff.changed.push_back(rule.id);
         }
     }

@@ -159,8 +159,8 @@ private:
     bool lets_in(const PreparedPolicy& prepared, const ClientPath& path, const std::string& in_port,
                  const std::string& out_port);
     /// By a flow between these zones. Nothing: nobody could tell.
-    std::optional<bool> passes_through(const ClientPath& path, const std::string& from_zone,
-                                       const std::string& to_zone);
+    std::optional<bool> passes_through(const ClientPath& path, const std::string& from_zone, const std::string& to_zone,
+                                       std::chrono::steady_clock::time_point deadline);
 
     // --- guard_watch.cpp
     TrafficMark traffic_now();
@@ -258,6 +258,8 @@ private:
     // --- reconcile.cpp
     void keep();
     void reconcile();
+    /// Did the dataplane take it, to be confirmed?
+    bool was_pending(std::uint64_t generation) const;
     void settle_intent(const abi::ProcessState& running);
     void follow_revert(const abi::ProcessState& running);
     void republish(const abi::ProcessState& running);

@@ -186,6 +186,7 @@ Expected<std::shared_ptr<PreparedPolicy>, Problem> prepare(SourcePolicy source, 
     } else {
         auto compiled = compiled_generation(*prepared, generation, base, std::move(terms));
         if (!compiled) {
+            if (compiled.error().code == "slot-missing") return Unexpected(internal(compiled.error().detail));
             return Unexpected(problem(422, compiled.error().code, "The policy is too big", compiled.error().detail));
         }
         prepared->compiled = std::move(*compiled);

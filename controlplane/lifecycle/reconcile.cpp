@@ -1,4 +1,5 @@
 /// Brings what is stored and what the dataplane runs together again after either has been away.
+#include <algorithm>
 #include <cstdio>
 
 #include "controlplane/lifecycle/audit_records.hpp"
@@ -13,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kRetryEvery = 1s;
+constexpr std::size_t kEntriesAboutOne = 100;
 
 Expected<SlotMap, std::string> stored_slots(const PolicyStore& store, std::uint32_t capacity) {
     auto slots = SlotMap::from_text(store.slots(), capacity);
@@ -138,6 +140,13 @@ void PolicyServiceImpl::follow_revert(const abi::ProcessState& running) {
                        with_result(std::move(record), "adopted", "the dataplane was found to have gone back to it"));
 }
 
+bool PolicyServiceImpl::was_pending(std::uint64_t generation) const {
+    const auto entries = store_->audit().entries_about(generation, kEntriesAboutOne);
+    return entries && std::ranges::any_of(*entries, [&](const AuditEntry& entry) {
+               return entry.record.result == "pending" && entry.record.after.generation == generation;
+           });
+}
+
 void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
     const auto intent = store_->pending();
     if (!intent) return;
@@ -150,7 +159,9 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
                          {intent->hash, intent->generation});
     };
     if (!runs_it) {
-        const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted;
+        // Where the dataplane went back earlier it says so until the next publish: what was taken back was pending.
+        const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted &&
+                              was_pending(intent->generation);
         if (reverted) count_publish("reverted");
         // One that a process before this one has staged is due again: it was applied, or it waits.
         ChangeEnd end;

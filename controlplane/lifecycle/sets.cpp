@@ -53,12 +53,13 @@ std::vector<StoredMember> stored(const std::vector<SetMemberEdit>& edits, std::i
     return members;
 }
 
-/// Does a rule cut off who is a member?
-bool cuts_off_members(const Policy& policy, std::uint16_t set) {
+/// Does a rule cut off who is a member, now that it is `now`?
+bool cuts_off_members(const Policy& policy, std::uint16_t set, UnixSeconds now) {
     const auto named = [&](const std::vector<Endpoint>& side, std::vector<std::uint16_t> Endpoint::*sets) {
         return std::ranges::any_of(side, [&](const Endpoint& e) { return std::ranges::count(e.*sets, set) != 0; });
     };
     return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
+        if (rule.mode == abi::RuleMode::observe || (rule.expires && *rule.expires <= now)) return false;
         const auto sets = policy.refuses(rule) ? &Endpoint::sets : &Endpoint::except;
         return named(rule.from, sets) || named(rule.to, sets);
     });
@@ -76,7 +77,8 @@ PolicyErrors never_blocked(const Policy& policy, std::string_view name, const st
     for (std::size_t i = 0; i < members.size() && warnings.size() < kWarningsMax; ++i) {
         const AddressList member = address_list({&members[i].member, 1});
         if (!covers(never.v4, member.v4) || !covers(never.v6, member.v6)) continue;
-        if (warnings.empty() && !cuts_off_members(policy, static_cast<std::uint16_t>(set - policy.sets.begin())))
+        if (warnings.empty() &&
+            !cuts_off_members(policy, static_cast<std::uint16_t>(set - policy.sets.begin()), unix_now()))
             return {};
         warnings.push_back({"never-blocked",
                             "/members/" + std::to_string(i),
@@ -108,7 +110,8 @@ std::vector<SetInfo> PolicyServiceImpl::sets() {
             info.name = set.name;
             info.in_policy = true;
             info.members_max = set.members_max;
-            info.refuses = cuts_off_members(active->policy, static_cast<std::uint16_t>(&set - &active->policy.sets[0]));
+            info.refuses = cuts_off_members(active->policy, static_cast<std::uint16_t>(&set - &active->policy.sets[0]),
+                                            unix_now());
         }
     }
     std::vector<SetInfo> out;

@@ -333,7 +333,8 @@ Expected<std::vector<AuditEntry>, FileError> AuditLog::entries_about(std::uint64
     const auto read = read_entries(
         "WHERE ((after_generation = ?1 AND after_generation != 0) OR "
         "(before_generation = ?1 AND before_generation != 0)) "
-        "AND action GLOB 'policy.*' AND result NOT IN ('refused', 'failed') ORDER BY number LIMIT ?2",
+        "AND action GLOB 'policy.*' AND result NOT IN ('refused', 'failed', 'unchanged', 'waiting') ORDER BY number "
+        "LIMIT ?2",
         {sql(generation), static_cast<std::int64_t>(count_max)},
         [&](AuditEntry&& e) { found.push_back(std::move(e)); });
     if (!read) return Unexpected(read.error());

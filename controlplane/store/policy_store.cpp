@@ -500,15 +500,22 @@ PolicyStore::Outcome PolicyStore::discard_pending(std::optional<AuditRecord> out
 }
 
 PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outcome) {
+    // An intent that is left here was in force, and could not be written down as that.
+    const auto of = pending_change();
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
-        return database_->run(
+        auto r = database_->run(
             "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) "
             "SELECT generation, hash, label, format, digest, ?, ? FROM history WHERE generation = ? AND hash = ? "
             "ORDER BY entry DESC LIMIT 1",
             {sql(number), sql(number), sql(ref.generation), Text{ref.hash}});
+        if (r && of != 0) r = changes_->settle(of, {.state = ChangeState::applied}, pending_->generation);
+        if (r) r = database_->run("DELETE FROM pending");
+        return r;
     });
     if (!done) return done;
     current_ = ref;
+    pending_.reset();
+    if (of != 0) changes_->reload();
     return {};
 }
 

@@ -28,10 +28,12 @@ public:
     /// go through it as well, so that all three have the same packets to make.
     void warm_up(std::uint64_t packets);
 
-    /// By lane: the worker, the peer, the source alone. Error: what `complaint` says after a turn, or that the peer
-    /// refused packets.
+    /// By lane: the worker, the peer, the source alone, and with `watched_per_second` the same worker while somebody
+    /// watches so many new flows (a shadow policy). Error: what `complaint` says after a turn, or that the peer refused
+    /// packets.
     Expected<std::vector<std::vector<Run>>, std::string> take_turns(int turns, std::uint64_t packets,
-                                                                    const std::function<std::string()>& complaint);
+                                                                    const std::function<std::string()>& complaint,
+                                                                    std::uint32_t watched_per_second = 0);
 
     RealWorker& worker() noexcept { return worker_; }
     const dp::MemorySource& source() const noexcept { return ours_; }  ///< the worker's

@@ -1,4 +1,5 @@
-/// Packets of live TCP flows through the whole worker, against rte_acl with parse and forward on the same source.
+/// Packets of live TCP flows through the whole worker, against rte_acl with parse and forward on the same source; in
+/// turns also while somebody watches new flows.
 #include <cstdio>
 
 #include "dataplane/port/conversation.hpp"
@@ -33,7 +34,8 @@ int bench_established(const Options& o, const Machine& machine) {
     RealWorker& worker = contest.worker();
     contest.warm_up(dp::kHandshakeRounds * std::uint64_t{flows});
     if (const auto what = worker.complaint(flows); !what.empty()) return failed("after the handshakes: " + what);
-    const auto turns = contest.take_turns(o.runs, o.count, [&] { return worker.complaint(flows); });
+    const auto turns = contest.take_turns(
+        o.runs, o.count, [&] { return worker.complaint(flows); }, kWatchedPerSecond);
     if (!turns) return failed(turns.error());
     const auto& runs = *turns;
     Result result{"established", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
@@ -43,6 +45,7 @@ int bench_established(const Options& o, const Machine& machine) {
         .param("frame_bytes", 64)
         .param("seed", o.seed);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
+    add_watched_cost(result, runs[0], runs[3]);
     result.count("flows_read_back", worker.flows())
         .count("drops", worker.drops())
         .number("thp_mib", huge_mib())

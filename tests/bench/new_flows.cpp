@@ -15,7 +15,6 @@ namespace sluice::bench {
 
 namespace {
 constexpr std::uint8_t kUdp = 17;
-constexpr std::uint32_t kWatchedPerSecond = 20'000;  // as the control plane asks (lifecycle/shadow.cpp)
 }  // namespace
 
 int bench_new_flows(const Options& o, const Machine& machine) {
@@ -68,8 +67,7 @@ int bench_new_flows(const Options& o, const Machine& machine) {
     Result result{"new-flows", o.sw_csum ? "sw-csum" : "marked-good", static_cast<double>(machine.tsc.hz)};
     result.param("flows", flows).param("rules", o.rules).param("frame_bytes", 64).param("seed", o.seed);
     result.ours(runs[0]).against("rte_acl+parse+forward", runs[1]).net_of(runs[2]);
-    const double slower = median(ratios(each(runs[3], nanoseconds_each), each(runs[0], nanoseconds_each)));
-    result.number("watched_cost_percent", 100 * (slower - 1));
+    add_watched_cost(result, runs[0], runs[3]);
     result.count("flows_read_back", flows_read_back)
         .count("drops", drops)
         .number("thp_mib", thp_mib)

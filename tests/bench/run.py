@@ -72,6 +72,7 @@ def established():
     result = one("established", "--flows", "1k", "--rules", "10", "--count", "20k")
     flows_and_drops(result, 1024)
     assert result["variant"] == "marked-good" and result["source_cycles"] > 0 and result["net_mpps"] >= result["mpps"], result
+    assert "watched_cost_percent" in result, result
 
 
 def established_with_checksums_in_software():

@@ -27,6 +27,11 @@ dp::MemorySourceConfig Scene::source(const Options& options, const Machine& mach
             .seed = options.seed};
 }
 
+void add_watched_cost(Result& result, const std::vector<Run>& unwatched, const std::vector<Run>& watched) {
+    const double slower = median(ratios(each(watched, nanoseconds_each), each(unwatched, nanoseconds_each)));
+    result.number("watched_cost_percent", 100 * (slower - 1));
+}
+
 void add_stages(Result& result, RealWorker& worker, std::uint64_t packets) {
     const auto cycles = worker.run_by_stage(packets);
     for (std::size_t s = 0; s < cycles.size(); ++s) {

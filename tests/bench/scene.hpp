@@ -16,6 +16,9 @@
 
 namespace sluice::bench {
 
+/// As the control plane asks while a shadow policy runs (lifecycle/shadow.cpp).
+inline constexpr std::uint32_t kWatchedPerSecond = 20'000;
+
 struct Scene {
     /// Error: the flows are more than the rules' tuples, or what Tables::make says.
     static Expected<Scene, std::string> make(const Options& options, std::uint8_t proto);
@@ -27,6 +30,9 @@ struct Scene {
     std::vector<dp::FlowTarget> targets;
     std::unique_ptr<Tables> tables;  ///< never null, generation 1
 };
+
+/// `watched_cost_percent`: how much longer those took, in pairs.
+void add_watched_cost(Result& result, const std::vector<Run>& unwatched, const std::vector<Run>& watched);
 
 /// Where the cycles of `packets` more go: timed by the wall and with a clock read per stage, so a part of the whole.
 void add_stages(Result& result, RealWorker& worker, std::uint64_t packets);

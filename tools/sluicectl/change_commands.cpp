@@ -142,7 +142,9 @@ int change_show(const Context& context, std::uint64_t id, bool text) {
 }
 
 int change_approve(const Context& context, std::uint64_t id) {
-    (void)report_commit(context, send(context, request_of("POST", id, ":approve")), {});
+    auto request = request_of("POST", id, ":approve");
+    add_permissions(context, request);
+    (void)report_commit(context, send(context, request), {});
     return 0;  // its part is done, whatever it still waits for
 }
 
@@ -150,7 +152,7 @@ int change_apply(const Context& context, std::uint64_t id) {
     if (!context.break_glass || context.reason.empty())
         throw CommandError{"this leaves out approvals; it takes --break-glass and --reason"};
     auto request = request_of("POST", id, ":apply");
-    request.headers.emplace_back("Break-Glass", "true");
+    add_permissions(context, request);
     return report_commit(context, send(context, request), {});
 }
 

@@ -81,14 +81,19 @@ struct ApplyOptions {
     std::string confirm;             ///< duration, empty = adopt for good
     std::string guard;               ///< as the API takes it, empty = none
     std::string at;                  ///< when it is to be applied; empty = now
-    bool force_first{};
+    std::string base;                ///< as for add_condition
 };
 int apply(const Context& context, const ApplyOptions& options);
 /// As `send`; an answer, good or not, names the files that the policy was joined of (policy_files.hpp).
 HttpReply send_policy(const Context& context, const HttpRequest& request, const PolicyText& policy);
 /// ETag of the stored policy, nothing if there is none.
 std::optional<std::string> stored_etag(const Context& context);
-/// What the options of a commit say: --break-glass, --force, --confirm, --guard.
+/// The policy that the request may replace. `base`: first digits of its hash, as plan prints them, or `none`; empty =
+/// the one that is stored now. False: none is stored, and none was named.
+bool add_condition(const Context& context, HttpRequest& request, const std::string& base);
+/// --break-glass and --force.
+void add_permissions(const Context& context, HttpRequest& request);
+/// What the options of a commit say: --confirm, --guard, and the permissions.
 void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
                         const std::string& guard);
 /// `?at=` for the target; nothing if there is no time.
@@ -99,7 +104,7 @@ int report_commit(const Context& context, const HttpReply& reply, std::string_vi
 int report_plan(const Context& context, const HttpReply& reply, const std::optional<std::string>& stored,
                 const std::string& file, const std::string& how);
 int patch(const Context& context, const std::string& file, const std::string& confirm, const std::string& guard,
-          const std::string& at);
+          const std::string& at, const std::string& base);
 int confirm(const Context& context, std::uint64_t generation);
 /// What became of a generation. `generation`: 0 = the one that runs.
 int show_commit(const Context& context, std::uint64_t generation);
@@ -107,7 +112,7 @@ int show_commit(const Context& context, std::uint64_t generation);
 int rollback(const Context& context);
 /// Puts a generation of the history in force again. `confirm`, `guard`: as for apply.
 int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm, const std::string& guard,
-                 const std::string& at);
+                 const std::string& at, const std::string& base);
 /// `+ rule web-in  action allow`, coloured; the same in plans and in the history.
 void print_change(const boost::json::value& change, bool colours);
 int get_policy(const Context& context);
@@ -229,7 +234,20 @@ boost::json::object explain_question(const std::string& in_port, const std::stri
 /// An event or a record as people read it; `date` in front of its time of day.
 std::string event_line(const boost::json::object& event, bool date, bool colours);
 /// Lines that were shown, as JSON.
-using ToldLines = std::unordered_set<std::string>;
+/// The newest of those that were told; what was told before them can't come again.
+class ToldLines {
+public:
+    void add(std::string line) {
+        if (newer_.size() == kHalf) older_ = std::exchange(newer_, {});
+        newer_.insert(std::move(line));
+    }
+    /// Was it told? Each once.
+    bool take(const std::string& line) { return newer_.erase(line) != 0 || older_.erase(line) != 0; }
+
+private:
+    static constexpr std::size_t kHalf = 50'000;
+    std::unordered_set<std::string> newer_, older_;
+};
 struct FlowsWanted {
     std::string since, until, filter;        ///< empty = no bound, all
     std::optional<std::uint64_t> count_max;  ///< of the past; none = all

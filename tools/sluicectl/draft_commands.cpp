@@ -119,11 +119,7 @@ int draft_apply(const Context& context, const DraftApplyOptions& options) {
     if (!options.hash.empty()) request.target += "?hash=" + escaped(options.hash);
     add_commit_headers(context, request, options.confirm, options.guard);
     add_time(request, options.at);
-    if (const auto etag = stored_etag(context)) {
-        request.headers.emplace_back("If-Match", *etag);
-    } else {
-        request.headers.emplace_back("If-None-Match", "*");
-    }
+    (void)add_condition(context, request, {});
     return report_commit(context, send(context, request, options.name), options.name);
 }
 

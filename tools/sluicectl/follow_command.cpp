@@ -1,6 +1,7 @@
 /// How an event is told; flows -f and watch: events as they happen, across restarts of the control plane.
 #include <chrono>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::chrono::seconds kReconnectPause{1};
+constexpr std::chrono::milliseconds kRecordedWithin{500};
 
 std::string field(const json::object& event, std::string_view key) {
     const auto* value = event.if_contains({key.data(), key.size()});
@@ -117,7 +119,7 @@ public:
         if (!reply && last_id_.empty()) throw CommandError{reply.error()};
     }
     /// Was shown already, as a record.
-    void leave_out(ToldLines told) { told_lines_ = std::move(told); }
+    void leave_out(ToldLines told) { told_lines_.emplace(std::move(told)); }
 
     int run() {
         while (true) {
@@ -151,12 +153,16 @@ private:
             std::cerr << field(object, "lost") << " events were lost: this reader or the control plane was too slow\n";
             return;
         }
+        if (event.type == "left_out") {
+            std::cerr << field(object, "audit_entries") << " older entries are left out; sluicectl audit has them\n";
+            return;
+        }
         if (event.type == "restarted") {
             std::cerr << "the control plane was restarted: flow events in between are missing here, sluicectl flows "
                          "--since has them\n";
             return;
         }
-        if (!told_lines_.empty() && told_lines_.erase(json::serialize(data)) != 0) return;
+        if (told_lines_ && told_lines_->take(json::serialize(data))) return;
         const bool policy = event.type == "policy";
         if (context_.machine()) {
             print_value(context_, data);
@@ -169,7 +175,7 @@ private:
     const Context& context_;
     const std::string target_;
     std::string last_id_;
-    ToldLines told_lines_;
+    std::optional<ToldLines> told_lines_;
     bool connected_{};
     bool told_{};  ///< once per outage
 };
@@ -182,6 +188,8 @@ int follow_flows(const Context& context, const FlowsWanted& wanted) {
     Follower follower{context, "topics=flows" + (wanted.filter.empty() ? "" : "&filter=" + escaped(wanted.filter))};
     if (past) {
         follower.take_place();
+        // What happened right before stands behind that place, and in the store only when its block is written.
+        std::this_thread::sleep_for(kRecordedWithin);
         ToldLines told;
         if (const int code = recorded_flows(context, wanted, &told); code != 0) return code;
         follower.leave_out(std::move(told));

@@ -13,6 +13,10 @@ namespace sluice::ctl {
 namespace json = boost::json;
 namespace {
 
+constexpr std::string_view kBaseNone = "none";
+constexpr std::size_t kBaseShown = 8;  ///< digits of a hash: enough for a slip, and no lock
+constexpr std::string_view kNothingStored = "no policy is stored yet; apply one first: sluicectl apply -f FILE";
+
 /// `words` and the member, or nothing where it is not there.
 std::string told(const json::value& object, std::string_view words, std::string_view key) {
     return object.as_object().contains(key) ? fmt::format("{}{}", words, text_of(object, key)) : std::string{};
@@ -46,7 +50,7 @@ std::pair<std::size_t, std::size_t> passed_of_tests(const json::value& answer) {
 std::string field_text(const json::value& field, bool added) {
     constexpr std::size_t kShown = 100;
     const auto name = text_of(field, "name"), before = text_of(field, "before"), after = text_of(field, "after");
-    const bool item = name == "port" || name == "net" || name == "term";
+    const bool item = name == "port" || name == "net" || name == "term" || name == "member";
     if (before.size() + after.size() > kShown) {
         return fmt::format("{}: {} -> {} characters, see -o json", name, before.size(), after.size());
     }
@@ -110,6 +114,25 @@ std::optional<std::string> stored_etag(const Context& context) {
     return reply->etag;
 }
 
+bool add_condition(const Context& context, HttpRequest& request, const std::string& base) {
+    constexpr std::size_t kDigitsMin = 6;
+    const bool is_hash = base.size() >= kDigitsMin && base.find_first_not_of("0123456789abcdef") == base.npos;
+    if (!base.empty() && base != kBaseNone && !is_hash)
+        throw CommandError{
+            fmt::format("--base \"{}\" is no hash of a policy; write at least {} of its digits, as "
+                        "plan prints them, or {}",
+                        base, kDigitsMin, kBaseNone)};
+    const auto stored = stored_etag(context);
+    if (base == kBaseNone || (base.empty() && !stored)) {
+        request.headers.emplace_back("If-None-Match", "*");
+        return base == kBaseNone;
+    }
+    // Another policy is refused by the server, which may know the answer already (--idempotency-key).
+    const bool is_stored = stored && (base.empty() || stored->starts_with('"' + base));
+    request.headers.emplace_back("If-Match", is_stored ? *stored : '"' + base + '"');
+    return true;
+}
+
 int report_commit(const Context& context, const HttpReply& reply, std::string_view file) {
     const auto answer = parse_json(reply.body);
     const auto* waiting = answer.at("change").if_object();
@@ -150,10 +173,14 @@ void add_time(HttpRequest& request, const std::string& at) {
     request.target += (request.target.find('?') == std::string::npos ? "?at=" : "&at=") + escaped(at);
 }
 
-void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
-                        const std::string& guard) {
+void add_permissions(const Context& context, HttpRequest& request) {
     if (context.break_glass) request.headers.emplace_back("Break-Glass", "true");
     if (context.force) request.headers.emplace_back("Allow-Lock-Out", "true");
+}
+
+void add_commit_headers(const Context& context, HttpRequest& request, const std::string& duration,
+                        const std::string& guard) {
+    add_permissions(context, request);
     if (!guard.empty()) {
         if (duration.empty()) throw CommandError{"--guard watches what waits for its confirmation; give --confirm too"};
         request.headers.emplace_back("Confirm-Guard", guard);
@@ -228,8 +255,11 @@ int plan(const Context& context, const std::vector<std::string>& files, const st
     HttpRequest request{.method = "PUT", .target = "/v1/policy?dry_run=true", .headers = {}, .body = policy.text};
     if (!flows_since.empty()) request.target += "&flows_since=" + escaped(flows_since);
     request.headers.emplace_back("Content-Type", policy.content_type);
+    // Asked for before the plan: if another policy comes between, it is not taken for the one that was compared with.
     const auto etag = stored_etag(context);
-    return report_plan(context, send_policy(context, request, policy), etag, policy.name, "apply -f " + policy.name);
+    const auto base = etag ? etag->substr(1, kBaseShown) : std::string{kBaseNone};
+    return report_plan(context, send_policy(context, request, policy), etag, policy.name,
+                       fmt::format("apply -f {} --base {}", policy.name, base));
 }
 
 int apply(const Context& context, const ApplyOptions& options) {
@@ -238,27 +268,19 @@ int apply(const Context& context, const ApplyOptions& options) {
     request.headers.emplace_back("Content-Type", policy.content_type);
     add_commit_headers(context, request, options.confirm, options.guard);
     add_time(request, options.at);
-    const auto etag = stored_etag(context);
-    if (etag && options.force_first) throw CommandError{"a policy is already stored; leave out --force-first"};
-    if (etag) {
-        request.headers.emplace_back("If-Match", *etag);
-    } else {
-        request.headers.emplace_back("If-None-Match", "*");
-    }
+    (void)add_condition(context, request, options.base);
     return report_commit(context, send_policy(context, request, policy), policy.name);
 }
 
 int patch(const Context& context, const std::string& file, const std::string& confirm_duration,
-          const std::string& guard, const std::string& at) {
+          const std::string& guard, const std::string& at, const std::string& base) {
     HttpRequest request{.method = "PATCH",
                         .target = "/v1/policy",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = read_file(file)};
     add_commit_headers(context, request, confirm_duration, guard);
     add_time(request, at);
-    const auto etag = stored_etag(context);
-    if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
-    request.headers.emplace_back("If-Match", *etag);
+    if (!add_condition(context, request, base)) throw CommandError{std::string{kNothingStored}};
     return report_commit(context, send(context, request, file), file);
 }
 
@@ -291,22 +313,23 @@ int confirm(const Context& context, std::uint64_t generation) { return post_comm
 int rollback(const Context& context) { return post_commit(context, 0, "rollback"); }
 
 int roll_back_to(const Context& context, std::uint64_t generation, const std::string& confirm_duration,
-                 const std::string& guard, const std::string& at) {
+                 const std::string& guard, const std::string& at, const std::string& base) {
     HttpRequest request{
         .method = "POST", .target = fmt::format("/v1/history/{}:restore", generation), .headers = {}, .body = {}};
     add_commit_headers(context, request, confirm_duration, guard);
     add_time(request, at);
-    const auto etag = stored_etag(context);
-    if (!etag) throw CommandError{"no policy is stored yet; apply one first: sluicectl apply -f FILE"};
-    request.headers.emplace_back("If-Match", *etag);
+    if (!add_condition(context, request, base)) throw CommandError{std::string{kNothingStored}};
     return report_commit(context, send(context, request), {});
 }
 
 int get_policy(const Context& context) {
     HttpRequest request{.method = "GET", .target = "/v1/policy", .headers = {}, .body = {}};
     if (context.output == OutputForm::json) request.headers.emplace_back("Accept", "application/json");
-    if (context.output == OutputForm::yaml) request.headers.emplace_back("Accept", "application/yaml");
     const auto reply = send(context, request);
+    if (context.output == OutputForm::yaml && reply.content_type.starts_with("application/json")) {
+        print_value(context, parse_json(reply.body));
+        return 0;
+    }
     std::cout << reply.body;
     if (!reply.body.ends_with('\n')) std::cout << '\n';
     return 0;

@@ -20,7 +20,7 @@ std::string read_token(const Options& options, bool file_given) {
     if (!in || !(in >> token)) {
         throw CommandError{
             fmt::format("cannot read the token {}: {}; run as its owner, or pass --token-file or SLUICE_TOKEN",
-                        options.token_file, in ? "it is empty" : std::strerror(errno))};
+                        options.token_file, in.is_open() ? "it is empty" : std::strerror(errno))};
     }
     return token;
 }
@@ -104,16 +104,17 @@ Context Program::context() const {
 }
 
 void Program::again_and_again(const std::function<void()>& show) const {
-    do {
+    for (bool first = true; std::cout; first = false) {
         if (on_terminal()) std::cout << "\x1b[H\x1b[2J";
         try {
             show();
         } catch (const CommandError& error) {
+            if (first) throw;                                    // a wrong filter stays wrong
             std::cerr << "sluicectl: " << error.what() << '\n';  // it may be back the next time
         }
         std::cout.flush();
         std::this_thread::sleep_for(std::chrono::seconds{options_.every_s});
-    } while (std::cout);  // whoever read our output has left
+    }
 }
 
 std::string Program::token() const {

@@ -27,7 +27,7 @@ struct Options {
 
     std::string file, confirm, in_port, at, verdict, from;
     std::vector<std::string> files, words;
-    bool force_first{}, follow{};
+    bool follow{};
     std::string flows_since{"24h"}, guard{}, idempotency_key{};
     bool no_flows{}, break_glass{}, force{};
     std::string filter, since, until;
@@ -81,6 +81,8 @@ private:
     /// Of whatever changes the policy.
     void add_guard(CLI::App* to);
     void add_at(CLI::App* to);
+    void add_base(CLI::App* to);
+    void add_force(CLI::App* to);
     void add_policy_commands();
     void add_history_commands();
     void add_set_commands();

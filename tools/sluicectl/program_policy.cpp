@@ -17,16 +17,27 @@ void Program::add_files(CLI::App* to, bool required) {
 void Program::add_guard(CLI::App* to) {
     to->add_flag("--break-glass", options_.break_glass,
                  "also during a change freeze; --reason is required, and everybody hears of it");
-    to->add_flag("--force", options_.force,
-                 "also if this connection to the API passes through the firewall and would be refused from then on");
+    add_force(to);
     to->add_option("--guard", options_.guard,
                    "with --confirm: go back at once if a rate gets worse by more than so many percentage points, "
                    "e.g. drop-rate=5,refused-flows=20,failed-handshakes=10");
 }
 
+void Program::add_force(CLI::App* to) {
+    to->add_flag("--force", options_.force,
+                 "also if this connection to the API passes through the firewall and would be refused from then on");
+}
+
 void Program::add_at(CLI::App* to) {
     to->add_option("--at", options_.at,
                    "check it now and apply it then, e.g. 2026-12-05T02:00+08:00, if the policy is still the same");
+}
+
+void Program::add_base(CLI::App* to) {
+    to->add_option(
+        "--base", options_.base,
+        "only over this policy: the first digits of its hash, as plan prints them, or none; fail if somebody "
+        "has changed it since (default: over whatever is stored now)");
 }
 
 void Program::add_policy_commands() {
@@ -42,30 +53,34 @@ void Program::add_policy_commands() {
                          .confirm = options_.confirm,
                          .guard = options_.guard,
                          .at = options_.at,
-                         .force_first = options_.force_first});
+                         .base = options_.base});
     });
     add_files(apply_command);
     apply_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
     add_guard(apply_command);
     add_at(apply_command);
-    apply_command->add_flag("--force-first", options_.force_first,
-                            "only as the very first policy: fail if one is stored");
+    add_base(apply_command);
     auto* patch_command = command(app_, "patch", "edit rules by id", [this](const Context& c) {
-        return patch(c, options_.file, options_.confirm, options_.guard, options_.at);
+        return patch(c, options_.file, options_.confirm, options_.guard, options_.at, options_.base);
     });
     add_file(patch_command, "JSON: [{op: insert|replace|remove, id, before|after, rule}]");
     patch_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
     add_guard(patch_command);
     add_at(patch_command);
+    add_base(patch_command);
     command(app_, "confirm", "keep a policy that waits for its confirmation", [this](const Context& c) {
         return confirm(c, options_.generation);
     })->add_option("GENERATION", options_.generation, "default: the one that runs");
     auto* rollback_command = command(
         app_, "rollback", "back to the policy before, or to a generation of the history", [this](const Context& c) {
             if (options_.generation != 0)
-                return roll_back_to(c, options_.generation, options_.confirm, options_.guard, options_.at);
-            if (!options_.confirm.empty() || !options_.at.empty())
-                throw CommandError{"--confirm and --at need a generation to return to"};
+                return roll_back_to(c, options_.generation, options_.confirm, options_.guard, options_.at,
+                                    options_.base);
+            if (!options_.confirm.empty() || !options_.at.empty() || !options_.base.empty() ||
+                !options_.guard.empty() || options_.force || options_.break_glass)
+                throw CommandError{
+                    "--confirm, --guard, --at, --base, --force and --break-glass need a generation to return to; to "
+                    "leave what runs is always allowed"};
             return rollback(c);
         });
     rollback_command->add_option("GENERATION", options_.generation,
@@ -73,6 +88,7 @@ void Program::add_policy_commands() {
     rollback_command->add_option("--confirm", options_.confirm, "revert unless confirmed within this time, e.g. 10m");
     add_guard(rollback_command);
     add_at(rollback_command);
+    add_base(rollback_command);
 }
 
 void Program::add_history_commands() {
@@ -220,16 +236,15 @@ void Program::add_change_commands() {
     add("show", "one of them, and what it would change", [this](const Context& c) {
         return change_show(c, options_.change, options_.text);
     })->add_flag("--text", options_.text, "print what was sent, and nothing else");
-    add("approve", "let somebody else's change go; with the last approval it is applied",
-        [this](const Context& c) { return change_approve(c, options_.change); })
-        ->add_flag("--force", options_.force,
-                   "also if this connection to the API passes through the firewall and would be refused from then on");
+    add_force(add("approve", "let somebody else's change go; with the last approval it is applied",
+                  [this](const Context& c) { return change_approve(c, options_.change); }));
     add("reject", "end somebody's change; --reason is required",
         [this](const Context& c) { return change_reject(c, options_.change); });
     add("withdraw", "take back one's own", [this](const Context& c) { return change_withdraw(c, options_.change); });
-    add("apply", "as an admin, without the approvals that are missing; --reason is required", [this](const Context& c) {
-        return change_apply(c, options_.change);
-    })->add_flag("--break-glass", options_.break_glass, "required: everybody hears of it");
+    auto* apply = add("apply", "as an admin, without the approvals that are missing; --reason is required",
+                      [this](const Context& c) { return change_apply(c, options_.change); });
+    apply->add_flag("--break-glass", options_.break_glass, "required: everybody hears of it");
+    add_force(apply);
 }
 
 void Program::add_shadow_commands() {

@@ -143,7 +143,11 @@ void Program::add_view_commands() {
             return show_flows(c);
         });
     flows_end_ = command(*flows, "end", "end the live flows that fit a filter", [this](const Context& c) {
-        return end_flows(c, options_.filter, options_.all, options_.answer);
+        if (options_.follow || !options_.verdict.empty() || !options_.since.empty() || !options_.until.empty())
+            throw CommandError{"flows end takes live flows: leave out -f, --verdict, --since and --until"};
+        if (options_.all && !flows_filter().empty())
+            throw CommandError{"--all ends every flow: leave it out, or --filter and --from"};
+        return end_flows(c, flows_filter(), options_.all, options_.answer);
     });
     add_filter(flows_end_);
     flows_end_->add_flag("--all", options_.all, "every flow, instead of a filter");

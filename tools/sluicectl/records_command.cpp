@@ -12,7 +12,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::uint64_t kRecordsPerPage = 10'000;
-constexpr std::size_t kToldMax = 100'000;
 
 std::string target_of(const FlowsWanted& wanted, std::uint64_t count, const std::string& cursor) {
     std::string target = fmt::format("/v1/flows?limit={}", count);
@@ -38,10 +37,7 @@ int recorded_flows(const Context& context, const FlowsWanted& wanted, ToldLines*
             } else {
                 std::cout << event_line(record.as_object(), true, context.colours) << '\n';
             }
-            if (told != nullptr) {
-                if (told->size() >= kToldMax) told->clear();  // only the newest can come again
-                told->insert(json::serialize(record));
-            }
+            if (told != nullptr) told->add(json::serialize(record));
             --left;
             ++shown;
         }

@@ -46,12 +46,13 @@ std::string service_of(const json::object& flow) {
 }
 
 /// A flow that was let in and ends has begun in another record, if its rule logs both: its packets and bytes stand in
-/// the end, and it is counted where it began; where only ends are logged, there.
+/// the end, and it is counted where it began; where only ends are logged, there. Other events are no flows.
 void add_record(Sum& sum, const json::object& record, bool starts_are_told) {
-    const bool ends = word(record, "event") == "flow_end";
+    const auto event = word(record, "event");
+    const bool begins = event == "flow_start" || event == "flow_denied" || event == "flow_rejected";
+    if (begins || (event == "flow_end" && !starts_are_told)) ++sum.flows;
     sum.packets += both(record, "packets");
     sum.bytes += both(record, "bytes");
-    if (!ends || !starts_are_told) ++sum.flows;
 }
 
 class Walk {

@@ -12,7 +12,7 @@ import time
 from lab import daemons
 from lab.shell import until
 
-from .bench import Traffic, seed_of_this_run
+from .bench import Traffic, figures, seed_of_this_run
 
 _FIELDS = ("prev", "number", "at_ns", "actor", "origin", "action", "before_hash", "before_generation", "after_hash",
            "after_generation", "approval", "reason", "result", "detail", "request_id")  # fmt: skip
@@ -134,7 +134,7 @@ def killed_at_random_instants_the_chain_is_whole(bench):
     bench.put(bench.policy)
     dice = random.Random(seed_of_this_run())
     texts = [bench.with_rule("{id: more, from: internet, to: shop, service: tcp/%d, action: deny}" % port) for port in range(9000, 9020)]
-    stop, lost = threading.Event(), []
+    stop, back = threading.Event(), []
     acknowledged = {}
 
     def change():
@@ -154,9 +154,10 @@ def killed_at_random_instants_the_chain_is_whole(bench):
     try:
         for turn in range(1000 if bench.long else 8):
             time.sleep(dice.uniform(0.02, 0.3))
-            pid, _ = bench.kill("controlplane")
+            pid, moment = bench.kill("controlplane")
             daemons.wait_ready(bench.lab, "controlplane", other_than=pid)
             bench.wait_api()
+            back.append(time.monotonic() - moment)
             stored = bench.api.request("GET", "/v1/policy")[2]
             assert stored in texts or stored == bench.policy, "neither an old policy nor a new one"
             if turn % 50 == 0:
@@ -165,6 +166,7 @@ def killed_at_random_instants_the_chain_is_whole(bench):
         stop.set()
         publisher.join()
         traffic.stop()
+    figures("kill -9 amid changes to REST answers", back)
     assert traffic.lost() == 0, f"{traffic.lost()} of {len(traffic.sent)} packets lost"
     bench.wait_in_sync()
     done = bench.ctl("audit", "verify", check=False)

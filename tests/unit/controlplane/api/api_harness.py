@@ -13,7 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/harness"))
-from api_contract import SPEC, check_contract, operation_of, resolve  # noqa: E402, F401  for those who ask us
+from api_contract import PAGE, PROBLEMS, SPEC, check_contract, events_of, operation_of, resolve  # noqa: E402, F401  for those who ask us
 
 HANG_LIMIT_S = 30  # no test waits longer for anything
 
@@ -81,13 +81,28 @@ class Server:
 
     def request(self, method, target, body=None, headers=None, token=True, check=True, tls=None):
         """One request; the answer is held against openapi.yaml unless `check` is off."""
+        return self.exchange(method, target, lambda answer: answer.read(), body, headers, token, check, tls)
+
+    def follow(self, target, until, headers=None):
+        """An answer without an end, until that stands in it; what is there by then is held against openapi.yaml."""
+        def read(answer):
+            body, end = b"", time.monotonic() + HANG_LIMIT_S  # the keep-alives of a stream would hold a plain read for ever
+            while until not in body:
+                piece = answer.read1(65536)
+                assert piece and time.monotonic() < end, "%r did not come: %r" % (until, body[-200:])
+                body += piece
+            return body
+
+        return self.exchange("GET", target, read, headers=headers)
+
+    def exchange(self, method, target, read, body=None, headers=None, token=True, check=True, tls=None):
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=tls or self.tls, timeout=HANG_LIMIT_S)
         sent = dict(headers or {})
         if token:
             sent.setdefault("Authorization", "Bearer " + (self.token if token is True else token))
         connection.request(method, target, body=body, headers=sent)
         answer = connection.getresponse()
-        reply = Reply(answer.status, answer.headers, answer.read())
+        reply = Reply(answer.status, answer.headers, read(answer))
         connection.close()
         if check:
             check_contract(method, target, reply)

@@ -1,5 +1,6 @@
 """docs/API.md: it has an example of every operation of openapi.yaml, the examples run from top to bottom against the real server
-as a reader would run them, and it lists every code of a problem that the sources have. Needs curl and jq."""
+as a reader would run them, and it lists every code of a problem, of an error and of a warning that the sources have. Needs curl
+and jq."""
 import os
 import pathlib
 import re
@@ -9,10 +10,9 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from api_harness import HANG_LIMIT_S, ROOT, SPEC, Server, binary_from  # noqa: E402
+from api_harness import HANG_LIMIT_S, PAGE, PROBLEMS, ROOT, SPEC, Server, binary_from  # noqa: E402
 
 BINARY = binary_from("API_TEST_SERVER")
-PAGE = (ROOT / "docs/API.md").read_text(encoding="utf-8")
 OPERATIONS = {operation["operationId"] for item in SPEC["paths"].values() for method, operation in item.items() if method != "parameters"}
 # What the last lines of an example's output must have: an example that runs and shows nothing teaches nothing.
 SHOWS = {"getIndex": r'"policy": "/v1/policy"', "getOpenApi": r"/v1/policy\n", "putPolicy": r"demo@[0-9a-f]{6}\ntrue\n", "confirmCommit": r"^2\n",
@@ -21,6 +21,20 @@ SHOWS = {"getIndex": r'"policy": "/v1/policy"', "getOpenApi": r"/v1/policy\n", "
          "getAudit": r"policy\.put\tadopted", "verifyAudit": r"^true\n", "getTokens": r"ci-plan\tlive", "getToken": r"^live\n", "revokeToken": r"^revoked\n",
          "getStatus": r'"capacity": \d+', "getCommit": r"^pending_confirmation\n", "getRules": r"web-in\tallow\t\d+", "getFlows": r"\n50\n|\n5\n", "endFlows": r"^50\n", "explain": r'"verdict": "allow"', "getEvents": r"^retry: 1000\n",
          "getLivez": r'"live":\s*true', "getReadyz": r'"ready":\s*true', "getMetrics": r"sluice_flows 250", "getRuleMetrics": r"sluice_rule_hits_total"}
+
+CODE, WORD = r'"([a-z]+(?:-[a-z]+)+)"', r'"([a-z]+(?:-[a-z]+)*)"'
+# What the compiler refuses is a problem of its own, but for these.
+COMPILER_ALONE = {"slot-missing": "a fault of ours: internal-error", "too-many-zones": "the reader has refused so many: too-many"}
+# Where an entry of `errors` or `warnings` gets its code, by folder of controlplane/. Only the reader has codes of one word.
+ENTRIES = {"policy": [r"\bpos,\s*" + WORD, r"\b(?:error|refusal)\([^;\"]*,\s*" + WORD, r"\bValueError\{\s*" + CODE, r"\brefuse\(\s*" + CODE + ",",
+                      r"\bpush_back\(\{" + CODE],
+           "api": [r"\bfail\([^;]*?,\s*" + CODE + ",", r"\bpush_back\(\{\.code = " + CODE],
+           "lifecycle": [r"\bpush_back\(\{" + CODE]}
+
+
+def sources(folder="."):
+    for path in (ROOT / "controlplane" / folder).rglob("*.[ch]pp"):
+        yield path.read_text(encoding="utf-8")
 
 
 def examples():
@@ -58,17 +72,22 @@ class Page(unittest.TestCase):
                     self.assertRegex(shown[heading], re.compile(words, re.M))
 
     def test_every_code_of_a_problem_is_listed(self):
-        used, told = set(), set()
-        code = r'"([a-z]+(?:-[a-z]+)+)"'
-        for path in (ROOT / "controlplane").rglob("*.cpp"):
-            text = path.read_text(encoding="utf-8")
-            used |= set(re.findall(r"\b([45]\d\d),\s*(?:\.code = )?" + code, text))
-            used |= {("400", found) for found in re.findall(r"\b(?:bad_request|bad_fields)\(" + code, text)}
-        for status, codes in re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.M):
-            told |= {(status, code) for code in re.findall(r"`([a-z-]+)`", codes)}
+        used = set()
+        for text in sources():
+            used |= {(int(status), found) for status, found in re.findall(r"\b([45]\d\d),\s*(?:\.code = )?" + CODE, text)}
+            used |= {(400, found) for found in re.findall(r"\b(?:bad_request|bad_fields)\(" + CODE, text)}
+        refused = {found for text in sources("compiler") for found in re.findall(r"(?:\brefuse\(|<TooMuchTime>\{\s*\{)\s*" + CODE + ",", text)}
+        self.assertLessEqual(set(COMPILER_ALONE), refused)
+        used |= {(422, found) for found in refused - set(COMPILER_ALONE)}
         self.assertGreater(len(used), 60)
-        self.assertEqual(used, told)
+        self.assertEqual(used, PROBLEMS)
         self.assertEqual(sorted({code for _, code in used}), SPEC["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
+
+    def test_every_code_of_an_error_or_a_warning_is_listed(self):
+        used = {found for folder, places in ENTRIES.items() for text in sources(folder) for place in places for found in re.findall(place, text)}
+        told = re.findall(r"^\| `([a-z-]+)` \| .+ \|$", PAGE, re.M)
+        self.assertGreater(len(used), 70)
+        self.assertEqual(sorted(used), told)
 
 
 if __name__ == "__main__":

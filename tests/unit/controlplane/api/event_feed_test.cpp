@@ -103,6 +103,18 @@ TEST_F(Feed, ManyEntriesComeInPagesAndNoneIsLost) {
     EXPECT_GT(pages, 2U);
 }
 
+TEST_F(Feed, WhoComesFromLongAgoGetsTheNewestOfTheAuditAndIsToldSo) {
+    for (std::size_t i = 0; i < kAuditEntriesBack + 500; ++i) audit("policy.put");
+    const auto head = service.audit().head().number;
+    EventFeed feed{service, start({false, true}, "00000000-0-0")};
+    std::string all;
+    for (auto text = feed.next(); !text.empty(); text = feed.next()) all += text;
+    EXPECT_TRUE(all.starts_with(
+        "event: left_out\ndata: {\"audit_entries\":" + std::to_string(head - kAuditEntriesBack) + "}\n\n"));
+    EXPECT_EQ(count(all, "event: policy\n"), kAuditEntriesBack);
+    EXPECT_EQ(count(all, "left_out"), 1U);
+}
+
 TEST_F(Feed, LossesAreToldFirst) {
     const auto behind = start({true, false});
     service.add_events(2500, 0);  // the ring of this service holds 2000

@@ -51,6 +51,8 @@ Expected<CommitResult, Problem> MemoryPolicyService::approve_change(std::uint64_
                                     with_result(record_of("change.stale", {}), "failed"));
         return problem(409, "change-stale", "the policy is another by now");
     }
+    if (found && found->text.find("LOCKOUT") != std::string::npos && !caller.allow_lock_out)
+        return problem(409, "would-lock-out", "your connection passes through this firewall");
     auto approved = store_->changes().approve(
         id, break_glass, with_result(record_of(break_glass ? "approvals.broken" : "change.approve", caller), "done"));
     if (!approved) return Unexpected(change_problem(approved.error(), id));

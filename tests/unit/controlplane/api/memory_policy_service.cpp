@@ -560,10 +560,12 @@ void MemoryPolicyService::add_events(std::uint64_t count, std::size_t padding_by
     for (std::uint64_t i = 0; i < count; ++i) {
         ++newest_;
         std::string json =
-            R"({"event":")" + std::string{newest_ % 2 == 1 ? "flow_start" : "flow_denied"} + R"(","verdict":")" +
+            R"({"time":"2026-11-26T05:00:00.000Z","event":")" +
+            std::string{newest_ % 2 == 1 ? "flow_start" : "flow_denied"} + R"(","verdict":")" +
             (newest_ % 2 == 1 ? "allow" : "deny") +
             R"(","proto":"tcp","src":"198.51.100.7","sport":40000,"dst":"198.51.100.80","dport":443,"rule":")" +
-            (newest_ % 2 == 1 ? "web-in" : "default") + R"(","pad":")" + std::string(padding_bytes, 'x') + R"("})";
+            (newest_ % 2 == 1 ? "web-in" : "default") + R"(","in_port":"outside)" + std::string(padding_bytes, 'x') +
+            R"(","generation":3})";
         events_.push_back({newest_, std::move(json)});
     }
     if (events_.size() > kRingEvents)

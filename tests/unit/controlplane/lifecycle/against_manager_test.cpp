@@ -392,6 +392,20 @@ TEST_F(AgainstManager, MembersOfSetsAreInForceWhenTheCallReturnsAndAfterEitherDi
     EXPECT_TRUE(eventually([&] { return service->set_members("blocked", 10, "")->members.front().hits.has_value(); }));
 }
 
+TEST_F(AgainstManager, ASetRefusesItsMembersWhereARuleThatIsEnforcedDoes) {
+    start_dataplane({.sets = std::make_shared<dp::SetMemory>(std::move(dp::SetMemory::open({}, 1024).value()))});
+    start_service();
+    const std::string rule = "action: reject}\n";
+    const auto refuses = [&](const std::string& now) {
+        auto text = policy_with_set();
+        EXPECT_TRUE(put(text.replace(text.find(rule), rule.size(), now)));
+        return service->sets().front().refuses;
+    };
+    EXPECT_TRUE(refuses(rule));
+    EXPECT_FALSE(refuses("action: reject, mode: observe}\n"));
+    EXPECT_FALSE(refuses("action: allow}\n"));
+}
+
 TEST_F(AgainstManager, WhoIsInNeverBlockIsAMemberAndNotBlocked) {
     start_dataplane({.sets = std::make_shared<dp::SetMemory>(std::move(dp::SetMemory::open({}, 1024).value()))});
     start_service();

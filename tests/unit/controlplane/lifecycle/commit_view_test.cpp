@@ -38,6 +38,31 @@ TEST_F(CommitViewTest, OneThatWasConfirmedIsAdoptedUntilAnotherComes) {
     EXPECT_EQ(view(first.generation).settled.record.after.generation, second.generation) << "since then";
 }
 
+TEST_F(CommitViewTest, ManyTimesTheSameDoesNotHideWhatCameThen) {
+    start_service();
+    const auto first = must_put(policy_text(kWebIn));
+    for (int i = 0; i < 1100; ++i) ASSERT_EQ(must_put(policy_text(kWebIn)).state, CommitState::unchanged);
+    const auto second = must_put(policy_text(kSshOut));
+    EXPECT_EQ(standing(first.generation), CommitStanding::superseded);
+    EXPECT_EQ(view(first.generation).settled.record.after.generation, second.generation);
+}
+
+TEST_F(CommitViewTest, WhatWasNeverTakenWasNotTakenBack) {
+    start_service();
+    must_put(policy_text(kWebIn));
+    const auto second = must_put(policy_text(kSshOut));
+    ASSERT_TRUE(service->rollback(second.generation, {}));
+    auto state = dataplane->state();
+    ASSERT_EQ(static_cast<abi::StateSource>(state.process.source), abi::StateSource::reverted)
+        << "until the next publish";
+    dataplane->die_at_next_offer();
+    ASSERT_FALSE(put(policy_text(kTrial)));
+    dataplane.reset();
+    start_dataplane(std::move(state), 2);
+    ASSERT_TRUE(soon([&] { return standing(second.generation + 1) != CommitStanding::unsettled; }));
+    EXPECT_EQ(standing(second.generation + 1), CommitStanding::discarded);
+}
+
 TEST_F(CommitViewTest, OneThatWasLeftSaysWhy) {
     start_service();
     const auto first = must_put(policy_text(kWebIn));

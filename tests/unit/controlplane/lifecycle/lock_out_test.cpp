@@ -113,6 +113,51 @@ TEST_F(LockOutTest, NeitherItsAuthorNorWhoApprovesItIsCutOff) {
     const auto forced = service->approve_change(kept->change->id, bert, false);
     ASSERT_TRUE(forced) << forced.error().detail;
     EXPECT_EQ(forced->state, CommitState::adopted);
+    EXPECT_NE(audited("change.approve")->detail.find("passes through this firewall"), std::string::npos);
+}
+
+TEST_F(LockOutTest, ToLeaveAPolicyIsAlwaysAllowed) {
+    start_service();
+    const std::string approvals = "approvals: {needed: 1}\n";
+    must_put(policy_text(kSshOut, approvals));
+    CommitOptions options;
+    options.caller.actor = "token:anna/1";
+    const auto kept = put(policy_text(kApiIn, approvals), options);
+    ASSERT_TRUE(kept && kept->change);
+    const auto let_in = service->approve_change(kept->change->id, {.actor = "token:bert/2"}, false);
+    ASSERT_TRUE(let_in) << let_in.error().detail;
+    let_it_pass_through();
+    auto anna = from_outside().caller;
+    anna.actor = "token:anna/1";
+    const auto back = service->rollback(let_in->generation, anna);
+    ASSERT_TRUE(back) << back.error().code << ": " << back.error().detail;
+    ASSERT_TRUE(back->change) << "it waits for its approval";
+    auto bert = anna;
+    bert.actor = "token:bert/2";
+    const auto left = service->approve_change(back->change->id, bert, false);
+    EXPECT_TRUE(left) << left.error().code << ": " << left.error().detail;
+}
+
+TEST_F(LockOutTest, WhoIsOnTheMachineOfTheApiIsNotAsked) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    let_it_pass_through();
+    for (const char* client : {"127.0.0.1", "198.51.100.80"}) {
+        auto options = from_outside();
+        options.caller.path->client = parse_address(client)->addr;
+        if (std::string_view{client} == "127.0.0.1") options.caller.path->api = options.caller.path->client;
+        EXPECT_TRUE(put(policy_text(kSshOut), options)) << client;
+        must_put(policy_text(kApiIn));
+    }
+}
+
+TEST_F(LockOutTest, AWorkerThatStandsStillMayHaveTheFlow) {
+    start_service();
+    must_put(policy_text(kApiIn));
+    dataplane->stall_workers(1);
+    const auto refused = put(policy_text(kSshOut), from_outside());
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().detail.find("could not say"), std::string::npos) << refused.error().detail;
 }
 
 TEST_F(LockOutTest, WhereNobodyCanTellItIsRefused) {

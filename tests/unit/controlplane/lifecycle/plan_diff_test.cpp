@@ -44,6 +44,14 @@ TEST(PlanDiff, AMovedRuleIsAChange) {
     EXPECT_EQ(plan_diff(&before, policy_of({"b", "a", "d", "c"})).changed.size(), 2U);
 }
 
+TEST(PlanDiff, AnotherLimitIsAChange) {
+    const auto before = policy_of({"a", "b"});
+    auto after = before;
+    after.rules[1].limits.states_max = 5;
+    after.default_limits.states_max = 7;
+    EXPECT_EQ(plan_diff(&before, after).changed, (Ids{"b", "default"}));
+}
+
 TEST(PlanDiff, DefaultAndWireStandAmongTheIds) {
     const auto before = policy_of({"a"});
     auto after = before;
@@ -106,6 +114,18 @@ TEST(PlanChanges, OfNeverBlockAndOfWhatTestsGive) {
     const std::string test = "test 192.0.2.1@outside -> 198.51.100.80@inside:80/tcp expect allow";
     EXPECT_EQ(lines(before, policy("", "")), (Ids{"remove never_block |member:10.9.0.0/24>|member:shop>", "add " + test,
                                                   "remove " + test + " given blocked: 10.0.0.9, 10.1.0.0/16"}));
+}
+
+TEST(PlanChanges, OfSetsWhoseMembersComeByTheApi) {
+    const auto policy = [](const std::string& set) { return read(with("sets:\n", "sets:\n" + set)); };
+    const std::string here = "  more: {nets: [10.0.0.0/8]}\n", api = "  more: {members: api}\n",
+                      larger = "  more: {members: api, max_ips: 200000}\n";
+    EXPECT_EQ(lines(policy(here), policy(api)),
+              Ids{"change set more|net:10.0.0.0/8>|members:as they stand here>by the API, at most 100000"});
+    EXPECT_EQ(lines(policy(api), policy(larger)),
+              Ids{"change set more|members:by the API, at most 100000>by the API, at most 200000"});
+    EXPECT_EQ(lines(read(kBase), policy(api)), Ids{"add set more|members:>by the API, at most 100000"});
+    EXPECT_EQ(lines(read(kBase), policy(here)), Ids{"add set more|net:>10.0.0.0/8"});
 }
 
 TEST(PlanChanges, OfTestsThatRepeat) {

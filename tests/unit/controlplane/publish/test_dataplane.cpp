@@ -221,7 +221,12 @@ void TestDataplane::handle(int client, cp::Datagram& datagram) {
             }
             break;
         case abi::MessageType::revert: reply(client, go_back(datagram.as<abi::Revert>().generation), sequence); break;
-        case abi::MessageType::get_status: reply(client, abi::Status{.state = state_.process}, sequence); break;
+        case abi::MessageType::get_status: {
+            abi::Status status{.state = state_.process};
+            status.state.stalled_workers = stalled_;
+            reply(client, status, sequence);
+            break;
+        }
         case abi::MessageType::get_running: reply(client, abi::Running{}, sequence); break;
         case abi::MessageType::dump_flows: {
             const auto& request = datagram.as<abi::DumpFlows>();

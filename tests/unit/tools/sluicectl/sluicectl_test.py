@@ -3,6 +3,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import sys
 import tarfile
 import time
@@ -92,8 +93,8 @@ class PolicyCommands(Case):
 
     def test_apply_sends_the_right_precondition(self):
         first, second = self.file("a", "a.yaml"), self.file("b", "b.yaml")
-        self.assertRegex(self.run_ctl("apply", "-f", first, "--force-first").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  2/2 tests\n$")
-        self.assertIn("a policy is already stored; leave out --force-first", self.run_ctl("apply", "-f", second, "--force-first", code=1).stderr)
+        self.assertRegex(self.run_ctl("apply", "-f", first, "--base", "none").stdout, r"^policy demo@[0-9a-f]{6}  generation 1  2/2 tests\n$")
+        self.assertIn("a policy is stored already", self.run_ctl("apply", "-f", second, "--base", "none", code=1).stderr)
         self.assertIn("generation 2", self.run_ctl("apply", "-f", second).stdout)
         self.assertIn("unchanged", self.run_ctl("apply", "-f", second).stdout)
         self.assertEqual(self.run_ctl("get", "policy").stdout, "b\n")
@@ -103,6 +104,23 @@ class PolicyCommands(Case):
         self.assertIn("no dataplane", self.run_ctl("apply", "-f", self.file("NODATAPLANE"), code=1).stderr)
         self.assertIn("adopted by all but: worker 1 (lcore 3)", self.run_ctl("apply", "-f", self.file("STALL")).stderr)
         self.assertIn("cannot read it", self.run_ctl("apply", "-f", "/does/not/exist", code=1).stderr)
+
+    def test_what_others_changed_since_the_plan_is_not_overwritten(self):
+        mine, theirs = self.file("mine", "mine.yaml"), self.file("theirs", "theirs.yaml")
+        self.assertIn(f"apply -f {mine} --base none --confirm", self.run_ctl("plan", "-f", mine, code=2).stdout)
+        self.run_ctl("apply", "-f", self.file("first", "first.yaml"))
+        planned = re.search(r"--base ([0-9a-f]{8}) ", self.run_ctl("plan", "-f", mine, code=2).stdout)[1]
+        self.run_ctl("apply", "-f", theirs, "--base", planned)
+        self.assertIn("changed since", self.run_ctl("apply", "-f", mine, "--base", planned, code=1).stderr)
+        self.assertIn("changed since", self.run_ctl("rollback", "1", "--base", planned, code=1).stderr)
+        self.assertIn("changed since", self.run_ctl("patch", "-f", self.file("[]", "e.json"), "--base", planned, code=1).stderr)
+        self.assertEqual(self.run_ctl("get", "policy").stdout, "theirs\n")
+        keyed = ("apply", "-f", mine, "--idempotency-key", "k", "--base", re.search(r"--base (\w+) ", self.run_ctl("plan", "-f", mine, code=2).stdout)[1])
+        self.assertEqual(self.run_ctl(*keyed).stdout, self.run_ctl(*keyed).stdout)
+        for wrong in ("7c1e", "theirs", '"7c1e7c1e"'):
+            self.assertIn("is no hash of a policy", self.run_ctl("apply", "-f", mine, "--base", wrong, code=1).stderr)
+        for option in (("--base", planned), ("--force",), ("--break-glass",), ("--guard", "drop-rate=5")):
+            self.assertIn("need a generation", self.run_ctl("rollback", *option, code=1).stderr)
 
     def test_a_freeze_is_shown_set_and_lifted(self):
         self.assertEqual(self.run_ctl("freeze", "show").stdout, "policies may be changed\n")
@@ -211,6 +229,11 @@ class PolicyCommands(Case):
         self.assertIn("somebody else's", self.run_ctl("changes", "withdraw", "3", environment=anna, code=1).stderr)
         self.assertEqual(self.run_ctl("changes", "withdraw", "3").stdout, "change 3 is withdrawn; nothing was changed\n")
         self.assertIn("change 3 is withdrawn", self.run_ctl("changes", "approve", "3", environment=anna, code=1).stderr)
+        for number, end in ((4, ("approve", "4")), (5, ("apply", "5", "--break-glass", "--reason", "INC-8"))):
+            self.run_ctl("apply", "-f", self.file(f"needed: 1 LOCKOUT {number}"), "--force", code=3)
+            who = anna if end[0] == "approve" else chief
+            self.assertIn("passes through", self.run_ctl("changes", *end, environment=who, code=1).stderr)
+            self.assertIn("generation", self.run_ctl("changes", *end, "--force", environment=who).stdout)
 
     def test_a_change_has_a_time(self):
         self.run_ctl("apply", "-f", self.file("a"))

@@ -90,6 +90,11 @@ class ViewCommands(Case):
         self.assertEqual(json.loads(self.run_ctl("flows", "end", "--all", "-o", "json").stdout),
                          {"ended": 250, "complete": True})
         self.assertIn("all=true", self.run_ctl("flows", "end", code=1).stderr)
+        narrowed = self.run_ctl("flows", "end", "--filter", "worker==1", "--from", "10.0.0.5", code=1).stderr
+        self.assertIn("not this filter", narrowed, "the server of these tests knows worker==1 alone")
+        self.assertIn("every flow", self.run_ctl("flows", "end", "--all", "--from", "10.0.0.5", code=1).stderr)
+        for option in (("--since", "1h"), ("--until", "1h"), ("-f",), ("--verdict", "allow")):
+            self.assertIn("leave out", self.run_ctl("flows", "end", "--all", *option, code=1).stderr)
 
     def test_flows_by_pages(self):
         everything = json.loads(self.run_ctl("get", "flows", "-o", "json", "--limit", "100000").stdout)
