@@ -99,14 +99,15 @@ Response records_page(RecordQuery query, std::optional<std::uint64_t> limit, con
         body.append(&line == &page->lines.front() ? "" : ",").append(fields.apply(valid_utf8(line)));
     body += R"(],"next":)" + (page->next ? json::serialize(json::value(*page->next)) : "null");
     body += R"(,"damaged_blocks":)" + std::to_string(page->damaged_blocks) + R"(,"records_lost":)" +
-            std::to_string(page->records_lost) + "}";
+            std::to_string(page->records_lost) + R"(,"older_unread":)" + (page->older_unread ? "true" : "false") + "}";
     return json_response(200, std::move(body));
 }
 
-/// A time, or the cursor of a page of records.
+/// A time, the newest, or the cursor of a page of records.
 bool asks_for_records(const Request& request) {
     for (const auto& [name, value] : request.query) {
-        if (name == "since" || name == "until" || (name == "cursor" && value.starts_with('r'))) return true;
+        if (name == "since" || name == "until" || name == "last" || (name == "cursor" && value.starts_with('r')))
+            return true;
     }
     return false;
 }
@@ -126,6 +127,11 @@ Response get_records(const Request& request, PolicyService& service) {
                                         "limit is a whole number from 1" + std::string{lines ? "" : " to 10000"},
                                         request.id);
             }
+        } else if (name == "last") {
+            const auto number = parse_number(value);
+            if (!number || *number == 0 || *number > kRecordsPerPageMax)
+                return problem_response(400, "bad-query", "last is a whole number from 1 to 10000", request.id);
+            query.last = static_cast<std::uint32_t>(*number);
         } else if (name == "filter") {
             query.filter = value;
         } else if (name == "since") {
@@ -140,6 +146,9 @@ Response get_records(const Request& request, PolicyService& service) {
         if (value.empty() && (name == "since" || name == "until"))
             return problem_response(400, "bad-query", name + " is empty; leave it out or give a time", request.id);
     }
+    if (query.last && (limit || query.cursor))
+        return problem_response(400, "bad-query", "last is one page, the newest; leave out limit and cursor",
+                                request.id);
     return lines ? json_lines(std::move(query), limit, *fields, service, request)
                  : records_page(std::move(query), limit, *fields, service, request);
 }
@@ -200,7 +209,7 @@ void add_flow_routes(Router& router, PolicyService& service) {
                 .pattern = "/v1/flows",
                 .roles = kEveryRole,
                 .lane = Lane::walks,
-                .query_parameters = {"limit", "cursor", "filter", "since", "until", "fields"},
+                .query_parameters = {"limit", "cursor", "filter", "since", "until", "last", "fields"},
                 .handler = [&service](const Request& r, const PathParameters&) { return get_flows(r, service); }});
     router.add({.method = "DELETE",
                 .pattern = "/v1/flows",

@@ -251,6 +251,7 @@ private:
 struct FlowsWanted {
     std::string since, until, filter;        ///< empty = no bound, all
     std::optional<std::uint64_t> count_max;  ///< of the past; none = all
+    std::optional<std::uint64_t> last;       ///< so many of the newest of the past; none = from the oldest on
     bool follow{};                           ///< go on with what happens from now on
 };
 /// Of the past, as they happen, or one behind the other: then nothing in between is missing and nothing comes twice.

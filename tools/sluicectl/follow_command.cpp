@@ -183,7 +183,7 @@ private:
 }  // namespace
 
 int follow_flows(const Context& context, const FlowsWanted& wanted) {
-    const bool past = !wanted.since.empty() || !wanted.until.empty();
+    const bool past = !wanted.since.empty() || !wanted.until.empty() || wanted.last;
     if (!wanted.follow) return recorded_flows(context, wanted, nullptr);
     Follower follower{context, "topics=flows" + (wanted.filter.empty() ? "" : "&filter=" + escaped(wanted.filter))};
     if (past) {

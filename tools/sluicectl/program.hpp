@@ -32,7 +32,7 @@ struct Options {
     bool no_flows{}, break_glass{}, force{};
     std::string filter, since, until;
     bool all{}, answer{};
-    std::uint64_t generation{}, against{}, limit{100};
+    std::uint64_t generation{}, against{}, limit{100}, last{};
     std::string reason, user, action;
     bool text{};
     std::string token_name, expires;

@@ -45,19 +45,22 @@ std::string Program::flows_filter() const {
 }
 
 int Program::show_flows(const Context& c) const {
-    const bool past = !options_.since.empty() || !options_.until.empty();
+    const bool past = !options_.since.empty() || !options_.until.empty() || options_.last != 0;
     if (options_.follow && !options_.until.empty()) throw CommandError{"--until is about the past; leave out -f"};
     if (!past && !options_.follow) {
         if (!options_.verdict.empty())
-            throw CommandError{"live flows are all allowed ones; --verdict is for -f and --since"};
+            throw CommandError{"live flows are all allowed ones; --verdict is for -f, --since and --last"};
         return get_flows(c, options_.limit, flows_filter());
     }
     std::optional<std::uint64_t> limit;
     if (flows_limit_->count() > 0) limit = options_.limit;
+    if (limit && options_.last != 0)
+        throw CommandError{"--limit counts from the oldest, --last from the newest; give one"};
     return follow_flows(c, {.since = options_.since,
                             .until = options_.until,
                             .filter = flows_filter(),
                             .count_max = limit,
+                            .last = options_.last == 0 ? std::nullopt : std::optional{options_.last},
                             .follow = options_.follow});
 }
 
@@ -143,8 +146,9 @@ void Program::add_view_commands() {
             return show_flows(c);
         });
     flows_end_ = command(*flows, "end", "end the live flows that fit a filter", [this](const Context& c) {
-        if (options_.follow || !options_.verdict.empty() || !options_.since.empty() || !options_.until.empty())
-            throw CommandError{"flows end takes live flows: leave out -f, --verdict, --since and --until"};
+        if (options_.follow || !options_.verdict.empty() || !options_.since.empty() || !options_.until.empty() ||
+            options_.last != 0)
+            throw CommandError{"flows end takes live flows: leave out -f, --verdict, --since, --until and --last"};
         if (options_.all && !flows_filter().empty())
             throw CommandError{"--all ends every flow: leave it out, or --filter and --from"};
         return end_flows(c, flows_filter(), options_.all, options_.answer);
@@ -159,6 +163,8 @@ void Program::add_view_commands() {
     flows->add_option("--since", options_.since,
                       "recorded flows from this time on: 90s, 1h30m, 7d ago, or 2026-11-26T05:00:00Z");
     flows->add_option("--until", options_.until, "recorded flows before this time");
+    flows->add_option("--last", options_.last, "so many of the newest recorded flows")
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000}));
     flows_limit_ = add_limit(flows);
     add_filter(flows);
     add_top();

@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint64_t kRecordsPerPage = 10'000;
 
 std::string target_of(const FlowsWanted& wanted, std::uint64_t count, const std::string& cursor) {
-    std::string target = fmt::format("/v1/flows?limit={}", count);
+    std::string target =
+        wanted.last ? fmt::format("/v1/flows?last={}", *wanted.last) : fmt::format("/v1/flows?limit={}", count);
     if (!cursor.empty()) target += "&cursor=" + escaped(cursor);
     if (cursor.empty() && !wanted.since.empty()) target += "&since=" + escaped(wanted.since);
     if (cursor.empty() && !wanted.until.empty()) target += "&until=" + escaped(wanted.until);
@@ -43,6 +44,8 @@ int recorded_flows(const Context& context, const FlowsWanted& wanted, ToldLines*
         }
         std::cout.flush();
         if (!std::cout) return 0;  // whoever read our output has left
+        if (flag_of(page, "older_unread"))
+            std::cerr << "there was no time to look further back; narrow the time with --since and --until\n";
         damaged_blocks += count_of(page, "damaged_blocks");
         records_lost += count_of(page, "records_lost");
         cursor = text_of(page, "next");

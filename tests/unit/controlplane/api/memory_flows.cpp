@@ -73,8 +73,10 @@ Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuer
     }
     if (query.since == "break" && first != 0) return problem(500, "storage-failed", "the second page can't be had");
     RecordPage page;
+    const auto count_max = query.last.value_or(query.count_max);
+    if (query.last) first = kRecordCount - std::min(*query.last, kRecordCount);
     auto i = first;
-    for (; i < kRecordCount && page.lines.size() < query.count_max; ++i) {
+    for (; i < kRecordCount && page.lines.size() < count_max; ++i) {
         const bool web = i % 2 == 0;
         if (!query.filter.empty() && !web) continue;
         page.lines.push_back(

@@ -65,6 +65,36 @@ TEST_F(FlowRecordsTest, AreToldInTheWordsOfTheLogByTheNamesOfTheirTime) {
     ASSERT_TRUE(soon([&] { return log() == lines[0] + "\n" + lines[1] + "\n"; })) << log();
 }
 
+TEST_F(FlowRecordsTest, TheNewestThatFitComeFromAsManySegmentsAsItTakes) {
+    start_service();
+    const auto newest = [&](std::uint32_t count, const std::string& filter = {}) {
+        const auto page = service->flow_records(
+            {.count_max = 1, .since = "1h", .until = {}, .cursor = {}, .filter = filter, .last = count});
+        EXPECT_TRUE(page) << page.error().detail;
+        EXPECT_FALSE(page->next || page->older_unread);
+        return ports_of(page->lines);
+    };
+    const auto ports = [](int first, int last, int step) {
+        std::vector<std::string> out;
+        for (int port = first; port <= last; port += step) out.push_back(std::to_string(port));
+        return out;
+    };
+    EXPECT_TRUE(newest(5).empty());
+    for (std::uint16_t last = 50; last <= 300; last = static_cast<std::uint16_t>(last + 50)) {
+        for (auto n = static_cast<std::uint16_t>(last - 49); n <= last; ++n)
+            dataplane->telemetry().emit(0, event_of(n));
+        ASSERT_TRUE(soon([&] { return recorded("1h").size() == last; }));
+        service.reset();
+        start_service();
+    }
+    ASSERT_GE(service->status().records_segments, 6U);
+    EXPECT_EQ(newest(3), ports(298, 300, 1));
+    EXPECT_EQ(newest(220), ports(81, 300, 1));
+    EXPECT_EQ(newest(10'000), ports(1, 300, 1));
+    EXPECT_EQ(newest(2, "sport in {7,77}"), ports(7, 77, 70)) << "far back";
+    EXPECT_EQ(newest(1, "sport in {7,77}"), ports(77, 77, 1));
+}
+
 TEST_F(FlowRecordsTest, PagesGoOnWhereTheLastOneEndedAlsoOverARestart) {
     start_service();
     for (std::uint16_t n = 1; n <= 50; ++n) dataplane->telemetry().emit(0, event_of(n));

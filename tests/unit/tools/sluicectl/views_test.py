@@ -80,6 +80,9 @@ class ViewCommands(Case):
         self.assertIn("3 records are missing: 2 blocks of the store are damaged", self.run_ctl("flows", "--since", "damage").stderr)
         self.assertIn('since is "nonsense", which is no time; write 2026-', self.run_ctl("flows", "--since", "nonsense", code=1).stderr)
         self.assertIn("leave out -f", self.run_ctl("flows", "-f", "--until", "1h", code=1).stderr)
+        newest = self.run_ctl("flows", "--last", "3", "-o", "json").stdout.splitlines()
+        self.assertEqual([json.loads(line)["sport"] for line in newest], [4497, 4498, 4499])
+        self.assertIn("give one", self.run_ctl("flows", "--last", "3", "--limit", "3", code=1).stderr)
         denied = self.run_ctl("flows", "--since", "1h", "--verdict", "deny", "--from", "198.51.100.0/24", "--filter", "dport==443", code=1)
         self.assertIn("not this filter: verdict==deny and src==198.51.100.0/24 and dport==443", denied.stderr)
 
