@@ -1,6 +1,7 @@
 #include "controlplane/policy/emit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "controlplane/policy/schema.hpp"
@@ -9,6 +10,15 @@ namespace sluice::cp {
 
 namespace {
 
+/// Booleans of YAML 1.1, which other readers of a policy may speak; of our words `on` and `off` are two.
+bool is_yaml_1_1_boolean(std::string_view text) noexcept {
+    constexpr std::array<std::string_view, 6> kWords{"on", "off", "yes", "no", "y", "n"};
+    return std::ranges::any_of(kWords, [&](std::string_view word) {
+        return std::ranges::equal(text, word, {},
+                                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    });
+}
+
 /// Plain in YAML wherever it stands: nothing that could be an indicator, and not one of the spellings of null.
 bool is_safe_plain(std::string_view text) noexcept {
     const auto is_safe = [](char c) {
@@ -16,7 +26,7 @@ bool is_safe_plain(std::string_view text) noexcept {
                c == '_' || c == '-';
     };
     return !text.empty() && text.front() != '-' && text.front() != '.' && std::ranges::all_of(text, is_safe) &&
-           text != "null" && text != "Null" && text != "NULL";
+           text != "null" && text != "Null" && text != "NULL" && !is_yaml_1_1_boolean(text);
 }
 
 bool is_digits(std::string_view text) noexcept {

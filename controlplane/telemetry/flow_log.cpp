@@ -35,6 +35,14 @@ void FlowLog::fail(const char* action, int error_number) {
     retry_at_ = std::chrono::steady_clock::now() + kRetryAfter;
 }
 
+/// Somebody has moved it away, or removed it: who rotates logs for a whole machine does.
+bool FlowLog::is_elsewhere() const {
+    struct stat ours {
+    }, there{};
+    if (::fstat(fd_.get(), &ours) != 0) return true;
+    return ::lstat(config_.path.c_str(), &there) != 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev;
+}
+
 bool FlowLog::ensure_open() {
     if (fd_) return true;
     if (std::chrono::steady_clock::now() < retry_at_) return false;
@@ -79,6 +87,7 @@ bool FlowLog::write_block(const std::string& block) {
 
 void FlowLog::write(const std::vector<std::string>& lines) {
     if (config_.path.empty()) return;
+    if (fd_ && is_elsewhere()) fd_.reset();
     std::size_t at = 0;
     while (at < lines.size()) {
         if (fd_ && size_ >= config_.rotate_bytes) rotate();

@@ -1,5 +1,6 @@
 /// The flow log: JSON lines in a file that rotates by size. A full or vanished disk loses lines and counts them; it
-/// never stops anything else (CASES A6). Lines are whole: one that the disk took only in part is cut off again.
+/// never stops anything else (CASES A6). Lines are whole: one that the disk took only in part is cut off again. Where
+/// the file was moved away, as logrotate does, the next lines begin a new one.
 #pragma once
 
 #include <chrono>
@@ -34,6 +35,7 @@ public:
     static abi::MonoTime last_written(const FlowLogConfig& config);
 
 private:
+    bool is_elsewhere() const;
     bool ensure_open();
     void rotate();
     bool write_block(const std::string& block);

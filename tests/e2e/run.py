@@ -54,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", action="store_true", help="leave the lab running afterwards")
-    parser.add_argument("--long", action="store_true", help="ten times the kills")
+    parser.add_argument("--long", action="store_true", help="many more kills, flows and rules")
     parser.add_argument("--lab", default="t", help="another name where a second run goes on beside this one")
     options = parser.parse_args()
     lab = Lab(options.lab)

@@ -2,18 +2,53 @@
 the monotonic clock alone, as a step by an administrator or NTP would."""
 import datetime
 import glob
+import itertools
 import json
 import os
+import subprocess
 import time
 
 from lab import daemons, demo
-from lab.shell import alive, until
+from lab.names import SHOP
+from lab.shell import alive, in_ns, run, until
 
-_JUMPS = ("+10y", "-1d", "@2038-01-19 03:14:05", "+0")
+from .bench import HERE
+
+# What a clock shows in a leap second: the last second of the day comes twice (clock_gettime(2) has no 23:59:60). That of
+# 2016, the last one there was.
+_LEAP, _LAST_SECONDS = "a leap second", datetime.datetime(2016, 12, 31, 23, 59, 58, tzinfo=datetime.timezone.utc)
+_JUMPS = ("+10y", "-1d", "@2038-01-19 03:14:05", _LEAP, "+0")
+
+_CONFIRM_S = 4
+_LIMITED, _PER_SECOND, _BURST = 7003, 5, 100
+_SILENT, _ONEWAY_S = 7004, 5
+_LIMITED_RULE = f"{{id: limited, from: internet, to: shop, service: udp/{_LIMITED}, action: allow, limits: {{new_per_second: {_PER_SECOND}}}}}"
+_SILENT_RULE = f"{{id: silent, from: internet, to: shop, service: udp/{_SILENT}, action: allow}}"
+_sports = itertools.count(10_000, _BURST)  # below those that the kernel gives
+_HANG_S = 10.0  # ten times the second by which a timer, or libfaketime, may be late
+
+# One packet at once for each of COUNT flows, from ports that follow each other; prints how many were answered, until
+# nothing comes for WAIT_S, and when the last of them was.
+_SEND = """
+import json, select, socket, sys, time
+begin, flows = time.monotonic(), []
+for sport in range(int(sys.argv[4]), int(sys.argv[4]) + int(sys.argv[3])):
+    flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    flow.bind(("", sport))
+    flow.connect((sys.argv[1], int(sys.argv[2])))
+    flow.send(b"x")
+    flows.append(flow)
+took, answered = 0.0, set()
+while ready := set(select.select(set(flows) - answered, [], [], float(sys.argv[5]))[0]):
+    answered |= ready
+    took = time.monotonic() - begin
+print(json.dumps([len(answered), took]))
+"""
 
 
 def jumps_of_the_wall_clock_move_nothing(bench):
-    """A7: flows live on and expire by themselves only, a confirm deadline stays where it was, nothing is lost."""
+    """A7: flows live on and expire by themselves only, in their own time; a limit of new flows refuses and allows as many
+    as before, a confirm deadline stays where it was, nothing is lost."""
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
     assert library, "libfaketime is not installed: tools/dev/install"
     clock = f"{bench.lab.run_dir}/wall-clock"
@@ -25,11 +60,14 @@ def jumps_of_the_wall_clock_move_nothing(bench):
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
-    _restart_supervise(bench, environment)
+    restart_supervise(bench, lambda service: service.update(env=environment))
     try:
+        for name in ("dataplane", "controlplane"):
+            with open(f"/proc/{bench.pid(name)}/maps", encoding="utf-8") as file:
+                assert "/libfaketime." in file.read(), f"the clock of the {name} can't be bent"
         _under_jumps(bench, clock)
     finally:
-        _restart_supervise(bench, {})
+        restart_supervise(bench, lambda service: service.update(env={}))
         os.unlink(clock)
     bench.wait_in_sync()
     bench.put(bench.policy)
@@ -38,27 +76,84 @@ def jumps_of_the_wall_clock_move_nothing(bench):
 def _under_jumps(bench, clock):
     bench.wait_api()
     bench.wait_in_sync()
-    bench.put(bench.policy)
+    base = bench.with_rule(_LIMITED_RULE, bench.with_rule(_SILENT_RULE)) + f"timeouts: {{udp_oneway: {_ONEWAY_S}s}}\n"
+    text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}", base)
+    bench.put(base)
     bench.wait_forwarding()
-    flow = _flow(bench)
-    for jump in _JUMPS:
-        text = bench.with_rule("{id: more, from: internet, to: shop, service: udp/7001, action: allow}")
-        start = time.monotonic()
-        answer = bench.put(text, expect=202, confirm_s=4)
-        assert answer["state"] == "pending_confirmation", answer
+    echo = subprocess.Popen(
+        in_ns(bench.lab.ns_inside, "/usr/bin/python3", "-I", os.path.join(HERE, "traffic.py"), "echo", SHOP[0], str(_LIMITED)),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert echo.stdout.readline() == "ready\n"
+        flow = _oldest(bench, 7000)
+        for jump in _JUMPS:
+            _limit_holds(bench, f"before {jump}")
+            start = time.monotonic()
+            answer = bench.put(text, expect=202, confirm_s=_CONFIRM_S)
+            assert answer["state"] == "pending_confirmation", answer
+            silent_since = time.monotonic()
+            _send(bench, _SILENT, 1, wait_s=0)
+            assert bench.udp_passes(7001), f"{jump}: in force until the deadline"
+            _jump(bench, clock, jump)
+            _limit_holds(bench, jump)
+            after, silent = _ends(bench, jump, start, silent_since)
+            print(f"figure {jump}: confirm deadline after {after:.1f} s, end of a silent flow after {silent:.1f} s", flush=True)
+            assert after >= _CONFIRM_S - 1.0, f"{jump}: taken back after {after:.1f} s, asked for {_CONFIRM_S} s"
+            assert silent >= _ONEWAY_S - 1.0, f"{jump}: a silent flow ended after {silent:.1f} s, asked for {_ONEWAY_S} s"
+            assert bench.udp_passes(), f"{jump}: traffic stopped"
+            later = _oldest(bench, 7000)
+            assert later["age_s"] >= flow["age_s"], f"{jump}: the flow was made anew: {flow} {later}"
+            assert later["age_s"] < 3600, f"{jump}: a flow is {later['age_s']} s old"
+            flow = later
+            bench.wait_in_sync()
+    finally:
+        echo.kill()
+        echo.wait()
+        echo.stdout.close()
+
+
+def _jump(bench, clock, jump):
+    """Returns when the processes see it: libfaketime reads the file once a second. The time of a hit, as the API tells it,
+    goes with the clock."""
+    if jump != _LEAP:
         _set(clock, jump)
-        assert bench.udp_passes(7001), f"{jump}: in force until the deadline"
-        # libfaketime reads the file once a second; a hit's time as the API tells it shows that the jump arrived.
-        until(lambda: _last_hit(bench).startswith(_day(jump)), f"{jump}: the processes see it", 3.0, step_s=0.05)
-        until(lambda: not bench.udp_passes(7001, within_s=0.15), f"{jump}: the old policy back", 10.0)
-        after = time.monotonic() - start
-        assert 3.0 <= after <= 5.6, f"{jump}: taken back after {after:.1f} s, asked for 4 s"
-        assert bench.udp_passes(), f"{jump}: traffic stopped"
-        later = _flow(bench)
-        assert later["age_s"] >= flow["age_s"], f"{jump}: the flow was made anew: {flow} {later}"
-        assert later["age_s"] < 3600, f"{jump}: a flow is {later['age_s']} s old"
-        flow = later
-        bench.wait_in_sync()
+        until(lambda: _last_hit(bench).startswith(_day(jump)), f"{jump}: the processes see it", _HANG_S, step_s=0.05)
+        return
+    offset_s = int(_LAST_SECONDS.timestamp() - time.time())
+    _set(clock, f"{offset_s:+d}")
+    until(lambda: _last_hit(bench).startswith("2016-12-31"), f"{jump}: the processes see the end of the year", _HANG_S, step_s=0.05)
+    before = datetime.datetime.fromisoformat(_last_hit(bench)[:-1])
+    _set(clock, f"{offset_s - 1:+d}")
+    back = lambda: before - datetime.datetime.fromisoformat(_last_hit(bench)[:-1])  # noqa: E731
+    until(lambda: back() > datetime.timedelta(seconds=0.5), f"{jump}: the processes see it", _HANG_S, step_s=0.05)
+
+
+def _ends(bench, jump, start, silent_since):
+    """How long the unconfirmed policy was in force, and how long the silent flow lived."""
+    ends = {}
+
+    def both():
+        if "flow" not in ends and not _flows(bench, _SILENT):
+            ends["flow"] = time.monotonic() - silent_since
+        if "policy" not in ends and not bench.udp_passes(7001):
+            ends["policy"] = time.monotonic() - start
+        return len(ends) == 2
+
+    until(both, f"{jump}: the old policy back, and the end of a silent flow", max(_CONFIRM_S, _ONEWAY_S) + _HANG_S)
+    return ends["policy"], ends["flow"]
+
+
+def _limit_holds(bench, when):
+    """Far more new flows than the rule may have: some get through, and not more than a second's worth and their share."""
+    answered, took_s = _send(bench, _LIMITED, _BURST)
+    assert 1 <= answered <= _PER_SECOND * (1 + took_s) + 1, f"{when}: {answered} of {_BURST} new flows in {took_s:.2f} s"
+
+
+def _send(bench, port, count, wait_s=0.5):
+    """Of ports that never come again: the packet of a flow that lives is none of a new one."""
+    words = (SHOP[0], port, count, next(_sports), wait_s)
+    return json.loads(run(*in_ns(bench.lab.ns_outside, "/usr/bin/python3", "-I", "-c", _SEND, *map(str, words))).stdout)
 
 
 def _day(jump):
@@ -72,14 +167,21 @@ def _day(jump):
 
 
 def _last_hit(bench):
-    assert bench.udp_passes()
-    return bench.api.rules()["more"]["last_hit"] or ""
+    return bench.api.rules()["limited"]["last_hit"] or ""
 
 
-def _flow(bench):
-    """The oldest flow of the echo service."""
-    flows = [f for f in bench.api.json("GET", "/v1/flows")["flows"] if f["dport"] == 7000]
-    assert flows, "no flow to port 7000"
+def _flows(bench, port):
+    found, cursor = [], ""
+    while cursor is not None:
+        page = bench.api.json("GET", "/v1/flows?limit=1000" + cursor)
+        found += [flow for flow in page["flows"] if flow["dport"] == port]
+        cursor = page["next"] and f"&cursor={page['next']}"
+    return found
+
+
+def _oldest(bench, port):
+    flows = _flows(bench, port)
+    assert flows, f"no flow to port {port}"
     return max(flows, key=lambda f: f["age_s"])
 
 
@@ -90,8 +192,8 @@ def _set(clock, text):
     os.replace(clock + ".tmp", clock)
 
 
-def _restart_supervise(bench, environment):
-    """Both processes anew, with `environment` added to theirs."""
+def restart_supervise(bench, change):
+    """Both processes anew, as `change` has made what supervise knows of each."""
     record = demo.read_record(bench.lab)
     daemons.stop(bench.lab, record["supervise"])
     assert not alive(record["supervise"])
@@ -99,7 +201,7 @@ def _restart_supervise(bench, environment):
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     for service in config["services"]:
-        service["env"] = environment
+        change(service)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(config, file, indent=2)
     record["supervise"] = daemons.start(bench.lab)

@@ -21,7 +21,7 @@ from .bench import (
 
 
 def control_plane_killed_loses_no_packet(bench):
-    """A1: kill -9 at random moments, half of them in the middle of a publish. 0 packets lost, counters go on, the API is
+    """A1, Q14: kill -9 at random moments, half of them in the middle of a publish. 0 packets lost, counters go on, the API is
     back, and what is stored is what runs."""
     bench.put(bench.policy)
     bench.wait_in_sync()
@@ -31,7 +31,7 @@ def control_plane_killed_loses_no_packet(bench):
     traffic = Traffic(bench)
     back, packets = [], 0
     try:
-        for turn in range(200 if bench.long else 20):
+        for turn in range(1000 if bench.long else 50):
             if turn % 2:
                 publisher = threading.Thread(target=_put_and_ignore, args=(bench, other if turn % 4 == 1 else bench.policy))
                 publisher.start()

@@ -1,7 +1,10 @@
 """The demo itself, on IPv4 and IPv6, and what a newcomer does next."""
 import json
 import os
+import re
 import subprocess
+
+import yaml
 
 from lab import demo, verdicts
 from lab.names import OUTSIDE, ROOT, SHOP, binary
@@ -88,6 +91,73 @@ def metrics_pass_promtool(bench):
         assert done.returncode == 0, f"{path}: {done.stdout}"
 
 
+_OF_PROMETHEUS = {"instance", "job"}  # it adds them to what it scrapes
+
+
+def _scraped(text):
+    """Name of a series -> the labels of each of its samples."""
+    found = {}
+    for name, labels in re.findall(r"^(sluice_\w+)(?:\{(.*)\})? \S+$", text, re.M):
+        found.setdefault(name, []).append(dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)))
+    return found
+
+
+def _queries():
+    """(where, expression, labels that people are shown) of the dashboard and of the alert rules that ship."""
+    with open(os.path.join(ROOT, "docs/grafana/sluice.json"), encoding="utf-8") as file:
+        for panel in json.load(file)["panels"]:
+            for target in panel.get("targets", []):
+                yield f"panel {panel['title']!r}", target["expr"], re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
+    with open(os.path.join(ROOT, "docs/prometheus/alerts.yaml"), encoding="utf-8") as file:
+        for rule in (rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]):
+            yield f"alert {rule['alert']}", rule["expr"], re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values()))
+
+
+def _sums(expression):
+    """(begin, end, labels that are left) of each aggregation."""
+    for match in re.finditer(r"\b(?:sum|min|max|avg|count)(?: by \(([\w, ]+)\) )?\(", expression):
+        depth, end = 1, match.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(expression[end], 0)
+            end += 1
+        yield match.start(), end, re.findall(r"\w+", match[1] or "")
+
+
+def _missing(expression, shown, scraped):
+    """What the expression asks for and its series do not have."""
+    for number, asked in enumerate(re.finditer(r"\b(sluice_\w+)(?:\{([^}]*)\})?", expression)):
+        name = asked[1]
+        if name not in scraped:
+            yield name
+            continue
+        labels = _OF_PROMETHEUS | set.intersection(*({*sample} for sample in scraped[name]))
+        sums = [left for begin, end, left in _sums(expression) if begin < asked.start() < end]
+        wanted = {label for left in sums for label in left}
+        for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', asked[2] or ""):
+            wanted.add(label)
+            there = {sample.get(label) for sample in scraped[name]}
+            if label not in _OF_PROMETHEUS:
+                yield from (f'{name}{{{label}="{each}"}}' for each in (value.split("|") if "~" in operator else [value]) if each not in there)
+        if number == 0:  # what an operator leaves has the labels of its left side
+            wanted |= set(shown)
+            yield from (f"{label} (summed up)" for label in shown if sums and label not in sums[0])
+        yield from (f"label {label} of {name}" for label in wanted - labels)
+
+
+def what_dashboard_and_alerts_ask_for_is_scraped(bench):
+    """Each series, each label of that very series and each value of it that a query names, against what a firewall that has
+    a policy and traffic really tells."""
+    bench.put(bench.policy)
+    bench.wait_forwarding()
+    scraped = {}
+    for path in ("/metrics", "/metrics/rules"):
+        scraped.update(_scraped(bench.api.request("GET", path)[2]))
+    queries = list(_queries())
+    assert len(queries) > 50, len(queries)
+    missing = [f"{where}: {what}" for where, expression, shown in queries for what in _missing(expression, shown, scraped)]
+    assert not missing, missing
+
+
 def inspect_prints_the_live_generation(bench):
     done = run(binary("sluice-inspect"), "--socket", bench.lab.tables_socket, "generation")
     assert "web-in" in done.stdout, done.stdout[:400]
@@ -122,6 +192,7 @@ TESTS = [
     flows_are_followed,
     flow_log_is_json_lines,
     metrics_pass_promtool,
+    what_dashboard_and_alerts_ask_for_is_scraped,
     inspect_prints_the_live_generation,
     offloaded_checksums_are_counted,
 ]

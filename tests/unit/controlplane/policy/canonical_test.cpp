@@ -193,6 +193,12 @@ TEST(Emit, NamesOfDigitsStayNames) {
     EXPECT_EQ(version(json, PolicyFormat::json), version(text)) << json;
 }
 
+TEST(Emit, WordsThatYaml11TakesForBooleansAreQuoted) {
+    auto parsed = parse_document("[on, Off, \"yes\", NO, y, n, only, none]", PolicyFormat::yaml);
+    EXPECT_EQ(emit(parsed.document.root, PolicyFormat::yaml),
+              "- \"on\"\n- \"Off\"\n- \"yes\"\n- \"NO\"\n- \"y\"\n- \"n\"\n- only\n- none\n");
+}
+
 TEST(Emit, QuotesWhatYamlWouldReadOtherwise) {
     const std::string words =
         R"(["", "null", "~", "- a", "-a", "a: b", "a #b", "{", "*x", "&x", "!x", "%x", "@x", "`x", "2001:db8::", "yes", " a ", "a\nb", "\u0001", "\u007f", "\"", "\\", "café", "😀", "'", "?", "...", "---", "a/b", "1.5", "0x1f", "=", "<<", "|", ">"])";

@@ -410,6 +410,25 @@ TEST_F(FlowLogTest, RotatesBySizeAndKeepsSoMany) {
     EXPECT_LE(std::filesystem::file_size(dir + "/flows.jsonl.1"), 44U);
 }
 
+TEST_F(FlowLogTest, WhereTheFileWasMovedAwayANewOneBegins) {
+    const auto path = dir + "/flows.jsonl", away = dir + "/flows.jsonl-20261128";
+    FlowLog log{{path, 1000, 2}};
+    log.write({"one"});
+    std::filesystem::rename(path, away);
+    log.write({"two"});
+    EXPECT_EQ(text(away), "one\n");
+    EXPECT_EQ(text(path), "two\n");
+    std::filesystem::remove(path);
+    std::ofstream{path} << "of another\n";  // who rotates may make the new one
+    log.write({"three"});
+    EXPECT_EQ(text(path), "of another\nthree\n");
+    std::filesystem::rename(dir, dir + "-away");
+    log.write({"lost"});
+    EXPECT_EQ(log.lines_failed(), 1U);
+    EXPECT_NE(log.trouble().find("No such file or directory"), std::string::npos) << log.trouble();
+    std::filesystem::rename(dir + "-away", dir);
+}
+
 // A6: where nothing can be written lines are counted as lost, and nothing else happens.
 TEST_F(FlowLogTest, FailuresAreCountedAndEndByThemselves) {
     FlowLog log{{dir + "/missing/flows.jsonl", 1000, 2}};
