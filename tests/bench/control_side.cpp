@@ -75,9 +75,12 @@ Expected<void, std::string> ControlSide::start_service() {
     if (!service) return Unexpected<std::string>{service.error()};
     service_ = std::move(*service);
     service_->start();
-    if (!test::eventually([this] { return service_->status().dataplane_connected; })) {
-        return Unexpected<std::string>{"the policy service did not find the manager"};
-    }
+    // What is left of reasons then: there is no policy yet.
+    const auto may_publish = [this] {
+        const auto status = service_->status();
+        return status.dataplane_connected && status.not_ready.size() == 1;
+    };
+    if (!test::eventually(may_publish)) return Unexpected<std::string>{"the policy service did not find the manager"};
     return {};
 }
 
@@ -94,7 +97,13 @@ ControlSide::~ControlSide() {
 }
 
 Expected<void, std::string> ControlSide::put(std::string_view policy_json) {
-    return adopted(service_->put(policy_json, cp::PolicyFormat::json, {.if_none_match_any = true}));
+    cp::CommitOptions options;
+    if (const auto now = service_->current()) {
+        options.if_match = now->hash;
+    } else {
+        options.if_none_match_any = true;
+    }
+    return adopted(service_->put(policy_json, cp::PolicyFormat::json, options));
 }
 
 Expected<void, std::string> ControlSide::patch(std::string_view edits) {
