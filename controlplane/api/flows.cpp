@@ -146,6 +146,9 @@ Response get_records(const Request& request, PolicyService& service) {
         if (value.empty() && (name == "since" || name == "until"))
             return problem_response(400, "bad-query", name + " is empty; leave it out or give a time", request.id);
     }
+    if (query.last && lines)
+        return problem_response(400, "bad-query", "last is one page: ask for it with Accept: application/json",
+                                request.id);
     if (query.last && (limit || query.cursor))
         return problem_response(400, "bad-query", "last is one page, the newest; leave out limit and cursor",
                                 request.id);

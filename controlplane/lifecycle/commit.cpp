@@ -292,8 +292,6 @@ Expected<CommitResult, Problem> PolicyServiceImpl::publish(const std::shared_ptr
                                                            std::string guard) {
     const auto now = shared();
     if (!now.connected) return Unexpected(dataplane_unavailable(client_.trouble()));
-    if (!now.publisher && now.other_publisher_pid == 0)
-        return Unexpected(dataplane_unavailable("it has just come, and has not said who publishes; try again"));
     if (!now.publisher) {
         return Unexpected(problem(503, "not-publisher", "Another process publishes to the dataplane",
                                   "process " + std::to_string(now.other_publisher_pid) +

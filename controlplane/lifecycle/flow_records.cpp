@@ -80,6 +80,8 @@ RecordPage newest_of(std::vector<SegmentInfo> segments, const RecordRange& range
             if (record->number > numbers.back()) break;  // written since
             if (filter.fits(*record)) lines.push_back(record_json(*record));
         }
+        // Retention may have taken it between the two.
+        if (again.report().segments_gone != 0) report.records_lost += again.report().records_lost;
         std::ranges::move(page.lines, std::back_inserter(lines));
         page.lines = std::move(lines);
     }

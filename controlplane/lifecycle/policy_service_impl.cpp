@@ -104,7 +104,6 @@ void PolicyServiceImpl::on_hello(const abi::Hello& hello, TelemetryFds telemetry
     shared_.hello = hello;
     shared_.connected = true;
     shared_.publisher = false;
-    shared_.other_publisher_pid = 0;
     shared_.telemetry_trouble = attached ? "" : attached.error();
     shadow_due_ = true;
     if (shared_.shadow) shared_.shadow->use_wires(shared_.wires());

@@ -283,10 +283,10 @@ private:
         std::shared_ptr<const std::vector<SteadyTime>> slot_since;
         std::optional<abi::Hello> hello;  ///< of the dataplane that is or was last there; state as last heard
         bool connected{false}, publisher{false};
-        std::uint32_t other_publisher_pid{};  ///< 0 beside `connected` and not `publisher`: it has not been told yet
-        std::string trouble;                  ///< why the dataplane does not run what is stored
-        std::string telemetry_trouble;        ///< why its counters can't be read
-        std::string write_trouble;            ///< current, which could not be written after adoption
+        std::uint32_t other_publisher_pid{};
+        std::string trouble;            ///< why the dataplane does not run what is stored
+        std::string telemetry_trouble;  ///< why its counters can't be read
+        std::string write_trouble;      ///< current, which could not be written after adoption
         std::map<std::string, std::uint64_t> publishes;
         std::uint64_t folds{};  ///< of overlays into the tables
         std::uint64_t texts_spelled{};

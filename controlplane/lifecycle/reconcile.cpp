@@ -166,6 +166,10 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
         // One that a process before this one has staged is due again: it was applied, or it waits.
         ChangeEnd end;
         if (reverted) end = {ChangeState::failed, "it was not confirmed in time"};
+        // A process that died right behind its offer has not written that it waits: it is not applied a second time.
+        if (!reverted && static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted &&
+            store_->pending_change() != 0)
+            end = {ChangeState::failed, "the dataplane does not run it, and may have taken it back"};
         if (!reverted && store_->pending_change() == offered_change_)
             end = {ChangeState::failed, "the dataplane went away with it, and does not run it"};
         return forget_pending(with_result(intended(reverted ? "policy.revert" : "policy.discard"), "done",

@@ -106,8 +106,6 @@ SystemStatus PolicyServiceImpl::status() {
     auto& why = status.not_ready;
     if (!now.connected) {
         why.push_back("the dataplane is not there: " + client_.trouble());
-    } else if (!now.publisher && now.other_publisher_pid == 0) {
-        why.emplace_back("the dataplane has just come, and has not said who publishes");
     } else if (!now.publisher) {
         why.push_back("another process (" + std::to_string(now.other_publisher_pid) + ") publishes to the dataplane");
     }

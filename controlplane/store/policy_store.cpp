@@ -500,8 +500,10 @@ PolicyStore::Outcome PolicyStore::discard_pending(std::optional<AuditRecord> out
 }
 
 PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outcome) {
-    // An intent that is left here was in force, and could not be written down as that.
-    const auto of = pending_change();
+    // The intent that is left here was in force, and could not be written down as that. One that came since, while this
+    // could not be written either, is another's.
+    const bool leaves_intent = pending_ && pending_->generation == outcome.before.generation;
+    const auto of = leaves_intent ? pending_change() : 0;
     auto done = in_transaction(std::move(outcome), [&](std::uint64_t number) -> Outcome {
         auto r = database_->run(
             "INSERT INTO history(generation, hash, label, format, digest, asked, adopted) "
@@ -509,12 +511,12 @@ PolicyStore::Outcome PolicyStore::restore(const PolicyRef& ref, AuditRecord outc
             "ORDER BY entry DESC LIMIT 1",
             {sql(number), sql(number), sql(ref.generation), Text{ref.hash}});
         if (r && of != 0) r = changes_->settle(of, {.state = ChangeState::applied}, pending_->generation);
-        if (r) r = database_->run("DELETE FROM pending");
+        if (r && leaves_intent) r = database_->run("DELETE FROM pending");
         return r;
     });
     if (!done) return done;
     current_ = ref;
-    pending_.reset();
+    if (leaves_intent) pending_.reset();
     if (of != 0) changes_->reload();
     return {};
 }

@@ -40,7 +40,8 @@ bool FlowLog::is_elsewhere() const {
     struct stat ours {
     }, there{};
     if (::fstat(fd_.get(), &ours) != 0) return true;
-    return ::lstat(config_.path.c_str(), &there) != 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev;
+    if (::lstat(config_.path.c_str(), &there) != 0) return errno == ENOENT;  // else nobody can tell
+    return there.st_ino != ours.st_ino || there.st_dev != ours.st_dev;
 }
 
 bool FlowLog::ensure_open() {

@@ -144,7 +144,7 @@ def a_report_of_one_row():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "report.jsonl")
         out, _ = tools_bench("report", "--only", "patch --rules 10k", "--build", _BUILD, "--no-build", "--json-file", path)
-        assert "| 10k rules: PUT to adopted, s | 0.2 | 0.1 |" in out and "0 commands gave none" in out, out
+        assert "| 10k rules: PUT to adopted, p99 of fifty, s | 0.2 | 0.1 |" in out and "0 commands gave none" in out, out
         with open(path, encoding="utf-8") as file:
             assert [list(json.loads(line))[0] for line in file] == ["environment", "bench"]
     _, said = tools_bench("report", "--only", "no such row", "--build", _BUILD, "--no-build", expect=2)

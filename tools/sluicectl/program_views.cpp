@@ -147,8 +147,10 @@ void Program::add_view_commands() {
         });
     flows_end_ = command(*flows, "end", "end the live flows that fit a filter", [this](const Context& c) {
         if (options_.follow || !options_.verdict.empty() || !options_.since.empty() || !options_.until.empty() ||
-            options_.last != 0)
-            throw CommandError{"flows end takes live flows: leave out -f, --verdict, --since, --until and --last"};
+            options_.last != 0 || flows_limit_->count() > 0)
+            throw CommandError{
+                "flows end takes all live flows that fit: leave out -f, --verdict, --since, --until, --last and "
+                "--limit"};
         if (options_.all && !flows_filter().empty())
             throw CommandError{"--all ends every flow: leave it out, or --filter and --from"};
         return end_flows(c, flows_filter(), options_.all, options_.answer);

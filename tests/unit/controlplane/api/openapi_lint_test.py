@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[4]
 LINTER = ROOT / "tools/dev/npm/node_modules/@redocly/cli/bin/cli.js"
 SKIPPED = 77
 
-if not LINTER.exists():
+if not LINTER.exists() or shutil.which("node") is None:
     print("skipped: no linter; cure: tools/dev/npm/install")
     sys.exit(SKIPPED)
 done = subprocess.run(
@@ -18,6 +19,8 @@ done = subprocess.run(
     cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     env=os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
 )  # fmt: skip
+if not done.stdout.startswith("{"):
+    sys.exit(f"FAIL the linter did not start: {done.stderr}")
 for problem in json.loads(done.stdout)["problems"]:
     place = problem["location"][0]
     print(f"FAIL {place.get('pointer')}: {problem['message']} ({problem['ruleId']})")

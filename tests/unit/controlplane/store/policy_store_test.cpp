@@ -265,6 +265,31 @@ TEST(PolicyStore, TheHistorySaysWhoWhenAndWhy) {
     EXPECT_EQ(disk.open()->current(), ref_of(1));
 }
 
+TEST(PolicyStore, GoingBackDropsTheIntentThatIsLeftAndNoneThatCameSince) {
+    Disk disk;
+    auto store = disk.open();
+    ASSERT_TRUE(save(*store, 1));
+    const auto back = [&](unsigned from) {
+        auto outcome = record("adopted", 1);
+        outcome.before = {hash_of(from), from};
+        return store->restore(ref_of(1), std::move(outcome)).has_value();
+    };
+    // 2 was in force and could not be written down as that.
+    ASSERT_TRUE(stage(*store, 2, text_of(2)));
+    ASSERT_TRUE(back(2));
+    EXPECT_FALSE(store->pending());
+    store.reset();
+    store = disk.open();
+    EXPECT_FALSE(store->pending());
+    // The way back from 2 is written down late, and 3 waits by then.
+    ASSERT_TRUE(stage(*store, 3, text_of(3)));
+    ASSERT_TRUE(back(2));
+    EXPECT_EQ(store->pending(), ref_of(3));
+    ASSERT_TRUE(store->promote(record("adopted", 3)));
+    store.reset();
+    EXPECT_EQ(disk.open()->current(), ref_of(3));
+}
+
 TEST(PolicyStore, OtherWordsAreAnotherTextOfTheSameGeneration) {
     Disk disk;
     auto store = disk.open();

@@ -96,7 +96,7 @@ class ViewCommands(Case):
         narrowed = self.run_ctl("flows", "end", "--filter", "worker==1", "--from", "10.0.0.5", code=1).stderr
         self.assertIn("not this filter", narrowed, "the server of these tests knows worker==1 alone")
         self.assertIn("every flow", self.run_ctl("flows", "end", "--all", "--from", "10.0.0.5", code=1).stderr)
-        for option in (("--since", "1h"), ("--until", "1h"), ("-f",), ("--verdict", "allow")):
+        for option in (("--since", "1h"), ("--until", "1h"), ("-f",), ("--verdict", "allow"), ("--limit", "5"), ("--last", "5")):
             self.assertIn("leave out", self.run_ctl("flows", "end", "--all", *option, code=1).stderr)
 
     def test_flows_by_pages(self):
