@@ -188,8 +188,7 @@ struct RecordQuery {
     std::string since, until;           ///< record_query.hpp; empty = no bound
     std::optional<std::string> cursor;  ///< holds since and until
     std::string filter;                 ///< record_filter.hpp; empty = all
-    std::optional<std::uint32_t>
-        last;  ///< so many of the newest that fit, in one page; instead of count_max and cursor
+    std::optional<std::uint32_t> last;  ///< so many of the newest that fit; instead of count_max and cursor
 };
 struct RecordPage {
     std::vector<std::string> lines;                  ///< JSON, as in the flow log; oldest first

@@ -159,19 +159,21 @@ void PolicyServiceImpl::settle_intent(const abi::ProcessState& running) {
                          {intent->hash, intent->generation});
     };
     if (!runs_it) {
-        // Where the dataplane went back earlier it says so until the next publish: what was taken back was pending.
-        const bool reverted = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted &&
-                              was_pending(intent->generation);
+        // It says so until the next publish, and may have gone back from an earlier one: what was taken back was
+        // pending.
+        const bool went_back = static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted;
+        const bool reverted = went_back && was_pending(intent->generation);
         if (reverted) count_publish("reverted");
         // One that a process before this one has staged is due again: it was applied, or it waits.
         ChangeEnd end;
-        if (reverted) end = {ChangeState::failed, "it was not confirmed in time"};
-        // A process that died right behind its offer has not written that it waits: it is not applied a second time.
-        if (!reverted && static_cast<abi::StateSource>(running.source) == abi::StateSource::reverted &&
-            store_->pending_change() != 0)
-            end = {ChangeState::failed, "the dataplane does not run it, and may have taken it back"};
-        if (!reverted && store_->pending_change() == offered_change_)
+        if (reverted) {
+            end = {ChangeState::failed, "it was not confirmed in time"};
+        } else if (store_->pending_change() == offered_change_) {
             end = {ChangeState::failed, "the dataplane went away with it, and does not run it"};
+        } else if (went_back) {
+            // A process that died right behind its offer has not written that it waits: not a second time.
+            end = {ChangeState::failed, "the dataplane does not run it, and may have taken it back"};
+        }
         return forget_pending(with_result(intended(reverted ? "policy.revert" : "policy.discard"), "done",
                                           reverted ? "it was not confirmed in time; the dataplane took it back"
                                                    : "the dataplane does not run it"),

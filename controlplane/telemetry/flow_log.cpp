@@ -37,8 +37,8 @@ void FlowLog::fail(const char* action, int error_number) {
 
 /// Somebody has moved it away, or removed it: who rotates logs for a whole machine does.
 bool FlowLog::is_elsewhere() const {
-    struct stat ours {
-    }, there{};
+    struct stat ours {};
+    struct stat there {};
     if (::fstat(fd_.get(), &ours) != 0) return true;
     if (::lstat(config_.path.c_str(), &there) != 0) return errno == ENOENT;  // else nobody can tell
     return there.st_ino != ours.st_ino || there.st_dev != ours.st_dev;

@@ -233,8 +233,7 @@ boost::json::object explain_question(const std::string& in_port, const std::stri
 // follow_command.cpp
 /// An event or a record as people read it; `date` in front of its time of day.
 std::string event_line(const boost::json::object& event, bool date, bool colours);
-/// Lines that were shown, as JSON.
-/// The newest of those that were told; what was told before them can't come again.
+/// Lines that were shown, as JSON: the newest of them, since what was told before those can't come again.
 class ToldLines {
 public:
     void add(std::string line) {

@@ -160,10 +160,10 @@ class Bench:
         if wait:
             daemons.wait_ready(self.lab, name)
 
-    def reconfigure(self, **changes):
-        """Keys of the next dataplane's configuration, None takes one out; returns what stood there before. The running
+    def reconfigure(self, name="dataplane", /, **changes):
+        """Keys of the next process's configuration, None takes one out; returns what stood there before. The running
         one goes on."""
-        path = f"{self.lab.run_dir}/dataplane.yaml"
+        path = f"{self.lab.run_dir}/{name}.yaml"
         with open(path, encoding="utf-8") as file:
             head, _, body = file.read().partition("\n")
         config = json.loads(body)

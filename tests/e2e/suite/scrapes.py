@@ -97,19 +97,6 @@ def a17_twenty_scrapers_one_of_which_hangs_cost_no_packet(bench):
     assert percentile(_round_trips(stream), 0.99) < _ROUND_TRIP_S_MAX
 
 
-def _configure(bench, **changes):
-    """Keys of the next control plane's configuration, None takes one out; returns what stood there."""
-    path = f"{bench.lab.run_dir}/controlplane.yaml"
-    with open(path, encoding="utf-8") as file:
-        head, _, body = file.read().partition("\n")
-    config = json.loads(body)
-    before = {key: config.get(key) for key in changes}
-    config = {key: value for key, value in {**config, **changes}.items() if value is not None}
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(head + "\n" + json.dumps(config, indent=2) + "\n")
-    return before
-
-
 def _restart(bench):
     bench.stop_service("controlplane")
     bench.start_service("controlplane")
@@ -138,7 +125,7 @@ def a17_a_flow_log_without_a_place_costs_no_packet(bench):
     place = _folder(f"{root}/place")
     taken, closed = _folder(f"{root}/taken"), _folder(f"{root}/closed", 0o555, 0)
     _folder(f"{taken}/flows.jsonl")
-    before = _configure(bench, flow_log={"path": f"{place}/flows.jsonl"})
+    before = bench.reconfigure("controlplane", flow_log={"path": f"{place}/flows.jsonl"})
     stream = Traffic(bench)
     try:
         _restart(bench)
@@ -171,7 +158,7 @@ def a17_a_flow_log_without_a_place_costs_no_packet(bench):
         until(lambda: logs() and _lines(bench, "written") > written, "lines again", 60.0)
     finally:
         stream.stop()
-        _configure(bench, **before)
+        bench.reconfigure("controlplane", **before)
         _restart(bench)
         shutil.rmtree(root)
     print(f"figure packets while the flow log has no place: {len(stream.sent)} sent, {stream.lost()} lost", flush=True)
@@ -187,7 +174,7 @@ def a17_a_silent_name_server_costs_no_packet(bench):
     with open(resolv, "w", encoding="utf-8") as file:
         file.write(f"nameserver {_NAME_SERVER}\n")
     roles = [{"value": "fw", "roles": ["viewer"]}]
-    before = _configure(bench, oidc={"issuer": _ISSUER, "audience": "sluice", "jwks": f"{_ISSUER}/keys", "roles": roles})
+    before = bench.reconfigure("controlplane", oidc={"issuer": _ISSUER, "audience": "sluice", "jwks": f"{_ISSUER}/keys", "roles": roles})
     kept = {}
 
     def without_names(service):
@@ -223,7 +210,7 @@ def a17_a_silent_name_server_costs_no_packet(bench):
             print(f"figure packets meanwhile: {len(stream.sent)} sent, {stream.lost()} lost", flush=True)
             assert percentile(took, 0.99) < _ANSWER_S_MAX and stream.lost() == 0
         finally:
-            _configure(bench, **before)
+            bench.reconfigure("controlplane", **before)
             restart_supervise(bench, lambda service: service.update(kept) if service["name"] == "controlplane" else None)
     bench.wait_in_sync()
     bench.wait_forwarding()

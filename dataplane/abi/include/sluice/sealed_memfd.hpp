@@ -12,10 +12,9 @@ namespace sluice {
 
 inline constexpr int kAllSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-/// Puts all seals on a memfd that nobody maps for writing any more. The kernel refuses with EBUSY while a page is held
-/// otherwise too, and a page on another core's list of fresh pages counts as held: after 150 ms it gives up (memfd.c,
-/// memfd_wait_for_pins). Cores that poll can take longer than that, so `wait` is called and it is tried again.
-/// False: errno says why.
+/// Puts all seals on a memfd that nobody maps for writing any more. The kernel refuses with EBUSY also while somebody
+/// holds one of its pages for a moment, and waits 150 ms for that to end (memfd.c, memfd_wait_for_pins); a commit must
+/// not fail for it, so `wait` is called and it is tried again. False: errno says why.
 template <class Wait>
 bool seal_memfd(int fd, Wait wait) {
     constexpr int kTries = 5;

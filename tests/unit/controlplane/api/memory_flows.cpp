@@ -73,6 +73,14 @@ Expected<RecordPage, Problem> MemoryPolicyService::flow_records(const RecordQuer
     }
     if (query.since == "break" && first != 0) return problem(500, "storage-failed", "the second page can't be had");
     RecordPage page;
+    if (query.since == "kinds") {  // one connection, and all that its rule has to say of it
+        for (const char* event : {"observed", "flow_start", "seq_check", "limited", "flow_kept", "flow_end"}) {
+            page.lines.push_back(R"({"time":"2026-11-26T05:00:00.000Z","event":")" + std::string{event} +
+                                 R"(","proto":"tcp","src":"198.51.100.7","sport":40000,"dst":"198.51.100.80","dport":)"
+                                 R"(443,"verdict":"allow","rule":"web-in","generation":3})");
+        }
+        return page;
+    }
     const auto count_max = query.last.value_or(query.count_max);
     if (query.last) first = kRecordCount - std::min(*query.last, kRecordCount);
     auto i = first;

@@ -101,6 +101,7 @@ class PolicyCommands(Case):
         self.assertEqual(json.loads(self.run_ctl("get", "policy", "-o", "json").stdout)["text"], "b")
         self.run_ctl("apply", "-f", "-", stdin='{"json": true}')
         self.assertEqual(json.loads(self.run_ctl("get", "policy", "-o", "json").stdout)["format"], "json")
+        self.assertEqual(self.run_ctl("get", "policy", "-o", "yaml").stdout, "---\njson: true\n")
         self.assertIn("no dataplane", self.run_ctl("apply", "-f", self.file("NODATAPLANE"), code=1).stderr)
         self.assertIn("adopted by all but: worker 1 (lcore 3)", self.run_ctl("apply", "-f", self.file("STALL")).stderr)
         self.assertIn("cannot read it", self.run_ctl("apply", "-f", "/does/not/exist", code=1).stderr)

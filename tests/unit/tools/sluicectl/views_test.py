@@ -167,6 +167,7 @@ class ViewCommands(Case):
         self.assertEqual(ports, [{"name": "tcp/443", "flows": 4500, "packets": 0, "bytes": 0}])
         self.assertEqual(json.loads(self.run_ctl("top", "rules", "--since", "1h", "--filter", "rule==web-in", "-o", "json").stdout)[0]["flows"], 2250)
         self.run_ctl("top", "everything", code=None)
+        self.assertEqual(json.loads(self.run_ctl("top", "ports", "--since", "kinds", "-o", "json").stdout)[0]["flows"], 1, "and no other event")
 
     def test_options_may_stand_in_front_of_the_command(self):
         self.assertIn("generation 1", self.run_ctl("--idempotency-key", "plan", "--reason=x", "apply", "-f", self.file("a")).stdout)
@@ -207,6 +208,11 @@ class ViewCommands(Case):
         self.assertIn("\x1b[", shown())
         self.assertNotIn("\x1b[", shown(NO_COLOR="1"))
         self.assertIn("\x1b[", shown(NO_COLOR=""))
+
+    def test_what_stays_wrong_is_not_watched(self):
+        self.assertIn("not this filter", self.run_ctl("top", "ports", "-w", "--since", "1h", "--filter", "bad", code=1).stderr)
+        empty = self.file("", "token")
+        self.assertIn("it is empty", self.run_ctl("status", "--token-file", empty, code=1).stderr)
 
     def test_watch_tells_what_becomes_of_the_policy(self):
         watcher = subprocess.Popen([SLUICECTL, "watch"], stdout=subprocess.PIPE, text=True, env=self.environment)
